@@ -1,0 +1,2 @@
+//! Records that cross the ring buffer.
+#![no_std]

@@ -1,0 +1,3 @@
+//! The `sigtrace` command.
+
+fn main() {}
