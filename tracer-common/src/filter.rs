@@ -1,0 +1,52 @@
+//! What the programs look at before they copy anything, and a few facts of
+//! this kernel that only the loader can know; read-only once loaded.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Value in the map `PIDS`: the process counts as target.
+pub const PID_TARGET: u32 = 1;
+/// The process counts as sender.
+pub const PID_SENDER: u32 = 2;
+/// Most entries of each filter map.
+pub const ENTRIES: u32 = 1024;
+
+/// The read-only global `CONFIG`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Config {
+    /// Wanted signals; bit n-1 stands for signal n.
+    pub signals: u64,
+    /// 1 if only tasks in a namespace of the map `PIDNS`, or below one, count.
+    pub by_pidns: u32,
+    /// 1 if only tasks in a cgroup of the map `CGROUPS`, or below one, count.
+    pub by_cgroup: u32,
+    /// 1 if only processes of the map `PIDS` count.
+    pub by_pid: u32,
+    /// Where fexit programs on `dequeue_signal` find the returned signal:
+    /// the number of the function's arguments on this kernel.
+    pub dequeue_args: u32,
+    /// 1 if `sched_process_exit` has the argument `group_dead`.
+    pub exit_group_dead: u32,
+    /// Process id of sigtrace: its own signals are not reported.
+    pub own_tgid: u32,
+    /// 1 if `release_task` is hooked, so that `sched_process_free` needs no
+    /// report.
+    pub sees_release: u32,
+    /// Padding.
+    pub pad: u32,
+}
+
+impl Config {
+    /// Everything is wanted.
+    pub const EVERYTHING: Self = Self {
+        signals: u64::MAX,
+        by_pidns: 0,
+        by_cgroup: 0,
+        by_pid: 0,
+        dequeue_args: 0,
+        exit_group_dead: 0,
+        own_tgid: 0,
+        sees_release: 0,
+        pad: 0,
+    };
+}

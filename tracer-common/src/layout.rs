@@ -1,0 +1,137 @@
+//! Where the fields of kernel structs lie.
+//!
+//! The loader fills [`Layout`] from the running kernel's BTF before the
+//! programs are loaded; the programs read it as a read-only global that the
+//! verifier knows to be constant.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// The value of a field that this kernel does not have.
+pub const ABSENT: u32 = u32::MAX;
+
+macro_rules! layout {
+    ($($(#[$doc:meta])* $field:ident = [$($path:literal),+];)+) => {
+        /// Byte offsets, [`ABSENT`] where the running kernel has no such field.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+        #[repr(C)]
+        pub struct Layout {
+            $($(#[$doc])* pub $field: u32,)+
+        }
+
+        impl Layout {
+            /// A layout in which nothing is known.
+            pub const EMPTY: Self = Self { $($field: ABSENT,)+ };
+
+            /// Every field with the paths it may be found at, the first that
+            /// exists wins: `struct.member.member`, or `sizeof struct`.
+            pub const PATHS: &'static [(&'static str, &'static [&'static str])] =
+                &[$((stringify!($field), &[$($path),+]),)+];
+
+            /// The fields in the order of [`PATHS`](Self::PATHS).
+            pub fn fields_mut(&mut self) -> [&mut u32; Self::PATHS.len()] {
+                [$(&mut self.$field,)+]
+            }
+        }
+    };
+}
+
+layout! {
+    /// `pid_t pid`: the thread's id.
+    task_pid = ["task_struct.pid"];
+    /// `pid_t tgid`: the process's id.
+    task_tgid = ["task_struct.tgid"];
+    /// `char comm[16]`.
+    task_comm = ["task_struct.comm"];
+    /// `unsigned int flags`: `PF_*`.
+    task_flags = ["task_struct.flags"];
+    /// Scheduler state; renamed in 5.14.
+    task_state = ["task_struct.__state", "task_struct.state"];
+    /// `int exit_state`.
+    task_exit_state = ["task_struct.exit_state"];
+    /// `int exit_code`.
+    task_exit_code = ["task_struct.exit_code"];
+    /// `int exit_signal`.
+    task_exit_signal = ["task_struct.exit_signal"];
+    /// `int pdeath_signal`.
+    task_pdeath_signal = ["task_struct.pdeath_signal"];
+    /// `u64 start_boottime`; `real_start_time` before 5.5.
+    task_start = ["task_struct.start_boottime", "task_struct.real_start_time"];
+    /// `unsigned int ptrace`.
+    task_ptrace = ["task_struct.ptrace"];
+    /// `struct task_struct *group_leader`.
+    task_group_leader = ["task_struct.group_leader"];
+    /// `struct task_struct *real_parent`.
+    task_real_parent = ["task_struct.real_parent"];
+    /// `struct pid *thread_pid`.
+    task_thread_pid = ["task_struct.thread_pid"];
+    /// `struct signal_struct *signal`.
+    task_signal = ["task_struct.signal"];
+    /// `struct sighand_struct *sighand`.
+    task_sighand = ["task_struct.sighand"];
+    /// `sigset_t blocked`.
+    task_blocked = ["task_struct.blocked"];
+    /// `sigset_t real_blocked`.
+    task_real_blocked = ["task_struct.real_blocked"];
+    /// `sigset_t pending.signal`.
+    task_pending = ["task_struct.pending.signal"];
+    /// `const struct cred *real_cred`.
+    task_real_cred = ["task_struct.real_cred"];
+    /// `struct css_set *cgroups`.
+    task_cgroups = ["task_struct.cgroups"];
+    /// `struct list_head thread_node`.
+    task_thread_node = ["task_struct.thread_node"];
+    /// `struct mm_struct *mm`.
+    task_mm = ["task_struct.mm"];
+    /// `unsigned int flags`: `SIGNAL_*`.
+    signal_flags = ["signal_struct.flags"];
+    /// `int group_exit_code`.
+    signal_group_exit_code = ["signal_struct.group_exit_code"];
+    /// `sigset_t shared_pending.signal`.
+    signal_shared_pending = ["signal_struct.shared_pending.signal"];
+    /// `int nr_threads`.
+    signal_nr_threads = ["signal_struct.nr_threads"];
+    /// `atomic_t live`: threads that have not begun to exit.
+    signal_live = ["signal_struct.live"];
+    /// `struct list_head thread_head`.
+    signal_thread_head = ["signal_struct.thread_head"];
+    /// `struct core_state *core_state`; in `mm_struct` before 5.16.
+    signal_core_state = ["signal_struct.core_state"];
+    /// `struct core_state *core_state` of kernels before 5.16.
+    mm_core_state = ["mm_struct.core_state"];
+    /// `struct k_sigaction action[64]`.
+    sighand_action = ["sighand_struct.action"];
+    /// Size of one element.
+    sigaction_size = ["sizeof k_sigaction"];
+    /// `__sighandler_t sa.sa_handler`.
+    sigaction_handler = ["k_sigaction.sa.sa_handler"];
+    /// `unsigned long sa.sa_flags`.
+    sigaction_flags = ["k_sigaction.sa.sa_flags"];
+    /// `unsigned int level`.
+    pid_level = ["pid.level"];
+    /// `struct upid numbers[]`.
+    pid_numbers = ["pid.numbers"];
+    /// Size of one element.
+    upid_size = ["sizeof upid"];
+    /// `int nr`.
+    upid_nr = ["upid.nr"];
+    /// `struct pid_namespace *ns`.
+    upid_ns = ["upid.ns"];
+    /// `unsigned int ns.inum`.
+    pidns_inum = ["pid_namespace.ns.inum"];
+    /// `kuid_t uid`.
+    cred_uid = ["cred.uid"];
+    /// `struct cgroup *dfl_cgrp`: the task's cgroup in the v2 hierarchy.
+    css_set_dfl_cgrp = ["css_set.dfl_cgrp"];
+    /// `struct cgroup_subsys_state *self.parent`.
+    cgroup_parent = ["cgroup.self.parent"];
+    /// `struct kernfs_node *kn`.
+    cgroup_kn = ["cgroup.kn"];
+    /// `u64 id`.
+    kernfs_id = ["kernfs_node.id"];
+    /// `int si_code`.
+    siginfo_code = ["kernel_siginfo.si_code"];
+    /// `pid_t _sifields._kill._pid`.
+    siginfo_pid = ["kernel_siginfo._sifields._kill._pid"];
+    /// `uid_t _sifields._kill._uid`.
+    siginfo_uid = ["kernel_siginfo._sifields._kill._uid"];
+}

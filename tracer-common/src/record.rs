@@ -1,0 +1,352 @@
+//! The records that cross the ring buffer, one struct per [`Kind`].
+//!
+//! The kernel side writes them in place, the user side's `event::decode` reads
+//! them. They hold facts as the kernel has them; what they mean is decided
+//! there and in `explain`, not here.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// `TASK_COMM_LEN` of `include/linux/sched.h`.
+pub const COMM_LEN: usize = 16;
+/// PID namespaces below the host's that a record names. The kernel allows 32
+/// (`MAX_PID_NS_LEVEL`); [`Task::level`] tells when some were left out.
+pub const NS_LEVELS: usize = 8;
+/// How far up the ancestry of a sender is followed.
+pub const ANCESTORS: usize = 8;
+/// Frames of a kernel stack that are kept.
+pub const FRAMES: usize = 32;
+/// Threads of a target that are asked whether they block the signal.
+pub const THREADS: usize = 32;
+
+/// Which struct follows; the value of [`Header::kind`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum Kind {
+    /// [`Signal`] without a [`Trace`]: a routine signal.
+    Signal = 1,
+    /// [`SignalTraced`]: the same with ancestry and kernel stack.
+    SignalTraced = 2,
+    /// [`Deliver`]: `signal_deliver`.
+    Deliver = 3,
+    /// [`Dequeue`]: `dequeue_signal` returned a signal.
+    Dequeue = 4,
+    /// [`Fork`]: a new process (threads are not reported).
+    Fork = 5,
+    /// [`Exec`]: `sched_process_exec`.
+    Exec = 6,
+    /// [`Exit`]: `sched_process_exit` of a leader or of the last thread.
+    Exit = 7,
+    /// [`Call`]: `do_exit` was entered by a process's thread.
+    DoExit = 8,
+    /// [`Call`]: `do_group_exit` was entered.
+    GroupExit = 9,
+    /// [`Call`]: `zap_pid_ns_processes` was entered by a dying PID 1.
+    ZapPidNs = 10,
+    /// [`Reap`]: `release_task` of a group leader: its parent has waited.
+    Release = 11,
+    /// [`Reap`]: `sched_process_free`, an RCU grace period after the reaping.
+    Free = 12,
+}
+
+/// How many values [`Kind`] has, plus one: the size of the table of losses.
+pub const KINDS: usize = 13;
+
+/// Every record begins with this.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Header {
+    /// `bpf_ktime_get_boot_ns`, nanoseconds since boot, time asleep included.
+    pub time_ns: u64,
+    /// A [`Kind`].
+    pub kind: u32,
+    /// The CPU it was written on.
+    pub cpu: u32,
+}
+
+/// A thread and the process it belongs to (`struct task_struct`).
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Task {
+    /// `start_boottime` of the group leader, nanoseconds since boot: with
+    /// [`tgid`](Self::tgid) the identity of a process.
+    pub start_ns: u64,
+    /// Inode of its cgroup in the v2 hierarchy (`cgroup.kn.id`).
+    pub cgroup_id: u64,
+    /// Process id in the host's PID namespace.
+    pub tgid: u32,
+    /// Thread id in the host's PID namespace.
+    pub tid: u32,
+    /// Process id of `real_parent`, host's PID namespace.
+    pub ppid: u32,
+    /// Real user id in the initial user namespace.
+    pub uid: u32,
+    /// Depth of its own PID namespace; 0 is the host's.
+    pub level: u32,
+    /// `PF_*` of this thread.
+    pub flags: u32,
+    /// Pids of the process in the PID namespaces at depth 1, 2, …; 0 beyond
+    /// [`level`](Self::level).
+    pub ns_pids: [u32; NS_LEVELS],
+    /// Inodes of those namespaces.
+    pub ns_inums: [u32; NS_LEVELS],
+    /// Name of the group leader, as its owner wrote it: any bytes.
+    pub comm: [u8; COMM_LEN],
+}
+
+/// One step up the ancestry.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Ancestor {
+    /// `start_boottime`, nanoseconds since boot.
+    pub start_ns: u64,
+    /// Process id in the host's PID namespace.
+    pub tgid: u32,
+    /// Padding.
+    pub pad: u32,
+    /// Name of the process.
+    pub comm: [u8; COMM_LEN],
+}
+
+/// What costs too much for routine signals: who stands behind the current
+/// task, and by which kernel path it got here.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Trace {
+    /// Parents of the current task, nearest first.
+    pub ancestors: [Ancestor; ANCESTORS],
+    /// Return addresses of the kernel stack, innermost first.
+    pub stack: [u64; FRAMES],
+    /// How many of [`ancestors`](Self::ancestors) are filled.
+    pub ancestor_count: u32,
+    /// How many of [`stack`](Self::stack) are filled.
+    pub frame_count: u32,
+}
+
+/// The target of a signal as it stands when the tracepoint fires, that is
+/// *after* `complete_signal`: this signal is already in it.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct TargetState {
+    /// `action[sig-1].sa.sa_handler`: 0 SIG_DFL, 1 SIG_IGN, 2 and 3 kernel
+    /// threads, else an address in user space (never read).
+    pub handler: u64,
+    /// `action[sig-1].sa.sa_flags`.
+    pub sa_flags: u64,
+    /// Signals that the thread blocks; bit n-1 stands for signal n.
+    pub blocked: u64,
+    /// What it blocks besides while it is in `sigtimedwait`.
+    pub real_blocked: u64,
+    /// Signals pending for the thread.
+    pub pending: u64,
+    /// Signals pending for the process.
+    pub shared_pending: u64,
+    /// `signal_struct.flags` (`SIGNAL_*`).
+    pub signal_flags: u32,
+    /// `signal_struct.group_exit_code`, in the format of wait(2)'s status.
+    pub group_exit_code: i32,
+    /// `task_struct.ptrace`; not 0: traced.
+    pub ptrace: u32,
+    /// `task_struct.__state`.
+    pub state: u32,
+    /// `task_struct.exit_state`: 16 EXIT_DEAD, 32 EXIT_ZOMBIE.
+    pub exit_state: u32,
+    /// `signal_struct.nr_threads`.
+    pub threads: u32,
+    /// Threads that were asked (at most [`THREADS`]; 0: only the target).
+    pub threads_seen: u32,
+    /// Those among them that could take a signal and block this one.
+    pub threads_blocking: u32,
+    /// Those among them that could not take any (exiting, kernel workers).
+    pub threads_unable: u32,
+    /// 1 while the process writes a core dump (`core_state`).
+    pub dumping: u32,
+}
+
+/// `signal_generate`.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Signal {
+    /// `kind` is [`Kind::Signal`] or [`Kind::SignalTraced`].
+    pub header: Header,
+    /// The current task: usually the sender, sometimes a bystander.
+    pub current: Task,
+    /// The task that the signal was sent to.
+    pub target: Task,
+    /// The target's state.
+    pub state: TargetState,
+    /// Signal number.
+    pub number: i32,
+    /// `si_code`.
+    pub code: i32,
+    /// The siginfo pointer: 0 SEND_SIG_NOINFO, 1 SEND_SIG_PRIV, 2 a siginfo.
+    pub info: u32,
+    /// `si_pid` as the target sees it; 0 where siginfo has none.
+    pub si_pid: u32,
+    /// `si_uid`.
+    pub si_uid: u32,
+    /// 1 if for the whole process, 0 for one thread.
+    pub group: u32,
+    /// `TRACE_SIGNAL_*`: 0 delivered, 1 ignored, 2 already pending, 3 queue
+    /// full, 4 queued without its siginfo.
+    pub result: u32,
+    /// Padding.
+    pub pad: u32,
+}
+
+/// [`Signal`] with ancestry and stack.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct SignalTraced {
+    /// The signal.
+    pub signal: Signal,
+    /// Of the current task.
+    pub trace: Trace,
+}
+
+/// `signal_deliver`: the current thread acts on a signal.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Deliver {
+    /// `kind` is [`Kind::Deliver`].
+    pub header: Header,
+    /// The current task.
+    pub task: Task,
+    /// `sa_handler`, as in [`TargetState::handler`].
+    pub handler: u64,
+    /// `sa_flags`.
+    pub sa_flags: u64,
+    /// Signal number.
+    pub number: i32,
+    /// `si_code`.
+    pub code: i32,
+    /// As in [`Signal::info`].
+    pub info: u32,
+    /// `signal_struct.flags`.
+    pub signal_flags: u32,
+    /// `signal_struct.group_exit_code`.
+    pub group_exit_code: i32,
+    /// `task_struct.ptrace`.
+    pub ptrace: u32,
+}
+
+/// `dequeue_signal` took a signal from a queue.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Dequeue {
+    /// `kind` is [`Kind::Dequeue`].
+    pub header: Header,
+    /// The current task.
+    pub task: Task,
+    /// Innermost frames of the kernel stack: they tell `get_signal` from
+    /// `do_sigtimedwait` and `signalfd_dequeue`.
+    pub stack: [u64; 8],
+    /// How many are filled.
+    pub frame_count: u32,
+    /// Signal number.
+    pub number: i32,
+}
+
+/// A process forked another.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Fork {
+    /// `kind` is [`Kind::Fork`].
+    pub header: Header,
+    /// Who called fork.
+    pub parent: Task,
+    /// The new process.
+    pub child: Task,
+}
+
+/// A process executed a new program.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Exec {
+    /// `kind` is [`Kind::Exec`].
+    pub header: Header,
+    /// The process, already with its new name.
+    pub task: Task,
+    /// The tid of the thread that called execve; it differs from the process
+    /// id when that was not the leader.
+    pub old_pid: u32,
+    /// Padding.
+    pub pad: u32,
+}
+
+/// A leader or the last thread of a process exits.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Exit {
+    /// `kind` is [`Kind::Exit`].
+    pub header: Header,
+    /// The exiting thread.
+    pub task: Task,
+    /// Pending for the thread and for the process at that moment.
+    pub pending: u64,
+    /// Pending for the process.
+    pub shared_pending: u64,
+    /// 1 if no thread is left: the process is dead. On kernels whose
+    /// tracepoint has no `group_dead`, two threads may both report it.
+    pub group_dead: u32,
+    /// The process's status in the format of wait(2): `group_exit_code` if
+    /// GROUP_EXIT is set, else the leader's `exit_code`.
+    pub status: i32,
+    /// This thread's `exit_code`.
+    pub thread_status: i32,
+    /// `signal_struct.flags`.
+    pub signal_flags: u32,
+    /// `task_struct.pdeath_signal`: what it gets when its parent dies.
+    pub pdeath_signal: i32,
+    /// `task_struct.exit_signal` of the leader: what its parent gets.
+    pub exit_signal: i32,
+    /// Its ancestry and the path by which it got here.
+    pub trace: Trace,
+}
+
+/// The current task entered a function.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Call {
+    /// `kind` is [`Kind::DoExit`], [`Kind::GroupExit`] or [`Kind::ZapPidNs`].
+    pub header: Header,
+    /// The current task.
+    pub task: Task,
+    /// The function's argument: a status in the format of wait(2), or the
+    /// inode of a PID namespace.
+    pub argument: u64,
+}
+
+/// A dead process left the process table.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Reap {
+    /// `kind` is [`Kind::Release`] or [`Kind::Free`].
+    pub header: Header,
+    /// `start_boottime` of the dead process.
+    pub start_ns: u64,
+    /// Its process id.
+    pub tgid: u32,
+    /// Process id of the current task: whoever waited, for [`Kind::Release`];
+    /// a bystander for [`Kind::Free`].
+    pub by: u32,
+}
+
+macro_rules! sizes {
+    ($($t:ty = $n:expr),* $(,)?) => { $(const _: () = assert!(size_of::<$t>() == $n);)* };
+}
+sizes! {
+    Header = 16,
+    Task = 120,
+    Ancestor = 32,
+    Trace = 520,
+    TargetState = 88,
+    Signal = 376,
+    SignalTraced = 896,
+    Deliver = 176,
+    Dequeue = 208,
+    Fork = 256,
+    Exec = 144,
+    Exit = 696,
+    Call = 144,
+    Reap = 32,
+}

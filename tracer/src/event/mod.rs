@@ -1,0 +1,421 @@
+//! Facts about signals and processes, as the user side holds them.
+//!
+//! `event::decode` makes them from the records of the kernel side, `/proc`
+//! contributes what was there before (`Fact::Snapshot`) and what can only be
+//! looked up later (`Fact::Observed`). An event is a fact with a time and a
+//! number; what it means is decided in `history` and `explain`.
+
+use std::{fmt, sync::Arc};
+
+/// Nanoseconds since boot, time asleep included (`CLOCK_BOOTTIME`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct BootTime(pub u64);
+
+/// A process for all time: pids are reused, (pid, start) is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProcessKey {
+    /// Process id in the host's PID namespace.
+    pub pid: u32,
+    /// `start_boottime` of its leader, nanoseconds since boot.
+    pub start_ns: u64,
+}
+
+/// The inode of a PID namespace (`/proc/PID/ns/pid`).
+pub type PidNs = u32;
+
+/// The name of a process, as its owner wrote it: any bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Comm(pub [u8; 16]);
+
+impl Comm {
+    /// The bytes before the terminating zero.
+    pub fn bytes(&self) -> &[u8] {
+        let end = self.0.iter().position(|&b| b == 0).unwrap_or(self.0.len());
+        &self.0[..end]
+    }
+}
+
+impl From<&str> for Comm {
+    fn from(name: &str) -> Self {
+        let mut bytes = [0; 16];
+        let end = name.len().min(15);
+        bytes[..end].copy_from_slice(&name.as_bytes()[..end]);
+        Self(bytes)
+    }
+}
+
+/// Safe to show: invalid UTF-8 becomes U+FFFD, control and formatting
+/// characters are written `\u{1b}`.
+impl fmt::Display for Comm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&crate::event::printable(&String::from_utf8_lossy(self.bytes())))
+    }
+}
+
+impl fmt::Debug for Comm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// Text from outside made harmless for a terminal: control characters (C0, C1,
+/// DEL) and the bidirectional and line-breaking format characters are written
+/// as `\u{…}`.
+pub fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let hostile = c.is_control()
+            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+                | '\u{2066}'..='\u{2069}' | '\u{feff}');
+        if hostile {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// A thread and its process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// The process.
+    pub key: ProcessKey,
+    /// The thread, in the host's PID namespace.
+    pub tid: u32,
+    /// Process id of its parent; 0 where there is none.
+    pub ppid: u32,
+    /// Real user id.
+    pub uid: u32,
+    /// `PF_*` of the thread; 0 where not known (from `/proc`).
+    pub flags: u32,
+    /// Name of the process.
+    pub comm: Comm,
+    /// The process's pid in each nested PID namespace, outermost (below the
+    /// host's) first; empty for a process of the host's.
+    pub ns_pids: Vec<u32>,
+    /// Those namespaces.
+    pub namespaces: Vec<PidNs>,
+    /// Inode of its cgroup (v2); 0 where not known.
+    pub cgroup_id: u64,
+}
+
+impl Task {
+    /// The PID namespace it lives in; `None` for the host's.
+    pub fn pidns(&self) -> Option<PidNs> {
+        self.namespaces.last().copied()
+    }
+
+    /// Whether it is PID 1 of its own PID namespace, the host's included.
+    pub fn is_pid1(&self) -> bool {
+        *self.ns_pids.last().unwrap_or(&self.key.pid) == 1
+    }
+
+    /// Its pid in a namespace that it can be seen from; `None` if it has none
+    /// there.
+    pub fn pid_in(&self, ns: PidNs) -> Option<u32> {
+        let at = self.namespaces.iter().position(|&n| n == ns)?;
+        self.ns_pids.get(at).copied()
+    }
+}
+
+/// One process further up the ancestry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ancestor {
+    /// Which.
+    pub key: ProcessKey,
+    /// Its name.
+    pub comm: Comm,
+}
+
+/// A return address on the kernel stack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// As the kernel gave it.
+    pub address: u64,
+    /// The function it lies in; `None` where symbols are hidden.
+    pub function: Option<Arc<str>>,
+}
+
+/// The siginfo argument of the tracepoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Info {
+    /// SEND_SIG_NOINFO: from user space, no siginfo kept.
+    None,
+    /// SEND_SIG_PRIV: from the kernel itself.
+    Kernel,
+    /// A siginfo.
+    Full,
+}
+
+/// What `signal_generate` says became of the signal (`TRACE_SIGNAL_*`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// 0: queued.
+    Delivered,
+    /// 1: dropped at once.
+    Ignored,
+    /// 2: that signal was pending in that queue already.
+    AlreadyPending,
+    /// 3: real-time queue full.
+    OverflowFail,
+    /// 4: queued without its siginfo.
+    LoseInfo,
+}
+
+/// `sa_handler` of the target for this signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handler {
+    /// SIG_DFL.
+    Default,
+    /// SIG_IGN.
+    Ignore,
+    /// SIG_KTHREAD (2): a kernel thread that allows it.
+    KernelThread,
+    /// SIG_KTHREAD_KERNEL (3): a kernel thread that takes it from the kernel.
+    KernelThreadKernel,
+    /// A function of the program at this address.
+    User(u64),
+}
+
+/// The target as it stood when the tracepoint fired, *with* this signal
+/// already in it. Sets have bit n-1 for signal n.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetState {
+    /// For this signal.
+    pub handler: Handler,
+    /// `sa_flags` for this signal.
+    pub sa_flags: u64,
+    /// Blocked by the thread that was chosen first.
+    pub blocked: u64,
+    /// Blocked by it outside its `sigtimedwait`.
+    pub real_blocked: u64,
+    /// Pending for that thread.
+    pub pending: u64,
+    /// Pending for the process.
+    pub shared_pending: u64,
+    /// `SIGNAL_*` flags of the process, see [`flag`].
+    pub signal_flags: u32,
+    /// Status the process is exiting with (wait(2) format), if GROUP_EXIT.
+    pub group_exit_code: i32,
+    /// Traced by a debugger.
+    pub traced: bool,
+    /// `__state` of the thread: 0 running, 1 interruptible, 2 uninterruptible…
+    pub state: u32,
+    /// 0 alive, 16 dead, 32 zombie.
+    pub exit_state: u32,
+    /// Threads of the process.
+    pub threads: u32,
+    /// Threads that were asked whether they block the signal; 0: only the one.
+    pub threads_seen: u32,
+    /// Those that block it.
+    pub threads_blocking: u32,
+    /// Those that can take no signal (exiting, kernel workers).
+    pub threads_unable: u32,
+    /// Writes a core dump.
+    pub dumping: bool,
+}
+
+/// Bits of `signal_struct.flags` and `task_struct.flags`
+/// (`include/linux/sched/signal.h`, `include/linux/sched.h`).
+pub mod flag {
+    /// Job control stop in effect.
+    pub const STOP_STOPPED: u32 = 0x1;
+    /// The process is exiting, status in `group_exit_code`.
+    pub const GROUP_EXIT: u32 = 0x4;
+    /// Core dump in progress; gone in 5.17.
+    pub const GROUP_COREDUMP_5_10: u32 = 0x8;
+    /// A stop is to be reported to the parent.
+    pub const CLD_STOPPED: u32 = 0x10;
+    /// A continuation is to be reported to the parent: a SIGCONT worked.
+    pub const CLD_CONTINUED: u32 = 0x20;
+    /// PID 1 of a namespace; overwritten by GROUP_EXIT.
+    pub const UNKILLABLE: u32 = 0x40;
+    /// `PF_EXITING` of a thread.
+    pub const PF_EXITING: u32 = 0x4;
+    /// `PF_KTHREAD` of a thread.
+    pub const PF_KTHREAD: u32 = 0x0020_0000;
+}
+
+/// A signal was generated (`signal_generate`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signal {
+    /// Signal number.
+    pub number: i32,
+    /// `si_code`.
+    pub code: i32,
+    /// Which siginfo.
+    pub info: Info,
+    /// `si_pid` as the target sees it.
+    pub si_pid: u32,
+    /// `si_uid`.
+    pub si_uid: u32,
+    /// For the whole process, not for one thread.
+    pub to_process: bool,
+    /// What the kernel did with it.
+    pub outcome: Outcome,
+    /// The task that ran at that moment: the sender, or a bystander.
+    pub current: Task,
+    /// The task it was sent to.
+    pub target: Task,
+    /// Its state.
+    pub state: TargetState,
+    /// Ancestry of `current`, nearest first; empty for routine signals.
+    pub ancestry: Vec<Ancestor>,
+    /// Kernel stack, innermost first; empty for routine signals.
+    pub stack: Vec<Frame>,
+}
+
+/// What sort of signals a process does what with, from `/proc/PID/status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Dispositions {
+    /// SigPnd of the leader.
+    pub pending: u64,
+    /// ShdPnd.
+    pub shared_pending: u64,
+    /// SigBlk of the leader.
+    pub blocked: u64,
+    /// SigIgn.
+    pub ignored: u64,
+    /// SigCgt.
+    pub caught: u64,
+    /// State letter: `R S D T t Z X I`.
+    pub state: u8,
+}
+
+/// A fact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// `signal_generate`.
+    Signal(Box<Signal>),
+    /// `signal_deliver`: the thread acts on a signal.
+    Deliver {
+        /// Who.
+        task: Task,
+        /// Signal number.
+        number: i32,
+        /// `si_code`.
+        code: i32,
+        /// Which siginfo. SIGKILL without one is the end of a thread whose
+        /// group exits, not a signal.
+        info: Info,
+        /// What it does.
+        handler: Handler,
+        /// `SIGNAL_*`.
+        signal_flags: u32,
+        /// Status, if GROUP_EXIT.
+        group_exit_code: i32,
+    },
+    /// A signal was taken from a queue; by `get_signal` (a delivery follows at
+    /// once), or on purpose (`sigtimedwait`, `signalfd`).
+    Dequeue {
+        /// Who.
+        task: Task,
+        /// Signal number.
+        number: i32,
+        /// Innermost kernel frames.
+        stack: Vec<Frame>,
+    },
+    /// A process was made.
+    Fork {
+        /// By whom.
+        parent: Task,
+        /// The new one.
+        child: Task,
+    },
+    /// A process runs another program.
+    Exec {
+        /// The process with its new name.
+        task: Task,
+        /// The thread that called execve, by its tid until then.
+        old_tid: u32,
+    },
+    /// A leader exits (`group_dead` false: other threads go on) or a process
+    /// is dead.
+    Exit {
+        /// The thread.
+        task: Task,
+        /// No thread is left.
+        group_dead: bool,
+        /// Status of the process in the format of wait(2).
+        status: i32,
+        /// `SIGNAL_*`.
+        signal_flags: u32,
+        /// Pending for the thread and for the process, never acted on.
+        pending: u64,
+        /// Signal it asked for at its parent's death (prctl), 0 for none.
+        pdeath_signal: i32,
+        /// Its ancestry.
+        ancestry: Vec<Ancestor>,
+        /// By which path it got here.
+        stack: Vec<Frame>,
+    },
+    /// `do_exit` was entered.
+    DoExit {
+        /// Who.
+        task: Task,
+        /// The status it was given.
+        status: i32,
+    },
+    /// `do_group_exit` was entered: by exit_group(2), or for a fatal signal.
+    GroupExit {
+        /// Who.
+        task: Task,
+        /// The status it was given.
+        status: i32,
+    },
+    /// A dying PID 1 kills everything left in its namespace
+    /// (`zap_pid_ns_processes`).
+    ZapPidNs {
+        /// The dying PID 1.
+        task: Task,
+        /// The namespace.
+        pidns: PidNs,
+    },
+    /// A dead process was reaped.
+    Reap {
+        /// Which.
+        key: ProcessKey,
+        /// Who waited; `None` where only its end is known
+        /// (`sched_process_free`, an RCU grace period late).
+        by: Option<u32>,
+    },
+    /// A process that was there when tracing began (`/proc`).
+    Snapshot {
+        /// Which.
+        task: Task,
+        /// Its dispositions.
+        dispositions: Dispositions,
+    },
+    /// A look at a process later on (`/proc`), because a signal stays without
+    /// an end; `None`: it is gone.
+    Observed {
+        /// Which.
+        key: ProcessKey,
+        /// What was seen.
+        dispositions: Option<Dispositions>,
+    },
+    /// Events were lost before this moment.
+    Lost {
+        /// Which sort: `signal`, `deliver`, `exit`, ….
+        kind: &'static str,
+        /// How many more than before.
+        count: u64,
+    },
+    /// A PID namespace that is traced is gone: nothing in it is left.
+    NamespaceGone {
+        /// Which.
+        pidns: PidNs,
+    },
+}
+
+/// A fact with its time and its number in the stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Number, ascending in the order of arrival; referred to by evidence.
+    pub id: u64,
+    /// When.
+    pub time: BootTime,
+    /// What.
+    pub fact: Fact,
+}
