@@ -1,0 +1,288 @@
+//! What is reported: the values that every output shows, text and JSON alike.
+//! Outputs format these and decide nothing.
+
+use crate::event::{Ancestor, BootTime, PidNs, Task};
+
+/// How sure an explanation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Certainty {
+    /// Nothing is known; `missing` says what would be needed.
+    Unknown,
+    /// It fits all that is known, and something is missing.
+    Inferred,
+    /// The facts allow nothing else.
+    Proven,
+}
+
+/// What proves an explanation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// A function on the kernel stack.
+    Stack(String),
+    /// An earlier event, by its id.
+    Event(u64),
+    /// A field of the kernel and its value, such as `sa_handler=SIG_DFL`.
+    Field(String),
+}
+
+/// Who sent a signal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// A process by a system call.
+    Process {
+        /// Which.
+        task: Task,
+        /// Its parents, nearest first; empty for routine signals.
+        ancestry: Vec<Ancestor>,
+    },
+    /// The kernel, on behalf of a process where there is one.
+    Kernel {
+        /// The process whose doing it was (a dying PID 1, the faulting one).
+        on_behalf_of: Option<Task>,
+    },
+    /// A key on a terminal.
+    Terminal,
+    /// A timer that ran out.
+    Timer,
+}
+
+/// One step of a chain, from the effect towards its root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The event it stands for, if any.
+    pub event: Option<u64>,
+    /// `PID 1 exited with status 0`.
+    pub what: String,
+}
+
+/// Words for a person, and what proves them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// How sure.
+    pub certainty: Certainty,
+    /// What proves it.
+    pub evidence: Vec<Evidence>,
+    /// What would be needed to be sure; never empty for `Unknown`.
+    pub missing: Vec<String>,
+    /// Sentences, each on its own line in text, joined by a space in JSON.
+    pub sentences: Vec<String>,
+    /// What to change; empty where there is nothing to.
+    pub advice: Vec<String>,
+}
+
+/// A signal whose fate is settled, or that has waited long enough.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignalReport {
+    /// Id of its event.
+    pub id: u64,
+    /// When it was generated.
+    pub time: BootTime,
+    /// The namespace that it concerns.
+    pub pidns: Option<PidNs>,
+    /// Signal number.
+    pub number: i32,
+    /// `si_code`.
+    pub code: i32,
+    /// For the whole process.
+    pub to_process: bool,
+    /// The tracepoint's word: `delivered ignored already_pending
+    /// overflow_fail lose_info`.
+    pub outcome: crate::event::Outcome,
+    /// Who sent it.
+    pub sender: Sender,
+    /// To whom.
+    pub target: Task,
+    /// An id of the contract's section 1, or `unknown`.
+    pub fate: &'static str,
+    /// Whether the fate is final.
+    pub settled: bool,
+    /// An id of section 2; `None` where the fate needs none.
+    pub reason: Option<&'static str>,
+    /// For fatal signals: an id of section 3.
+    pub cause: Option<&'static str>,
+    /// For fatal signals: how it was carried out.
+    pub mechanism: Option<&'static str>,
+    /// Functions on the kernel stack, innermost first.
+    pub kernel_path: Vec<String>,
+    /// From generation to the handler, nanoseconds; `None` unless handled.
+    pub latency_ns: Option<u64>,
+    /// A signal that is part of normal life (SIGCHLD, SIGURG …): left out
+    /// unless `--all-signals`, and counted.
+    pub routine: bool,
+    /// Why and what to do.
+    pub explanation: Explanation,
+    /// How many equal signals this stands for.
+    pub count: u64,
+}
+
+/// How a stop went, where a stop signal was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// The stop signal's number.
+    pub signal: i32,
+    /// From the stop signal to the end, nanoseconds.
+    pub used_ns: u64,
+}
+
+/// A process is dead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExitReport {
+    /// Id of the event.
+    pub id: u64,
+    /// When.
+    pub time: BootTime,
+    /// The namespace it lived in.
+    pub pidns: Option<PidNs>,
+    /// Which process.
+    pub task: Task,
+    /// It was PID 1 of a PID namespace: event kind `init_exit`.
+    pub pid1: bool,
+    /// The signal that ended it; `None`: it exited.
+    pub signal: Option<i32>,
+    /// The core bit of its status.
+    pub core_dumped: bool,
+    /// As a shell reports it: its status, or 128 + signal.
+    pub exit_code: i32,
+    /// An id of section 3, or `unknown`.
+    pub cause: &'static str,
+    /// `kill-syscall`, `kernel-signal`, `exit`, ….
+    pub mechanism: Option<&'static str>,
+    /// It was ended by force: by SIGKILL, not of its own accord.
+    pub forced: bool,
+    /// From the death to its root.
+    pub chain: Vec<Link>,
+    /// Contributing reasons, ids of section 2.
+    pub contributing: Vec<&'static str>,
+    /// The stop that this belongs to.
+    pub stop: Option<Stop>,
+    /// Functions on the kernel stack of what killed it, innermost first.
+    pub kernel_path: Vec<String>,
+    /// Why and what to do.
+    pub explanation: Explanation,
+}
+
+/// Something became known about what was reported before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Update {
+    /// A signal's fate moved on.
+    Signal(Box<SignalReport>),
+    /// A death is understood better.
+    Exit(Box<ExitReport>),
+}
+
+/// At the end.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Processes that died in the scope.
+    pub exited: u64,
+    /// Of those, by force.
+    pub forced: u64,
+    /// Signals that were dropped.
+    pub dropped: u64,
+    /// Events that were lost.
+    pub lost: u64,
+    /// Routine signals.
+    pub routine: u64,
+    /// Signals seen, routine ones included.
+    pub signals: u64,
+    /// Every traced namespace has ended.
+    pub ended: bool,
+    /// Sentences that qualify the whole (losses, gaps).
+    pub notes: Vec<String>,
+}
+
+/// One report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// A signal.
+    Signal(Box<SignalReport>),
+    /// A death.
+    Exit(Box<ExitReport>),
+    /// More about an earlier one.
+    Update {
+        /// Id of the report it changes.
+        of: u64,
+        /// When it became known.
+        time: BootTime,
+        /// The whole of it as it stands now.
+        now: Update,
+    },
+    /// A process was made.
+    Fork {
+        /// Id of the event.
+        id: u64,
+        /// When.
+        time: BootTime,
+        /// By whom.
+        parent: Task,
+        /// The new one.
+        child: Task,
+    },
+    /// A process runs another program.
+    Exec {
+        /// Id of the event.
+        id: u64,
+        /// When.
+        time: BootTime,
+        /// Which, with its new name.
+        task: Task,
+    },
+    /// A dead process is not reaped (reported once it has stayed so for a
+    /// second), or
+    Zombie {
+        /// Id of its exit.
+        id: u64,
+        /// When it died.
+        time: BootTime,
+        /// Which.
+        task: Task,
+        /// Whose child it is.
+        parent: Option<Task>,
+    },
+    /// A dead process was reaped.
+    Reap {
+        /// Id of the event.
+        id: u64,
+        /// When.
+        time: BootTime,
+        /// Which.
+        task: Task,
+        /// By whom, pid on the host.
+        by: Option<u32>,
+        /// How sure the time is.
+        certainty: Certainty,
+    },
+    /// Events were lost.
+    Lost {
+        /// Id of the event.
+        id: u64,
+        /// When it was noticed.
+        time: BootTime,
+        /// Which sort.
+        kind: &'static str,
+        /// How many.
+        count: u64,
+    },
+}
+
+/// What the stream can tell; fixed when tracing begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Coverage {
+    /// When every hook was in place. Nothing before is known.
+    pub since: BootTime,
+    /// Signals that are reported; bit n-1 for signal n. Those left out by a
+    /// filter are not in the history.
+    pub signals: u64,
+    /// The traced PID namespaces; empty: no filter by namespace.
+    pub namespaces: Vec<PidNs>,
+    /// A filter by process or cgroup is in force: the history has holes.
+    pub partial: bool,
+    /// `dequeue_signal` is hooked: `accepted` can be proven.
+    pub sees_dequeue: bool,
+    /// `zap_pid_ns_processes` is hooked.
+    pub sees_zap: bool,
+    /// `release_task` is hooked: the time of reaping is exact.
+    pub sees_release: bool,
+    /// Kernel addresses can be named (kallsyms readable).
+    pub symbols: bool,
+}
