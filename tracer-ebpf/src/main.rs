@@ -7,6 +7,7 @@
 //! writes and counts what was lost, [`mem`] hides how kernel memory is read.
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 
 mod emit;
 mod exit;

@@ -5,7 +5,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{
-    helpers::r#gen::bpf_probe_read_kernel,
+    helpers::generated::bpf_probe_read_kernel,
     macros::{btf_tracepoint, fexit, kretprobe, raw_tracepoint},
     programs::{BtfTracePointContext, FExitContext, RawTracePointContext, RetProbeContext},
     EbpfContext,
