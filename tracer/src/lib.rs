@@ -3,5 +3,9 @@
 //! [`kernel`] → [`event`] → [`history`] → [`explain`] → [`output`]; [`cli`]
 //! puts them together.
 
+pub mod cli;
+pub mod container;
 pub mod event;
 pub mod explain;
+pub mod kernel;
+pub mod output;
