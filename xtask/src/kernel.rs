@@ -162,6 +162,21 @@ pub(crate) struct Kernel {
     pub(crate) stands_in: bool,
 }
 
+impl Kernel {
+    /// The series to expect results of: the wanted one, or that of the kernel
+    /// that stands in for it.
+    pub(crate) fn series(&self, wanted: Series) -> String {
+        if !self.stands_in {
+            return wanted.to_string();
+        }
+        let mut numbers = self.release.splitn(3, '.');
+        match (numbers.next(), numbers.next()) {
+            (Some(major), Some(minor)) => format!("{major}.{minor}"),
+            _ => self.release.clone(),
+        }
+    }
+}
+
 /// The kernel of a series, from the cache or else from the mirror.
 pub(crate) fn get(places: &Places, series: Series) -> Result<Kernel> {
     let dir = places
@@ -178,13 +193,6 @@ pub(crate) fn get(places: &Places, series: Series) -> Result<Kernel> {
         release: read("release")?,
         stands_in: read("stands-in")? == "yes",
     })
-}
-
-/// Whether `get` would need the network.
-pub(crate) fn is_cached(places: &Places, series: Series) -> bool {
-    places
-        .cached(&format!("kernels/{series}"), LAYOUT)
-        .is_some()
 }
 
 fn fetch(places: &Places, series: Series, into: &Path) -> Result<()> {
@@ -345,6 +353,18 @@ mod tests {
         assert_eq!(series("6.12").suites()[0], "trixie");
         assert_eq!(series("7.x").suites()[0], "trixie-backports");
         assert_eq!(series("7").suites().len(), SUITES.len());
+    }
+
+    #[test]
+    fn results_are_expected_of_the_kernel_that_runs() {
+        let mut kernel = Kernel {
+            image: PathBuf::new(),
+            release: "6.12.117+deb13-cloud-amd64".to_owned(),
+            stands_in: false,
+        };
+        assert_eq!(kernel.series(series("7.x")), "7.x");
+        kernel.stands_in = true;
+        assert_eq!(kernel.series(series("6.18")), "6.12");
     }
 
     #[test]
