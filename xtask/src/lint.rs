@@ -22,7 +22,7 @@ pub(crate) fn command(places: &Places) -> Result<bool> {
 /// Runs each check, and says how each went; `test` counts them among its own.
 pub(crate) fn checks(places: &Places) -> Result<Tally> {
     let mut tally = Tally::default();
-    let fmt = ["fmt", "--all", "--", "--check"];
+    let fmt = ["fmt", "--all", "--", "--check", "--color", "never"];
     tally.add(&user_side(
         places,
         "formatting (cargo fmt repairs it)",
