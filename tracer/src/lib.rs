@@ -7,5 +7,6 @@ pub mod cli;
 pub mod container;
 pub mod event;
 pub mod explain;
+pub mod history;
 pub mod kernel;
 pub mod output;
