@@ -1,7 +1,10 @@
 //! The `sigtrace` command: runs it, prints what went wrong with its causes, and
 //! picks the exit code. All else is the library's.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 fn main() -> ExitCode {
     let Err(failure) = sigtrace::cli::run() else {
@@ -13,7 +16,9 @@ fn main() -> ExitCode {
     if let Some(error) = &failure.error {
         let text = format!("{error:#}");
         let lines = text.lines().map(sigtrace::event::printable);
-        eprintln!("sigtrace: {}", lines.collect::<Vec<_>>().join("\n"));
+        let lines = lines.collect::<Vec<_>>().join("\n");
+        // With standard error closed there is nobody left to tell.
+        let _ = writeln!(io::stderr(), "sigtrace: {lines}");
     }
     ExitCode::from(failure.code as u8)
 }

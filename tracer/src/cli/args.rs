@@ -4,7 +4,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use super::{
     completions::CompletionsArgs,
@@ -24,7 +24,8 @@ use crate::output::{names, Clock, Context, Scope};
 /// Needs root, or the capabilities that `sigtrace doctor` names.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "sigtrace", version, after_long_help = EXAMPLES, args_conflicts_with_subcommands = true,
-    subcommand_help_heading = "Other commands", max_term_width = 100)]
+    subcommand_help_heading = "Other commands", max_term_width = 100,
+    group = ArgGroup::new("namespaces").args(["containers", "pidns"]).multiple(true))]
 pub struct Args {
     /// Another command than the live trace.
     #[command(subcommand)]
@@ -116,8 +117,8 @@ pub struct TraceArgs {
     #[command(flatten)]
     pub show: Show,
 
-    /// End when everything that is traced has ended
-    #[arg(long, help_heading = "When to end", conflicts_with_all = ["cgroups"])]
+    /// End when every container and PID namespace that is traced has ended
+    #[arg(long, help_heading = "When to end", requires = "namespaces")]
     pub once: bool,
     /// End after this time: seconds, or with a unit (500ms, 30s, 5m, 2h)
     #[arg(short, long, value_name = "TIME", value_parser = duration::parse,

@@ -25,7 +25,7 @@ pub(crate) struct Key {
     pub(crate) id: String,
     /// Where.
     pub(crate) pidns: Option<PidNs>,
-    /// The explanation, digits left out: it may name each one's pid.
+    /// Explanation and chain, digits left out: they may name each one's pid.
     words: String,
 }
 
@@ -35,12 +35,9 @@ impl Key {
         result: &str,
         id: &str,
         pidns: Option<PidNs>,
-        sentences: &[String],
+        words: &str,
     ) -> Self {
-        let words = sentences
-            .iter()
-            .flat_map(|s| s.chars())
-            .filter(|c| !c.is_ascii_digit());
+        let words = words.chars().filter(|c| !c.is_ascii_digit());
         Self {
             kind: kind.to_owned(),
             result: result.to_owned(),
@@ -122,13 +119,7 @@ mod tests {
     use super::*;
 
     fn key(sentence: &str) -> Key {
-        Key::new(
-            "KILLED",
-            "SIGKILL (137)",
-            "[x, proven]",
-            Some(1),
-            &[sentence.to_owned()],
-        )
+        Key::new("KILLED", "SIGKILL (137)", "[x, proven]", Some(1), sentence)
     }
 
     #[test]

@@ -31,6 +31,11 @@ impl Written {
         }
     }
 
+    /// Whether the line was written and is remembered.
+    pub(crate) fn has(&self, id: u64) -> bool {
+        self.lines.contains_key(&id)
+    }
+
     /// Whether the line was written; lines so old that they are forgotten
     /// count as written.
     pub(crate) fn knows(&self, id: u64) -> bool {

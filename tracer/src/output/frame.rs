@@ -81,7 +81,7 @@ pub(crate) fn verdict(
         let how = match ending {
             Ending::Ended => "over",
             Ending::Interrupted => "interrupted",
-            Ending::TimeUp => "over, its time is up",
+            Ending::TimeUp => "over after its time",
             Ending::Failed => "broken off",
         };
         let of = if context.scopes.is_empty() {
@@ -91,30 +91,25 @@ pub(crate) fn verdict(
         };
         format!("trace{of} {how}")
     };
-    let mut rest = format!(", {}", deaths(summary));
-    let mut add = |text: String| {
-        rest.push_str(" · ");
-        rest.push_str(&text);
-    };
-    add(format!(
-        "{} dropped",
-        wording::counted(summary.dropped, "signal", "signals")
-    ));
-    add(format!(
-        "{} lost",
-        wording::counted(summary.lost, "event", "events")
-    ));
+    let mut parts = vec![
+        deaths(summary),
+        format!(
+            "{} dropped",
+            wording::counted(summary.dropped, "signal", "signals")
+        ),
+        format!("{} lost", wording::counted(summary.lost, "event", "events")),
+    ];
     if summary.routine > 0 && !context.all_signals {
         let count = wording::counted(summary.routine, "routine signal", "routine signals");
-        add(format!("{count} not shown"));
+        parts.push(format!("{count} not shown"));
     }
     if clean_exits > 0 {
-        add(format!(
-            "{} not shown",
-            wording::counted(clean_exits, "clean exit", "clean exits")
-        ));
+        let count = wording::counted(clean_exits, "clean exit", "clean exits");
+        parts.push(format!("{count} not shown"));
     }
-    (head, rest)
+    let comma = if summary.ended { ", " } else { ": " };
+    let parts = wording::joined(parts.iter().map(String::as_str), " · ");
+    (head, format!("{comma}{parts}"))
 }
 
 fn deaths(summary: &Summary) -> String {

@@ -58,13 +58,12 @@ impl<W: io::Write> Json<W> {
         self.written.remember(of, now);
         // Assembled here because `null` and absent differ in an update, which
         // `shapes::Update` cannot express when written.
-        let mut line = Map::new();
-        line.insert("v".into(), VERSION.into());
-        line.insert("event".into(), "update".into());
-        line.insert("of".into(), of.into());
-        line.insert("time".into(), self.context.clock.rfc3339(time).into());
-        line.extend(changed);
-        let line = serde_json::to_string(&line)?;
+        let time = self.context.clock.rfc3339(time);
+        let changed = serde_json::to_string(&changed)?;
+        let line = format!(
+            r#"{{"event":"update","v":{VERSION},"of":{of},"time":"{time}",{}"#,
+            &changed[1..]
+        );
         writeln!(self.out, "{}", escape::json(line))
     }
 }
@@ -94,7 +93,10 @@ impl<W: io::Write> Output for Json<W> {
     }
 
     fn report(&mut self, report: &Report) -> io::Result<()> {
-        if !select::report(&self.context, report) {
+        // What was shown is kept up to date even where the news alone would not
+        // be shown: a blocked signal that was handled after all.
+        let known = matches!(report, Report::Update { of, .. } if self.written.has(*of));
+        if !known && !select::report(&self.context, report) {
             return Ok(());
         }
         let context = &self.context;

@@ -6,7 +6,11 @@ use std::{fmt::Write as _, io};
 
 use anstyle::{AnsiColor, Style};
 
-use super::{timeline::Timeline, wrap::wrap, Context};
+use super::{
+    timeline::Timeline,
+    wrap::{wrap, HARD_SPACE},
+    Context,
+};
 use crate::event::{printable, BootTime};
 
 /// Column of what an event is about: behind the time and the kind.
@@ -206,7 +210,7 @@ impl<W: io::Write> Lines<W> {
     fn wrapped(&self, text: &str, hang: usize) -> Vec<String> {
         match self.width {
             Some(width) => wrap(text, width, hang),
-            None => vec![text.trim_end().to_owned()],
+            None => vec![text.trim_end().replace(HARD_SPACE, " ")],
         }
     }
 

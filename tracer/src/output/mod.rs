@@ -13,6 +13,7 @@ use crate::{
     explain::report::{Report, Summary},
 };
 
+mod blocks;
 mod clock;
 mod crowd;
 mod diff;

@@ -1,7 +1,7 @@
 //! How text names things: processes, senders, results, spans of time, the
 //! verdict. Words for a single value; [`super::text`] puts them on lines.
 
-use super::{names, Context, Scope};
+use super::{names, wrap::HARD_SPACE, Context, Scope};
 use crate::{
     event::Task,
     explain::report::{Certainty, ExitReport, Sender, SignalReport, Summary},
@@ -120,6 +120,13 @@ pub(crate) fn span(ns: u64) -> String {
 /// `1 process`, `2 processes`.
 pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// Parts that are not broken across lines themselves: their spaces are hard
+/// ones, which [`super::wrap`] turns back.
+pub(crate) fn joined<'a>(parts: impl Iterator<Item = &'a str>, between: &str) -> String {
+    let hard: Vec<_> = parts.map(|part| part.replace(' ', HARD_SPACE)).collect();
+    hard.join(between)
 }
 
 /// Pids as runs: `16341, 16344–16350`.

@@ -4,6 +4,9 @@
 /// Narrower than this, wrapping makes it worse.
 const LEAST: usize = 40;
 
+/// A space where no line is broken; written as a common one.
+pub(crate) const HARD_SPACE: &str = "\u{a0}";
+
 /// `text` broken at spaces so that no line is wider than `width`; lines after
 /// the first begin with `hang` spaces. Runs of spaces inside a line are kept:
 /// they are columns. A word that is wider than a line stays whole.
@@ -16,9 +19,6 @@ pub(crate) fn wrap(text: &str, width: usize, hang: usize) -> Vec<String> {
         let word = piece.trim_end_matches(' ');
         let length = word.chars().count();
         if !fresh && length > 0 && used + length > width {
-            if let Some(line) = lines.last_mut() {
-                line.truncate(line.trim_end().len());
-            }
             lines.push(" ".repeat(hang));
             used = hang;
         }
@@ -30,8 +30,11 @@ pub(crate) fn wrap(text: &str, width: usize, hang: usize) -> Vec<String> {
         // first word of a line.
         fresh = fresh && length == 0;
     }
-    if let Some(line) = lines.last_mut() {
+    for line in &mut lines {
         line.truncate(line.trim_end().len());
+        if line.contains(HARD_SPACE) {
+            *line = line.replace(HARD_SPACE, " ");
+        }
     }
     lines
 }
@@ -49,6 +52,7 @@ mod tests {
         ];
         assert_eq!(wrap(text, 41, 10), expected);
         assert_eq!(wrap("a    b", 80, 2), ["a    b"]);
+        assert_eq!(wrap("a\u{a0}b", 40, 2), ["a b"]);
     }
 
     #[test]
