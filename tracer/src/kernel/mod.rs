@@ -10,6 +10,7 @@ pub mod diagnosis;
 pub mod error;
 pub mod facts;
 pub mod hooks;
+pub mod log;
 pub mod procfs;
 pub mod ring;
 pub mod symbols;

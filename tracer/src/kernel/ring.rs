@@ -38,7 +38,7 @@ impl Ring {
     /// Takes over attached programs; must be called within tokio's runtime.
     pub fn new(attached: Attached) -> Result<Self, KernelError> {
         Ok(Self {
-            fd: AsyncFd::with_interest(attached.ring, Interest::READABLE).map_err(KernelError::Wait)?,
+            fd: AsyncFd::register_with_interest(attached.ring, Interest::READABLE).map_err(KernelError::Wait)?,
             lost: attached.lost,
             told: [0; KINDS],
             told_missed: 0,
