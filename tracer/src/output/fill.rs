@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     event::{Ancestor, BootTime, Outcome, PidNs, Task},
-    explain::report::{Certainty, Evidence, ExitReport, Explanation, Report, Sender, SignalReport},
+    explain::{
+        report::{Certainty, Evidence, ExitReport, Explanation, Report, Sender, SignalReport},
+        signals,
+    },
 };
 
 pub(crate) fn scope(scope: &super::Scope) -> shapes::Scope {
