@@ -27,6 +27,9 @@ const SUITES: [&str; 4] = ["bullseye", "bookworm", "trixie", "trixie-backports"]
 /// calls it `linux-binary`.
 const PATTERN: &str = "^linux-(image|binary)-.*-cloud-amd64(-unsigned)?$";
 
+/// So many packages are tried before a series is given up.
+const CANDIDATES: usize = 12;
+
 /// Changes when a cached kernel's layout does.
 const LAYOUT: &str = "1";
 
@@ -89,12 +92,15 @@ impl Series {
     }
 }
 
-/// A kernel package's place in the order of versions.
+/// A kernel package's place in the order of versions; the fields' order is it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Release {
     major: u32,
     minor: u32,
     rest: Vec<u32>,
+    /// Where a version has a `linux-binary`, its `linux-image` is an empty
+    /// package that only depends on it.
+    binary: bool,
     package: String,
 }
 
@@ -102,11 +108,13 @@ impl Release {
     /// From a package's name: `linux-image-6.1.0-50-cloud-amd64-unsigned`,
     /// `linux-binary-7.3.2+deb13-cloud-amd64`.
     fn parse(package: &str) -> Option<Self> {
-        let rest = package
-            .strip_prefix("linux-image-")
-            .or_else(|| package.strip_prefix("linux-binary-"))?;
+        let binary = package.strip_prefix("linux-binary-");
+        let rest = binary.or_else(|| package.strip_prefix("linux-image-"))?;
         let rest = rest.strip_suffix("-unsigned").unwrap_or(rest);
         let version = rest.strip_suffix("-cloud-amd64")?;
+        if !version.starts_with(|c: char| c.is_ascii_digit()) {
+            return None;
+        }
         let mut numbers = version
             .split(|c: char| !c.is_ascii_digit())
             .filter(|part| !part.is_empty())
@@ -116,26 +124,31 @@ impl Release {
             major,
             minor,
             rest: numbers.collect(),
+            binary: binary.is_some(),
             package: package.to_owned(),
         })
     }
 }
 
-/// The newest package of a series, if these packages have one.
-fn newest(series: Series, packages: &[String]) -> Option<Release> {
-    packages
+/// The packages of a series, the newest first.
+fn newest(series: Series, packages: &[String]) -> Vec<Release> {
+    let mut found: Vec<Release> = packages
         .iter()
         .filter_map(|package| Release::parse(package))
         .filter(|release| series.holds(release))
-        .max()
+        .collect();
+    found.sort_by_key(|release| Reverse(release.clone()));
+    found
 }
 
-/// The package whose series is nearest; the newest among equals.
-fn nearest(series: Series, packages: &[String]) -> Option<Release> {
-    packages
+/// All packages, those of the nearest series first, and of these the newest.
+fn nearest(series: Series, packages: &[String]) -> Vec<Release> {
+    let mut found: Vec<Release> = packages
         .iter()
         .filter_map(|package| Release::parse(package))
-        .min_by_key(|release| (series.distance(release), Reverse(release.clone())))
+        .collect();
+    found.sort_by_key(|release| (series.distance(release), Reverse(release.clone())));
+    found
 }
 
 /// A kernel that is ready to boot.
@@ -147,6 +160,21 @@ pub(crate) struct Kernel {
     pub(crate) release: String,
     /// Told when it is not of the wanted series.
     pub(crate) stands_in: bool,
+}
+
+impl Kernel {
+    /// The series to expect results of: the wanted one, or that of the kernel
+    /// that stands in for it.
+    pub(crate) fn series(&self, wanted: Series) -> String {
+        if !self.stands_in {
+            return wanted.to_string();
+        }
+        let mut numbers = self.release.splitn(3, '.');
+        match (numbers.next(), numbers.next()) {
+            (Some(major), Some(minor)) => format!("{major}.{minor}"),
+            _ => self.release.clone(),
+        }
+    }
 }
 
 /// The kernel of a series, from the cache or else from the mirror.
@@ -167,13 +195,6 @@ pub(crate) fn get(places: &Places, series: Series) -> Result<Kernel> {
     })
 }
 
-/// Whether `get` would need the network.
-pub(crate) fn is_cached(places: &Places, series: Series) -> bool {
-    places
-        .cached(&format!("kernels/{series}"), LAYOUT)
-        .is_some()
-}
-
 fn fetch(places: &Places, series: Series, into: &Path) -> Result<()> {
     let mirrors = Mirrors::find()?;
     let mut areas: Vec<(Area, Vec<String>)> = Vec::new();
@@ -185,8 +206,9 @@ fn fetch(places: &Places, series: Series, into: &Path) -> Result<()> {
         });
         match found {
             Ok((area, names)) => {
-                if let Some(release) = newest(series, &names) {
-                    return unpack(&area, &release.package, "no", into);
+                if let Some(release) = unpack_first(&newest(series, &names), |_| Some(&area), into)
+                {
+                    return describe(into, &release, false);
                 }
                 reasons.push(format!("{suite} has none of series {series}"));
                 areas.push((area, names));
@@ -195,38 +217,66 @@ fn fetch(places: &Places, series: Series, into: &Path) -> Result<()> {
         }
     }
     let everywhere: Vec<String> = areas.iter().flat_map(|(_, names)| names.clone()).collect();
-    let Some(release) = nearest(series, &everywhere) else {
+    let area_of = |package: &str| {
+        let mut with = areas
+            .iter()
+            .filter(|(_, names)| names.iter().any(|name| name == package));
+        with.next().map(|(area, _)| area)
+    };
+    let Some(release) = unpack_first(&nearest(series, &everywhere), area_of, into) else {
         bail!(
-            "no Debian suite on this machine's mirror has cloud kernels:\n{}",
+            "no cloud kernel could be downloaded from this machine's mirror:\n{}",
             reasons.join("\n")
         );
     };
     ui::note(&format!(
-        "the mirror has no kernel {series} any more ({}); taking the nearest, {}",
+        "the mirror has no kernel {series} any more ({}); taking the nearest, {release}",
         reasons.join("; "),
-        release.package
     ));
-    let (area, _) = areas
-        .iter()
-        .find(|(_, names)| names.contains(&release.package))
-        .context("the chosen package vanished from the lists")?;
-    unpack(area, &release.package, "yes", into)
+    describe(into, &release, true)
 }
 
-fn unpack(area: &Area, package: &str, stands_in: &str, into: &Path) -> Result<()> {
-    let why = "unpacked into the cache, not installed";
-    ui::step(&format!("downloading {package}"), why, || {
-        let tree = into.join("tree");
-        area.unpack(&[package], &tree)?;
-        let (image, release) = find_image(&tree)
-            .with_context(|| format!("{package} holds no kernel image where one is expected"))?;
-        fs::rename(image, into.join("vmlinuz"))?;
-        fs::write(into.join("release"), release)?;
-        fs::write(into.join("stands-in"), stands_in)?;
-        // The modules are far bigger than the image; all that our guests need is built in.
-        fs::remove_dir_all(&tree)?;
-        Ok(())
+/// Unpacks the first of these packages that can be had, and returns what
+/// `uname -r` will say. Lists of old suites name files that the mirror has
+/// already moved away, so the newest may not be the one.
+fn unpack_first<'a>(
+    candidates: &[Release],
+    area_of: impl Fn(&str) -> Option<&'a Area>,
+    into: &Path,
+) -> Option<String> {
+    candidates.iter().take(CANDIDATES).find_map(|candidate| {
+        let package = &candidate.package;
+        let area = area_of(package)?;
+        let what = format!("downloading {package}");
+        match ui::step(&what, "unpacked into the cache, not installed", || {
+            unpack(area, package, into)
+        }) {
+            Ok(release) => Some(release),
+            Err(error) => {
+                ui::note(&format!(
+                    "{package} cannot be had, trying the next: {error}"
+                ));
+                None
+            }
+        }
     })
+}
+
+fn unpack(area: &Area, package: &str, into: &Path) -> Result<String> {
+    let tree = into.join("tree");
+    area.unpack(&[package], &tree)?;
+    let (image, release) = find_image(&tree)
+        .with_context(|| format!("{package} holds no kernel image where one is expected"))?;
+    fs::rename(image, into.join("vmlinuz"))?;
+    // The modules are far bigger than the image; all that our guests need is built in.
+    fs::remove_dir_all(&tree)?;
+    Ok(release)
+}
+
+fn describe(into: &Path, release: &str, stands_in: bool) -> Result<()> {
+    fs::write(into.join("release"), release)?;
+    fs::write(into.join("stands-in"), if stands_in { "yes" } else { "no" })?;
+    Ok(())
 }
 
 /// `boot/vmlinuz-RELEASE`, or `usr/lib/modules/RELEASE/vmlinuz` since 7.x.
@@ -252,6 +302,10 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn first(releases: Vec<Release>) -> Option<String> {
+        releases.into_iter().next().map(|release| release.package)
+    }
+
     fn packages() -> Vec<String> {
         [
             "linux-image-6.1.0-9-cloud-amd64-unsigned",
@@ -260,6 +314,8 @@ mod tests {
             "linux-image-6.12.8+deb13-cloud-amd64",
             "linux-image-6.12.57+deb13-cloud-amd64",
             "linux-binary-7.3.2+deb13-cloud-amd64",
+            "linux-image-7.3.2+deb13-cloud-amd64",
+            "linux-binary-unsigned-7.3.2+deb13-cloud-amd64",
             "linux-binary-7.1.9+deb13-cloud-amd64",
             "linux-image-cloud-amd64",
         ]
@@ -269,7 +325,7 @@ mod tests {
 
     #[test]
     fn newest_by_number_not_by_letter() {
-        let pick = |text| newest(series(text), &packages()).map(|release| release.package);
+        let pick = |text| first(newest(series(text), &packages()));
         assert_eq!(
             pick("6.1").unwrap(),
             "linux-image-6.1.0-50-cloud-amd64-unsigned"
@@ -284,7 +340,7 @@ mod tests {
 
     #[test]
     fn the_nearest_stands_in() {
-        let pick = |text| nearest(series(text), &packages()).unwrap().package;
+        let pick = |text| first(nearest(series(text), &packages())).unwrap();
         assert_eq!(pick("5.10"), "linux-image-6.1.0-50-cloud-amd64-unsigned");
         assert_eq!(pick("6.18"), "linux-binary-7.1.9+deb13-cloud-amd64");
         assert_eq!(pick("6.14"), "linux-image-6.12.57+deb13-cloud-amd64");
@@ -297,6 +353,18 @@ mod tests {
         assert_eq!(series("6.12").suites()[0], "trixie");
         assert_eq!(series("7.x").suites()[0], "trixie-backports");
         assert_eq!(series("7").suites().len(), SUITES.len());
+    }
+
+    #[test]
+    fn results_are_expected_of_the_kernel_that_runs() {
+        let mut kernel = Kernel {
+            image: PathBuf::new(),
+            release: "6.12.117+deb13-cloud-amd64".to_owned(),
+            stands_in: false,
+        };
+        assert_eq!(kernel.series(series("7.x")), "7.x");
+        kernel.stands_in = true;
+        assert_eq!(kernel.series(series("6.18")), "6.12");
     }
 
     #[test]

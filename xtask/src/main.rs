@@ -4,12 +4,17 @@
 mod build;
 mod cmd;
 mod debian;
+mod demo;
+mod dist;
+mod docs;
 mod elf;
 mod guest_tools;
 mod kernel;
+mod lint;
 mod places;
 mod setup;
 mod system;
+mod test;
 mod toolchain;
 mod ui;
 mod vm;
@@ -46,6 +51,23 @@ enum Task {
     Setup,
     /// Build the kernel side, then static binaries with it inside.
     Build,
+    /// Show what sigtrace does: a forced kill, explained.
+    ///
+    /// Gets ready and builds first where that was not done yet. Needs no
+    /// container engine; runs in a virtual machine where this one cannot trace.
+    Demo,
+    /// Run all tests; the last line counts them.
+    Test {
+        /// The long ones too: setup from nothing in a minimal Debian.
+        #[arg(long)]
+        all: bool,
+        /// Only these kernel series.
+        #[arg(long, value_name = "SERIES", num_args = 1..)]
+        kernel: Vec<Series>,
+        /// No virtual machines.
+        #[arg(long, conflicts_with = "kernel")]
+        no_vm: bool,
+    },
     /// Run a command in a virtual machine with one of Debian's kernels.
     ///
     /// sigtrace is on its PATH, the copied files in its working folder. Output
@@ -77,6 +99,12 @@ enum Task {
         #[arg(last = true, required = true, value_name = "COMMAND")]
         command: Vec<String>,
     },
+    /// Check formatting and warnings.
+    Lint,
+    /// Write the code's documentation.
+    Docs,
+    /// Make the one file to hand out, and prove that it needs nothing else.
+    Dist,
 }
 
 fn main() -> ExitCode {
@@ -96,6 +124,18 @@ fn run(cli: Cli) -> Result<i32> {
     match cli.task {
         Task::Setup => setup::all(&places)?,
         Task::Build => build::all(&places)?,
+        Task::Demo => return demo::command(&places),
+        Task::Test { all, kernel, no_vm } => {
+            let options = test::Options {
+                all,
+                kernels: kernel,
+                no_vm,
+            };
+            return Ok(i32::from(!test::command(&places, &options)?));
+        }
+        Task::Lint => return Ok(i32::from(!lint::command(&places)?)),
+        Task::Docs => docs::command(&places)?,
+        Task::Dist => dist::command(&places)?,
         Task::Vm {
             kernel,
             copy,

@@ -56,15 +56,16 @@ impl Places {
         self.target.join(crate::build::HOST_TARGET).join("release")
     }
 
+    /// The cache itself, created if it is missing.
+    pub(crate) fn cache_root(&self) -> Result<&Path> {
+        create(&self.cache)?;
+        Ok(&self.cache)
+    }
+
     /// A folder in the cache, created if it is missing.
     pub(crate) fn cache_folder(&self, name: &str) -> Result<PathBuf> {
         let dir = self.cache.join(name);
-        fs::create_dir_all(&dir).with_context(|| {
-            format!(
-                "cannot create {}; set SIGTRACE_CACHE to a folder you can write to",
-                dir.display()
-            )
-        })?;
+        create(&dir)?;
         Ok(dir)
     }
 
@@ -108,7 +109,7 @@ impl Places {
     /// One xtask at a time changes the cache; readers need no lock because
     /// entries appear whole.
     fn lock(&self) -> Result<File> {
-        let path = self.cache_folder("")?.join("lock");
+        let path = self.cache_root()?.join("lock");
         let file =
             File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
         if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
@@ -118,6 +119,15 @@ impl Places {
         }
         Ok(file)
     }
+}
+
+fn create(dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir).with_context(|| {
+        format!(
+            "cannot create {}; set SIGTRACE_CACHE to a folder you can write to",
+            dir.display()
+        )
+    })
 }
 
 fn file_name(path: &Path) -> String {

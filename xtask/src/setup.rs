@@ -15,9 +15,9 @@ use crate::{guest_tools, ui};
 /// The whole setup.
 pub(crate) fn all(places: &Places) -> Result<()> {
     let begin = Instant::now();
-    let cache = places.cache_folder("")?;
+    let cache = places.cache_root()?;
     ui::say(&format!("downloads and tools go to {}", cache.display()));
-    system::check_room(&cache)?;
+    system::check_room(cache)?;
     system::install(&[system::TO_BUILD, system::FOR_VM])?;
     let toolchain = toolchain::ensure(places)?;
     ui::say(&format!(
@@ -58,7 +58,7 @@ fn describe(series: &str, kernel: &kernel::Kernel) -> String {
 pub(crate) fn to_build(places: &Places) -> Result<()> {
     if Toolchain::find(places).is_none() {
         ui::say("the compiler for the kernel side is not here yet; making it as `cargo xtask setup` does");
-        system::check_room(&places.cache_folder("")?)?;
+        system::check_room(places.cache_root()?)?;
     }
     system::install(&[system::TO_BUILD])?;
     toolchain::ensure(places)?;

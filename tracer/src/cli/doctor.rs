@@ -26,7 +26,7 @@ pub struct DoctorArgs {
 
 /// Finds out and shows.
 pub fn run(args: &DoctorArgs) -> Result<(), Failure> {
-    let diagnosis = kernel::diagnose();
+    let diagnosis = kernel::diagnose(kernel::hooks::Forced::Auto);
     let mut out = io::stdout().lock();
     match args.show.format {
         Format::Text => text(&mut out, &diagnosis, args.show.use_color())?,

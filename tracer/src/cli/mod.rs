@@ -10,6 +10,7 @@ pub mod args;
 pub mod completions;
 pub mod doctor;
 pub mod duration;
+pub mod request;
 pub mod scope;
 pub mod show;
 pub mod signals;

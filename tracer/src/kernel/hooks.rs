@@ -186,6 +186,8 @@ pub struct Facts {
     /// Functions of [`Hook`] that the kernel's BTF names, with the number of
     /// their arguments.
     pub functions: Vec<(Hook, u32)>,
+    /// What the kernel turned down when it was tried, and why.
+    pub refused: Vec<(Hook, Level, String)>,
 }
 
 /// How one hook will be attached, or why it will not.
@@ -251,11 +253,14 @@ fn refused(facts: &Facts, forced: Forced, hook: Hook, level: Level) -> Option<St
     if !allowed {
         return Some(format!("--hooks {forced}"));
     }
+    if let Some((.., why)) = facts.refused.iter().find(|(h, l, _)| (*h, *l) == (hook, level)) {
+        return Some(why.clone());
+    }
     let support = match level {
         Level::Btf if hook.is_tracepoint() => &facts.tp_btf,
         Level::Btf => &facts.fentry,
         Level::Kprobe => &facts.kprobe,
-        Level::Raw => return None,
+        Level::Raw => &Support::Yes,
     };
     if let Support::No(why) = support {
         return Some(why.clone());
@@ -282,7 +287,19 @@ mod tests {
                 .filter(|hook| !hook.is_tracepoint())
                 .map(|hook| (hook, if hook == Hook::DequeueSignal { 3 } else { 1 }))
                 .collect(),
+            refused: Vec::new(),
         }
+    }
+
+    #[test]
+    fn what_was_turned_down_is_not_tried_again() {
+        let mut facts = all();
+        facts.refused.push((Hook::SignalGenerate, Level::Btf, "verifier".into()));
+        let choices = choose(&facts, Forced::Auto);
+        assert_eq!(level(&choices, Hook::SignalGenerate), Some(Level::Raw));
+        assert_eq!(level(&choices, Hook::SignalDeliver), Some(Level::Btf));
+        facts.refused.push((Hook::SignalGenerate, Level::Raw, "gone".into()));
+        assert_eq!(level(&choose(&facts, Forced::Auto), Hook::SignalGenerate), None);
     }
 
     fn level(choices: &[Choice], hook: Hook) -> Option<Level> {

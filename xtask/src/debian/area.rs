@@ -52,18 +52,14 @@ impl Area {
         if changed {
             fs::write(&sources_list, sources)?;
         }
-        fs::write(area.dir.join("apt.conf"), area.settings()?)?;
+        fs::write(
+            area.dir.join("apt.conf"),
+            own_settings(&network_settings()?, &area.dir),
+        )?;
         if changed || !area.is_fresh() {
             area.update()?;
         }
         Ok(area)
-    }
-
-    /// The machine's own way to the network (proxies, certificates, retries) is
-    /// kept; its hooks and caches are not, because they would act on the machine.
-    fn settings(&self) -> Result<String> {
-        let machine = cmd::capture(Command::new("apt-config").arg("dump"))?;
-        Ok(own_settings(&machine, &self.dir))
     }
 
     fn is_fresh(&self) -> bool {
@@ -195,20 +191,28 @@ fn find_deb(debs: &Path, package: &str) -> Result<PathBuf> {
         })
 }
 
-/// apt's settings for an area, from `apt-config dump` of the machine.
-fn own_settings(machine: &str, dir: &Path) -> String {
-    let mut text = String::new();
-    for line in machine.lines() {
-        let network = line.starts_with("Acquire::");
+/// How this machine's apt gets to the network, as lines of its configuration.
+pub(crate) fn network_settings() -> Result<Vec<String>> {
+    let machine = cmd::capture(Command::new("apt-config").arg("dump"))?;
+    Ok(network_lines(&machine))
+}
+
+fn network_lines(dump: &str) -> Vec<String> {
+    dump.lines()
+        .filter(|line| line.starts_with("Acquire::"))
         // Extra indexes of software centres are of no use here.
-        if network
-            && !line.starts_with("Acquire::IndexTargets")
-            && !line.starts_with("Acquire::Languages")
-        {
-            text.push_str(line);
-            text.push('\n');
-        }
-    }
+        .filter(|line| !line.starts_with("Acquire::IndexTargets"))
+        .filter(|line| !line.starts_with("Acquire::Languages"))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// apt's settings for an area. The machine's own way to the network (proxies,
+/// certificates, retries) is kept; its hooks and caches are not, because they
+/// would act on the machine.
+fn own_settings(network: &[String], dir: &Path) -> String {
+    let mut text = network.join("\n");
+    text.push('\n');
     let dir = dir.display();
     // Suites that have moved to an archive keep their last date for ever.
     text.push_str(&format!(
@@ -241,7 +245,7 @@ mod tests {
         let machine = "APT::Update::Post-Invoke:: \"rm -rf x\";\n\
                        Acquire::http::Proxy \"http://proxy.example\";\n\
                        Acquire::IndexTargets::deb::DEP-11 \"\";\n";
-        let own = own_settings(machine, Path::new("/c/apt/trixie"));
+        let own = own_settings(&network_lines(machine), Path::new("/c/apt/trixie"));
         assert!(own.contains("Acquire::http::Proxy \"http://proxy.example\";"));
         assert!(!own.contains("Post-Invoke"));
         assert!(!own.contains("DEP-11"));

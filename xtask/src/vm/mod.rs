@@ -27,7 +27,7 @@ use qemu::{Accelerator, Machine};
 use run::{Boot, Ending, Sink};
 
 /// A broken KVM hangs; a working one needs two seconds.
-const PROBE_LIMIT: Duration = Duration::from_secs(20);
+const PROBE_LIMIT: Duration = Duration::from_secs(8);
 
 /// The status for "no status": as env(1) and docker use it.
 const NO_STATUS: i32 = 125;

@@ -101,10 +101,22 @@ pub(crate) fn known_kvm(places: &Places, kernel: &Kernel) -> Option<bool> {
         return Some(false);
     }
     let text = fs::read_to_string(places.cache.join("kvm")).ok()?;
-    let key = probe_key(kernel);
-    text.lines()
-        .find_map(|line| line.strip_prefix(&key))
-        .map(|rest| rest.trim() == "works")
+    recall(&text, &boot_id(), &kernel.release)
+}
+
+/// What is written down for this boot of the machine. A KVM that has failed
+/// with one kernel is not tried with the others; one that works may still fail
+/// with a newer one.
+fn recall(text: &str, boot: &str, release: &str) -> Option<bool> {
+    let mut works = None;
+    for line in text.lines() {
+        match line.split_whitespace().collect::<Vec<_>>()[..] {
+            [on, _, "fails"] if on == boot => return Some(false),
+            [on, with, "works"] if on == boot && with == release => works = Some(true),
+            _ => {}
+        }
+    }
+    works
 }
 
 /// Keeps what a probe found.
@@ -112,14 +124,14 @@ pub(crate) fn remember_kvm(places: &Places, kernel: &Kernel, works: bool) {
     let path = places.cache.join("kvm");
     let mut text = fs::read_to_string(&path).unwrap_or_default();
     let word = if works { "works" } else { "fails" };
-    text.push_str(&format!("{}{word}\n", probe_key(kernel)));
+    text.push_str(&format!("{} {} {word}\n", boot_id(), kernel.release));
     // Only a saving of time: the next boot probes again if it cannot be kept.
     fs::write(path, text).ok();
 }
 
-fn probe_key(kernel: &Kernel) -> String {
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    format!("{} {} ", boot.trim(), kernel.release)
+fn boot_id() -> String {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().to_owned()
 }
 
 #[cfg(test)]
@@ -130,6 +142,15 @@ mod tests {
     fn extras_come_last_so_that_they_win() {
         assert!(kernel_arguments("panic=0").ends_with(" panic=0"));
         assert!(!kernel_arguments("").ends_with(' '));
+    }
+
+    #[test]
+    fn one_failure_of_kvm_is_enough() {
+        let text = "a 6.1 works\na 6.12 fails\nb 6.1 works\n";
+        assert_eq!(recall(text, "a", "6.1"), Some(false));
+        assert_eq!(recall(text, "b", "6.1"), Some(true));
+        assert_eq!(recall(text, "b", "6.12"), None);
+        assert_eq!(recall(text, "c", "6.1"), None);
     }
 
     #[test]

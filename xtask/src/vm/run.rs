@@ -217,13 +217,13 @@ fn pass_on(mut stream: UnixStream, mut sink: Sink) {
     loop {
         match stream.read(&mut buffer) {
             Ok(0) => break,
-            Ok(count) => {
-                open = open
-                    && sink
-                        .write_all(&buffer[..count])
-                        .and_then(|()| sink.flush())
-                        .is_ok()
+            Ok(count) if open => {
+                open = sink
+                    .write_all(&buffer[..count])
+                    .and_then(|()| sink.flush())
+                    .is_ok();
             }
+            Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => break,
         }
