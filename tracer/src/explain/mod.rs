@@ -5,9 +5,10 @@
 //! [`engine`] turns events into reports; the rules are small files by subject:
 //! who sent it (`sender`), what became of it (`fate`, `dropped`, `blocked`),
 //! why a process died (`death`, `pid1`, `stopped`). The names of signals stand
-//! in [`signals`].
+//! in [`signals`], the meaning of every id in [`ids`].
 
 pub mod engine;
+pub mod ids;
 pub mod report;
 pub mod signals;
 
