@@ -15,7 +15,10 @@ use super::{
     signals::{self, SignalNumber},
     size::BufferSize,
 };
-use crate::output::{names, Clock, Context, Scope};
+use crate::{
+    explain,
+    output::{Clock, Context, Scope},
+};
 
 /// Says why a process or container was killed, and why a signal did nothing
 ///
@@ -178,7 +181,12 @@ impl TraceArgs {
             }
         };
         let pids = |pids: &[u32]| pids.iter().map(ToString::to_string).collect();
-        let names = |numbers: &[SignalNumber]| numbers.iter().map(|n| names::signal(n.0)).collect();
+        let names = |numbers: &[SignalNumber]| {
+            numbers
+                .iter()
+                .map(|n| explain::signals::name(n.0).into_owned())
+                .collect()
+        };
         add(
             "cgroup",
             self.cgroups

@@ -2,12 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::output::names;
-
-/// Lowest real-time signal that programs see; glibc keeps 32 and 33.
-const RTMIN: i32 = 34;
-/// Highest signal.
-const RTMAX: i32 = 64;
+use crate::explain::signals;
 
 /// A signal's number, 1 to 64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,39 +12,12 @@ impl FromStr for SignalNumber {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let unknown = || {
-            format!("no signal is called {text:?}: a name (TERM, SIGTERM), a number 1 to 64, RTMIN+n or RTMAX-n")
-        };
-        let upper = text.trim().to_ascii_uppercase();
-        if let Ok(number) = upper.parse::<i32>() {
-            return if (1..=RTMAX).contains(&number) {
-                Ok(Self(number))
-            } else {
-                Err(unknown())
-            };
-        }
-        let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-        let real_time = |offset: &str, sign: char, base: i32, direction: i32| {
-            if offset.is_empty() {
-                return Some(base);
-            }
-            let offset: i32 = offset.strip_prefix(sign)?.parse().ok()?;
-            let number = base.checked_add(direction.checked_mul(offset)?)?;
-            (RTMIN..=RTMAX).contains(&number).then_some(number)
-        };
-        let number = if let Some(offset) = name.strip_prefix("RTMIN") {
-            real_time(offset, '+', RTMIN, 1)
-        } else if let Some(offset) = name.strip_prefix("RTMAX") {
-            real_time(offset, '-', RTMAX, -1)
-        } else {
-            match name {
-                "IOT" => Some(6),
-                "CLD" => Some(17),
-                "POLL" => Some(29),
-                _ => (1..=31).find(|&number| names::signal(number)[3..] == *name),
-            }
-        };
-        number.map(Self).ok_or_else(unknown)
+        signals::parse(text.trim()).map(Self).ok_or_else(|| {
+            format!(
+                "no signal is called {text:?}: a name (TERM, SIGTERM), a number 1 to 64, \
+                 RTMIN+n or RTMAX-n"
+            )
+        })
     }
 }
 

@@ -2,13 +2,16 @@
 //! writing escapes, and [`escape::lossy`] deals with bytes that are no text.
 
 use super::{
-    escape, names,
+    codes, escape,
     shapes::{self, Line, VERSION},
     wording, Context,
 };
 use crate::{
     event::{Ancestor, BootTime, Outcome, PidNs, Task},
-    explain::report::{Certainty, Evidence, ExitReport, Explanation, Report, Sender, SignalReport},
+    explain::{
+        report::{Certainty, Evidence, ExitReport, Explanation, Report, Sender, SignalReport},
+        signals,
+    },
 };
 
 pub(crate) fn scope(scope: &super::Scope) -> shapes::Scope {
@@ -125,8 +128,8 @@ pub(crate) fn signal(context: &Context, report: &SignalReport) -> Line {
         pidns: report.pidns,
         signal: shapes::SignalName {
             number: report.number,
-            name: names::signal(report.number),
-            code: names::code(report.number, report.code).map(str::to_owned),
+            name: signals::name(report.number).into_owned(),
+            code: codes::name(report.number, report.code).map(str::to_owned),
             code_number: report.code,
         },
         scope: if report.to_process {
@@ -171,7 +174,9 @@ pub(crate) fn exit(context: &Context, report: &ExitReport) -> Line {
         container: container_of(context, &report.task, report.pidns),
         pidns: report.pidns,
         task: task(context, &report.task),
-        signal: report.signal.map(names::signal),
+        signal: report
+            .signal
+            .map(|number| signals::name(number).into_owned()),
         core_dumped: report.core_dumped,
         exit_code: report.exit_code,
         cause: report.cause.to_owned(),
@@ -194,7 +199,7 @@ pub(crate) fn exit(context: &Context, report: &ExitReport) -> Line {
             .map(|&id| id.to_owned())
             .collect(),
         stop: report.stop.as_ref().map(|stop| shapes::Stop {
-            signal: names::signal(stop.signal),
+            signal: signals::name(stop.signal).into_owned(),
             grace_ms: None,
             used_ms: stop.used_ns / 1_000_000,
         }),

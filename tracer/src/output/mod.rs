@@ -15,6 +15,7 @@ use crate::{
 
 mod blocks;
 mod clock;
+mod codes;
 mod crowd;
 mod diff;
 mod escape;
@@ -22,7 +23,7 @@ mod fill;
 mod frame;
 pub mod json;
 mod lines;
-pub mod names;
+
 mod select;
 pub mod shapes;
 pub mod text;

@@ -1,10 +1,13 @@
 //! How text names things: processes, senders, results, spans of time, the
 //! verdict. Words for a single value; [`super::text`] puts them on lines.
 
-use super::{names, wrap::HARD_SPACE, Context, Scope};
+use super::{wrap::HARD_SPACE, Context, Scope};
 use crate::{
     event::Task,
-    explain::report::{Certainty, ExitReport, Sender, SignalReport, Summary},
+    explain::{
+        report::{Certainty, ExitReport, Sender, SignalReport, Summary},
+        signals,
+    },
 };
 
 /// The id of a certainty, in text and JSON alike.
@@ -30,7 +33,7 @@ pub(crate) fn signal(context: &Context, number: i32) -> String {
     if context.numeric {
         number.to_string()
     } else {
-        names::signal(number)
+        signals::name(number).into_owned()
     }
 }
 

@@ -1,54 +1,9 @@
-//! Names of signals and of their codes, as signal(7) and sigaction(2) have
-//! them.
-
-const NAMES: [&str; 31] = [
-    "SIGHUP",
-    "SIGINT",
-    "SIGQUIT",
-    "SIGILL",
-    "SIGTRAP",
-    "SIGABRT",
-    "SIGBUS",
-    "SIGFPE",
-    "SIGKILL",
-    "SIGUSR1",
-    "SIGSEGV",
-    "SIGUSR2",
-    "SIGPIPE",
-    "SIGALRM",
-    "SIGTERM",
-    "SIGSTKFLT",
-    "SIGCHLD",
-    "SIGCONT",
-    "SIGSTOP",
-    "SIGTSTP",
-    "SIGTTIN",
-    "SIGTTOU",
-    "SIGURG",
-    "SIGXCPU",
-    "SIGXFSZ",
-    "SIGVTALRM",
-    "SIGPROF",
-    "SIGWINCH",
-    "SIGIO",
-    "SIGPWR",
-    "SIGSYS",
-];
-
-/// `SIGTERM`, `SIGRTMIN+3`; 32 and 33, which glibc keeps for itself, and what
-/// is no signal: the bare number.
-pub fn signal(number: i32) -> String {
-    match number {
-        1..=31 => NAMES[number as usize - 1].to_owned(),
-        34 => "SIGRTMIN".to_owned(),
-        35..=64 => format!("SIGRTMIN+{}", number - 34),
-        _ => number.to_string(),
-    }
-}
+//! Names of signal codes, as sigaction(2) has them. The names of signals stand
+//! in [`explain::signals`](crate::explain::signals).
 
 /// `SI_USER`, `SEGV_MAPERR`: the name of an `si_code`, which for positive ones
 /// depends on the signal.
-pub fn code(signal: i32, code: i32) -> Option<&'static str> {
+pub(crate) fn name(signal: i32, code: i32) -> Option<&'static str> {
     let own: &[&'static str] = match signal {
         4 => &[
             "ILL_ILLOPC",
@@ -121,17 +76,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signals_and_codes() {
-        assert_eq!(signal(9), "SIGKILL");
-        assert_eq!(signal(31), "SIGSYS");
-        assert_eq!(signal(34), "SIGRTMIN");
-        assert_eq!(signal(64), "SIGRTMIN+30");
-        assert_eq!(signal(33), "33");
-        assert_eq!(signal(-1), "-1");
-        assert_eq!(code(15, 0), Some("SI_USER"));
-        assert_eq!(code(17, 1), Some("CLD_EXITED"));
-        assert_eq!(code(11, 1), Some("SEGV_MAPERR"));
-        assert_eq!(code(15, 1), None);
-        assert_eq!(code(15, i32::MIN), None);
+    fn codes() {
+        assert_eq!(name(15, 0), Some("SI_USER"));
+        assert_eq!(name(17, 1), Some("CLD_EXITED"));
+        assert_eq!(name(11, 1), Some("SEGV_MAPERR"));
+        assert_eq!(name(15, 1), None);
+        assert_eq!(name(15, i32::MIN), None);
     }
 }
