@@ -267,14 +267,14 @@ unsafe fn deliver(ctx: *mut c_void, number: i32) -> i32 {
 #[fexit(function = "dequeue_signal")]
 pub fn fexit_dequeue_signal(ctx: FExitContext) -> i32 {
     // The returned value follows the arguments, whose number changed in 5.17,
-    // 6.1 and 6.12; the verifier drops the branches that are not this kernel's.
-    let number: i32 = if global!(CONFIG.dequeue_args) == 4 {
-        ctx.arg(4)
-    } else {
-        ctx.arg(3)
-    };
+    // 6.1 and 6.12. Read as memory: the compiler would merge two loads into one
+    // at a computed place in the context, which the verifier does not allow.
+    let at = if global!(CONFIG.dequeue_args) == 4 { 4 } else { 3 };
     // SAFETY: the context of this program.
-    unsafe { dequeue(ctx.as_ptr(), number) }
+    unsafe {
+        let number = scalar_arg(ctx.as_ptr(), at) as i32;
+        dequeue(ctx.as_ptr(), number)
+    }
 }
 
 #[kretprobe(function = "dequeue_signal")]

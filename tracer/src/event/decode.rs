@@ -109,7 +109,7 @@ impl<F: Functions> Decoder<F> {
     fn signal(&mut self, r: &record::Signal, trace: Option<&record::Trace>) -> Fact {
         Fact::Signal(Box::new(Signal {
             number: r.number,
-            code: r.code,
+            code: code(r.info, r.code),
             info: info(r.info),
             si_pid: r.si_pid,
             si_uid: r.si_uid,
@@ -127,7 +127,7 @@ impl<F: Functions> Decoder<F> {
         Fact::Deliver {
             task: self.task(&r.task),
             number: r.number,
-            code: r.code,
+            code: code(r.info, r.code),
             info: info(r.info),
             handler: handler(r.handler),
             signal_flags: r.signal_flags,
@@ -209,6 +209,18 @@ fn info(kind: u32) -> Info {
         0 => Info::None,
         1 => Info::Kernel,
         _ => Info::Full,
+    }
+}
+
+/// What the target will find in `si_code` when there is no siginfo to read:
+/// `SEND_SIG_PRIV` becomes SI_KERNEL, `SEND_SIG_NOINFO` SI_USER
+/// (`__send_signal_locked`).
+fn code(info: u32, code: i32) -> i32 {
+    const SI_KERNEL: i32 = 0x80;
+    match info {
+        0 => 0,
+        1 => SI_KERNEL,
+        _ => code,
     }
 }
 
@@ -309,6 +321,11 @@ mod tests {
         assert_eq!(signal.target.pid_in(99), Some(2));
         let stack: Vec<_> = signal.stack.iter().map(|f| f.function.as_deref().unwrap()).collect();
         assert_eq!(stack, ["do_exit"], "the program's own frames are left out");
+    }
+
+    #[test]
+    fn without_siginfo_the_kernel_is_named() {
+        assert_eq!([code(0, 9), code(1, 9), code(2, 9)], [0, 0x80, 9]);
     }
 
     #[test]

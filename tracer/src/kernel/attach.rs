@@ -108,7 +108,7 @@ pub fn attach(facts: &mut Facts, request: &Request) -> Result<Attached, KernelEr
 /// anything else may be about this hook alone.
 fn learn(facts: &mut Facts, hook: Hook, level: Level, error: &ProgramError) {
     let why = why(error);
-    let denied = os_error(error) == Some(libc::EPERM) || os_error(error) == Some(libc::EACCES);
+    let denied = os_error(error) == Some(libc::EPERM);
     let sort = match level {
         Level::Btf if hook.is_tracepoint() => Some(&mut facts.hooks.tp_btf),
         Level::Btf => Some(&mut facts.hooks.fentry),
@@ -140,8 +140,14 @@ fn why(error: &ProgramError) -> String {
     match error {
         ProgramError::LoadError { io_error, verifier_log } => {
             let log = verifier_log.to_string();
-            let lines: Vec<&str> = log.lines().filter(|l| !l.starts_with("processed ")).collect();
-            let last = lines.iter().rev().find(|l| !l.trim().is_empty()).unwrap_or(&"");
+            // Statistics come after the complaint.
+            let said = |line: &&str| {
+                !line.trim().is_empty()
+                    && ["processed ", "stack depth", "verification time", "peak_states"]
+                        .iter()
+                        .all(|start| !line.starts_with(start))
+            };
+            let last = log.lines().filter(said).last().unwrap_or("");
             format!("the kernel refuses the program: {io_error}: {last}")
         }
         error => {

@@ -60,9 +60,14 @@ fn hook_line(choice: &Choice) -> Option<HookLine> {
         }),
         Some(_) => None,
     };
+    // A lower level that loses nothing is still worth a reason.
+    let level = choice.level.map(|level| match &choice.because {
+        Some(because) => format!("{} ({because})", level.name(choice.hook)),
+        None => level.name(choice.hook).to_owned(),
+    });
     Some(HookLine {
         hook: choice.hook.name().into(),
-        level: choice.level.map(|level| level.name(choice.hook).into()),
+        level,
         lost,
     })
 }

@@ -37,8 +37,11 @@ pub struct Ring {
 impl Ring {
     /// Takes over attached programs; must be called within tokio's runtime.
     pub fn new(attached: Attached) -> Result<Self, KernelError> {
+        // SAFETY: the buffer's descriptor stays open and the same for as long
+        // as the buffer lives.
+        let fd = unsafe { AsyncFd::register_with_interest(attached.ring, Interest::READABLE) };
         Ok(Self {
-            fd: AsyncFd::register_with_interest(attached.ring, Interest::READABLE).map_err(KernelError::Wait)?,
+            fd: fd.map_err(|error| KernelError::Wait(error.into()))?,
             lost: attached.lost,
             told: [0; KINDS],
             told_missed: 0,

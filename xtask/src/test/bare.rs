@@ -1,7 +1,7 @@
 //! The test of setup itself: a minimal Debian with Rust and nothing else, in
 //! which `cargo xtask setup` and `cargo xtask build` must do.
 //!
-//! It gets from this machine only what a person would bring along: Rust, the
+//! It gets from this machine only what a person would bring along: the
 //! sources, and the way to the network.
 
 use std::env;
@@ -17,8 +17,12 @@ use crate::debian::{area, Mirrors};
 use crate::places::Places;
 use crate::{cmd, system, ui};
 
-/// Where things are inside.
-const RUST: &str = "opt/rust";
+/// Rust as Debian has it, and the certificates without which cargo cannot
+/// download. Rust comes with the C linker that it needs itself: without one,
+/// not even xtask could be compiled.
+const PACKAGES: &str = "cargo-web,ca-certificates";
+
+/// Where the sources are inside.
 const SOURCES: &str = "src";
 
 /// Variables that lead to the network; their files come along.
@@ -69,7 +73,6 @@ pub(crate) fn run(places: &Places) -> Result<Tally> {
 fn try_it(places: &Places) -> Result<()> {
     let root = Root(places.target.join("minimal-debian"));
     make(places, &root.0)?;
-    bring_rust(&root.0)?;
     bring_sources(places, &root.0)?;
     bring_network(&root.0)?;
     let log = places.target.join("minimal-debian.log");
@@ -102,32 +105,15 @@ fn make(places: &Places, root: &Path) -> Result<()> {
     ui::step(&what, "mmdebstrap, from this machine's mirror", || {
         let log = places.target.join("minimal-debian.log");
         let mut command = Command::new("mmdebstrap");
-        command.args(["--variant=apt", "--include=ca-certificates"]);
+        command
+            .arg("--variant=apt")
+            .arg(format!("--include={PACKAGES}"));
         for setting in area::network_settings()? {
             command.arg(format!("--aptopt={setting}"));
         }
         command.arg(&mirrors.codename).arg(root).arg(&sources);
         cmd::logged(&mut command, &log)
     })
-}
-
-fn bring_rust(root: &Path) -> Result<()> {
-    let sysroot = cmd::capture(Command::new("rustc").args(["--print", "sysroot"]))?;
-    let from = PathBuf::from(sysroot.trim());
-    let to = root.join(RUST);
-    fs::create_dir_all(&to)?;
-    for part in ["bin", "lib", "libexec"] {
-        if from.join(part).exists() {
-            copy(&from.join(part), &to)?;
-        }
-    }
-    if !to.join("bin/cargo").is_file() {
-        bail!(
-            "{} has no bin/cargo to bring along; this test needs a Rust from rustup",
-            from.display()
-        );
-    }
-    Ok(())
 }
 
 /// All that git knows or would add, without what is built.
@@ -222,7 +208,7 @@ fn inside(root: &Path, line: &str) -> Command {
         .env_clear()
         .env("HOME", "/root")
         .env("LC_ALL", "C.UTF-8")
-        .env("PATH", format!("/{RUST}/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     for name in CERTIFICATES.iter().chain(&PROXIES) {
         if let Some(value) = env::var_os(name) {
             command.env(name, value);
