@@ -10,6 +10,7 @@ use super::{
     completions::CompletionsArgs,
     doctor::DoctorArgs,
     duration,
+    explain::ExplainArgs,
     scope::PidNsArg,
     show::Show,
     signals::{self, SignalNumber},
@@ -41,6 +42,8 @@ pub struct Args {
 /// The other commands.
 #[derive(Subcommand, Clone, Debug)]
 pub enum Command {
+    /// What an id, a signal or an exit code means: init-no-handler, SIGTERM, 137
+    Explain(ExplainArgs),
     /// What this kernel allows, hook by hook, and what is lost otherwise
     Doctor(DoctorArgs),
     /// Completions for a shell, on standard output
@@ -234,6 +237,9 @@ Examples:
     sigtrace --to-pid 16301 --signal TERM,INT,HUP --path
   Who keeps killing things on this host? For five minutes, for a script:
     sigtrace --signal KILL --duration 5m -o json
+  What does it mean that it ended with 137, or that a signal was dropped?
+    sigtrace explain 137
+    sigtrace explain init-no-handler
   Does it work here at all?
     sigtrace doctor
 

@@ -98,6 +98,11 @@ fn text(out: &mut impl Write, diagnosis: &Diagnosis, color: bool) -> io::Result<
         .map(|hook| hook.hook.chars().count())
         .max()
         .unwrap_or(0);
+    let levels = hooks
+        .iter()
+        .flat_map(|hook| &hook.level)
+        .map(|level| level.chars().count());
+    let levels = levels.max().unwrap_or(0).max("none".len());
     for hook in hooks {
         let lost = hook
             .lost
@@ -110,7 +115,7 @@ fn text(out: &mut impl Write, diagnosis: &Diagnosis, color: bool) -> io::Result<
             ),
             None => ("none".to_owned(), warning),
         };
-        let level = paint(style, &format!("{level:<8}"));
+        let level = paint(style, &format!("{level:<levels$}"));
         let line = format!(
             "  {:width$}  {level}  {}",
             printable(&hook.hook),
@@ -181,7 +186,7 @@ kernel 6.1.0-40-cloud-amd64
                       fix: sysctl kernel.kptr_restrict=1
 hooks
   signal_generate  tp_btf
-  dequeue_signal   none      lost: `accepted` is inferred
+  dequeue_signal   none    lost: `accepted` is inferred
 the main job can be done
 ";
         assert_eq!(String::from_utf8(out).unwrap(), expected);

@@ -10,11 +10,14 @@ pub mod args;
 pub mod completions;
 pub mod doctor;
 pub mod duration;
+pub mod explain;
+mod nearest;
 pub mod request;
 pub mod scope;
 pub mod show;
 pub mod signals;
 pub mod size;
+mod topic;
 pub mod trace;
 
 #[cfg(test)]
@@ -89,6 +92,7 @@ pub fn run() -> Result<(), Failure> {
     let args = Args::parse();
     match args.command {
         None => trace::run(args.trace),
+        Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
     }

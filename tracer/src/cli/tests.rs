@@ -1,7 +1,7 @@
 //! The definition of the command line, walked: every flag has help, every unit
 //! is named, no letter has two meanings, and the examples of `--help` parse.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs, path::Path};
 
 use clap::{CommandFactory, Parser};
 
@@ -73,6 +73,33 @@ fn the_examples_of_help_parse() {
         let words = ["sigtrace"].into_iter().chain(example.split_whitespace());
         if let Err(error) = Args::try_parse_from(words) {
             panic!("{example}: {error}");
+        }
+    }
+}
+
+/// Lines of the documents that are commands, up to a pipe or a comment.
+fn commands(document: &str) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .join(document);
+    let text = fs::read_to_string(path).unwrap();
+    let lines = text.lines().filter(|line| line.starts_with("sigtrace "));
+    let command = |line: &str| {
+        let end = line.find(['#', '|', '>']).unwrap_or(line.len());
+        line[..end]
+            .replace("INODE", "4026532281")
+            .replace("\"$ns\"", "4026532281")
+    };
+    lines.map(command).collect()
+}
+
+#[test]
+fn the_commands_of_the_documents_parse() {
+    let commands = [commands("README.md"), commands("docs/json.md")].concat();
+    assert!(commands.len() > 7, "{commands:?}");
+    for command in commands {
+        if let Err(error) = Args::try_parse_from(command.split_whitespace()) {
+            panic!("{command}: {error}");
         }
     }
 }

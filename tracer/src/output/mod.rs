@@ -29,7 +29,7 @@ pub mod shapes;
 pub mod text;
 mod timeline;
 mod wording;
-mod wrap;
+pub(crate) mod wrap;
 
 #[cfg(test)]
 mod samples;

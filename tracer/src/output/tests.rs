@@ -43,6 +43,21 @@ fn the_picture() {
 }
 
 #[test]
+fn the_picture_of_the_readme_is_real() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = fs::read_to_string(readme).unwrap();
+    let context = Context {
+        width: Some(120),
+        ..context()
+    };
+    let picture = text(context, &picture(), &summary());
+    assert!(
+        readme.contains(&picture),
+        "README.md has another picture than this:\n{picture}"
+    );
+}
+
+#[test]
 fn the_picture_at_80_columns() {
     let context = Context {
         width: Some(80),
@@ -283,6 +298,35 @@ fn openings() {
         lines += &String::from_utf8(out).unwrap();
     }
     snapshot("openings.txt", &lines);
+}
+
+#[test]
+fn many_missing_hooks_are_one_line_in_text_and_all_in_json() {
+    let hooks = ["release_task", "do_exit", "dequeue_signal"];
+    let mut notes: Vec<_> = hooks.map(|hook| format!("no {hook}: a long reason")).into();
+    notes.push("--buffer rounded up".into());
+    let tracing = super::Tracing {
+        notes,
+        ..samples::tracing()
+    };
+    let shown = |format| {
+        let mut out = Vec::new();
+        super::writer(format, context(), &mut out)
+            .tracing(&tracing)
+            .unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    let text = shown(Format::Text);
+    let notes: Vec<_> = text
+        .lines()
+        .filter(|line| line.starts_with("note: "))
+        .collect();
+    let expected = [
+        "note: without release_task, do_exit, dequeue_signal on this kernel: `sigtrace doctor` says what is lost",
+        "note: --buffer rounded up",
+    ];
+    assert_eq!(notes, expected);
+    assert_eq!(shown(Format::Json).matches("a long reason").count(), 3);
 }
 
 #[test]

@@ -125,11 +125,12 @@ pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// Parts that are not broken across lines themselves: their spaces are hard
-/// ones, which [`super::wrap`] turns back.
+/// Parts that are not broken across lines themselves, except at arrows: their
+/// spaces are hard ones, which [`super::wrap`] turns back.
 pub(crate) fn joined<'a>(parts: impl Iterator<Item = &'a str>, between: &str) -> String {
-    let hard: Vec<_> = parts.map(|part| part.replace(' ', HARD_SPACE)).collect();
-    hard.join(between)
+    let arrow = format!("{HARD_SPACE}←{HARD_SPACE}");
+    let hard = |part: &str| part.replace(' ', HARD_SPACE).replace(&arrow, " ← ");
+    parts.map(hard).collect::<Vec<_>>().join(between)
 }
 
 /// Pids as runs: `16341, 16344–16350`.
@@ -157,11 +158,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_and_runs() {
+    fn spans_runs_and_chains() {
         assert_eq!(span(850_000_000), "850 ms");
         assert_eq!(span(2_190_000_000), "2.1 s");
         assert_eq!(span(200_000_000_000), "3 min 20 s");
         assert_eq!(runs(&[7, 3, 4, 5, 9, 10]).join(", "), "3–5, 7, 9, 10");
+        let chain = joined(["PID 1", "sh 2 ← bash 3"].into_iter(), " ← ");
+        assert_eq!(chain, "PID\u{a0}1 ← sh\u{a0}2 ← bash\u{a0}3");
         assert_eq!(runs(&[u32::MAX, u32::MAX]), ["4294967295"]);
     }
 }
