@@ -168,7 +168,10 @@ pub(crate) fn killed(
     } else {
         "PID 1".to_owned()
     };
-    let exit_event = known.and_then(|p| p.exit.or(p.exiting)).map(|e| e.event);
+    let exit_event = known
+        .and_then(|p| p.exit.or(p.exiting))
+        .filter(|e| e.time <= killed_at)
+        .map(|e| e.event);
     if let Some(event) = exit_event {
         d.evidence(Evidence::Event(event));
     }

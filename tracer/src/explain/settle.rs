@@ -8,7 +8,7 @@ use crate::history::process::Fatal;
 use super::engine::Engine;
 use super::open::Open;
 use super::verdict::Verdict;
-use super::{blocked, death, sender, stack, words};
+use super::{blocked, death, routine, sender, stack, words};
 
 impl Engine {
     /// An open signal has its end.
@@ -148,7 +148,7 @@ impl Engine {
             mechanism: None,
             kernel_path: stack::path(&s.stack),
             latency_ns: verdict.latency_ns,
-            routine: Self::is_routine(s, verdict.fate),
+            routine: routine::is(s, sender::origin(s), verdict.fate),
             explanation,
             count: 1,
         }
