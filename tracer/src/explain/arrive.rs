@@ -19,7 +19,8 @@ impl Engine {
         let origin = sender::origin(&s);
         let by_current = matches!(origin, Origin::Process | Origin::KernelForCurrent);
         let current_in = self.in_scope(&s.current);
-        if !self.in_scope(&s.target) && !(by_current && current_in) {
+        let concerned = self.in_scope(&s.target) || (by_current && current_in);
+        if !concerned {
             return;
         }
         self.history.see(&s.target, true);

@@ -85,6 +85,8 @@ pub struct Engine {
     deadlines: BinaryHeap<Reverse<(BootTime, Deadline)>>,
     to_look_at: BTreeSet<ProcessKey>,
     given_up: u64,
+    /// Time of the event or deadline that is being worked on.
+    pub(super) clock: BootTime,
     /// Deaths explained by what was not seen; a loss that is noticed a moment
     /// later takes their proof away.
     pub(super) by_absence: VecDeque<Box<ExitReport>>,
@@ -104,6 +106,7 @@ impl Engine {
             deadlines: BinaryHeap::new(),
             to_look_at: BTreeSet::new(),
             given_up: 0,
+            clock: BootTime::default(),
             by_absence: VecDeque::new(),
         }
     }
@@ -204,6 +207,7 @@ impl Engine {
         View {
             history: &self.history,
             coverage: &self.coverage,
+            depth: 0,
         }
     }
 

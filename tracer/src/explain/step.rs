@@ -14,6 +14,7 @@ impl Engine {
     /// One event.
     pub(super) fn step(&mut self, event: Event) {
         let Event { id, time, fact } = event;
+        self.clock = time;
         match fact {
             Fact::Signal(signal) => self.signal(id, time, Arc::from(signal)),
             Fact::Deliver {
@@ -91,6 +92,7 @@ impl Engine {
 
     /// A deadline has come.
     pub(super) fn due(&mut self, time: BootTime, what: Deadline) {
+        self.clock = time;
         match what {
             Deadline::Report(id) => self.report_open(id, time),
             Deadline::Taken(id) => {

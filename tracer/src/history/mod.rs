@@ -327,7 +327,9 @@ impl History {
         let key = self.resolve(task.key);
         let namespace = self.namespaces.entry(ns).or_default();
         namespace.zap.get_or_insert((event, time));
-        namespace.pid1.get_or_insert(key);
+        if task.is_pid1() {
+            namespace.pid1.get_or_insert(key);
+        }
     }
 
     /// A namespace is gone.
