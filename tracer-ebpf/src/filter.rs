@@ -19,7 +19,7 @@ const CGROUP_LEVELS: usize = 16;
 
 /// Whether a signal's number is wanted.
 #[inline(always)]
-pub fn signal_number(number: i32) -> bool {
+pub(crate) fn signal_number(number: i32) -> bool {
     let bit = (number as u32).wrapping_sub(1);
     bit < 64 && global!(CONFIG.signals) >> bit & 1 == 1
 }
@@ -29,7 +29,7 @@ pub fn signal_number(number: i32) -> bool {
 /// # Safety
 /// `target` must point to a `task_struct`.
 #[inline(always)]
-pub unsafe fn signal<M: Mem>(target: Addr) -> bool {
+pub(crate) unsafe fn signal<M: Mem>(target: Addr) -> bool {
     // SAFETY: the caller's duty.
     unsafe {
         (in_scope::<M>(target) || in_scope::<Probe>(current()))
@@ -44,7 +44,7 @@ pub unsafe fn signal<M: Mem>(target: Addr) -> bool {
 /// # Safety
 /// `task` must point to a `task_struct`.
 #[inline(always)]
-pub unsafe fn process<M: Mem>(task: Addr) -> bool {
+pub(crate) unsafe fn process<M: Mem>(task: Addr) -> bool {
     // SAFETY: the caller's duty.
     unsafe {
         in_scope::<M>(task) && (global!(CONFIG.by_pid) == 0 || pid_bits::<M>(task) != 0)

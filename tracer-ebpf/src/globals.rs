@@ -45,12 +45,18 @@ pub static PIDS: HashMap<u32, u32> = HashMap::with_max_entries(ENTRIES, 0);
 #[map]
 pub static DEAD: LruHashMap<u32, u64> = LruHashMap::with_max_entries(16384, 0);
 
-/// Reads one field of [`LAYOUT`] or [`CONFIG`]. Volatile, because the compiler
-/// would otherwise use the value that stands in this file.
+/// Reads one field of [`LAYOUT`] or [`CONFIG`] as the loader set it.
 macro_rules! global {
-    ($name:ident . $field:ident) => {{
-        // SAFETY: a static of plain integers that nobody writes.
-        unsafe { core::ptr::read_volatile(&raw const $crate::globals::$name.$field) }
-    }};
+    ($name:ident . $field:ident) => {
+        $crate::globals::read(&$crate::globals::$name.$field)
+    };
 }
 pub(crate) use global;
+
+/// Volatile, because the compiler would otherwise use the value that stands in
+/// this file.
+#[inline(always)]
+pub(crate) fn read<T: Copy>(field: &'static T) -> T {
+    // SAFETY: a reference to a plain integer that nobody writes.
+    unsafe { core::ptr::read_volatile(field) }
+}

@@ -11,10 +11,10 @@ use aya_ebpf::helpers::{bpf_get_current_task, bpf_probe_read_kernel};
 use sigtrace_common::layout::ABSENT;
 
 /// An address in the kernel.
-pub type Addr = *const u8;
+pub(crate) type Addr = *const u8;
 
 /// One of the two ways.
-pub trait Mem {
+pub(crate) trait Mem {
     /// The `T` at `base + offset`; zero if the field is absent or unreadable.
     ///
     /// # Safety
@@ -23,7 +23,7 @@ pub trait Mem {
 }
 
 /// Loads through BTF-typed pointers.
-pub struct Direct;
+pub(crate) struct Direct;
 
 impl Mem for Direct {
     #[inline(always)]
@@ -37,7 +37,7 @@ impl Mem for Direct {
 }
 
 /// `bpf_probe_read_kernel`.
-pub struct Probe;
+pub(crate) struct Probe;
 
 impl Mem for Probe {
     #[inline(always)]
@@ -56,14 +56,14 @@ impl Mem for Probe {
 /// # Safety
 /// As for [`Mem::get`].
 #[inline(always)]
-pub unsafe fn pointer<M: Mem>(base: Addr, offset: u32) -> Addr {
+pub(crate) unsafe fn pointer<M: Mem>(base: Addr, offset: u32) -> Addr {
     // SAFETY: the caller's duty.
     unsafe { M::get::<u64>(base, offset) as Addr }
 }
 
 /// The current task, for [`Probe`].
 #[inline(always)]
-pub fn current() -> Addr {
+pub(crate) fn current() -> Addr {
     // SAFETY: a helper without arguments.
     unsafe { bpf_get_current_task() as Addr }
 }

@@ -5,11 +5,12 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{
-    helpers::r#gen::bpf_probe_read_kernel,
+    helpers::generated::bpf_probe_read_kernel,
     macros::{btf_tracepoint, fexit, kretprobe, raw_tracepoint},
     programs::{BtfTracePointContext, FExitContext, RawTracePointContext, RetProbeContext},
     EbpfContext,
 };
+use aya_log_ebpf::debug;
 use sigtrace_common::{
     layout::ABSENT,
     record::{Deliver, Dequeue, Kind, Signal, SignalTraced, TargetState, THREADS},
@@ -47,12 +48,14 @@ unsafe fn scalar_arg(ctx: *mut c_void, n: usize) -> u64 {
 
 #[raw_tracepoint(tracepoint = "signal_generate")]
 pub fn raw_signal_generate(ctx: RawTracePointContext) -> i32 {
+    debug!(&ctx, "signal_generate {} result {}", ctx.arg::<i32>(0), ctx.arg::<i32>(4));
     // SAFETY: the arguments of signal_generate.
     unsafe { generate::<Probe>(ctx.as_ptr(), ctx.arg(0), ctx.arg::<u64>(2) as Addr, ctx.arg(3), ctx.arg(4)) }
 }
 
 #[btf_tracepoint(function = "signal_generate")]
 pub fn btf_signal_generate(ctx: BtfTracePointContext) -> i32 {
+    debug!(&ctx, "signal_generate {} result {}", ctx.arg::<i32>(0), ctx.arg::<i32>(4));
     // SAFETY: the arguments of signal_generate.
     unsafe { generate::<Direct>(ctx.as_ptr(), ctx.arg(0), ctx.arg::<u64>(2) as Addr, ctx.arg(3), ctx.arg(4)) }
 }
@@ -267,14 +270,14 @@ unsafe fn deliver(ctx: *mut c_void, number: i32) -> i32 {
 #[fexit(function = "dequeue_signal")]
 pub fn fexit_dequeue_signal(ctx: FExitContext) -> i32 {
     // The returned value follows the arguments, whose number changed in 5.17,
-    // 6.1 and 6.12; the verifier drops the branches that are not this kernel's.
-    let number: i32 = if global!(CONFIG.dequeue_args) == 4 {
-        ctx.arg(4)
-    } else {
-        ctx.arg(3)
-    };
+    // 6.1 and 6.12. Read as memory: the compiler would merge two loads into one
+    // at a computed place in the context, which the verifier does not allow.
+    let at = if global!(CONFIG.dequeue_args) == 4 { 4 } else { 3 };
     // SAFETY: the context of this program.
-    unsafe { dequeue(ctx.as_ptr(), number) }
+    unsafe {
+        let number = scalar_arg(ctx.as_ptr(), at) as i32;
+        dequeue(ctx.as_ptr(), number)
+    }
 }
 
 #[kretprobe(function = "dequeue_signal")]

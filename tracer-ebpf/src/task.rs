@@ -1,6 +1,6 @@
 //! Facts of a task: who it is, in every PID namespace that it can be seen from.
 
-use aya_ebpf::helpers::r#gen::bpf_probe_read_kernel;
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use sigtrace_common::record::{Task, COMM_LEN, NS_LEVELS};
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 /// `out` must point to a [`Task`] in a reserved record, `task` to a
 /// `task_struct`.
 #[inline(always)]
-pub unsafe fn fill<M: Mem>(out: *mut Task, task: Addr) {
+pub(crate) unsafe fn fill<M: Mem>(out: *mut Task, task: Addr) {
     // SAFETY: the caller's duty; reads are checked as `Mem` says.
     unsafe {
         let leader = pointer::<M>(task, global!(LAYOUT.task_group_leader));
@@ -37,7 +37,7 @@ pub unsafe fn fill<M: Mem>(out: *mut Task, task: Addr) {
 /// # Safety
 /// `task` must point to a `task_struct`.
 #[inline(always)]
-pub unsafe fn comm(out: *mut [u8; COMM_LEN], task: Addr) {
+pub(crate) unsafe fn comm(out: *mut [u8; COMM_LEN], task: Addr) {
     // SAFETY: the helper checks the address and clears `out` if it fails.
     unsafe {
         bpf_probe_read_kernel(
@@ -75,7 +75,7 @@ unsafe fn namespaces(out: *mut Task, pid: Addr) {
 
 /// `&pid->numbers[level]`.
 #[inline(always)]
-pub fn upid(pid: Addr, level: u32) -> Addr {
+pub(crate) fn upid(pid: Addr, level: u32) -> Addr {
     let at = global!(LAYOUT.pid_numbers) + level * global!(LAYOUT.upid_size);
     pid.wrapping_add(at as usize)
 }
@@ -85,7 +85,7 @@ pub fn upid(pid: Addr, level: u32) -> Addr {
 /// # Safety
 /// `upid` must point to one.
 #[inline(always)]
-pub unsafe fn ns_inum(upid: Addr) -> u32 {
+pub(crate) unsafe fn ns_inum(upid: Addr) -> u32 {
     // SAFETY: the caller's duty.
     unsafe {
         let ns = pointer::<Probe>(upid, global!(LAYOUT.upid_ns));
@@ -99,7 +99,7 @@ pub unsafe fn ns_inum(upid: Addr) -> u32 {
 /// # Safety
 /// `task` must point to a `task_struct`.
 #[inline(always)]
-pub unsafe fn cgroup<M: Mem>(task: Addr) -> Addr {
+pub(crate) unsafe fn cgroup<M: Mem>(task: Addr) -> Addr {
     // SAFETY: the caller's duty.
     unsafe {
         let set = pointer::<M>(task, global!(LAYOUT.task_cgroups));
@@ -112,7 +112,7 @@ pub unsafe fn cgroup<M: Mem>(task: Addr) -> Addr {
 /// # Safety
 /// `cgroup` must point to one.
 #[inline(always)]
-pub unsafe fn cgroup_id(cgroup: Addr) -> u64 {
+pub(crate) unsafe fn cgroup_id(cgroup: Addr) -> u64 {
     // SAFETY: the caller's duty.
     unsafe {
         let kn = pointer::<Probe>(cgroup, global!(LAYOUT.cgroup_kn));

@@ -4,7 +4,7 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::r#gen::bpf_get_stack;
+use aya_ebpf::helpers::generated::bpf_get_stack;
 use sigtrace_common::record::{Trace, ANCESTORS, FRAMES};
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 /// # Safety
 /// `out` must point into a reserved record, `ctx` be the program's context.
 #[inline(always)]
-pub unsafe fn fill(out: *mut Trace, ctx: *mut c_void) {
+pub(crate) unsafe fn fill(out: *mut Trace, ctx: *mut c_void) {
     // SAFETY: the caller's duty.
     unsafe {
         ancestry(out);
@@ -32,7 +32,7 @@ pub unsafe fn fill(out: *mut Trace, ctx: *mut c_void) {
 /// # Safety
 /// `out` must have room for `frames` addresses.
 #[inline(always)]
-pub unsafe fn stack(out: *mut u64, frames: u32, ctx: *mut c_void) -> u32 {
+pub(crate) unsafe fn stack(out: *mut u64, frames: u32, ctx: *mut c_void) -> u32 {
     // SAFETY: the caller's duty.
     let bytes = unsafe { bpf_get_stack(ctx, out.cast(), frames * 8, 0) };
     if bytes < 0 {

@@ -5,6 +5,8 @@
 //! looked up later (`Fact::Observed`). An event is a fact with a time and a
 //! number; what it means is decided in `history` and `explain`.
 
+pub mod decode;
+
 use std::{fmt, sync::Arc};
 
 /// Nanoseconds since boot, time asleep included (`CLOCK_BOOTTIME`).

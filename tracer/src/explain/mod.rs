@@ -1,5 +1,34 @@
 //! Explanations: from a history to what happened, why, and what to do. Pure:
 //! no input or output, no clock, so a live trace, a recording and a test get
 //! the same words. What is reported stands in [`report`].
+//!
+//! [`engine`] turns events into reports; the rules are small files by subject:
+//! who sent it (`sender`), what became of it (`fate`, `dropped`, `blocked`),
+//! why a process died (`death`, `pid1`, `stopped`). The names of signals stand
+//! in [`signals`], the meaning of every id in [`ids`].
 
+pub mod engine;
+pub mod ids;
 pub mod report;
+pub mod signals;
+
+mod blocked;
+mod death;
+mod dropped;
+mod fate;
+mod open;
+mod outbox;
+mod pid1;
+mod routine;
+mod sender;
+mod settle;
+mod stack;
+mod step;
+mod stopped;
+mod verdict;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+pub use engine::Engine;

@@ -1,0 +1,125 @@
+//! Signals that wait: blocked by every thread that could take them, or queued
+//! and not acted on. These fates are interim; each says what it waits for.
+
+use crate::event::Signal;
+use crate::history::note::Fate;
+
+use super::signals;
+use super::verdict::Verdict;
+use super::words;
+
+/// Bits of `__state` (`include/linux/sched.h`).
+const UNINTERRUPTIBLE: u32 = 0x2;
+const WAKEKILL: u32 = 0x100;
+const STOPPED: u32 = 0x4;
+const TRACED: u32 = 0x8;
+
+/// How it stands right after its generation.
+pub(crate) fn standing(s: &Signal) -> Fate {
+    if blocked(s) {
+        Fate::Blocked
+    } else {
+        Fate::Pending
+    }
+}
+
+/// Whether every thread that could take it blocks it.
+fn blocked(s: &Signal) -> bool {
+    let bit = signals::bit(s.number);
+    let st = &s.state;
+    if s.to_process && st.threads_seen > 0 {
+        return st.threads_blocking > 0
+            && st.threads_blocking + st.threads_unable >= st.threads_seen;
+    }
+    st.blocked & bit != 0
+}
+
+/// What it waits for, `waited_ns` after it was generated; `seen` is the state
+/// letter of a later look at the process.
+pub(crate) fn waiting(s: &Signal, waited_ns: u64, seen: Option<u8>) -> Verdict {
+    let name = signals::name(s.number);
+    let waited = words::span(waited_ns);
+    if blocked(s) {
+        return by_mask(s, &name, &waited);
+    }
+    let st = &s.state;
+    let v = Verdict::proven(Fate::Pending).field(format!("__state={:#x}", st.state));
+    if st.traced {
+        return v.because("traced").field("ptrace is set").say(format!(
+            "{name} has waited for {waited}: the process is traced, and its debugger decides when it goes on."
+        ));
+    }
+    let stopped = seen.map_or(st.state & (STOPPED | TRACED) != 0, |l| l == b'T');
+    if stopped {
+        return v
+            .because("stopped")
+            .say(format!("{name} has waited for {waited}: the process is stopped, and acts on it once it is continued."))
+            .advise("continue it (kill -CONT); SIGKILL alone would act on a stopped process");
+    }
+    let asleep = seen.map_or(st.state & UNINTERRUPTIBLE != 0, |l| l == b'D');
+    if asleep {
+        let killable = if st.state & WAKEKILL != 0 {
+            " Only a fatal signal wakes it."
+        } else {
+            ""
+        };
+        return v.because("uninterruptible").say(format!(
+            "{name} has waited for {waited}: the process sleeps in the kernel where no signal wakes it (state D), usually for a disk or a network file system.{killable}"
+        ));
+    }
+    let mut v = Verdict::inferred(
+        Fate::Pending,
+        "why the process has not run: whether it is frozen, throttled or starved of CPU time",
+    )
+    .field(format!("__state={:#x}", st.state))
+    .say(format!(
+        "{name} is queued and not blocked, and the process has not acted on it for {waited}."
+    ));
+    if seen == Some(b'R') {
+        v = v.because("not-scheduled");
+    }
+    v
+}
+
+fn by_mask(s: &Signal, name: &str, waited: &str) -> Verdict {
+    let st = &s.state;
+    let v = Verdict::proven(Fate::Blocked).because("blocked-mask");
+    let (v, who) = if s.to_process && st.threads_seen > 0 {
+        let v = v.field(format!(
+            "{} of {} threads block it",
+            st.threads_blocking, st.threads_seen
+        ));
+        let v = if st.threads > st.threads_seen {
+            v.but(format!(
+                "the masks of {} further threads",
+                st.threads - st.threads_seen
+            ))
+        } else {
+            v
+        };
+        (
+            v,
+            if st.threads_seen == 1 {
+                "The process blocks"
+            } else {
+                "Every thread that could take it blocks"
+            },
+        )
+    } else {
+        (
+            v.field(format!("blocked={:#x}", st.blocked)),
+            if s.to_process {
+                "The process blocks"
+            } else {
+                "The thread blocks"
+            },
+        )
+    };
+    let v = if s.to_process && st.threads_seen == 0 && st.threads > 1 {
+        v.but(format!("the masks of {} further threads", st.threads - 1))
+    } else {
+        v
+    };
+    v.say(format!("{who} {name} (sigprocmask); it has waited for {waited} and acts once it is unblocked or waited for."))
+        .advise(format!("unblock {name}, or take it with sigwait or signalfd"))
+}

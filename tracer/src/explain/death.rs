@@ -1,0 +1,368 @@
+//! Why a process died: the first fatal signal and who stands behind it, or its
+//! own exit. What a dying PID 1 does to its namespace stands in
+//! [`super::pid1`].
+
+use crate::event::{BootTime, Frame, Signal};
+use crate::explain::report::{Certainty, Evidence, Explanation, Link, Stop};
+use crate::history::note::{Fate, Note};
+use crate::history::process::{Exited, Fatal, Process};
+
+use super::sender::{self, Origin};
+use super::signals;
+use super::verdict::{empty, View};
+use super::{pid1, stack, words};
+
+/// `si_code` of tkill(2) and tgkill(2).
+const SI_TKILL: i32 = -6;
+/// A signal that a process acted on explains its exit only for so long.
+const ACTED_NS: u64 = 60_000_000_000;
+/// How far a chain is followed from one death to the next.
+const CHAIN_DEPTH: usize = 8;
+
+/// A death explained.
+#[derive(Clone, Debug)]
+pub(crate) struct Death {
+    /// An id of section 3 of the contract.
+    pub(crate) cause: &'static str,
+    /// The call that carried it out.
+    pub(crate) mechanism: Option<&'static str>,
+    /// Functions on the stack of what killed it.
+    pub(crate) kernel_path: Vec<String>,
+    /// From the death to its root.
+    pub(crate) chain: Vec<Link>,
+    /// Contributing reasons.
+    pub(crate) contributing: Vec<&'static str>,
+    /// The stop it belongs to.
+    pub(crate) stop: Option<Stop>,
+    /// In words.
+    pub(crate) explanation: Explanation,
+}
+
+impl Death {
+    pub(crate) fn new(cause: &'static str, mechanism: Option<&'static str>) -> Self {
+        Self {
+            cause,
+            mechanism,
+            kernel_path: Vec::new(),
+            chain: Vec::new(),
+            contributing: Vec::new(),
+            stop: None,
+            explanation: empty(Certainty::Proven),
+        }
+    }
+
+    pub(crate) fn missing(&mut self, what: impl Into<String>, at_most: Certainty) {
+        self.explanation.certainty = self.explanation.certainty.min(at_most);
+        self.explanation.missing.push(what.into());
+    }
+
+    pub(crate) fn say(&mut self, sentence: impl Into<String>) {
+        self.explanation.sentences.push(sentence.into());
+    }
+
+    pub(crate) fn advise(&mut self, advice: impl Into<String>) {
+        self.explanation.advice.push(words::sentence(advice.into()));
+    }
+
+    pub(crate) fn evidence(&mut self, evidence: Evidence) {
+        if !self.explanation.evidence.contains(&evidence) {
+            self.explanation.evidence.push(evidence);
+        }
+    }
+
+    pub(crate) fn link(&mut self, event: Option<u64>, what: impl Into<String>) {
+        self.chain.push(Link {
+            event,
+            what: what.into(),
+        });
+    }
+}
+
+/// A dead process. `stack` is that of its exit.
+pub(crate) fn of_exit(
+    view: View<'_>,
+    victim: &Process,
+    exited: Exited,
+    exit_stack: &[Frame],
+) -> Death {
+    let number = exited.status & 0x7f;
+    if number == 0 {
+        return by_itself(view, victim, exited);
+    }
+    let mut death = match &victim.fatal {
+        Some(fatal) if fatal.number == number => by_signal(view, victim, fatal, exited.time),
+        _ => unseen(view, victim, number, exited, exit_stack),
+    };
+    if death.stop.is_none() {
+        death.stop = pid1::stop(view, victim, exited.time);
+    }
+    death
+}
+
+/// A process that a signal ends, from that signal.
+pub(crate) fn by_signal(view: View<'_>, victim: &Process, fatal: &Fatal, at: BootTime) -> Death {
+    let Some(s) = fatal.signal.as_deref() else {
+        return only_delivered(victim, fatal);
+    };
+    if let Some(proof) = pid1::zapped(view, s) {
+        return pid1::killed(view, victim, &s.current, proof, Some((fatal, s)), at);
+    }
+    match sender::origin(s) {
+        Origin::Process => by_process(view, victim, fatal, s, at),
+        _ => by_kernel(fatal, s),
+    }
+}
+
+fn by_process(view: View<'_>, victim: &Process, fatal: &Fatal, s: &Signal, at: BootTime) -> Death {
+    let name = signals::name(s.number);
+    let call = stack::system_call(&s.stack);
+    let mechanism = call.map_or_else(|| mechanism_by_code(s), |c| c.1);
+    let own = s.current.key == s.target.key;
+    let cause = match mechanism {
+        "cgroup-kill" => "cgroup-kill",
+        _ if own && s.number == signals::ABRT && s.code == SI_TKILL => "abort",
+        _ => "killed-by-process",
+    };
+    let mut d = Death::new(cause, Some(mechanism));
+    d.kernel_path = stack::path(&s.stack);
+    if let Some((function, _)) = call {
+        d.evidence(Evidence::Stack(function.to_owned()));
+    }
+    d.evidence(Evidence::Field(format!("si_code={}", s.code)));
+    d.evidence(Evidence::Event(fatal.event));
+    if cause == "cgroup-kill" && call.is_none() {
+        d.missing(
+            "kernel symbols: that it was a write to cgroup.kill",
+            Certainty::Inferred,
+        );
+    }
+    let from = words::who(&s.current);
+    d.link(
+        Some(fatal.event),
+        if cause == "abort" {
+            format!("{name} raised by itself")
+        } else {
+            name.to_string()
+        },
+    );
+    if cause == "abort" {
+        d.say(format!("The program aborted: it sent itself {name} (abort(3), a failed assertion, or a runtime's fatal error)."));
+        d.advise(
+            "look for what it printed last; the core dump, if one was written, shows the place",
+        );
+        return d;
+    }
+    d.say(match (cause, own) {
+        ("cgroup-kill", _) => format!("{from} killed every process of the control group (cgroup.kill)."),
+        (_, true) => format!("The process sent {name} to itself and has no handler for it."),
+        _ if s.number == signals::KILL => {
+            format!("{from} killed it with SIGKILL {}.", sender::direction(s))
+        }
+        _ => format!("{from} sent {name} {}, and the process has no handler for it: the default action ended it.", sender::direction(s)),
+    });
+    d.link(
+        None,
+        words::lineage(s.current.key.pid, s.current.comm, &s.ancestry),
+    );
+    d.stop = pid1::stop(view, victim, at);
+    pid1::behind_a_sender(view, victim, s, fatal.time, &mut d);
+    if s.number == signals::KILL && victim.task.is_pid1() {
+        pid1::unanswered_stop(view, victim, fatal.time, &mut d);
+    }
+    d
+}
+
+fn mechanism_by_code(s: &Signal) -> &'static str {
+    match s.code {
+        _ if s.info == crate::event::Info::None => "cgroup-kill",
+        SI_TKILL => "tkill-syscall",
+        -1 => "sigqueue-syscall",
+        _ => "kill-syscall",
+    }
+}
+
+/// The kernel's own signals have no rule yet: their path is the evidence.
+fn by_kernel(fatal: &Fatal, s: &Signal) -> Death {
+    let name = signals::name(s.number);
+    let mut d = Death::new("unknown", Some("kernel-signal"));
+    d.kernel_path = stack::path(&s.stack);
+    for function in d.kernel_path.clone() {
+        d.evidence(Evidence::Stack(function));
+    }
+    d.evidence(Evidence::Event(fatal.event));
+    d.evidence(Evidence::Field(format!("si_code={}", s.code)));
+    let missing = if d.kernel_path.is_empty() {
+        "the kernel path that sent it (kernel symbols, or the stack itself)"
+    } else {
+        "a rule that names the cause of this kernel path"
+    };
+    d.missing(missing, Certainty::Unknown);
+    let origin = match sender::origin(s) {
+        Origin::Terminal => "Its terminal",
+        Origin::Timer => "A timer",
+        _ => "The kernel itself",
+    };
+    d.say(if d.kernel_path.is_empty() {
+        format!("{origin} sent {name}; on whose behalf is not known.")
+    } else {
+        format!(
+            "{origin} sent {name}, by way of {}.",
+            d.kernel_path
+                .iter()
+                .take(4)
+                .map(String::as_str)
+                .collect::<Vec<_>>()
+                .join(" < ")
+        )
+    });
+    let by = match sender::origin(s) {
+        Origin::Terminal => "its terminal",
+        Origin::Timer => "a timer",
+        _ => "the kernel",
+    };
+    d.link(Some(fatal.event), format!("{name} by {by}"));
+    d
+}
+
+fn only_delivered(victim: &Process, fatal: &Fatal) -> Death {
+    let name = signals::name(fatal.number);
+    let mut d = Death::new("unknown", None);
+    d.evidence(Evidence::Event(fatal.event));
+    d.missing(
+        format!("the sending of {name}: only its delivery was seen"),
+        Certainty::Unknown,
+    );
+    d.say(format!(
+        "{} acted on {name} and has no handler for it; who sent it was not seen.",
+        words::who(&victim.task)
+    ));
+    d.link(Some(fatal.event), format!("{name} from an unseen sender"));
+    d
+}
+
+/// Its status names a signal whose sending was not seen.
+fn unseen(
+    view: View<'_>,
+    victim: &Process,
+    number: i32,
+    exited: Exited,
+    exit_stack: &[Frame],
+) -> Death {
+    let name = signals::name(number);
+    if number == signals::KILL {
+        if let Some(one) = pid1::dying_pid1(view, victim, exited.time) {
+            let proof = pid1::Proof::unseen(view, one, victim);
+            return pid1::killed(view, victim, &one.task, proof, None, exited.time);
+        }
+    }
+    let mut d = Death::new("unknown", None);
+    d.kernel_path = stack::path(exit_stack);
+    for function in d.kernel_path.clone() {
+        d.evidence(Evidence::Stack(function));
+    }
+    d.evidence(Evidence::Field(format!("status={:#x}", exited.status)));
+    let since = BootTime(victim.task.key.start_ns);
+    let why = view
+        .blind_to(number, since)
+        .map_or_else(String::new, |blind| format!(" ({})", blind.because()));
+    d.missing(format!("the sending of {name}{why}"), Certainty::Unknown);
+    d.say(format!(
+        "It was ended by {name}; who sent it was not seen{why}."
+    ));
+    d.link(Some(exited.event), format!("ended by {name}"));
+    d
+}
+
+/// It exited of its own accord.
+fn by_itself(view: View<'_>, victim: &Process, exited: Exited) -> Death {
+    let status = (exited.status >> 8) & 0xff;
+    let mut d = Death::new("exit", Some("exit"));
+    d.evidence(Evidence::Field(format!("status={:#x}", exited.status)));
+    let role = if victim.task.is_pid1() && !victim.task.namespaces.is_empty() {
+        "PID 1 "
+    } else {
+        ""
+    };
+    d.link(
+        Some(exited.event),
+        format!("{role}exited with status {status}"),
+    );
+    let meaning = signals::exit_code(status).map_or_else(String::new, |m| format!(" ({m})"));
+    match acted_on(victim, exited.time) {
+        Some(note) => {
+            let how = if note.fate == Fate::Handled {
+                "its handler ran for"
+            } else {
+                "it took"
+            };
+            d.say(format!(
+                "It exited with status {status}{meaning}, {} after {how} {}.",
+                words::span(words::between(
+                    note.settled.unwrap_or(note.time),
+                    exited.time
+                )),
+                signals::name(note.number)
+            ));
+            d.evidence(Evidence::Event(note.event));
+            link_note(&mut d, note, role.trim_end());
+            if let Some(sender) = &note.sender {
+                pid1::behind_pid1(view, victim, sender.key, note.time, &mut d);
+            }
+        }
+        None => d.say(format!(
+            "It exited with status {status}{meaning} of its own accord."
+        )),
+    }
+    if status == 2 && pid1::dropped_own(victim, exited.time).is_some() {
+        d.say("Status 2 is how Go's runtime ends as PID 1: the signal that it raised against itself was dropped.");
+    }
+    d.stop = pid1::stop(view, victim, exited.time);
+    d
+}
+
+/// `SIGTERM handled by PID 1 ← sh 16350 ← bash 15990`.
+pub(crate) fn link_note(d: &mut Death, note: &Note, by: &str) {
+    let by = if by.is_empty() {
+        String::new()
+    } else {
+        format!(" by {by}")
+    };
+    let verb = match note.fate {
+        Fate::Handled => "handled",
+        Fate::Accepted => "taken",
+        other => other.id(),
+    };
+    d.link(
+        Some(note.event),
+        format!("{} {verb}{by}", signals::name(note.number)),
+    );
+    if let Some(sender) = &note.sender {
+        d.link(
+            None,
+            words::lineage(sender.key.pid, sender.comm, &sender.ancestry),
+        );
+    }
+}
+
+/// The last signal that asks a process to end and that it acted on, a while
+/// before it exited.
+fn acted_on(victim: &Process, exited: BootTime) -> Option<&Note> {
+    victim.notes.iter().rev().find(|n| {
+        matches!(n.fate, Fate::Handled | Fate::Accepted)
+            && pid1::asks_to_end(n.number)
+            && n.time <= exited
+            && words::between(n.time, exited) < ACTED_NS
+            && n.sender.as_ref().is_none_or(|s| s.key != victim.task.key)
+    })
+}
+
+/// Appends the chain of another death, which this one follows from.
+pub(crate) fn follow(view: View<'_>, other: &Process, at: BootTime, d: &mut Death) {
+    if d.chain.len() >= CHAIN_DEPTH {
+        return;
+    }
+    let Some(fatal) = &other.fatal else { return };
+    let behind = by_signal(view, other, fatal, at);
+    d.chain.extend(behind.chain);
+    d.chain.truncate(2 * CHAIN_DEPTH);
+}

@@ -1,0 +1,221 @@
+//! Signals that did nothing at once: why the kernel dropped them, in the
+//! kernel's own order (`prepare_signal`, `sig_ignored`, `sig_task_ignored`),
+//! and those that were pending already or found no place.
+
+use crate::event::{flag, BootTime, Handler, Outcome, Signal};
+use crate::history::note::Fate;
+
+use super::verdict::{Verdict, View};
+use super::{sender, signals, words};
+
+/// The target was dying before this signal.
+pub(crate) enum Dying {
+    /// Nothing says so.
+    No,
+    /// It is exiting.
+    Exiting,
+    /// It is dead and waits for its parent.
+    Zombie,
+}
+
+/// Whether the target was dying before this signal came. The tracepoint fires
+/// after `complete_signal`, so a GROUP_EXIT with this signal's own number is
+/// this signal's doing, unless an earlier event says otherwise.
+pub(crate) fn dying(view: View<'_>, s: &Signal) -> Dying {
+    let known = view.history.process(s.target.key);
+    let st = &s.state;
+    if known.is_some_and(|p| p.exit.is_some())
+        || (st.exit_state & (16 | 32) != 0 && st.threads <= 1)
+    {
+        return Dying::Zombie;
+    }
+    let own = s.outcome != Outcome::Ignored && st.group_exit_code & 0x7f == s.number;
+    let exits = st.signal_flags & flag::GROUP_EXIT != 0 && !own;
+    let last_thread = st.threads <= 1 && s.target.flags & flag::PF_EXITING != 0;
+    if exits || last_thread || known.is_some_and(|p| p.fatal.is_some()) {
+        return Dying::Exiting;
+    }
+    Dying::No
+}
+
+/// Whether the target writes a core dump.
+pub(crate) fn dumping(s: &Signal) -> bool {
+    s.state.dumping || s.state.signal_flags & flag::GROUP_COREDUMP_5_10 != 0
+}
+
+/// A signal to a process that was dying before.
+pub(crate) fn to_the_dying(view: View<'_>, s: &Signal, dying: &Dying) -> Verdict {
+    let name = signals::name(s.number);
+    let mut v = match dying {
+        Dying::Zombie => Verdict::proven(Fate::Dropped).because("zombie").say(format!(
+            "The process was dead already and only waits to be reaped; {name} has nothing left to act on, though kill reports success."
+        )).advise("its parent has to wait() for it; no signal removes a zombie"),
+        _ => Verdict::proven(Fate::Dropped)
+            .because("target-exiting")
+            .say(format!("The process was exiting already when {name} came, so it changed nothing.")),
+    };
+    v = match view.history.process(s.target.key) {
+        Some(p) if p.exit.is_some() => v.event(p.exit.map_or(0, |e| e.event)),
+        Some(p) if p.fatal.is_some() => v.event(p.fatal.as_ref().map_or(0, |f| f.event)),
+        _ if s.state.exit_state != 0 => v.field(format!("exit_state={}", s.state.exit_state)),
+        _ if s.state.signal_flags & flag::GROUP_EXIT != 0 => v.field(format!(
+            "signal->flags has SIGNAL_GROUP_EXIT, group_exit_code={:#x}",
+            s.state.group_exit_code
+        )),
+        _ => v.field("flags has PF_EXITING"),
+    };
+    if s.outcome != Outcome::Ignored {
+        // Before 6.0 prepare_signal lets it through into the queue.
+        v = v.field("result=0: this kernel queues it all the same, and nobody takes it");
+    }
+    v
+}
+
+/// A signal that the kernel dropped (`TRACE_SIGNAL_IGNORED`).
+pub(crate) fn dropped(view: View<'_>, time: BootTime, s: &Signal, dying: &Dying) -> Verdict {
+    let name = signals::name(s.number);
+    if dumping(s) && s.number != signals::KILL {
+        return Verdict::proven(Fate::Dropped)
+            .because("target-dumping")
+            .field("core_state is set")
+            .say(format!("The process is writing a core dump; {name} was dropped, only SIGKILL gets through now."));
+    }
+    if !matches!(dying, Dying::No) {
+        return to_the_dying(view, s, dying);
+    }
+    let v =
+        Verdict::proven(Fate::Dropped).field(format!("sa_handler={}", handler(s.state.handler)));
+    let host_init = s.target.key.pid == 1 && s.target.namespaces.is_empty();
+    if host_init && signals::kernel_only(s.number) {
+        return v.because("global-init").say(format!(
+            "The host's PID 1 never gets {name}, whoever sends it (sig_task_ignored)."
+        ));
+    }
+    let by_default = s.state.handler == Handler::Default;
+    let forced_through = signals::kernel_only(s.number) && sender::forced(s);
+    if s.target.is_pid1() && by_default && !signals::default_ignored(s.number) && !forced_through {
+        return no_handler(view, time, s, v);
+    }
+    if s.target.flags & flag::PF_KTHREAD != 0 {
+        return v
+            .because("kernel-thread")
+            .field("flags has PF_KTHREAD")
+            .say(format!(
+                "{} is a kernel thread that takes no {name}: signals cannot end kernel threads.",
+                words::who(&s.target)
+            ));
+    }
+    if s.state.handler == Handler::Ignore {
+        return v
+            .because("sig-ign")
+            .say(format!(
+                "The process ignores {name} (SIG_IGN). It asked for that itself, or inherited it through exec, as from nohup or a shell's background job."
+            ))
+            .advise(format!("install a handler for {name}, or reset it to SIG_DFL before exec"));
+    }
+    if by_default && signals::default_ignored(s.number) {
+        let what = if s.number == signals::CONT {
+            "The process was not stopped, so SIGCONT had nothing to continue.".to_owned()
+        } else {
+            format!("{name} is ignored unless a handler is installed, and there is none.")
+        };
+        return v.because("default-ignore").say(what);
+    }
+    let mut v = Verdict::unknown(
+        "the condition under which the kernel dropped it: none that is known holds",
+    )
+    .field(format!("sa_handler={}", handler(s.state.handler)))
+    .say(format!(
+        "The kernel dropped {name}, and nothing that is known of the target says why."
+    ));
+    v.fate = Fate::Dropped;
+    v
+}
+
+/// PID 1 of a namespace gets only what it handles, waits for or blocks.
+fn no_handler(view: View<'_>, time: BootTime, s: &Signal, v: Verdict) -> Verdict {
+    let name = signals::name(s.number);
+    let v = v
+        .because("init-no-handler")
+        .field("pid 1 of its PID namespace (SIGNAL_UNKILLABLE)");
+    let pid = s.target.key.pid;
+    if signals::kernel_only(s.number) {
+        return v
+            .say(format!(
+                "{name} cannot be handled, and sent {} it never reaches a PID 1: the kernel dropped it (sig_task_ignored).",
+                sender::direction(s)
+            ))
+            .advise(format!(
+                "send it from outside the PID namespace: kill -{} {pid} on the host, or through the container engine (docker kill)",
+                s.number
+            ));
+    }
+    let own = s.current.key == s.target.key && sender::origin(s) == sender::Origin::Process;
+    let handled = view.history.process(s.target.key).and_then(|p| {
+        p.notes
+            .iter()
+            .rev()
+            .find(|n| n.number == s.number && n.fate == Fate::Handled && n.time < time)
+            .cloned()
+    });
+    if let (true, Some(handled)) = (own, handled) {
+        return v
+            .event(handled.event)
+            .say(format!(
+                "PID 1 sent {name} to itself {} after it had got one, with its handler reset to the default; a PID 1 without a handler never gets it, so the kernel dropped it.",
+                words::span(words::between(handled.time, time))
+            ))
+            .say(format!(
+                "This is what Go's runtime does on a {name} that the program has not asked for with signal.Notify: it raises it again to die of it, and as PID 1 it then exits with status 2."
+            ))
+            .advise(format!("handle {name} in the program (signal.Notify), or run it below an init (docker run --init, tini)"));
+    }
+    v.say(format!(
+        "PID 1 has no handler for {name}, and the kernel drops every such signal to the PID 1 of a namespace; this one came {}.",
+        sender::direction(s)
+    ))
+    .say("For any other process it would have been fatal; a PID 1 gets only the signals that it handles, waits for or blocks.".to_owned())
+    .advise(format!(
+        "install a handler for {name} in PID 1, or use an init that has one (docker run --init, tini); SIGKILL from outside ends it: kill -9 {pid} on the host"
+    ))
+}
+
+/// `SIG_DFL`, `SIG_IGN`, an address.
+pub(crate) fn handler(handler: Handler) -> String {
+    match handler {
+        Handler::Default => "SIG_DFL".to_owned(),
+        Handler::Ignore => "SIG_IGN".to_owned(),
+        Handler::KernelThread => "SIG_KTHREAD".to_owned(),
+        Handler::KernelThreadKernel => "SIG_KTHREAD_KERNEL".to_owned(),
+        Handler::User(address) => format!("{address:#x}"),
+    }
+}
+
+/// `TRACE_SIGNAL_ALREADY_PENDING`.
+pub(crate) fn coalesced(s: &Signal) -> Verdict {
+    let name = signals::name(s.number);
+    let queue = if s.to_process { "process" } else { "thread" };
+    if sender::origin(s) == sender::Origin::Timer {
+        return Verdict::proven(Fate::Coalesced)
+            .because("timer-overrun")
+            .say(format!(
+            "The timer ran out again before its last {name} was taken: it counts as an overrun."
+        ));
+    }
+    Verdict::proven(Fate::Coalesced)
+        .because("already-pending")
+        .field(format!("{name} is pending for the {queue}"))
+        .say(format!("One {name} was waiting for this {queue} already, and a queue holds only one: this one adds nothing."))
+}
+
+/// `TRACE_SIGNAL_OVERFLOW_FAIL`: the limit and its count are not in the
+/// history, so which of the two reasons it was stays open.
+pub(crate) fn rejected(s: &Signal) -> Verdict {
+    Verdict::inferred(Fate::Rejected, "the count of queued signals and RLIMIT_SIGPENDING of the target")
+        .field("result=3")
+        .say(format!(
+            "The kernel had no place to queue {}: the queue of real-time signals is full (RLIMIT_SIGPENDING, counted per user), or memory is short. The sender got EAGAIN.",
+            signals::name(s.number)
+        ))
+        .advise("let the target take its signals faster, or raise its limit (ulimit -i)")
+}

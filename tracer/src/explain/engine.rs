@@ -1,0 +1,247 @@
+//! The engine: events in, reports out, in the order of kernel time. It owns the
+//! clockwork (reorder window, deadlines, outbox); what an event changes stands
+//! in [`super::step`], what it means in the rules beside it.
+//!
+//! `now` is the only clock. Events and deadlines are worked off in the order of
+//! time, so it makes no difference how often [`Engine::advance`] is called: a
+//! recording that is replayed at once gives the same reports.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashSet};
+
+use crate::event::{BootTime, Event, PidNs, ProcessKey, Task};
+use crate::explain::report::{Coverage, Report, Summary};
+use crate::history::History;
+
+use super::open::OpenSignals;
+use super::outbox::Outbox;
+use super::verdict::View;
+use super::words;
+
+/// Events are sorted by time within this window: CPUs write independently.
+pub const WINDOW_NS: u64 = 20_000_000;
+/// A signal is reported after this time at the latest.
+pub const SETTLE_NS: u64 = 100_000_000;
+/// A dead process that is not reaped is reported after this time.
+pub const ZOMBIE_NS: u64 = 1_000_000_000;
+/// When an open signal's process is looked at, counted from its generation.
+pub const LOOKS_NS: [u64; 3] = [50_000_000, 1_000_000_000, 10_000_000_000];
+
+/// Something to be done at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Deadline {
+    /// An open signal is reported as it stands.
+    Report(u64),
+    /// One that was taken from the queue was not delivered.
+    Taken(u64),
+    /// One that a look found gone was not delivered.
+    Gone(u64),
+    /// Look at the process of an open signal.
+    Look(u64),
+    /// A dead process was not reaped.
+    Zombie(ProcessKey),
+}
+
+#[derive(Debug)]
+struct Buffered(Event);
+
+impl Buffered {
+    fn key(&self) -> (BootTime, u64) {
+        (self.0.time, self.0.id)
+    }
+}
+
+impl PartialEq for Buffered {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+impl Eq for Buffered {}
+impl PartialOrd for Buffered {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Buffered {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Engine {
+    pub(super) coverage: Coverage,
+    pub(super) history: History,
+    pub(super) open: OpenSignals,
+    pub(super) outbox: Outbox,
+    pub(super) summary: Summary,
+    scope: HashSet<PidNs>,
+    buffer: BinaryHeap<Reverse<Buffered>>,
+    deadlines: BinaryHeap<Reverse<(BootTime, Deadline)>>,
+    to_look_at: BTreeSet<ProcessKey>,
+    given_up: u64,
+}
+
+impl Engine {
+    /// An engine that knows nothing yet.
+    pub fn new(coverage: Coverage) -> Self {
+        Self {
+            scope: coverage.namespaces.iter().copied().collect(),
+            coverage,
+            history: History::default(),
+            open: OpenSignals::default(),
+            outbox: Outbox::default(),
+            summary: Summary::default(),
+            buffer: BinaryHeap::new(),
+            deadlines: BinaryHeap::new(),
+            to_look_at: BTreeSet::new(),
+            given_up: 0,
+        }
+    }
+
+    /// Takes an event, in any order: they are sorted by (time, id) within
+    /// [`WINDOW_NS`].
+    pub fn push(&mut self, event: Event) {
+        self.buffer.push(Reverse(Buffered(event)));
+    }
+
+    /// Everything that is settled, given that the clock stands at `now`.
+    pub fn advance(&mut self, now: BootTime) -> Vec<Report> {
+        loop {
+            let event = self
+                .buffer
+                .peek()
+                .map(|Reverse(b)| later(b.0.time, WINDOW_NS));
+            let deadline = self.deadlines.peek().map(|Reverse((time, _))| *time);
+            match (event, deadline) {
+                // At the same moment the event comes first: it may be what the
+                // deadline waits for.
+                (Some(e), d) if e <= now && d.is_none_or(|d| e <= d) => {
+                    if let Some(Reverse(Buffered(event))) = self.buffer.pop() {
+                        self.step(event);
+                    }
+                }
+                (_, Some(d)) if d <= now => {
+                    if let Some(Reverse((time, what))) = self.deadlines.pop() {
+                        self.due(time, what);
+                    }
+                }
+                _ => break,
+            }
+        }
+        self.outbox.flush(BootTime(now.0.saturating_sub(WINDOW_NS)))
+    }
+
+    /// Processes with a signal that has no end yet, to be looked at once in
+    /// `/proc`; the answer is `Fact::Observed`. Each signal asks three times at
+    /// most ([`LOOKS_NS`]).
+    pub fn to_observe(&mut self, now: BootTime) -> Vec<ProcessKey> {
+        while let Some(&Reverse((time, Deadline::Look(id)))) = self.deadlines.peek() {
+            if time > now {
+                break;
+            }
+            self.deadlines.pop();
+            self.due(time, Deadline::Look(id));
+        }
+        std::mem::take(&mut self.to_look_at).into_iter().collect()
+    }
+
+    /// Whether every traced namespace has ended: its PID 1 is dead and no
+    /// member is alive, or the kernel says that it is gone.
+    pub fn ended(&self) -> bool {
+        !self.coverage.namespaces.is_empty()
+            && self
+                .coverage
+                .namespaces
+                .iter()
+                .all(|&ns| self.history.ended(ns))
+    }
+
+    /// The earliest time at which [`advance`](Self::advance) has something to
+    /// do even without new events.
+    pub fn next_deadline(&self) -> Option<BootTime> {
+        let event = self
+            .buffer
+            .peek()
+            .map(|Reverse(b)| later(b.0.time, WINDOW_NS));
+        let deadline = self.deadlines.peek().map(|Reverse((time, _))| *time);
+        let report = self.outbox.next().map(|time| later(time, WINDOW_NS + 1));
+        [event, deadline, report].into_iter().flatten().min()
+    }
+
+    /// The end: reports everything that is left, as it stands.
+    pub fn finish(&mut self, now: BootTime) -> (Vec<Report>, Summary) {
+        let mut reports = self.advance(now);
+        while let Some(Reverse(Buffered(event))) = self.buffer.pop() {
+            self.step(event);
+        }
+        for id in self.open.ids() {
+            self.report_open(id, now);
+        }
+        reports.extend(self.outbox.flush(BootTime(u64::MAX)));
+        let mut summary = self.summary.clone();
+        summary.lost = self.history.lost();
+        summary.ended = self.ended();
+        summary.notes = self.notes();
+        (reports, summary)
+    }
+
+    /// How much is kept: processes, open signals, buffered events.
+    pub fn sizes(&self) -> (usize, usize, usize) {
+        (self.history.len(), self.open.len(), self.buffer.len())
+    }
+
+    pub(super) fn view(&self) -> View<'_> {
+        View {
+            history: &self.history,
+            coverage: &self.coverage,
+        }
+    }
+
+    /// Whether a task lives in a traced namespace, or below one.
+    pub(super) fn in_scope(&self, task: &Task) -> bool {
+        self.scope.is_empty() || task.namespaces.iter().any(|ns| self.scope.contains(ns))
+    }
+
+    pub(super) fn at(&mut self, time: BootTime, after_ns: u64, what: Deadline) {
+        self.deadlines.push(Reverse((later(time, after_ns), what)));
+    }
+
+    pub(super) fn look_at(&mut self, key: ProcessKey) {
+        self.to_look_at.insert(key);
+    }
+
+    pub(super) fn give_up_one(&mut self) {
+        self.given_up += 1;
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let lost = self.history.lost();
+        if lost > 0 {
+            notes.push(format!(
+                "{} lost: what is said about signals that were not sent, and deaths without a cause, is less certain.",
+                words::count(lost, "event was", "events were")
+            ));
+        }
+        if self.coverage.partial {
+            notes.push(
+                "A filter by process or cgroup was in force: what it left out is not known."
+                    .to_owned(),
+            );
+        }
+        if self.given_up > 0 {
+            notes.push(format!(
+                "{} without an end {} no longer followed, to bound memory.",
+                words::count(self.given_up, "signal", "signals"),
+                if self.given_up == 1 { "was" } else { "were" }
+            ));
+        }
+        notes
+    }
+}
+
+pub(super) fn later(time: BootTime, by_ns: u64) -> BootTime {
+    BootTime(time.0.saturating_add(by_ns))
+}

@@ -1,0 +1,244 @@
+//! What becomes of a signal: at once, at its delivery, when it is taken from
+//! the queue, or when a later look finds it gone. Drops stand in
+//! [`super::dropped`], waiting in [`super::blocked`].
+
+use crate::event::{flag, BootTime, Handler, Outcome, Signal};
+use crate::history::note::Fate;
+
+use super::dropped::{self, Dying};
+use super::signals::{self, DefaultAction};
+use super::verdict::{Verdict, View};
+use super::words;
+
+/// What the tracepoint alone settles; `None`: it was queued and is open.
+pub(crate) fn at_generation(view: View<'_>, time: BootTime, s: &Signal) -> Option<Verdict> {
+    let dying = dropped::dying(view, s);
+    let name = signals::name(s.number);
+    if s.number == signals::CONT && matches!(dying, Dying::No) {
+        let worked = s.state.signal_flags & (flag::CLD_CONTINUED | flag::CLD_STOPPED) != 0;
+        let handler_runs =
+            s.outcome != Outcome::Ignored && matches!(s.state.handler, Handler::User(_));
+        if worked && !handler_runs {
+            return Some(
+                Verdict::proven(Fate::Continued)
+                    .field(format!("signal->flags={:#x} (SIGNAL_CLD_CONTINUED or SIGNAL_CLD_STOPPED)", s.state.signal_flags))
+                    .say("The process was stopped and goes on; SIGCONT does that even where it is blocked or ignored."),
+            );
+        }
+    }
+    match s.outcome {
+        Outcome::Ignored => return Some(dropped::dropped(view, time, s, &dying)),
+        Outcome::AlreadyPending => return Some(dropped::coalesced(s)),
+        Outcome::OverflowFail => return Some(dropped::rejected(s)),
+        Outcome::Delivered | Outcome::LoseInfo => {}
+    }
+    if !matches!(dying, Dying::No) {
+        // SIGKILL still ends a core dump.
+        let ends_dump = dropped::dumping(s) && s.number == signals::KILL;
+        return (!ends_dump).then(|| dropped::to_the_dying(view, s, &dying));
+    }
+    let exits = s.state.signal_flags & flag::GROUP_EXIT != 0;
+    if exits && s.state.group_exit_code & 0x7f == s.number {
+        return Some(Verdict::proven(Fate::Fatal).field(format!(
+            "signal->flags has SIGNAL_GROUP_EXIT, group_exit_code={}",
+            s.state.group_exit_code
+        )));
+    }
+    if s.number == signals::KILL
+        && s.state.threads_unable > 0
+        && s.state.threads_unable == s.state.threads_seen
+    {
+        return Some(
+            Verdict::proven(Fate::Dropped)
+                .because("target-exiting")
+                .say(format!("Every thread was exiting when {name} came.")),
+        );
+    }
+    None
+}
+
+/// A thread acts on it (`signal_deliver`).
+pub(crate) struct Delivery {
+    /// The event.
+    pub(crate) event: u64,
+    /// When.
+    pub(crate) time: BootTime,
+    /// What it does.
+    pub(crate) handler: Handler,
+    /// `SIGNAL_*`.
+    pub(crate) signal_flags: u32,
+    /// The thread's process is PID 1 of its namespace.
+    pub(crate) pid1: bool,
+}
+
+/// The fate that a delivery shows, also for a signal whose generation was not
+/// seen.
+pub(crate) fn by_delivery(number: i32, d: &Delivery) -> (Fate, Option<&'static str>) {
+    match d.handler {
+        Handler::User(_) | Handler::KernelThread | Handler::KernelThreadKernel => {
+            (Fate::Handled, None)
+        }
+        Handler::Ignore => (Fate::Discarded, Some("sig-ign")),
+        // get_signal asks for the flag and not for the pid: a fault takes the
+        // flag away first (force_sig_info_to_task), and does kill a PID 1.
+        Handler::Default => match signals::default_action(number) {
+            DefaultAction::Ignore => (Fate::Discarded, Some("default-ignore")),
+            DefaultAction::Cont => (Fate::Continued, None),
+            _ if d.pid1
+                && d.signal_flags & flag::UNKILLABLE != 0
+                && !signals::kernel_only(number) =>
+            {
+                (Fate::Discarded, Some("init-no-handler"))
+            }
+            DefaultAction::Stop => (Fate::Stopped, None),
+            DefaultAction::Term | DefaultAction::Core => (Fate::Fatal, None),
+        },
+    }
+}
+
+/// At its delivery.
+pub(crate) fn at_delivery(generated: BootTime, s: &Signal, d: &Delivery) -> Verdict {
+    let name = signals::name(s.number);
+    let (fate, reason) = by_delivery(s.number, d);
+    let waited = words::between(generated, d.time);
+    let mut v = Verdict::proven(fate)
+        .event(d.event)
+        .field(format!("sa_handler={}", dropped::handler(d.handler)));
+    v.reason = reason;
+    match fate {
+        Fate::Handled => {
+            v.latency_ns = Some(waited);
+            v.say(format!("Its handler for {name} began {} later.", words::span(waited)))
+        }
+        Fate::Discarded => match reason {
+            Some("init-no-handler") => v
+                .say(format!(
+                    "{name} waited {} for PID 1, which then took it without having a handler: it was thrown away.",
+                    words::span(waited)
+                ))
+                .advise(format!("install a handler for {name} in PID 1 before it unblocks the signal")),
+            _ => v.say(format!("By the time it was taken, the process ignored {name}: it was thrown away.")),
+        },
+        Fate::Stopped if s.number == signals::STOP => v.say("The process stopped."),
+        Fate::Stopped => v
+            .but("whether its process group is orphaned: such a group is not stopped by this signal")
+            .say(format!("The process stopped by the default action of {name}.")),
+        Fate::Continued => v.say("The process goes on."),
+        _ => v,
+    }
+}
+
+/// Taken from the queue outside `get_signal`, by a named function.
+pub(crate) fn accepted(
+    generated: BootTime,
+    s: &Signal,
+    event: u64,
+    time: BootTime,
+    function: &str,
+) -> Verdict {
+    taken(
+        Verdict::proven(Fate::Accepted).event(event).frame(function),
+        generated,
+        s,
+        time,
+    )
+}
+
+/// Taken from the queue, as all that is known says.
+pub(crate) fn accepted_inferred(
+    generated: BootTime,
+    s: &Signal,
+    event: Option<u64>,
+    time: BootTime,
+    missing: &str,
+) -> Verdict {
+    let mut v = Verdict::inferred(Fate::Accepted, missing);
+    if let Some(event) = event {
+        v = v.event(event);
+    }
+    if waited_for(s) {
+        v = v.field(
+            "real_blocked has the signal and blocked does not: the thread was in sigtimedwait",
+        );
+    }
+    taken(v, generated, s, time)
+}
+
+fn taken(v: Verdict, generated: BootTime, s: &Signal, time: BootTime) -> Verdict {
+    v.say(format!(
+        "The process took {} from the queue {} later by waiting for it (sigwait, sigtimedwait or signalfd), so it needs no handler.",
+        signals::name(s.number),
+        words::span(words::between(generated, time))
+    ))
+}
+
+/// Whether the thread was waiting for it in sigtimedwait.
+pub(crate) fn waited_for(s: &Signal) -> bool {
+    let bit = signals::bit(s.number);
+    s.state.real_blocked & bit != 0 && s.state.blocked & bit == 0
+}
+
+/// A later look finds it gone from the queue although no delivery was seen.
+/// `flushed`: the process ignores it now.
+pub(crate) fn gone(
+    view: View<'_>,
+    generated: BootTime,
+    s: &Signal,
+    event: u64,
+    time: BootTime,
+    flushed: bool,
+) -> Verdict {
+    let lost = view.history.lost_since("deliver", generated);
+    if lost > 0 {
+        return Verdict::unknown(format!(
+            "{} that may have been this one's",
+            words::count(lost, "lost delivery", "lost deliveries")
+        ))
+        .event(event)
+        .say(format!(
+            "{} is no longer pending, and what took it was lost.",
+            signals::name(s.number)
+        ));
+    }
+    let dequeue_lost = view.history.lost_since("dequeue", generated) > 0;
+    if flushed || (view.coverage.sees_dequeue && !dequeue_lost && !waited_for(s)) {
+        let mut v = Verdict::inferred(Fate::Discarded, "a hook on sigaction(2), which can flush what is pending").event(event).say(format!(
+            "{} was queued and then removed without being taken: the process set it to be ignored meanwhile (sigaction).",
+            signals::name(s.number)
+        ));
+        if flushed {
+            v = v.because("sig-ign");
+        }
+        return v;
+    }
+    accepted_inferred(
+        generated,
+        s,
+        Some(event),
+        time,
+        "the moment it was taken (dequeue_signal is not hooked, or its record was lost)",
+    )
+}
+
+/// The process or its thread is dead; `pending` tells whether the signal was
+/// seen waiting to the last.
+pub(crate) fn died_first(s: &Signal, event: u64, pending: bool) -> Verdict {
+    let name = signals::name(s.number);
+    let v = if pending {
+        Verdict::proven(Fate::DiedFirst)
+    } else {
+        Verdict::inferred(Fate::DiedFirst, "what was pending for that thread")
+    };
+    v.event(event).say(format!(
+        "The target died of something else before it acted on {name}."
+    ))
+}
+
+/// A stop signal and SIGCONT remove each other (`prepare_signal`).
+pub(crate) fn cancelled(s: &Signal, event: u64, by: i32) -> Verdict {
+    Verdict::proven(Fate::Cancelled).event(event).say(format!(
+        "A {} that came later removed this {} from the queue before it was acted on.",
+        signals::name(by),
+        signals::name(s.number)
+    ))
+}

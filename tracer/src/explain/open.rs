@@ -1,0 +1,94 @@
+//! Signals that were queued and have no end yet, and how a later event is
+//! matched to one of them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::event::{BootTime, ProcessKey, Signal};
+
+/// Open signals of one process that are followed; the oldest is given up for
+/// a new one. Real-time signals to a process that never takes them queue up.
+pub(crate) const OPEN_PER_PROCESS: usize = 256;
+
+/// A signal without an end.
+#[derive(Clone, Debug)]
+pub(crate) struct Open {
+    /// Its event.
+    pub(crate) id: u64,
+    /// When it was generated.
+    pub(crate) time: BootTime,
+    /// All of it.
+    pub(crate) signal: Arc<Signal>,
+    /// Its target, as the history keeps it.
+    pub(crate) target: ProcessKey,
+    /// The thread it is for, if for one; an exec can change it.
+    pub(crate) tid: Option<u32>,
+    /// It was reported as it stood.
+    pub(crate) reported: bool,
+    /// Taken from the queue by an unnamed function: event and time.
+    pub(crate) taken: Option<(u64, BootTime)>,
+    /// Seen gone by a look: event, time, and whether it is ignored now.
+    pub(crate) gone: Option<(u64, BootTime, bool)>,
+    /// How often it was looked at.
+    pub(crate) looks: u8,
+    /// State letter at the last look.
+    pub(crate) letter: Option<u8>,
+}
+
+impl Open {
+    /// Whether a thread can take it.
+    fn can_be_taken_by(&self, tid: u32, number: i32) -> bool {
+        self.signal.number == number && self.tid.is_none_or(|t| t == tid)
+    }
+}
+
+/// All of them, by id.
+#[derive(Debug, Default)]
+pub(crate) struct OpenSignals {
+    by_id: HashMap<u64, Open>,
+}
+
+impl OpenSignals {
+    pub(crate) fn insert(&mut self, open: Open) {
+        self.by_id.insert(open.id, open);
+    }
+
+    pub(crate) fn remove(&mut self, id: u64) -> Option<Open> {
+        self.by_id.remove(&id)
+    }
+
+    pub(crate) fn get(&self, id: u64) -> Option<&Open> {
+        self.by_id.get(&id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: u64) -> Option<&mut Open> {
+        self.by_id.get_mut(&id)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub(crate) fn ids(&self) -> Vec<u64> {
+        let mut ids: Vec<_> = self.by_id.keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// The one that a thread takes: its own queue comes before the process's
+    /// (`dequeue_signal`), and each is served in order.
+    pub(crate) fn taken(&self, candidates: &[u64], tid: u32, number: i32) -> Option<u64> {
+        let fits = |id: &&u64| {
+            self.by_id
+                .get(id)
+                .is_some_and(|o| o.can_be_taken_by(tid, number))
+        };
+        let own = |id: &&u64| self.by_id.get(id).is_some_and(|o| o.tid.is_some());
+        candidates
+            .iter()
+            .filter(fits)
+            .find(own)
+            .or_else(|| candidates.iter().find(fits))
+            .copied()
+    }
+}

@@ -1,0 +1,352 @@
+//! The death of a PID 1 and what it does to its namespace: the kernel kills
+//! everything that is left (`zap_pid_ns_processes`). What is said here about
+//! the stop signal before it is only what the history covers; the sentences
+//! themselves stand in [`super::stopped`].
+
+use crate::event::{flag, BootTime, Info, PidNs, ProcessKey, Signal, Task};
+use crate::explain::report::{Certainty, Evidence, Stop};
+use crate::history::note::{Fate, Note};
+use crate::history::process::{Fatal, Process};
+
+use super::death::{self, Death};
+use super::sender::SI_KERNEL;
+use super::signals::{self, DefaultAction};
+use super::verdict::View;
+use super::{stack, stopped, words};
+
+/// Signals other than SIGTERM are taken for a request to end only if PID 1
+/// ended so soon after them: SIGHUP and SIGUSR1 often mean something else.
+const OTHER_STOP_NS: u64 = 60_000_000_000;
+
+/// Why a SIGKILL is the end of a namespace.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Proof {
+    evidence: Vec<Evidence>,
+    missing: Vec<String>,
+}
+
+impl Proof {
+    /// The SIGKILL itself was not seen.
+    pub(crate) fn unseen(view: View<'_>, one: &Process, victim: &Process) -> Self {
+        let mut proof = Self::default();
+        if let Some(exit) = one.exit {
+            proof.evidence.push(Evidence::Event(exit.event));
+        }
+        let since = one
+            .exit
+            .map_or(BootTime(victim.task.key.start_ns), |e| e.time);
+        let why = view
+            .blind_to(signals::KILL, since)
+            .map_or_else(String::new, |b| format!(" ({})", b.because()));
+        proof.missing.push(format!("the SIGKILL itself{why}"));
+        proof
+    }
+}
+
+/// Whether a SIGKILL came from `zap_pid_ns_processes`. The stack proves it.
+/// Without names on the stack: the kernel's own SIGKILL, while the current task
+/// is the exiting PID 1 of a namespace that the target lives in.
+pub(crate) fn zapped(view: View<'_>, s: &Signal) -> Option<Proof> {
+    if s.number != signals::KILL {
+        return None;
+    }
+    if stack::has(&s.stack, "zap_pid_ns_processes") {
+        let evidence = vec![Evidence::Stack("zap_pid_ns_processes".to_owned())];
+        return Some(Proof {
+            evidence,
+            missing: Vec::new(),
+        });
+    }
+    let kernel = s.info == Info::Kernel || (s.info == Info::Full && s.code == SI_KERNEL);
+    let ns = s.current.pidns()?;
+    let of_it =
+        s.current.is_pid1() && s.target.namespaces.contains(&ns) && s.current.key != s.target.key;
+    if !kernel || !of_it || stack::named(&s.stack) {
+        return None;
+    }
+    let mut proof = Proof {
+        evidence: vec![Evidence::Field("si_code=SI_KERNEL".to_owned())],
+        missing: Vec::new(),
+    };
+    let one = view.history.process(s.current.key);
+    if let Some((event, _)) = view.history.namespace(ns).and_then(|n| n.zap) {
+        proof.evidence.push(Evidence::Event(event));
+    } else if let Some(exit) = one.and_then(|p| p.exit) {
+        proof.evidence.push(Evidence::Event(exit.event));
+    } else if s.current.flags & flag::PF_EXITING != 0 {
+        proof
+            .evidence
+            .push(Evidence::Field("PID 1 has PF_EXITING".to_owned()));
+    } else {
+        proof
+            .missing
+            .push("the exit of PID 1 before this SIGKILL".to_owned());
+    }
+    if s.state.traced {
+        // exit_ptrace kills with the same siginfo, a moment earlier.
+        proof.missing.push(
+            "kernel symbols: PID 1 may have been its tracer with PTRACE_O_EXITKILL".to_owned(),
+        );
+    }
+    Some(proof)
+}
+
+/// The dead or dying PID 1 that can have ended a process, outermost first.
+pub(crate) fn dying_pid1<'a>(
+    view: View<'a>,
+    victim: &Process,
+    before: BootTime,
+) -> Option<&'a Process> {
+    victim.task.namespaces.iter().find_map(|&ns| {
+        let one = view.history.pid1(ns)?;
+        let dead = one.exit.is_some_and(|e| e.time <= before)
+            || view
+                .history
+                .namespace(ns)
+                .and_then(|n| n.zap)
+                .is_some_and(|z| z.1 <= before);
+        (dead && one.task.key != victim.task.key).then_some(one)
+    })
+}
+
+/// How a PID 1 came to its end.
+pub(crate) enum End {
+    /// It exited.
+    Exited(i32),
+    /// A signal ended it.
+    Killed(i32),
+    /// Not known.
+    Unknown,
+}
+
+/// How it ended, as far as is known at a time.
+pub(crate) fn end(one: &Process, before: BootTime) -> End {
+    let status = one
+        .exit
+        .or(one.exiting)
+        .filter(|e| e.time <= before)
+        .map(|e| e.status);
+    match (status, &one.fatal) {
+        (Some(status), _) if status & 0x7f != 0 => End::Killed(status & 0x7f),
+        (Some(status), _) => End::Exited((status >> 8) & 0xff),
+        (None, Some(fatal)) if fatal.time <= before => End::Killed(fatal.number),
+        (None, _) => End::Unknown,
+    }
+}
+
+/// A process that died because PID 1 of its namespace, or of one around it,
+/// had ended.
+pub(crate) fn killed(
+    view: View<'_>,
+    victim: &Process,
+    one: &Task,
+    proof: Proof,
+    by: Option<(&Fatal, &Signal)>,
+    at: BootTime,
+) -> Death {
+    let mut d = Death::new("pid1-exited", Some("kernel-signal"));
+    for evidence in proof.evidence {
+        d.evidence(evidence);
+    }
+    for missing in proof.missing {
+        d.missing(missing, Certainty::Inferred);
+    }
+    let killed_at = by.map_or(at, |(fatal, _)| fatal.time);
+    match by {
+        Some((fatal, s)) => {
+            d.kernel_path = stack::path(&s.stack);
+            d.link(Some(fatal.event), "SIGKILL by the kernel");
+        }
+        None => d.link(None, "SIGKILL by the kernel"),
+    }
+    let known = view.history.process(one.key);
+    let end = known.map_or(End::Unknown, |p| end(p, killed_at));
+    let outer = one.pidns() != victim.task.pidns();
+    d.say(first_sentence(one, &end, outer));
+    let whose = if outer {
+        format!("PID 1 {} of the outer namespace", one.comm)
+    } else {
+        "PID 1".to_owned()
+    };
+    let exit_event = known.and_then(|p| p.exit.or(p.exiting)).map(|e| e.event);
+    if let Some(event) = exit_event {
+        d.evidence(Evidence::Event(event));
+    }
+    d.link(
+        exit_event,
+        match end {
+            End::Exited(status) => format!("{whose} exited with status {status}"),
+            End::Killed(number) => format!("{whose} killed by {}", signals::name(number)),
+            End::Unknown => format!("{whose} ended"),
+        },
+    );
+    if let Some(p) = known {
+        stopped::about(view, victim, p, &end, killed_at, &mut d);
+        d.stop = d.stop.or_else(|| stop_of(p, killed_at));
+    } else {
+        d.missing("what PID 1 got and did before", Certainty::Inferred);
+    }
+    d
+}
+
+fn first_sentence(one: &Task, end: &End, outer: bool) -> String {
+    let whose = if outer {
+        format!(
+            "PID 1 of the outer PID namespace ({} {})",
+            one.comm, one.key.pid
+        )
+    } else {
+        "PID 1".to_owned()
+    };
+    let left = if outer {
+        "in that namespace and those nested in it"
+    } else {
+        "in its PID namespace"
+    };
+    let what = match end {
+        End::Exited(0) => "exited".to_owned(),
+        End::Exited(status) => format!("exited with status {status}"),
+        End::Killed(number) if signals::default_action(*number) == DefaultAction::Core => {
+            format!("crashed ({})", signals::name(*number))
+        }
+        End::Killed(number) => format!("was killed by {}", signals::name(*number)),
+        End::Unknown => "ended".to_owned(),
+    };
+    format!("{whose} {what}, so the kernel killed everything left {left} (zap_pid_ns_processes).")
+}
+
+/// Signals that commonly ask a program to end.
+pub(crate) fn asks_to_end(number: i32) -> bool {
+    matches!(
+        number,
+        signals::TERM
+            | signals::INT
+            | signals::QUIT
+            | signals::HUP
+            | signals::USR1
+            | signals::USR2
+            | signals::PWR
+    ) || number >= signals::RTMIN
+}
+
+/// The signal that asked a PID 1 to end: the last SIGTERM that it acted on, else
+/// another such signal a short while before, else a SIGTERM that did nothing.
+pub(crate) fn stop_signal(one: &Process, before: BootTime) -> Option<&Note> {
+    let foreign =
+        |n: &&Note| n.time <= before && n.sender.as_ref().is_none_or(|s| s.key != one.task.key);
+    let acted = |n: &&Note| matches!(n.fate, Fate::Handled | Fate::Accepted);
+    let notes = || one.notes.iter().rev().filter(foreign);
+    notes()
+        .filter(acted)
+        .find(|n| n.number == signals::TERM)
+        .or_else(|| {
+            notes()
+                .filter(acted)
+                .find(|n| asks_to_end(n.number) && words::between(n.time, before) < OTHER_STOP_NS)
+        })
+        .or_else(|| notes().find(|n| n.number == signals::TERM))
+}
+
+fn stop_of(one: &Process, at: BootTime) -> Option<Stop> {
+    let note = stop_signal(one, at)?;
+    Some(Stop {
+        signal: note.number,
+        used_ns: words::between(note.time, at),
+    })
+}
+
+/// The stop that a death belongs to: that of its own namespace's PID 1.
+pub(crate) fn stop(view: View<'_>, victim: &Process, at: BootTime) -> Option<Stop> {
+    stop_of(pid1_of(view, victim.task.pidns()?)?, at)
+}
+
+fn pid1_of(view: View<'_>, ns: PidNs) -> Option<&Process> {
+    view.history.pid1(ns)
+}
+
+/// A process got a signal from the PID 1 of its namespace: the chain goes on to
+/// what that PID 1 had got itself.
+pub(crate) fn behind_pid1(
+    view: View<'_>,
+    victim: &Process,
+    sender: ProcessKey,
+    sent: BootTime,
+    d: &mut Death,
+) {
+    let Some(one) = victim.task.pidns().and_then(|ns| pid1_of(view, ns)) else {
+        return;
+    };
+    let sender = view.history.resolve(sender);
+    if one.task.key != sender || sender == victim.task.key {
+        return;
+    }
+    let acted = stop_signal(one, sent).filter(|n| matches!(n.fate, Fate::Handled | Fate::Accepted));
+    if let Some(note) = acted {
+        d.evidence(Evidence::Event(note.event));
+        death::link_note(d, note, "PID 1");
+    }
+}
+
+/// The same for the signal that ended it; says so, because then nothing was
+/// forced: PID 1 passed on what it was asked.
+pub(crate) fn behind_a_sender(
+    view: View<'_>,
+    victim: &Process,
+    s: &Signal,
+    sent: BootTime,
+    d: &mut Death,
+) {
+    let links = d.chain.len();
+    behind_pid1(view, victim, s.current.key, sent, d);
+    if d.chain.len() > links && s.number != signals::KILL {
+        d.say(format!(
+            "PID 1 passed on the request to end: {}.",
+            d.chain[links].what
+        ));
+    }
+}
+
+/// The last signal that a PID 1 sent to itself and that was dropped.
+pub(crate) fn dropped_own(one: &Process, before: BootTime) -> Option<&Note> {
+    one.notes.iter().rev().find(|n| {
+        n.reason == Some("init-no-handler")
+            && n.fate == Fate::Dropped
+            && n.time <= before
+            && n.sender.as_ref().is_some_and(|s| s.key == one.task.key)
+    })
+}
+
+/// A PID 1 was killed by force: what had become of the request to end before.
+pub(crate) fn unanswered_stop(view: View<'_>, one: &Process, killed: BootTime, d: &mut Death) {
+    let Some(note) = stop_signal(one, killed) else {
+        if let Some(blind) = view.blind_to(signals::TERM, BootTime(one.task.key.start_ns)) {
+            d.say(format!(
+                "Whether it had been asked to end before is not known: {}.",
+                blind.because()
+            ));
+        }
+        return;
+    };
+    let ago = words::span(words::between(note.time, killed));
+    let name = signals::name(note.number);
+    d.evidence(Evidence::Event(note.event));
+    d.say(match note.fate {
+        Fate::Dropped | Fate::Discarded => {
+            format!(
+                "The {name} that it got {ago} before had been {} ({}).",
+                note.fate.id(),
+                note.reason.unwrap_or("unknown")
+            )
+        }
+        Fate::Handled => format!("It had handled {name} {ago} before and was still running."),
+        Fate::Accepted => format!("It had taken {name} {ago} before and was still running."),
+        Fate::Blocked => format!("It blocked the {name} that it got {ago} before."),
+        _ => format!("It had not acted on the {name} that it got {ago} before."),
+    });
+    if let Some(reason) = note.reason {
+        d.contributing.push(reason);
+    }
+    if note.reason == Some("init-no-handler") {
+        d.advise(format!("give PID 1 a handler for {name}, or use an init that has one (docker run --init, tini)"));
+    }
+}

@@ -1,0 +1,137 @@
+//! Who sent a signal. The task that ran at that moment (`current`) is the
+//! sender only if a system call of its own sent it: for timers, terminals,
+//! asynchronous I/O and the kernel's own signals it is a bystander, often one
+//! of another container.
+
+use crate::event::{flag, Info, Signal, Task};
+use crate::explain::report::Sender;
+
+use super::{signals, stack};
+
+/// `si_code` of kill(2).
+const SI_USER: i32 = 0;
+/// `si_code` of sigqueue(3).
+const SI_QUEUE: i32 = -1;
+/// `si_code` of tkill(2) and tgkill(2).
+const SI_TKILL: i32 = -6;
+/// `si_code` of a POSIX timer.
+const SI_TIMER: i32 = -2;
+/// `si_code` of the kernel itself.
+pub(crate) const SI_KERNEL: i32 = 0x80;
+
+/// What stands behind a signal, without copies of the tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// `current`, by a system call.
+    Process,
+    /// The kernel, because of what `current` did.
+    KernelForCurrent,
+    /// The kernel.
+    Kernel,
+    /// A key on a terminal, or its hangup.
+    Terminal,
+    /// A timer.
+    Timer,
+}
+
+/// The origin of a signal.
+pub(crate) fn origin(signal: &Signal) -> Origin {
+    let stack = &signal.stack;
+    if stack::system_call(stack).is_some() {
+        return Origin::Process;
+    }
+    if stack::find(stack, stack::TERMINAL).is_some() {
+        return Origin::Terminal;
+    }
+    if stack::find(stack, stack::TIMER).is_some() {
+        return Origin::Timer;
+    }
+    match signal.info {
+        Info::None => unsaid(signal),
+        Info::Kernel => from_kernel(signal),
+        Info::Full => match signal.code {
+            SI_USER | SI_QUEUE | SI_TKILL => Origin::Process,
+            SI_TIMER => Origin::Timer,
+            // CLD_* to the parent of the current task, faults and seccomp to
+            // the current task itself.
+            1.. if signal.number == signals::CHLD => Origin::KernelForCurrent,
+            1.. if own_doing(signal) => Origin::KernelForCurrent,
+            _ => Origin::Kernel,
+        },
+    }
+}
+
+/// `send_sig(…, 0)` of the kernel: a broken pipe, a parent's death. The only
+/// system call that ends here is a write to `cgroup.kill`.
+fn unsaid(signal: &Signal) -> Origin {
+    let exiting = signal.current.flags & flag::PF_EXITING != 0;
+    if signal.number == signals::KILL && !exiting && !own_doing(signal) {
+        Origin::Process
+    } else {
+        Origin::KernelForCurrent
+    }
+}
+
+fn from_kernel(signal: &Signal) -> Origin {
+    match signal.number {
+        // Without symbols: these are sent with SEND_SIG_PRIV by their timers
+        // (`it_real_fn`, `check_process_timers`) and nothing else.
+        signals::ALRM | signals::VTALRM | signals::PROF => Origin::Timer,
+        // And these by `isig` and `tty_do_resize`, often from a kernel worker.
+        signals::INT | signals::QUIT | signals::TSTP | signals::WINCH if !own_doing(signal) => {
+            Origin::Terminal
+        }
+        _ if own_doing(signal) || signal.current.flags & flag::PF_EXITING != 0 => {
+            Origin::KernelForCurrent
+        }
+        _ => Origin::Kernel,
+    }
+}
+
+fn own_doing(signal: &Signal) -> bool {
+    signal.current.key == signal.target.key
+}
+
+/// The sender as it is reported.
+pub(crate) fn sender(signal: &Signal) -> Sender {
+    match origin(signal) {
+        Origin::Process => Sender::Process {
+            task: signal.current.clone(),
+            ancestry: signal.ancestry.clone(),
+        },
+        Origin::KernelForCurrent => Sender::Kernel {
+            on_behalf_of: Some(signal.current.clone()),
+        },
+        Origin::Kernel => Sender::Kernel { on_behalf_of: None },
+        Origin::Terminal => Sender::Terminal,
+        Origin::Timer => Sender::Timer,
+    }
+}
+
+/// Whether the sender has a pid in the target's PID namespace: what is sent
+/// from there can be dropped, SIGKILL to a PID 1 included. It counts what can
+/// be seen, not descent: `docker exec` is inside, its parent is not.
+pub(crate) fn inside(current: &Task, target: &Task) -> bool {
+    target.pidns().is_none_or(|ns| current.pid_in(ns).is_some())
+}
+
+/// The kernel's `force` of `prepare_signal`: from the kernel itself, or from
+/// outside of the target's PID namespace.
+pub(crate) fn forced(signal: &Signal) -> bool {
+    signal.info == Info::Kernel
+        || (signal.info == Info::Full && signal.code == SI_KERNEL)
+        || !inside(&signal.current, &signal.target)
+}
+
+/// `from inside`, `from outside`, or `by the kernel`.
+pub(crate) fn direction(signal: &Signal) -> &'static str {
+    match origin(signal) {
+        Origin::Process if inside(&signal.current, &signal.target) => {
+            "from inside its PID namespace"
+        }
+        Origin::Process => "from outside its PID namespace",
+        Origin::Terminal => "from its terminal",
+        Origin::Timer => "from a timer",
+        Origin::Kernel | Origin::KernelForCurrent => "by the kernel",
+    }
+}

@@ -1,0 +1,156 @@
+//! From a rule's verdict to the report of a signal, and its updates.
+
+use crate::event::{BootTime, Outcome};
+use crate::explain::report::{Report, SignalReport, Update};
+use crate::history::note::Fate;
+use crate::history::process::Fatal;
+
+use super::engine::Engine;
+use super::open::Open;
+use super::verdict::Verdict;
+use super::{blocked, death, sender, stack, words};
+
+impl Engine {
+    /// An open signal has its end.
+    pub(super) fn conclude(&mut self, id: u64, verdict: Verdict, event: u64, time: BootTime) {
+        let Some(open) = self.open.remove(id) else {
+            return;
+        };
+        if let Some(process) = self.history.process_mut(open.target) {
+            process.open.retain(|&o| o != id);
+        }
+        self.settle(open, verdict, event, time);
+    }
+
+    /// A signal has its end; `event` is what settled it.
+    pub(super) fn settle(&mut self, open: Open, mut verdict: Verdict, event: u64, time: BootTime) {
+        let Open {
+            id,
+            time: generated,
+            signal,
+            target,
+            reported,
+            ..
+        } = open;
+        let mut fatal = None;
+        if let Some(process) = self.history.process_mut(target) {
+            process.settle(id, verdict.fate, verdict.reason, time);
+            if verdict.fate == Fate::Fatal {
+                let this = Fatal {
+                    event: id,
+                    time: generated,
+                    number: signal.number,
+                    signal: Some(signal.clone()),
+                };
+                if process.fatal.is_none() {
+                    process.fatal = Some(this.clone());
+                }
+                fatal = Some(this);
+            }
+        }
+        let death = fatal.as_ref().and_then(|f| {
+            Some(death::by_signal(
+                self.view(),
+                self.history.process(target)?,
+                f,
+                time,
+            ))
+        });
+        let mut report = self.signal_report(id, generated, &signal, &verdict);
+        report.settled = true;
+        if let Some(death) = death {
+            let own = &mut verdict.explanation;
+            report.cause = Some(death.cause);
+            report.mechanism = death.mechanism;
+            report.explanation = death.explanation;
+            report.explanation.certainty = report.explanation.certainty.min(own.certainty);
+            own.evidence.append(&mut report.explanation.evidence);
+            own.evidence
+                .retain(|e| *e != crate::explain::report::Evidence::Event(id));
+            report.explanation.evidence = std::mem::take(&mut own.evidence);
+            own.missing.append(&mut report.explanation.missing);
+            report.explanation.missing = std::mem::take(&mut own.missing);
+        }
+        self.emit(report, reported, event, time);
+    }
+
+    /// Reports an open signal as it stands, unless that was done.
+    pub(super) fn report_open(&mut self, id: u64, now: BootTime) {
+        let Some(open) = self.open.get_mut(id) else {
+            return;
+        };
+        if std::mem::replace(&mut open.reported, true) {
+            return;
+        }
+        let (generated, signal, letter, target) =
+            (open.time, open.signal.clone(), open.letter, open.target);
+        let verdict = blocked::waiting(&signal, words::between(generated, now), letter);
+        if let Some(process) = self.history.process_mut(target) {
+            process.settle(id, verdict.fate, verdict.reason, now);
+        }
+        let report = self.signal_report(id, generated, &signal, &verdict);
+        self.emit(report, false, id, now);
+    }
+
+    fn emit(&mut self, report: SignalReport, update: bool, event: u64, time: BootTime) {
+        if update {
+            let of = report.id;
+            self.outbox.push(
+                time,
+                event,
+                Report::Update {
+                    of,
+                    time,
+                    now: Update::Signal(Box::new(report)),
+                },
+            );
+            return;
+        }
+        self.summary.routine += u64::from(report.routine);
+        self.summary.dropped += u64::from(report.fate == Fate::Dropped.id() && !report.routine);
+        self.outbox.release(report.time, report.id);
+        self.outbox
+            .push(report.time, report.id, Report::Signal(Box::new(report)));
+    }
+
+    fn signal_report(
+        &self,
+        id: u64,
+        time: BootTime,
+        s: &crate::event::Signal,
+        verdict: &Verdict,
+    ) -> SignalReport {
+        let mut explanation = verdict.explanation.clone();
+        if s.outcome == Outcome::LoseInfo {
+            explanation
+                .sentences
+                .push("It was queued without its siginfo, because the queue was full.".to_owned());
+        }
+        let in_target = self.in_scope(&s.target);
+        SignalReport {
+            id,
+            time,
+            pidns: if in_target {
+                s.target.pidns()
+            } else {
+                s.current.pidns()
+            },
+            number: s.number,
+            code: s.code,
+            to_process: s.to_process,
+            outcome: s.outcome,
+            sender: sender::sender(s),
+            target: s.target.clone(),
+            fate: verdict.fate.id(),
+            settled: false,
+            reason: verdict.reason,
+            cause: None,
+            mechanism: None,
+            kernel_path: stack::path(&s.stack),
+            latency_ns: verdict.latency_ns,
+            routine: Self::is_routine(s, verdict.fate),
+            explanation,
+            count: 1,
+        }
+    }
+}

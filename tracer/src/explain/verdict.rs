@@ -1,0 +1,181 @@
+//! What a rule says about one signal, and what every rule may look at.
+
+use crate::event::BootTime;
+use crate::explain::report::{Certainty, Coverage, Evidence, Explanation};
+use crate::history::{note::Fate, History};
+
+use super::{signals, words};
+
+/// What a rule may look at: what happened, and what the stream can tell.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    /// What happened.
+    pub(crate) history: &'a History,
+    /// What the stream can tell.
+    pub(crate) coverage: &'a Coverage,
+}
+
+impl View<'_> {
+    /// Why the absence of a signal since `since` proves nothing; `None` if it
+    /// does prove something.
+    pub(crate) fn blind_to(&self, number: i32, since: BootTime) -> Option<Blind> {
+        if self.coverage.signals & signals::bit(number) == 0 {
+            return Some(Blind::Filtered(number));
+        }
+        if self.coverage.partial {
+            return Some(Blind::Partial);
+        }
+        match self.history.lost_since("signal", since) {
+            0 => (self.coverage.since > since).then_some(Blind::Late),
+            n => Some(Blind::Lost(n)),
+        }
+    }
+}
+
+/// Why something may have happened unseen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blind {
+    /// The filter leaves this signal out.
+    Filtered(i32),
+    /// A filter by process or cgroup is in force.
+    Partial,
+    /// Events were lost.
+    Lost(u64),
+    /// sigtrace was attached later.
+    Late,
+}
+
+impl Blind {
+    /// For `missing`.
+    pub(crate) fn missing(self) -> String {
+        match self {
+            Self::Filtered(n) => format!("{} (left out by the signal filter)", signals::name(n)),
+            Self::Partial => "what a filter by process or cgroup leaves out".to_owned(),
+            Self::Lost(n) => format!(
+                "{} that {} lost",
+                words::count(n, "signal event", "signal events"),
+                was(n)
+            ),
+            Self::Late => "what happened before sigtrace was attached".to_owned(),
+        }
+    }
+
+    /// The first half of a sentence.
+    pub(crate) fn because(self) -> String {
+        match self {
+            Self::Filtered(n) => format!("{} is left out by the signal filter", signals::name(n)),
+            Self::Partial => {
+                "a filter by process or cgroup leaves part of the history out".to_owned()
+            }
+            Self::Lost(n) => format!(
+                "{} {} lost",
+                words::count(n, "signal event", "signal events"),
+                was(n)
+            ),
+            Self::Late => "sigtrace was attached too late to see it".to_owned(),
+        }
+    }
+}
+
+fn was(n: u64) -> &'static str {
+    if n == 1 {
+        "was"
+    } else {
+        "were"
+    }
+}
+
+/// What a rule says about one signal.
+#[derive(Clone, Debug)]
+pub(crate) struct Verdict {
+    /// What becomes of it.
+    pub(crate) fate: Fate,
+    /// Why.
+    pub(crate) reason: Option<&'static str>,
+    /// In words.
+    pub(crate) explanation: Explanation,
+    /// From generation to the handler.
+    pub(crate) latency_ns: Option<u64>,
+}
+
+impl Verdict {
+    /// A proven one without words yet.
+    pub(crate) fn proven(fate: Fate) -> Self {
+        Self {
+            fate,
+            reason: None,
+            explanation: empty(Certainty::Proven),
+            latency_ns: None,
+        }
+    }
+
+    /// One that fits all that is known, and what is missing to be sure.
+    pub(crate) fn inferred(fate: Fate, missing: impl Into<String>) -> Self {
+        Self::proven(fate).but(missing)
+    }
+
+    /// Nothing is known.
+    pub(crate) fn unknown(missing: impl Into<String>) -> Self {
+        let mut v = Self::proven(Fate::Unknown).but(missing);
+        v.explanation.certainty = Certainty::Unknown;
+        v
+    }
+
+    /// With a reason.
+    pub(crate) fn because(mut self, reason: &'static str) -> Self {
+        self.reason = Some(reason);
+        self
+    }
+
+    /// With something missing: no longer proven.
+    pub(crate) fn but(mut self, missing: impl Into<String>) -> Self {
+        self.explanation.certainty = self.explanation.certainty.min(Certainty::Inferred);
+        self.explanation.missing.push(missing.into());
+        self
+    }
+
+    /// With a sentence.
+    pub(crate) fn say(mut self, sentence: impl Into<String>) -> Self {
+        self.explanation.sentences.push(sentence.into());
+        self
+    }
+
+    /// With advice.
+    pub(crate) fn advise(mut self, advice: impl Into<String>) -> Self {
+        self.explanation.advice.push(words::sentence(advice.into()));
+        self
+    }
+
+    /// With a field of the kernel as evidence.
+    pub(crate) fn field(mut self, field: impl Into<String>) -> Self {
+        self.explanation
+            .evidence
+            .push(Evidence::Field(field.into()));
+        self
+    }
+
+    /// With a function on the stack as evidence.
+    pub(crate) fn frame(mut self, function: &str) -> Self {
+        self.explanation
+            .evidence
+            .push(Evidence::Stack(function.to_owned()));
+        self
+    }
+
+    /// With an event as evidence.
+    pub(crate) fn event(mut self, id: u64) -> Self {
+        self.explanation.evidence.push(Evidence::Event(id));
+        self
+    }
+}
+
+/// An explanation without words.
+pub(crate) fn empty(certainty: Certainty) -> Explanation {
+    Explanation {
+        certainty,
+        evidence: Vec::new(),
+        missing: Vec::new(),
+        sentences: Vec::new(),
+        advice: Vec::new(),
+    }
+}

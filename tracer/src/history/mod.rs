@@ -1,0 +1,330 @@
+//! What has happened so far: state per process and per PID namespace, made of
+//! events in the order of time. It remembers and judges nothing; the rules
+//! over it stand in [`crate::explain`].
+//!
+//! A process is (pid, start), never a bare pid. Facts from `/proc` have a start
+//! rounded to the clock tick, so a start within [`SAME_START_NS`] of the same
+//! pid's is the same process; the exact one replaces it. A process may be known
+//! from anything: its fork, a look at `/proc`, or a signal.
+//!
+//! Memory is bounded: one living process per pid; [`DEAD_KEPT`] dead and reaped
+//! ones; per process the last [`process::NOTES`] signals it got and, for a
+//! PID 1, the last [`process::SENT`] it sent; [`NAMESPACES_KEPT`] ended
+//! namespaces. What was forgotten is known to be (see
+//! [`note::Recent::complete_since`]).
+
+pub mod note;
+pub mod process;
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::event::{BootTime, Dispositions, PidNs, ProcessKey, Task};
+use note::Sent;
+use process::{Exited, Process};
+
+/// Starts that differ by less are the same process: `/proc/PID/stat` counts in
+/// ticks of 10 ms, and no pid is reused that fast.
+pub const SAME_START_NS: u64 = 20_000_000;
+/// Dead processes that are kept after they were reaped, for a late question
+/// about them.
+pub const DEAD_KEPT: usize = 1024;
+/// Namespaces that are kept after they ended.
+pub const NAMESPACES_KEPT: usize = 64;
+
+/// One PID namespace.
+#[derive(Clone, Debug, Default)]
+pub struct Namespace {
+    /// Its PID 1.
+    pub pid1: Option<ProcessKey>,
+    /// Known processes in it, nested namespaces included, that are not dead.
+    pub alive: usize,
+    /// The kernel began to kill everything in it: event and time.
+    pub zap: Option<(u64, BootTime)>,
+    /// PID 1 is dead.
+    pub pid1_dead: bool,
+    /// Nothing in it is left, as the kernel says.
+    pub gone: bool,
+}
+
+/// Events of one sort that were lost.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Loss {
+    /// How many so far.
+    pub count: u64,
+    /// When a loss was last noticed.
+    pub last: Option<BootTime>,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct History {
+    processes: HashMap<ProcessKey, Process>,
+    by_pid: HashMap<u32, ProcessKey>,
+    namespaces: HashMap<PidNs, Namespace>,
+    dead: VecDeque<ProcessKey>,
+    ended: VecDeque<PidNs>,
+    losses: HashMap<&'static str, Loss>,
+}
+
+impl History {
+    /// The key under which a process is kept.
+    pub fn resolve(&self, key: ProcessKey) -> ProcessKey {
+        if self.processes.contains_key(&key) {
+            return key;
+        }
+        match self.by_pid.get(&key.pid) {
+            Some(&known) if known.start_ns.abs_diff(key.start_ns) < SAME_START_NS => known,
+            _ => key,
+        }
+    }
+
+    /// A process by its identity.
+    pub fn process(&self, key: ProcessKey) -> Option<&Process> {
+        self.processes.get(&self.resolve(key))
+    }
+
+    /// The same, to be changed.
+    pub fn process_mut(&mut self, key: ProcessKey) -> Option<&mut Process> {
+        let key = self.resolve(key);
+        self.processes.get_mut(&key)
+    }
+
+    /// The process that has a pid now.
+    pub fn by_pid(&self, pid: u32) -> Option<&Process> {
+        self.processes.get(self.by_pid.get(&pid)?)
+    }
+
+    /// A namespace.
+    pub fn namespace(&self, ns: PidNs) -> Option<&Namespace> {
+        self.namespaces.get(&ns)
+    }
+
+    /// PID 1 of a namespace.
+    pub fn pid1(&self, ns: PidNs) -> Option<&Process> {
+        self.process(self.namespaces.get(&ns)?.pid1?)
+    }
+
+    /// How many processes are kept.
+    pub fn len(&self) -> usize {
+        self.processes.len()
+    }
+
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.processes.is_empty()
+    }
+
+    /// A fact names a process: it is known from now on.
+    pub fn see(&mut self, task: &Task, exact: bool) -> &mut Process {
+        let known = self.resolve(task.key);
+        if exact && known != task.key && self.processes.get(&known).is_some_and(|p| !p.exact) {
+            self.rekey(known, task.key);
+        }
+        let key = self.resolve(task.key);
+        if !self.processes.contains_key(&key) {
+            self.insert(key, task, exact);
+        }
+        let process = self.processes.get_mut(&key).expect("it was just put there");
+        if exact && process.exit.is_none() {
+            process.exact = true;
+            process.task.comm = task.comm;
+            process.task.uid = task.uid;
+            process.task.ppid = task.ppid;
+            process.task.cgroup_id = task.cgroup_id;
+        }
+        process
+    }
+
+    fn insert(&mut self, key: ProcessKey, task: &Task, exact: bool) {
+        // A pid that is in use again: the end of the one before was not seen.
+        if let Some(old) = self.by_pid.insert(key.pid, key) {
+            if self.processes.get(&old).is_some_and(|p| p.exit.is_none()) {
+                self.forget(old);
+            }
+        }
+        let mut task = task.clone();
+        task.key = key;
+        for &ns in &task.namespaces {
+            self.namespaces.entry(ns).or_default().alive += 1;
+        }
+        if let (true, Some(ns)) = (task.is_pid1(), task.pidns()) {
+            self.namespaces.entry(ns).or_default().pid1 = Some(key);
+        }
+        self.processes.insert(key, Process::new(task, exact));
+    }
+
+    /// A start that was rounded becomes exact.
+    fn rekey(&mut self, old: ProcessKey, new: ProcessKey) {
+        let Some(mut process) = self.processes.remove(&old) else {
+            return;
+        };
+        process.task.key = new;
+        process.exact = true;
+        for ns in &process.task.namespaces {
+            if let Some(ns) = self.namespaces.get_mut(ns) {
+                if ns.pid1 == Some(old) {
+                    ns.pid1 = Some(new);
+                }
+            }
+        }
+        self.by_pid.insert(new.pid, new);
+        self.processes.insert(new, process);
+    }
+
+    /// A process that was there before tracing began.
+    pub fn snapshot(&mut self, task: &Task, dispositions: Dispositions) {
+        self.see(task, false).dispositions = Some(dispositions);
+    }
+
+    /// A process was made.
+    pub fn fork(&mut self, parent: &Task, child: &Task) {
+        let parent = self.resolve(parent.key);
+        self.see(child, true).parent = Some(parent);
+    }
+
+    /// A process is dead; false if that was known already (two threads can
+    /// both be the last one, as far as a tracepoint sees).
+    pub fn exit(&mut self, task: &Task, exited: Exited) -> bool {
+        let process = self.see(task, true);
+        if process.exit.is_some() {
+            return false;
+        }
+        process.exit = Some(exited);
+        if !process.reaped {
+            let namespaces = process.task.namespaces.clone();
+            let key = process.task.key;
+            self.leave(key, &namespaces);
+        }
+        true
+    }
+
+    fn leave(&mut self, key: ProcessKey, namespaces: &[PidNs]) {
+        for ns in namespaces {
+            let Some(namespace) = self.namespaces.get_mut(ns) else {
+                continue;
+            };
+            namespace.alive = namespace.alive.saturating_sub(1);
+            if namespace.pid1 == Some(key) {
+                namespace.pid1_dead = true;
+            }
+            if namespace.pid1_dead && namespace.alive == 0 {
+                self.ended.push_back(*ns);
+            }
+        }
+        while self.ended.len() > NAMESPACES_KEPT {
+            let Some(ns) = self.ended.pop_front() else {
+                break;
+            };
+            self.namespaces.remove(&ns);
+        }
+    }
+
+    /// A dead process was reaped, and may be forgotten.
+    pub fn reap(&mut self, key: ProcessKey) {
+        let key = self.resolve(key);
+        let Some(process) = self.processes.get_mut(&key) else {
+            return;
+        };
+        if process.reaped {
+            return;
+        }
+        process.reaped = true;
+        if process.exit.is_none() {
+            // Its end was not seen; it is over all the same.
+            let namespaces = process.task.namespaces.clone();
+            self.leave(key, &namespaces);
+        }
+        if self.by_pid.get(&key.pid) == Some(&key) {
+            self.by_pid.remove(&key.pid);
+        }
+        self.dead.push_back(key);
+        // The PID 1 of a namespace with living members explains their end:
+        // it goes to the back of the queue, at most once around.
+        let mut kept = 0;
+        while self.dead.len() > DEAD_KEPT && kept < NAMESPACES_KEPT {
+            let Some(old) = self.dead.pop_front() else {
+                break;
+            };
+            if self.needed(old) {
+                kept += 1;
+                self.dead.push_back(old);
+            } else {
+                self.processes.remove(&old);
+            }
+        }
+        while self.dead.len() > DEAD_KEPT + NAMESPACES_KEPT {
+            let Some(old) = self.dead.pop_front() else {
+                break;
+            };
+            self.processes.remove(&old);
+        }
+    }
+
+    fn needed(&self, key: ProcessKey) -> bool {
+        let Some(process) = self.processes.get(&key) else {
+            return false;
+        };
+        let Some(ns) = process.task.pidns().and_then(|ns| self.namespaces.get(&ns)) else {
+            return false;
+        };
+        ns.pid1 == Some(key) && ns.alive > 0
+    }
+
+    fn forget(&mut self, key: ProcessKey) {
+        if let Some(process) = self.processes.remove(&key) {
+            if process.exit.is_none() && !process.reaped {
+                self.leave(key, &process.task.namespaces);
+            }
+        }
+    }
+
+    /// The kernel began to kill everything in a namespace.
+    pub fn zap(&mut self, task: &Task, ns: PidNs, event: u64, time: BootTime) {
+        self.see(task, true);
+        let key = self.resolve(task.key);
+        let namespace = self.namespaces.entry(ns).or_default();
+        namespace.zap.get_or_insert((event, time));
+        namespace.pid1.get_or_insert(key);
+    }
+
+    /// A namespace is gone.
+    pub fn namespace_gone(&mut self, ns: PidNs) {
+        self.namespaces.entry(ns).or_default().gone = true;
+    }
+
+    /// Whether a namespace has ended.
+    pub fn ended(&self, ns: PidNs) -> bool {
+        self.namespaces
+            .get(&ns)
+            .is_some_and(|n| n.gone || (n.pid1_dead && n.alive == 0))
+    }
+
+    /// A PID 1 sent a signal to another process.
+    pub fn sent(&mut self, sender: ProcessKey, sent: Sent) {
+        if let Some(process) = self.process_mut(sender) {
+            process.sent.push(sent, |s| s.time);
+        }
+    }
+
+    /// Events were lost.
+    pub fn lose(&mut self, kind: &'static str, count: u64, time: BootTime) {
+        let loss = self.losses.entry(kind).or_default();
+        loss.count += count;
+        loss.last = loss.last.max(Some(time));
+    }
+
+    /// How many events of a sort (by the beginning of its name) were lost
+    /// since a time; more than were, rather than fewer.
+    pub fn lost_since(&self, kind: &str, time: BootTime) -> u64 {
+        self.losses
+            .iter()
+            .filter(|(name, loss)| name.starts_with(kind) && loss.last.is_some_and(|l| l >= time))
+            .map(|(_, loss)| loss.count)
+            .sum()
+    }
+
+    /// Everything that was lost.
+    pub fn lost(&self) -> u64 {
+        self.losses.values().map(|l| l.count).sum()
+    }
+}

@@ -1,0 +1,157 @@
+//! What is remembered of a signal once it has been reported: enough to say
+//! later who sent what to whom and what became of it, in a bounded list.
+
+use std::collections::VecDeque;
+
+use crate::event::{Ancestor, BootTime, Comm, ProcessKey};
+
+/// What became of a signal; the ids are those of the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fate {
+    /// No handler will ever run for it.
+    Dropped,
+    /// Was pending already.
+    Coalesced,
+    /// The queue was full.
+    Rejected,
+    /// Kills the process.
+    Fatal,
+    /// A handler runs.
+    Handled,
+    /// Taken from the queue on purpose, without a handler.
+    Accepted,
+    /// The process stopped.
+    Stopped,
+    /// The process goes on.
+    Continued,
+    /// Waits because every thread blocks it.
+    Blocked,
+    /// Waits although it is not blocked.
+    Pending,
+    /// Thrown away after it was queued.
+    Discarded,
+    /// Removed by its opposite (SIGCONT against a stop and the reverse).
+    Cancelled,
+    /// A debugger decided.
+    Swallowed,
+    /// Still pending when the process died.
+    DiedFirst,
+    /// Cannot be told.
+    Unknown,
+}
+
+impl Fate {
+    /// The id that is reported.
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Dropped => "dropped",
+            Self::Coalesced => "coalesced",
+            Self::Rejected => "rejected",
+            Self::Fatal => "fatal",
+            Self::Handled => "handled",
+            Self::Accepted => "accepted",
+            Self::Stopped => "stopped",
+            Self::Continued => "continued",
+            Self::Blocked => "blocked",
+            Self::Pending => "pending",
+            Self::Discarded => "discarded",
+            Self::Cancelled => "cancelled",
+            Self::Swallowed => "swallowed",
+            Self::DiedFirst => "died_first",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Whether the signal may still move on.
+    pub fn interim(self) -> bool {
+        matches!(self, Self::Blocked | Self::Pending)
+    }
+}
+
+/// A process that sent a signal, with those behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotedSender {
+    /// Which.
+    pub key: ProcessKey,
+    /// Its name.
+    pub comm: Comm,
+    /// Its parents, nearest first.
+    pub ancestry: Vec<Ancestor>,
+}
+
+/// A signal that a process got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Its event.
+    pub event: u64,
+    /// When it was generated.
+    pub time: BootTime,
+    /// Which signal.
+    pub number: i32,
+    /// What became of it, so far.
+    pub fate: Fate,
+    /// Why, where the fate has a reason.
+    pub reason: Option<&'static str>,
+    /// The process that sent it; `None` if none did, or if not known.
+    pub sender: Option<NotedSender>,
+    /// When its fate was settled.
+    pub settled: Option<BootTime>,
+}
+
+/// A signal that a process sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Its event.
+    pub event: u64,
+    /// When.
+    pub time: BootTime,
+    /// Which signal.
+    pub number: i32,
+    /// To whom.
+    pub target: ProcessKey,
+}
+
+/// The newest entries of a list; tells up to which time some were forgotten,
+/// so that nothing is concluded from their absence.
+#[derive(Clone, Debug)]
+pub struct Recent<T> {
+    entries: VecDeque<T>,
+    limit: usize,
+    forgotten: Option<BootTime>,
+}
+
+impl<T> Recent<T> {
+    /// Keeps at most `limit` entries.
+    pub fn new(limit: usize) -> Self {
+        Self {
+            entries: VecDeque::new(),
+            limit,
+            forgotten: None,
+        }
+    }
+
+    /// Adds one; `time_of` tells the time of the one that has to go.
+    pub fn push(&mut self, entry: T, time_of: impl Fn(&T) -> BootTime) {
+        if self.entries.len() == self.limit {
+            if let Some(old) = self.entries.pop_front() {
+                self.forgotten = self.forgotten.max(Some(time_of(&old)));
+            }
+        }
+        self.entries.push_back(entry);
+    }
+
+    /// Oldest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> {
+        self.entries.iter()
+    }
+
+    /// Oldest first, to be changed.
+    pub fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut T> {
+        self.entries.iter_mut()
+    }
+
+    /// Whether every entry from `time` on is still there.
+    pub fn complete_since(&self, time: BootTime) -> bool {
+        self.forgotten.is_none_or(|f| f < time)
+    }
+}

@@ -1,0 +1,116 @@
+//! What is known of one process.
+
+use std::sync::Arc;
+
+use crate::event::{BootTime, Dispositions, ProcessKey, Signal, Task};
+
+use super::note::{Fate, Note, NotedSender, Recent, Sent};
+
+/// Signals that a process got which are remembered.
+pub const NOTES: usize = 24;
+/// Signals that a PID 1 sent which are remembered.
+pub const SENT: usize = 64;
+
+/// The first signal that was fatal for a process.
+#[derive(Clone, Debug)]
+pub struct Fatal {
+    /// Its generation, or its delivery where that is all that was seen.
+    pub event: u64,
+    /// When that was.
+    pub time: BootTime,
+    /// Which signal.
+    pub number: i32,
+    /// The signal; `None` if only its delivery was seen.
+    pub signal: Option<Arc<Signal>>,
+}
+
+/// The end of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exited {
+    /// Its event.
+    pub event: u64,
+    /// When.
+    pub time: BootTime,
+    /// In the format of wait(2).
+    pub status: i32,
+}
+
+/// One process, from the first fact about it to its reaping.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// As it was last seen.
+    pub task: Task,
+    /// Whether its start time is exact: `/proc` rounds to 10 ms.
+    pub exact: bool,
+    /// Its parent, where its fork was seen.
+    pub parent: Option<ProcessKey>,
+    /// Its dispositions when they were last looked at.
+    pub dispositions: Option<Dispositions>,
+    /// Signals that it got.
+    pub notes: Recent<Note>,
+    /// Signals that it sent; kept for a PID 1 only.
+    pub sent: Recent<Sent>,
+    /// Ids of its signals that have no end yet, oldest first.
+    pub open: Vec<u64>,
+    /// What kills it: the first fatal signal wins.
+    pub fatal: Option<Fatal>,
+    /// It began to exit as a whole (`do_group_exit`), with this status.
+    pub exiting: Option<Exited>,
+    /// Its leader exited, other threads go on.
+    pub leader_exit: Option<Exited>,
+    /// It is dead.
+    pub exit: Option<Exited>,
+    /// Its parent waited for it.
+    pub reaped: bool,
+    /// A zombie was reported.
+    pub zombie_reported: bool,
+}
+
+impl Process {
+    pub(super) fn new(task: Task, exact: bool) -> Self {
+        Self {
+            task,
+            exact,
+            parent: None,
+            dispositions: None,
+            notes: Recent::new(NOTES),
+            sent: Recent::new(SENT),
+            open: Vec::new(),
+            fatal: None,
+            exiting: None,
+            leader_exit: None,
+            exit: None,
+            reaped: false,
+            zombie_reported: false,
+        }
+    }
+
+    /// Remembers a signal.
+    pub fn note(&mut self, note: Note) {
+        self.notes.push(note, |n| n.time);
+    }
+
+    /// What became of a remembered signal.
+    pub fn settle(&mut self, event: u64, fate: Fate, reason: Option<&'static str>, time: BootTime) {
+        if let Some(note) = self.notes.iter_mut().rev().find(|n| n.event == event) {
+            // Of a signal that waited to the last, it counts what for.
+            if fate == Fate::DiedFirst {
+                return;
+            }
+            note.fate = fate;
+            note.reason = reason;
+            if !fate.interim() {
+                note.settled = Some(time);
+            }
+        }
+    }
+
+    /// The process as a sender.
+    pub fn as_sender(&self) -> NotedSender {
+        NotedSender {
+            key: self.task.key,
+            comm: self.task.comm,
+            ancestry: Vec::new(),
+        }
+    }
+}
