@@ -243,7 +243,7 @@ fn path(context: &Context, block: &mut Block, functions: &[String]) {
 
 fn more(block: &mut Block, id: Option<&'static str>) {
     if let Some(id) = id.filter(|&id| id != "unknown") {
-        block.more(&format!("more: sigtrace explain {id}"));
+        block.more(&format!("sigtrace explain {id}"));
     }
 }
 
