@@ -10,6 +10,7 @@ use aya_ebpf::{
     programs::{BtfTracePointContext, FExitContext, RawTracePointContext, RetProbeContext},
     EbpfContext,
 };
+use aya_log_ebpf::debug;
 use sigtrace_common::{
     layout::ABSENT,
     record::{Deliver, Dequeue, Kind, Signal, SignalTraced, TargetState, THREADS},
@@ -47,12 +48,14 @@ unsafe fn scalar_arg(ctx: *mut c_void, n: usize) -> u64 {
 
 #[raw_tracepoint(tracepoint = "signal_generate")]
 pub fn raw_signal_generate(ctx: RawTracePointContext) -> i32 {
+    debug!(&ctx, "signal_generate {} result {}", ctx.arg::<i32>(0), ctx.arg::<i32>(4));
     // SAFETY: the arguments of signal_generate.
     unsafe { generate::<Probe>(ctx.as_ptr(), ctx.arg(0), ctx.arg::<u64>(2) as Addr, ctx.arg(3), ctx.arg(4)) }
 }
 
 #[btf_tracepoint(function = "signal_generate")]
 pub fn btf_signal_generate(ctx: BtfTracePointContext) -> i32 {
+    debug!(&ctx, "signal_generate {} result {}", ctx.arg::<i32>(0), ctx.arg::<i32>(4));
     // SAFETY: the arguments of signal_generate.
     unsafe { generate::<Direct>(ctx.as_ptr(), ctx.arg(0), ctx.arg::<u64>(2) as Addr, ctx.arg(3), ctx.arg(4)) }
 }

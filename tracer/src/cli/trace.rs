@@ -207,7 +207,7 @@ impl Live<'_> {
         let deadline = self.engine.next_deadline().map(|time| {
             now + Duration::from_nanos(time.0.saturating_sub(kernel::now().0)) + Duration::from_millis(1)
         });
-        let tick = (now < self.ticks_until).then(|| now + TICK);
+        let tick = (now < self.ticks_until || self.log.is_on()).then(|| now + TICK);
         deadline.into_iter().chain(tick).min()
     }
 

@@ -143,7 +143,7 @@ impl Engine {
                 let Some(open) = self.open.get_mut(id) else {
                     return;
                 };
-                open.looks += 1;
+                open.looks = open.looks.saturating_add(1);
                 let (target, generated, next) = (
                     open.target,
                     open.time,
@@ -190,8 +190,8 @@ impl Engine {
             self.history.see(&s.current, true);
         }
         self.summary.signals += 1;
-        self.look_from_signal(id, time, &s);
         self.cancel_opposites(id, time, &s);
+        self.look_from_signal(id, time, &s);
 
         let target = self.history.resolve(s.target.key);
         let verdict = fate::at_generation(self.view(), time, &s);
@@ -428,7 +428,7 @@ impl Engine {
         } else {
             // Without names: a delivery follows within microseconds, or never.
             open.taken = Some((id, time));
-            self.at(time, WINDOW_NS, Deadline::Taken(o));
+            self.at(time, 2 * WINDOW_NS, Deadline::Taken(o));
         }
     }
 

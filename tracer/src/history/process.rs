@@ -93,6 +93,10 @@ impl Process {
     /// What became of a remembered signal.
     pub fn settle(&mut self, event: u64, fate: Fate, reason: Option<&'static str>, time: BootTime) {
         if let Some(note) = self.notes.iter_mut().rev().find(|n| n.event == event) {
+            // Of a signal that waited to the last, it counts what for.
+            if fate == Fate::DiedFirst {
+                return;
+            }
             note.fate = fate;
             note.reason = reason;
             if !fate.interim() {

@@ -98,7 +98,11 @@ pub fn attach(facts: &mut Facts, request: &Request) -> Result<Attached, KernelEr
         let mut ebpf = load(&types, &choices, request)?;
         fill_filters(&mut ebpf, request)?;
         match attach_all(&mut ebpf, &choices, btf.as_ref()) {
-            Ok(()) => return finish(ebpf, choices),
+            Ok(()) => {
+                drop(btf);
+                give_back_memory();
+                return finish(ebpf, choices);
+            }
             Err((hook, level, error)) => learn(facts, hook, level, &error),
         }
     }
@@ -270,6 +274,16 @@ fn finish(mut ebpf: Ebpf, choices: Vec<Choice>) -> Result<Attached, KernelError>
         map(&mut ebpf, "LOST")?.try_into().map_err(failed("LOST"))?;
     debug_assert_eq!(lost.len() as usize, KINDS);
     Ok(Attached { ebpf, choices, since: super::now(), ring, lost })
+}
+
+/// The kernel's types, parsed, take tens of megabytes in small pieces, and the
+/// allocator would keep them for later.
+fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: frees only what is free.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 /// Before 5.11 maps count against RLIMIT_MEMLOCK. Later kernels do not care,

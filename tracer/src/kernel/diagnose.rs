@@ -74,11 +74,16 @@ fn hook_line(choice: &Choice) -> Option<HookLine> {
 
 /// What `tracing` says about hooks that could not be had.
 pub fn notes(choices: &[Choice], facts: &Facts) -> Vec<String> {
-    let mut notes: Vec<String> = choices
-        .iter()
-        .filter_map(hook_line)
-        .filter_map(|line| Some(format!("no {}: {}", line.hook, line.lost?)))
-        .collect();
+    let lines = choices.iter().filter_map(hook_line);
+    let lost: Vec<String> = lines.filter(|line| line.lost.is_some()).map(|line| line.hook).collect();
+    let mut notes = Vec::new();
+    if !lost.is_empty() {
+        notes.push(format!(
+            "this kernel does not allow hooks on {}; what they would prove is told from stacks and flags, \
+             or inferred (sigtrace doctor says what each one costs)",
+            lost.join(", ")
+        ));
+    }
     if !facts.symbols {
         notes.push("kernel functions have no names here (kptr_restrict, or no CAP_SYSLOG): causes are told from flags and siginfo".into());
     }

@@ -42,6 +42,11 @@ impl KernelLog {
         Self((level > 0).then(|| EbpfLogger::init_with_logger(ebpf, ToStderr).ok()).flatten())
     }
 
+    /// Something is to be logged.
+    pub fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Writes what has come.
     pub fn flush(&mut self) {
         if let Some(logger) = &mut self.0 {

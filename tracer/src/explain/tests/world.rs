@@ -23,6 +23,7 @@ pub(super) struct World {
     pub(super) coverage: Coverage,
     pub(super) events: Vec<Event>,
     pub(super) now: u64,
+    last_id: u64,
 }
 
 pub(super) fn frames(names: &[&str]) -> Vec<Frame> {
@@ -121,6 +122,7 @@ impl World {
             },
             events: Vec::new(),
             now: SINCE + 100 * MS,
+            last_id: 0,
         }
     }
 
@@ -132,7 +134,8 @@ impl World {
 
     pub(super) fn push(&mut self, fact: Fact) -> u64 {
         self.now += 10_000;
-        let id = self.events.len() as u64 + 1;
+        self.last_id += 1;
+        let id = self.last_id;
         self.events.push(Event {
             id,
             time: BootTime(self.now),
@@ -188,9 +191,15 @@ impl World {
 
     /// The SIGKILL of a dying PID 1.
     pub(super) fn zap(&mut self, one: &Task, victim: &Task) -> u64 {
+        self.zap_pending(one, victim, 0)
+    }
+
+    /// The same, while other signals are pending for the victim.
+    pub(super) fn zap_pending(&mut self, one: &Task, victim: &Task, pending: u64) -> u64 {
         self.send(&exiting(one), victim, KILL)
             .by_kernel()
             .stack(ZAP_STACK)
+            .set(|s| s.state.shared_pending |= pending)
             .fatal()
     }
 
@@ -273,7 +282,7 @@ impl World {
     /// What it says up to a time.
     pub(super) fn run_until(&self, end: u64) -> Told {
         let mut engine = Engine::new(self.coverage.clone());
-        for event in &self.events {
+        for event in self.events.iter().filter(|e| e.time.0 <= end) {
             engine.push(event.clone());
         }
         let mut reports = engine.advance(BootTime(end));

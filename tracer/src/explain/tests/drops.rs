@@ -1,0 +1,326 @@
+//! Signals that did nothing at once, and who sent them.
+
+use super::world::*;
+use crate::event::{flag, Handler, Info, Outcome, Task};
+use crate::explain::report::{Certainty, Sender};
+use crate::explain::signals::*;
+
+fn reason(w: &World, id: u64) -> (&'static str, Option<&'static str>, Certainty) {
+    let told = w.run();
+    let s = told.signal(id);
+    assert!(s.settled);
+    assert!(!s.explanation.sentences.is_empty());
+    (s.fate, s.reason, s.explanation.certainty)
+}
+
+fn says(w: &World, id: u64) -> String {
+    w.run().signal(id).explanation.sentences.join(" ")
+}
+
+const PROVEN: Certainty = Certainty::Proven;
+
+#[test]
+fn a_pid1_without_handler_from_inside_and_outside() {
+    let one = member(100, 1, "init.sh");
+    let inside = member(120, 9, "sh");
+    let outside = host(50, "sh");
+    let mut w = World::new();
+    let a = w.send(&inside, &one, TERM).dropped();
+    let b = w.send(&outside, &one, TERM).dropped();
+    let c = w.send(&inside, &one, KILL).dropped();
+    let d = w.send(&inside, &one, STOP).dropped();
+    for id in [a, b, c, d] {
+        assert_eq!(reason(&w, id), ("dropped", Some("init-no-handler"), PROVEN));
+    }
+    assert!(says(&w, a).contains("from inside its PID namespace"));
+    assert!(says(&w, b).contains("from outside its PID namespace"));
+    assert!(says(&w, c).starts_with("SIGKILL cannot be handled, and sent from inside its PID namespace it never reaches a PID 1"));
+    let told = w.run();
+    assert!(
+        told.signal(c).explanation.advice[0].contains("kill -9 100 on the host"),
+        "{:?}",
+        told.signal(c).explanation.advice
+    );
+    assert!(told.signal(a).explanation.advice[0].contains("docker run --init"));
+    assert_eq!(told.summary.dropped, 4);
+}
+
+#[test]
+fn sigkill_from_outside_that_is_dropped_has_another_reason() {
+    // A forced SIGKILL gets through sig_task_ignored, so no-handler is no reason.
+    let one = member(100, 1, "init.sh");
+    let mut w = World::new();
+    let id = w.send(&host(50, "sh"), &one, KILL).dropped();
+    let told = w.run();
+    assert_eq!(
+        (told.signal(id).fate, told.signal(id).reason),
+        ("dropped", None)
+    );
+    assert_eq!(told.signal(id).explanation.certainty, Certainty::Unknown);
+    assert!(!told.signal(id).explanation.missing.is_empty());
+}
+
+#[test]
+fn pid1_is_known_by_its_number_and_not_by_the_flag() {
+    // GROUP_EXIT overwrites UNKILLABLE; a plain process never has it.
+    let mut w = World::new();
+    let id = w
+        .send(&host(50, "sh"), &member(101, 2, "x"), TERM)
+        .set(|s| s.state.signal_flags = flag::UNKILLABLE)
+        .dropped();
+    assert_ne!(reason(&w, id).1, Some("init-no-handler"));
+}
+
+#[test]
+fn sigchld_to_pid1_is_ignored_by_default() {
+    let one = member(100, 1, "init.sh");
+    let mut w = World::new();
+    let id = w
+        .send(&exiting(&member(101, 2, "x")), &one, CHLD)
+        .set(|s| s.code = 1)
+        .stack(&["do_notify_parent", "do_exit"])
+        .dropped();
+    assert_eq!(reason(&w, id), ("dropped", Some("default-ignore"), PROVEN));
+    let told = w.run();
+    assert!(told.signal(id).routine);
+    assert!(
+        matches!(&told.signal(id).sender, Sender::Kernel { on_behalf_of: Some(t) } if t.key.pid == 101)
+    );
+    assert_eq!(
+        (
+            told.summary.routine,
+            told.summary.dropped,
+            told.summary.signals
+        ),
+        (1, 0, 1)
+    );
+}
+
+#[test]
+fn the_hosts_pid1_gets_no_sigkill() {
+    let mut w = World::new();
+    w.coverage.namespaces.clear();
+    let id = w.send(&host(50, "sh"), &host(1, "systemd"), KILL).dropped();
+    assert_eq!(reason(&w, id), ("dropped", Some("global-init"), PROVEN));
+    let id = w.send(&host(50, "sh"), &host(1, "systemd"), USR1).dropped();
+    assert_eq!(reason(&w, id), ("dropped", Some("init-no-handler"), PROVEN));
+}
+
+#[test]
+fn ignored_by_choice_and_by_default() {
+    let (sh, app) = (host(50, "sh"), member(101, 2, "app"));
+    let mut w = World::new();
+    let ign = w.send(&sh, &app, HUP).handler(Handler::Ignore).dropped();
+    let urg = w.send(&sh, &app, URG).dropped();
+    let cont = w.send(&sh, &app, CONT).dropped();
+    let went_on = w
+        .send(&sh, &app, CONT)
+        .set(|s| s.state.signal_flags = flag::CLD_CONTINUED)
+        .dropped();
+    assert_eq!(reason(&w, ign), ("dropped", Some("sig-ign"), PROVEN));
+    assert_eq!(reason(&w, urg), ("dropped", Some("default-ignore"), PROVEN));
+    assert_eq!(
+        reason(&w, cont),
+        ("dropped", Some("default-ignore"), PROVEN)
+    );
+    assert_eq!(reason(&w, went_on), ("continued", None, PROVEN));
+    assert!(w.run().signal(went_on).routine && !w.run().signal(ign).routine);
+}
+
+#[test]
+fn kernel_threads() {
+    let mut w = World::new();
+    w.coverage.namespaces.clear();
+    let kthread = Task {
+        flags: flag::PF_KTHREAD,
+        ..host(30, "kswapd0")
+    };
+    let id = w
+        .send(&host(50, "sh"), &kthread, TERM)
+        .handler(Handler::Ignore)
+        .dropped();
+    assert_eq!(reason(&w, id), ("dropped", Some("kernel-thread"), PROVEN));
+}
+
+#[test]
+fn the_order_of_the_reasons_is_the_kernels() {
+    // Everything at once: the dump comes first, then the exit, then PID 1.
+    let one = member(100, 1, "init.sh");
+    let sh = host(50, "sh");
+    let mut w = World::new();
+    let dump = w
+        .send(&sh, &one, TERM)
+        .set(|s| (s.state.dumping, s.state.signal_flags) = (true, flag::GROUP_EXIT))
+        .dropped();
+    let exit = w
+        .send(&sh, &one, TERM)
+        .set(|s| s.state.signal_flags = flag::GROUP_EXIT)
+        .dropped();
+    let no_handler = w.send(&sh, &one, TERM).dropped();
+    assert_eq!(reason(&w, dump).1, Some("target-dumping"));
+    assert_eq!(reason(&w, exit).1, Some("target-exiting"));
+    assert_eq!(reason(&w, no_handler).1, Some("init-no-handler"));
+}
+
+#[test]
+fn what_comes_to_the_dying_and_the_dead() {
+    let (sh, app) = (host(50, "sh"), member(101, 2, "app"));
+    let mut w = World::new();
+    let first = w.send(&sh, &app, TERM).fatal();
+    // 5.10 says that it was queued; the first fatal signal has won all the same.
+    let again = w.send(&sh, &app, TERM).fatal();
+    let kill = w
+        .send(&sh, &app, KILL)
+        .set(|s| (s.state.signal_flags, s.state.group_exit_code) = (4, TERM))
+        .go();
+    w.exit(&app, TERM);
+    let dead = w
+        .send(&sh, &exiting(&app), KILL)
+        .set(|s| s.state.exit_state = 32)
+        .go();
+    assert_eq!(reason(&w, first), ("fatal", None, PROVEN));
+    assert_eq!(
+        reason(&w, again),
+        ("dropped", Some("target-exiting"), PROVEN)
+    );
+    assert_eq!(
+        reason(&w, kill),
+        ("dropped", Some("target-exiting"), PROVEN)
+    );
+    assert_eq!(reason(&w, dead), ("dropped", Some("zombie"), PROVEN));
+    let told = w.run();
+    let e = told.exit(&app);
+    assert_eq!(
+        (e.cause, e.forced, e.signal),
+        ("killed-by-process", false, Some(TERM))
+    );
+}
+
+#[test]
+fn a_zombie_that_was_never_seen_alive() {
+    let mut w = World::new();
+    let id = w
+        .send(&host(50, "sh"), &member(101, 2, "x"), TERM)
+        .set(|s| s.state.exit_state = 32)
+        .dropped();
+    assert_eq!(reason(&w, id).1, Some("zombie"));
+    // A leader that is a zombie while its threads go on is none.
+    let id = w
+        .send(&host(50, "sh"), &member(102, 3, "x"), TERM)
+        .set(|s| (s.state.exit_state, s.state.threads) = (32, 3))
+        .go();
+    assert_ne!(w.run().signal(id).reason, Some("zombie"));
+}
+
+#[test]
+fn already_pending_and_no_place() {
+    let (sh, app) = (host(50, "sh"), member(101, 2, "app"));
+    let mut w = World::new();
+    let again = w
+        .send(&sh, &app, USR1)
+        .outcome(Outcome::AlreadyPending)
+        .go();
+    let timer = w
+        .send(&sh, &app, ALRM)
+        .set(|s| s.code = -2)
+        .stack(&["posix_timer_fn"])
+        .outcome(Outcome::AlreadyPending)
+        .go();
+    let full = w
+        .send(&sh, &app, 40)
+        .set(|s| s.code = -1)
+        .outcome(Outcome::OverflowFail)
+        .go();
+    assert_eq!(
+        reason(&w, again),
+        ("coalesced", Some("already-pending"), PROVEN)
+    );
+    assert_eq!(
+        reason(&w, timer),
+        ("coalesced", Some("timer-overrun"), PROVEN)
+    );
+    // Which of the two limits it was is not in the history.
+    assert_eq!(reason(&w, full), ("rejected", None, Certainty::Inferred));
+}
+
+#[test]
+fn current_is_not_always_the_sender() {
+    let (by, app) = (host(50, "bystander"), member(101, 2, "app"));
+    let mut w = World::new();
+    let timer = w
+        .send(&by, &app, ALRM)
+        .by_kernel()
+        .stack(&["it_real_fn", "hrtimer_interrupt"])
+        .handled();
+    let posix = w
+        .send(&by, &app, 40)
+        .set(|s| s.code = -2)
+        .unnamed()
+        .handled();
+    let key = w
+        .send(&by, &app, INT)
+        .by_kernel()
+        .stack(&["isig", "n_tty_receive_signal_char"])
+        .handled();
+    let io = w
+        .send(&by, &app, IO)
+        .set(|s| s.code = 1)
+        .stack(&["send_sigio_to_task"])
+        .handled();
+    let forged = w
+        .send(&by, &app, USR1)
+        .set(|s| s.code = -2)
+        .stack(&["do_rt_sigqueueinfo"])
+        .handled();
+    let kernel = w
+        .send(&by, &app, KILL)
+        .by_kernel()
+        .stack(&["something_new"])
+        .fatal();
+    let cgroup = w
+        .send(&by, &member(102, 3, "b"), KILL)
+        .set(|s| s.info = Info::None)
+        .stack(&["__cgroup_kill", "cgroup_kill_write"])
+        .fatal();
+    let told = w.run();
+    assert_eq!(told.signal(timer).sender, Sender::Timer);
+    assert_eq!(told.signal(posix).sender, Sender::Timer);
+    assert!(told.signal(timer).routine);
+    assert_eq!(told.signal(key).sender, Sender::Terminal);
+    assert_eq!(
+        told.signal(io).sender,
+        Sender::Kernel { on_behalf_of: None }
+    );
+    assert!(
+        matches!(&told.signal(forged).sender, Sender::Process { task, .. } if task.key == by.key)
+    );
+    assert_eq!(
+        told.signal(kernel).sender,
+        Sender::Kernel { on_behalf_of: None }
+    );
+    let s = told.signal(kernel);
+    assert_eq!(
+        (s.cause, s.mechanism),
+        (Some("unknown"), Some("kernel-signal"))
+    );
+    assert!(!s.explanation.missing.is_empty());
+    let s = told.signal(cgroup);
+    assert_eq!(
+        (s.cause, s.mechanism),
+        (Some("cgroup-kill"), Some("cgroup-kill"))
+    );
+}
+
+#[test]
+fn a_bystander_inside_makes_no_signal_of_this_namespace() {
+    let (bystander, far) = (member(101, 2, "busy"), host(60, "far"));
+    let mut w = World::new();
+    w.send(&bystander, &far, ALRM)
+        .by_kernel()
+        .stack(&["it_real_fn"])
+        .go();
+    let sent = w.send(&bystander, &far, TERM).fatal();
+    let told = w.run();
+    assert_eq!(told.summary.signals, 1);
+    assert_eq!(told.signal(sent).pidns, Some(NS));
+}

@@ -1,0 +1,386 @@
+//! Who is who: identity over exec, threads and reused pids, nested namespaces,
+//! and deaths of other kinds.
+
+use super::world::*;
+use crate::event::{Fact, Handler, ProcessKey, Task};
+use crate::explain::report::{Certainty, Evidence, Report};
+use crate::explain::signals::*;
+
+#[test]
+fn nested_namespaces_end_with_the_outer_pid1() {
+    let (sh, outer) = (host(50, "sh"), member(100, 1, "outer"));
+    let (init, leaf) = (inner(110, 5, 1, "inner"), inner(111, 6, 2, "leaf"));
+    let mut w = World::new();
+    for (parent, child) in [(&sh, &outer), (&outer, &init), (&init, &leaf)] {
+        w.fork(parent, child);
+    }
+    w.send(&sh, &outer, TERM).handled();
+    w.exit(&outer, 0);
+    // The outer zap kills everything below, the inner PID 1 included; the inner
+    // zap finds its member killed already.
+    w.zap(&outer, &init);
+    w.zap(&outer, &leaf);
+    w.exit(&init, KILL);
+    w.exit(&leaf, KILL);
+    let told = w.run();
+    for task in [&init, &leaf] {
+        let e = told.exit(task);
+        assert_eq!(
+            (e.cause, e.explanation.certainty),
+            ("pid1-exited", Certainty::Proven)
+        );
+        assert!(
+            e.explanation.sentences[0].starts_with("PID 1 of the outer PID namespace (outer 100) exited, so the kernel killed everything left in that namespace and those nested in it"),
+            "{}",
+            why(e)
+        );
+        assert!(chain(e).contains("PID 1 outer of the outer namespace exited with status 0 ← SIGTERM handled by PID 1"), "{}", chain(e));
+    }
+    assert!(told.exit(&init).pid1);
+    assert!(told.ended);
+}
+
+#[test]
+fn an_inner_pid1_killed_by_the_outer_takes_its_own_with_it() {
+    let (outer, init, leaf) = (
+        member(100, 1, "outer"),
+        inner(110, 5, 1, "inner"),
+        inner(111, 6, 2, "leaf"),
+    );
+    let mut w = World::new();
+    for (parent, child) in [(&host(50, "sh"), &outer), (&outer, &init), (&init, &leaf)] {
+        w.fork(parent, child);
+    }
+    w.exit(&outer, 0);
+    w.zap(&outer, &init);
+    w.exit(&init, KILL);
+    w.zap(&init, &leaf);
+    w.exit(&leaf, KILL);
+    let told = w.run();
+    let e = told.exit(&leaf);
+    assert_eq!(
+        chain(e),
+        "SIGKILL by the kernel ← PID 1 killed by SIGKILL ← SIGKILL by the kernel ← PID 1 outer of the outer namespace exited with status 0"
+    );
+    assert!(e.explanation.sentences[0].starts_with("PID 1 was killed by SIGKILL"));
+}
+
+#[test]
+fn a_leader_exits_before_its_threads() {
+    let (mut w, sh, app) = (World::new(), host(50, "sh"), member(101, 2, "app"));
+    w.fork(&sh, &app);
+    w.exit_with(&app, 0, false, 0);
+    w.pass(500 * MS);
+    let id = w
+        .send(&sh, &app, TERM)
+        .set(|s| (s.state.exit_state, s.state.threads) = (32, 2))
+        .fatal();
+    let worker = Task {
+        tid: 105,
+        ..app.clone()
+    };
+    w.exit(&worker, TERM);
+    w.exit(&worker, TERM);
+    let told = w.run();
+    assert_eq!(told.signal(id).fate, "fatal");
+    assert_eq!(
+        (told.exit(&app).cause, told.exit(&app).exit_code),
+        ("killed-by-process", 143)
+    );
+    assert_eq!(
+        told.summary.exited, 1,
+        "two threads can both be the last one"
+    );
+}
+
+#[test]
+fn exec_by_another_thread_keeps_the_process() {
+    let (mut w, sh, app) = (World::new(), host(50, "sh"), member(101, 2, "app"));
+    w.fork(&sh, &app);
+    let (caller, other) = (
+        Task {
+            tid: 105,
+            ..app.clone()
+        },
+        Task {
+            tid: 106,
+            ..app.clone()
+        },
+    );
+    let user = Handler::User(1);
+    let to_caller = w
+        .send(&sh, &caller, USR1)
+        .handler(user)
+        .tkill()
+        .blocked()
+        .go();
+    let to_other = w
+        .send(&sh, &other, USR2)
+        .handler(user)
+        .tkill()
+        .blocked()
+        .go();
+    w.exit_with(&app, 0, false, 0);
+    let mut new = app.clone();
+    new.comm = "new".into();
+    w.push(Fact::Exec {
+        task: new.clone(),
+        old_tid: 105,
+    });
+    w.deliver(&new, USR1, user);
+    w.exit(&new, 0);
+    let told = w.run();
+    assert_eq!(
+        told.signal(to_caller).fate,
+        "handled",
+        "the caller's queue is the leader's now"
+    );
+    assert_eq!(told.signal(to_other).fate, "died_first");
+    assert_eq!((told.summary.exited, told.exit(&app).cause), (1, "exit"));
+    assert!(told
+        .reports
+        .iter()
+        .any(|r| matches!(r, Report::Exec { task, .. } if task.comm == new.comm)));
+}
+
+#[test]
+fn a_reused_pid_is_another_process() {
+    let (mut w, sh, one) = (World::new(), host(50, "sh"), member(100, 1, "init"));
+    let old = member(101, 2, "old");
+    let mut new = member(101, 2, "new");
+    w.fork(&sh, &one);
+    w.fork(&one, &old);
+    w.send(&sh, &old, TERM).handled();
+    w.exit(&old, 0);
+    w.push(Fact::Reap {
+        key: old.key,
+        by: Some(100),
+    });
+    w.pass(900 * MS);
+    new.key.start_ns = w.now;
+    w.fork(&one, &new);
+    w.pass(MS);
+    w.send(&sh, &one, TERM).handled();
+    w.exit(&one, 0);
+    w.zapped(&one, &new);
+    let told = w.run();
+    assert_eq!(told.exit(&old).cause, "exit");
+    let e = told.exit(&new);
+    assert_eq!(
+        e.explanation.sentences[1],
+        "This process never got the SIGTERM: PID 1 handled it and sent nothing on."
+    );
+    assert_eq!(told.summary.exited, 3);
+}
+
+#[test]
+fn two_hundred_die_at_once() {
+    let (mut w, sh, one) = (World::new(), host(50, "sh"), member(100, 1, "init"));
+    w.fork(&sh, &one);
+    let children: Vec<_> = (0..200)
+        .map(|n| member(1000 + n, 2 + n, "worker"))
+        .collect();
+    for c in &children {
+        w.fork(&one, c);
+    }
+    w.send(&sh, &one, TERM).handled();
+    w.exit(&one, 0);
+    for c in &children {
+        w.zap(&one, c);
+    }
+    for c in children.iter().rev() {
+        w.exit(c, KILL);
+    }
+    let told = w.run();
+    for c in &children {
+        let e = told.exit(c);
+        assert_eq!(
+            (e.cause, e.explanation.certainty, e.chain.len()),
+            ("pid1-exited", Certainty::Proven, 4)
+        );
+    }
+    assert_eq!((told.summary.exited, told.summary.forced), (201, 200));
+}
+
+#[test]
+fn abort_and_the_calls_that_kill() {
+    let (sh, app) = (host(50, "sh"), member(101, 2, "app"));
+    let cases: [(&[&str], i32, &str); 5] = [
+        (KILL_STACK, 0, "kill-syscall"),
+        (
+            &["do_send_specific", "__x64_sys_tgkill"],
+            -6,
+            "tkill-syscall",
+        ),
+        (&["do_rt_sigqueueinfo"], -1, "sigqueue-syscall"),
+        (
+            &["do_pidfd_send_signal", "__x64_sys_pidfd_send_signal"],
+            0,
+            "pidfd-signal",
+        ),
+        (&[], -6, "tkill-syscall"),
+    ];
+    for (stack, code, mechanism) in cases {
+        let mut w = World::new();
+        w.send(&sh, &app, KILL)
+            .stack(stack)
+            .set(|s| s.code = code)
+            .fatal();
+        w.exit(&app, KILL);
+        let told = w.run();
+        let e = told.exit(&app);
+        assert_eq!(
+            (e.cause, e.mechanism, e.forced),
+            ("killed-by-process", Some(mechanism), true)
+        );
+        assert_eq!(chain(e), "SIGKILL ← sh 50");
+    }
+    let mut w = World::new();
+    let id = w.send(&app, &app, ABRT).tkill().go();
+    w.deliver(&app, ABRT, Handler::Default);
+    w.exit(&app, ABRT | 0x80);
+    let told = w.run();
+    assert_eq!(
+        (told.exit(&app).cause, told.signal(id).cause),
+        ("abort", Some("abort"))
+    );
+    assert_eq!(told.exit(&app).mechanism, Some("tkill-syscall"));
+    // An abort that somebody else asked for is none.
+    let mut w = World::new();
+    w.send(&sh, &app, ABRT).go();
+    w.deliver(&app, ABRT, Handler::Default);
+    w.exit(&app, ABRT);
+    assert_eq!(w.run().exit(&app).cause, "killed-by-process");
+}
+
+#[test]
+fn a_death_by_an_unseen_signal() {
+    let app = member(101, 2, "app");
+    let mut w = World::new();
+    w.exit(&app, KILL);
+    let told = w.run();
+    let e = told.exit(&app);
+    assert_eq!(
+        (e.cause, e.explanation.certainty, e.forced),
+        ("unknown", Certainty::Unknown, true)
+    );
+    assert!(e.explanation.missing[0].contains("the sending of SIGKILL"));
+    assert!(e
+        .explanation
+        .evidence
+        .contains(&Evidence::Stack("do_exit".into())));
+}
+
+#[test]
+fn exits_and_what_their_status_means() {
+    for (status, text) in [
+        (0, "It exited with status 0 of its own accord."),
+        (127 << 8, "the program was not found"),
+        (143 << 8, "128 + 15"),
+    ] {
+        let app = member(101, 2, "app");
+        let mut w = World::new();
+        w.exit(&app, status);
+        let told = w.run();
+        let e = told.exit(&app);
+        assert_eq!(
+            (e.cause, e.mechanism, e.forced, e.signal),
+            ("exit", Some("exit"), false, None)
+        );
+        assert!(why(e).contains(text), "{}", why(e));
+    }
+}
+
+#[test]
+fn what_is_outside_is_not_reported() {
+    let mut w = World::new();
+    w.fork(&host(50, "sh"), &host(51, "x"));
+    w.exit(&host(51, "x"), 0);
+    w.send(&host(50, "sh"), &host(52, "y"), TERM).fatal();
+    let told = w.run();
+    assert!(told.reports.is_empty());
+    assert_eq!(told.summary.exited, 0);
+}
+
+#[test]
+fn zombies_and_their_reaping() {
+    let (one, app) = (
+        member(100, 1, "init"),
+        Task {
+            ppid: 100,
+            ..member(101, 2, "app")
+        },
+    );
+    let mut w = World::new();
+    w.fork(&host(50, "sh"), &one);
+    w.fork(&one, &app);
+    let died = w.exit(&app, 0);
+    w.pass(2_000 * MS);
+    w.push(Fact::Reap {
+        key: app.key,
+        by: Some(100),
+    });
+    w.push(Fact::Reap {
+        key: app.key,
+        by: None,
+    });
+    let told = w.run();
+    let zombie = told.reports.iter().find_map(|r| match r {
+        Report::Zombie {
+            id,
+            parent: Some(p),
+            ..
+        } => Some((*id, p.key)),
+        _ => None,
+    });
+    assert_eq!(zombie, Some((died, one.key)));
+    let reaps: Vec<_> = told
+        .reports
+        .iter()
+        .filter_map(|r| {
+            if let Report::Reap { certainty, .. } = r {
+                Some(*certainty)
+            } else {
+                None
+            }
+        })
+        .collect();
+    assert_eq!(reaps, [Certainty::Proven]);
+    assert!(!told.ended);
+}
+
+#[test]
+fn a_namespace_that_the_kernel_says_is_gone() {
+    let mut w = World::new();
+    w.fork(&host(50, "sh"), &member(100, 1, "init"));
+    assert!(!w.run().ended);
+    w.push(Fact::NamespaceGone { pidns: NS });
+    assert!(w.run().ended);
+}
+
+#[test]
+fn a_key_is_found_by_its_rounded_start() {
+    let mut h = crate::history::History::default();
+    let mut task = member(101, 2, "app");
+    task.key.start_ns = 1_234_567_890;
+    let coarse = ProcessKey {
+        pid: 101,
+        start_ns: 1_230_000_000,
+    };
+    h.see(
+        &Task {
+            key: coarse,
+            ..task.clone()
+        },
+        false,
+    );
+    h.see(&task, true);
+    assert_eq!(h.len(), 1);
+    assert_eq!(h.process(coarse).map(|p| p.task.key), Some(task.key));
+    assert!(h
+        .process(ProcessKey {
+            pid: 101,
+            start_ns: 1_900_000_000
+        })
+        .is_none());
+}

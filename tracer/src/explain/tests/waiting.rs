@@ -1,0 +1,405 @@
+//! Signals that wait, and how they end.
+
+use super::world::*;
+use crate::event::{Dispositions, Fact, Handler, Info, Task};
+use crate::explain::report::{Certainty, Evidence};
+use crate::explain::signals::*;
+
+const USER: Handler = Handler::User(0x40_0000);
+
+fn pair() -> (World, Task, Task) {
+    let mut w = World::new();
+    let (sh, app) = (host(50, "sh"), member(101, 2, "app"));
+    w.fork(&sh, &app);
+    (w, sh, app)
+}
+
+#[test]
+fn blocked_reported_after_100_ms_and_updated() {
+    let (mut w, sh, app) = pair();
+    let id = w.send(&sh, &app, TERM).handler(USER).blocked().go();
+    w.pass(400 * MS);
+    w.deliver(&app, TERM, USER);
+    let told = w.run();
+    assert_eq!(told.history_of(id), [("blocked", false), ("handled", true)]);
+    assert!(told.signal(id).latency_ns.is_some_and(|l| l >= 400 * MS));
+    let before = w.run_until(w.now - 200 * MS);
+    let s = before.signal(id);
+    assert_eq!(
+        (s.fate, s.reason, s.settled),
+        ("blocked", Some("blocked-mask"), false)
+    );
+    assert_eq!(s.explanation.certainty, Certainty::Proven);
+    assert!(
+        s.explanation.sentences[0].contains("waited for 100 ms"),
+        "{:?}",
+        s.explanation.sentences
+    );
+}
+
+#[test]
+fn a_fast_handler_gives_one_report() {
+    let (mut w, sh, app) = pair();
+    let id = w.send(&sh, &app, TERM).handled();
+    assert_eq!(w.run().history_of(id), [("handled", true)]);
+}
+
+#[test]
+fn blocked_by_some_threads_only_is_not_blocked() {
+    let (mut w, sh, app) = pair();
+    let some = w
+        .send(&sh, &app, TERM)
+        .handler(USER)
+        .set(|s| {
+            (
+                s.state.blocked,
+                s.state.threads,
+                s.state.threads_seen,
+                s.state.threads_blocking,
+            ) = (bit(TERM), 3, 3, 2)
+        })
+        .go();
+    let all = w
+        .send(&sh, &app, USR1)
+        .handler(USER)
+        .set(|s| {
+            s.state.shared_pending |= bit(TERM);
+            (
+                s.state.threads,
+                s.state.threads_seen,
+                s.state.threads_blocking,
+                s.state.threads_unable,
+            ) = (3, 3, 2, 1);
+        })
+        .go();
+    let told = w.run();
+    assert_eq!(told.signal(some).fate, "pending");
+    assert_eq!(told.signal(all).fate, "blocked");
+}
+
+#[test]
+fn pending_says_why() {
+    let (mut w, sh, app) = pair();
+    let d = w
+        .send(&sh, &app, TERM)
+        .handler(USER)
+        .set(|s| s.state.state = 2)
+        .go();
+    let told = w.run();
+    assert_eq!(
+        (told.signal(d).fate, told.signal(d).reason),
+        ("pending", Some("uninterruptible"))
+    );
+    let (mut w, sh, app) = pair();
+    let t = w
+        .send(&sh, &app, TERM)
+        .handler(USER)
+        .set(|s| s.state.traced = true)
+        .go();
+    let told = w.run();
+    assert_eq!(
+        (told.signal(t).fate, told.signal(t).reason),
+        ("pending", Some("traced"))
+    );
+    let (mut w, sh, app) = pair();
+    let s = w
+        .send(&sh, &app, TERM)
+        .handler(USER)
+        .set(|s| s.state.state = 4)
+        .go();
+    let told = w.run();
+    assert_eq!(
+        (told.signal(s).fate, told.signal(s).reason),
+        ("pending", Some("stopped"))
+    );
+    let (mut w, sh, app) = pair();
+    let n = w.send(&sh, &app, TERM).handler(USER).go();
+    let told = w.run();
+    assert_eq!(
+        (told.signal(n).reason, told.signal(n).explanation.certainty),
+        (None, Certainty::Inferred)
+    );
+}
+
+#[test]
+fn the_state_seen_later_counts_more() {
+    let (mut w, sh, app) = pair();
+    let id = w.send(&sh, &app, TERM).handler(USER).go();
+    w.pass(60 * MS);
+    let seen = Dispositions {
+        shared_pending: bit(TERM),
+        state: b'D',
+        ..Dispositions::default()
+    };
+    w.observe(&app, seen);
+    assert_eq!(w.run().signal(id).reason, Some("uninterruptible"));
+}
+
+#[test]
+fn accepted_by_signalfd_and_without_symbols() {
+    let (mut w, sh, app) = pair();
+    let fd = w.send(&sh, &app, TERM).blocked().go();
+    w.dequeue(
+        &app,
+        TERM,
+        &["bpf_trampoline_1", "signalfd_dequeue", "signalfd_read_iter"],
+    );
+    let unnamed = w.send(&sh, &app, USR1).blocked().go();
+    w.push(Fact::Dequeue {
+        task: app.clone(),
+        number: USR1,
+        stack: vec![],
+    });
+    w.pass(300 * MS);
+    let told = w.run();
+    let s = told.signal(fd);
+    assert_eq!(
+        (s.fate, s.explanation.certainty),
+        ("accepted", Certainty::Proven)
+    );
+    assert!(s
+        .explanation
+        .evidence
+        .contains(&Evidence::Stack("signalfd_dequeue".into())));
+    let s = told.signal(unnamed);
+    assert_eq!(
+        (s.fate, s.explanation.certainty),
+        ("accepted", Certainty::Inferred)
+    );
+    assert_eq!(told.history_of(unnamed), [("accepted", true)]);
+}
+
+#[test]
+fn a_dequeue_by_get_signal_is_a_delivery() {
+    for stack in [
+        &["dequeue_signal", "get_signal", "arch_do_signal_or_restart"][..],
+        &[],
+    ] {
+        let (mut w, sh, app) = pair();
+        let id = w.send(&sh, &app, TERM).handler(USER).go();
+        w.dequeue(&app, TERM, stack);
+        w.deliver(&app, TERM, USER);
+        w.pass(300 * MS);
+        assert_eq!(w.run().history_of(id), [("handled", true)]);
+    }
+}
+
+#[test]
+fn without_the_dequeue_hook_a_later_look_tells() {
+    // The next signal finds the queue empty.
+    let (mut w, sh, app) = pair();
+    w.coverage.sees_dequeue = false;
+    let id = w
+        .send(&sh, &app, TERM)
+        .set(|s| s.state.real_blocked = bit(TERM))
+        .go();
+    w.pass(MS);
+    w.send(&sh, &app, USR1).handled();
+    let told = w.run();
+    let s = told.signal(id);
+    assert_eq!(
+        (s.fate, s.explanation.certainty),
+        ("accepted", Certainty::Inferred)
+    );
+    assert!(s
+        .explanation
+        .evidence
+        .iter()
+        .any(|e| matches!(e, Evidence::Field(f) if f.contains("real_blocked"))));
+    assert!(!s.explanation.missing.is_empty());
+
+    // It is still there: nothing changes.
+    let (mut w, sh, app) = pair();
+    w.coverage.sees_dequeue = false;
+    let id = w.send(&sh, &app, TERM).blocked().go();
+    w.send(&sh, &app, USR1)
+        .set(|s| s.state.shared_pending |= bit(TERM))
+        .handled();
+    assert_eq!(w.run().signal(id).fate, "blocked");
+
+    // A look at /proc, and the end of the process.
+    for exit in [false, true] {
+        let (mut w, sh, app) = pair();
+        w.coverage.sees_dequeue = false;
+        let id = w.send(&sh, &app, TERM).blocked().go();
+        w.pass(60 * MS);
+        if exit {
+            w.exit(&app, 0);
+        } else {
+            w.observe(
+                &app,
+                Dispositions {
+                    state: b'S',
+                    ..Dispositions::default()
+                },
+            );
+        }
+        let told = w.run();
+        assert_eq!(
+            (told.signal(id).fate, told.signal(id).explanation.certainty),
+            ("accepted", Certainty::Inferred)
+        );
+    }
+}
+
+#[test]
+fn a_delivery_on_its_way_beats_the_look() {
+    let (mut w, sh, app) = pair();
+    w.coverage.sees_dequeue = false;
+    let id = w.send(&sh, &app, TERM).handler(USER).go();
+    w.pass(60 * MS);
+    w.observe(
+        &app,
+        Dispositions {
+            state: b'S',
+            ..Dispositions::default()
+        },
+    );
+    w.deliver(&app, TERM, USER);
+    assert_eq!(w.run().history_of(id), [("handled", true)]);
+}
+
+#[test]
+fn flushed_by_sigaction() {
+    let (mut w, sh, app) = pair();
+    let id = w.send(&sh, &app, TERM).blocked().go();
+    w.pass(60 * MS);
+    w.observe(
+        &app,
+        Dispositions {
+            state: b'S',
+            ignored: bit(TERM),
+            ..Dispositions::default()
+        },
+    );
+    let told = w.run();
+    assert_eq!(
+        (told.signal(id).fate, told.signal(id).reason),
+        ("discarded", Some("sig-ign"))
+    );
+    assert_eq!(told.signal(id).explanation.certainty, Certainty::Inferred);
+}
+
+#[test]
+fn a_lost_delivery_leaves_it_open_what_happened() {
+    let (mut w, sh, app) = pair();
+    let id = w.send(&sh, &app, TERM).handler(USER).go();
+    w.push(Fact::Lost {
+        kind: "deliver",
+        count: 2,
+    });
+    w.exit(&app, 0);
+    let told = w.run();
+    assert_eq!(
+        (told.signal(id).fate, told.signal(id).explanation.certainty),
+        ("unknown", Certainty::Unknown)
+    );
+    assert!(told.signal(id).explanation.missing[0].contains("2 lost deliveries"));
+}
+
+#[test]
+fn delivered_without_a_handler_after_all() {
+    let one = member(100, 1, "init");
+    let (mut w, sh, app) = pair();
+    let to_one = w.send(&sh, &one, TERM).blocked().go();
+    w.pass(MS);
+    w.deliver(&one, TERM, Handler::Default);
+    let core = w.send(&sh, &app, QUIT).go();
+    w.deliver(&app, QUIT, Handler::Default);
+    w.push(Fact::Deliver {
+        task: app.clone(),
+        number: KILL,
+        code: 0,
+        info: Info::None,
+        handler: Handler::Default,
+        signal_flags: 4,
+        group_exit_code: QUIT,
+    });
+    w.exit(&app, QUIT | 0x80);
+    let told = w.run();
+    assert_eq!(
+        (told.signal(to_one).fate, told.signal(to_one).reason),
+        ("discarded", Some("init-no-handler"))
+    );
+    assert_eq!(
+        (told.signal(core).fate, told.signal(core).cause),
+        ("fatal", Some("killed-by-process"))
+    );
+    let e = told.exit(&app);
+    assert_eq!(
+        (e.cause, e.core_dumped, e.exit_code),
+        ("killed-by-process", true, 131)
+    );
+    // The SIGKILL that ends its threads is no signal.
+    assert_eq!(told.summary.signals, 2);
+}
+
+#[test]
+fn stop_and_continue() {
+    let (mut w, sh, app) = pair();
+    let stop = w.send(&sh, &app, STOP).go();
+    w.deliver(&app, STOP, Handler::Default);
+    let blocked = w.send(&sh, &app, TSTP).blocked().go();
+    let cont = w
+        .send(&sh, &app, CONT)
+        .set(|s| s.state.signal_flags = 0x20)
+        .dropped();
+    let told = w.run();
+    assert_eq!(
+        (told.signal(stop).fate, told.signal(stop).routine),
+        ("stopped", true)
+    );
+    assert_eq!(told.signal(blocked).fate, "cancelled");
+    assert!(told
+        .signal(blocked)
+        .explanation
+        .evidence
+        .contains(&Evidence::Event(cont)));
+    assert_eq!(told.signal(cont).fate, "continued");
+}
+
+#[test]
+fn a_thread_takes_its_own_queue_first() {
+    let (mut w, sh, app) = pair();
+    let process = w.send(&sh, &app, USR1).handler(USER).go();
+    let thread = w
+        .send(&sh, &app, USR1)
+        .handler(USER)
+        .tkill()
+        .set(|s| s.target.tid = 105)
+        .go();
+    let worker = Task {
+        tid: 105,
+        ..app.clone()
+    };
+    w.deliver(&worker, USR1, USER);
+    let told = w.run();
+    assert_eq!(told.signal(thread).fate, "handled");
+    assert_eq!(told.signal(process).fate, "pending");
+    let (mut w, sh, app) = pair();
+    let thread = w
+        .send(&sh, &app, USR1)
+        .handler(USER)
+        .tkill()
+        .set(|s| s.target.tid = 105)
+        .go();
+    w.deliver(&app, USR1, USER);
+    assert_eq!(
+        w.run().signal(thread).fate,
+        "pending",
+        "another thread's delivery is not its own"
+    );
+}
+
+#[test]
+fn real_time_signals_queue_up() {
+    let (mut w, sh, app) = pair();
+    let a = w.send(&sh, &app, 40).handler(USER).go();
+    let b = w.send(&sh, &app, 40).handler(USER).go();
+    w.deliver(&app, 40, USER);
+    let told = w.run();
+    assert_eq!(
+        (told.signal(a).fate, told.signal(b).fate),
+        ("handled", "pending")
+    );
+}
