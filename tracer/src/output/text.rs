@@ -166,9 +166,9 @@ impl<W: io::Write> Output for Text<W> {
     fn tracing(&mut self, tracing: &Tracing) -> io::Result<()> {
         let line = frame::opening(&self.context, tracing);
         self.lines.opening(&line, tracing.since)?;
-        for note in frame::notes(tracing) {
+        for note in &tracing.notes {
             self.lines
-                .line(&format!("note: {}", printable(&note)), "note:".len() + 1)?;
+                .line(&format!("note: {}", printable(note)), "note:".len() + 1)?;
         }
         self.lines.flush()
     }
