@@ -139,3 +139,22 @@ fn nothing_hostile_reaches_the_terminal() {
         }
     }
 }
+
+#[test]
+fn a_fault_is_shown_among_failures_and_a_polite_end_is_not() {
+    let ended_by = |signal| {
+        let signal = Some(signal);
+        let exit = ExitReport {
+            signal,
+            forced: false,
+            ..killed()
+        };
+        let context = Context {
+            failed_only: true,
+            ..context()
+        };
+        text(context, &[Report::Exit(Box::new(exit))], &summary()).contains("  killed    ")
+    };
+    assert!(ended_by(11));
+    assert!(!ended_by(15));
+}
