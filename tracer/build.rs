@@ -18,14 +18,23 @@ fn main() {
     let object = match env::var_os(VARIABLE) {
         Some(path) => {
             let path = PathBuf::from(path);
-            assert!(path.is_file(), "{VARIABLE} names {}, which is no file", path.display());
+            assert!(
+                path.is_file(),
+                "{VARIABLE} names {}, which is no file",
+                path.display()
+            );
             path
         }
         None => default_object(),
     };
     println!("cargo::rerun-if-changed={}", object.display());
-    fs::copy(&object, &out)
-        .unwrap_or_else(|error| panic!("cannot copy {} to {}: {error}", object.display(), out.display()));
+    fs::copy(&object, &out).unwrap_or_else(|error| {
+        panic!(
+            "cannot copy {} to {}: {error}",
+            object.display(),
+            out.display()
+        )
+    });
 }
 
 /// `target/sigtrace-ebpf.o` of the workspace, created empty if it is missing:
@@ -33,7 +42,10 @@ fn main() {
 /// while a file that it watches does not exist.
 fn default_object() -> PathBuf {
     let manifest = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
-    let target = manifest.parent().expect("a workspace around this package").join("target");
+    let target = manifest
+        .parent()
+        .expect("a workspace around this package")
+        .join("target");
     let object = target.join("sigtrace-ebpf.o");
     if !object.exists() {
         fs::create_dir_all(&target).expect("cannot create the target folder");

@@ -3,7 +3,7 @@
 use core::arch::asm;
 
 use aya_ebpf::{
-    helpers::{generated::bpf_get_smp_processor_id, bpf_ktime_get_boot_ns},
+    helpers::{bpf_ktime_get_boot_ns, generated::bpf_get_smp_processor_id},
     maps::ring_buf::RingBufEntry,
 };
 use sigtrace_common::record::{Header, Kind};
@@ -18,7 +18,9 @@ pub(crate) fn reserve<T: 'static>(kind: Kind) -> Option<RingBufEntry<T>> {
         if let Some(count) = LOST.get_ptr_mut(kind as u32) {
             // SAFETY: this CPU's own counter. Atomic, because a signal from an
             // interrupt may be lost in the middle of counting another.
-            unsafe { asm!("lock *(u64 *)({count} + 0) += {one}", count = in(reg) count, one = in(reg) 1u64) };
+            unsafe {
+                asm!("lock *(u64 *)({count} + 0) += {one}", count = in(reg) count, one = in(reg) 1u64)
+            };
         }
     }
     entry

@@ -46,9 +46,7 @@ pub(crate) unsafe fn signal<M: Mem>(target: Addr) -> bool {
 #[inline(always)]
 pub(crate) unsafe fn process<M: Mem>(task: Addr) -> bool {
     // SAFETY: the caller's duty.
-    unsafe {
-        in_scope::<M>(task) && (global!(CONFIG.by_pid) == 0 || pid_bits::<M>(task) != 0)
-    }
+    unsafe { in_scope::<M>(task) && (global!(CONFIG.by_pid) == 0 || pid_bits::<M>(task) != 0) }
 }
 
 #[inline(always)]

@@ -7,7 +7,10 @@
 //! writes and counts what was lost, [`mem`] hides how kernel memory is read.
 #![no_std]
 #![no_main]
-#![allow(unreachable_pub, reason = "a program must be `pub`: the loader finds it by its symbol")]
+#![allow(
+    unreachable_pub,
+    reason = "a program must be `pub`: the loader finds it by its symbol"
+)]
 #![feature(asm_experimental_arch)]
 
 mod emit;

@@ -31,7 +31,8 @@ pub fn btf_sched_process_fork(ctx: BtfTracePointContext) -> i32 {
 unsafe fn is_leader<M: Mem>(task: Addr) -> bool {
     // SAFETY: the caller's duty.
     unsafe {
-        M::get::<u32>(task, global!(LAYOUT.task_pid)) == M::get::<u32>(task, global!(LAYOUT.task_tgid))
+        M::get::<u32>(task, global!(LAYOUT.task_pid))
+            == M::get::<u32>(task, global!(LAYOUT.task_tgid))
     }
 }
 
@@ -133,7 +134,9 @@ pub fn raw_sched_process_free(ctx: RawTracePointContext) -> i32 {
             return 0;
         };
         let leader = pointer::<Probe>(task, global!(LAYOUT.task_group_leader));
-        if !is_leader::<Probe>(task) || Probe::get::<u64>(leader, global!(LAYOUT.task_start)) != start {
+        if !is_leader::<Probe>(task)
+            || Probe::get::<u64>(leader, global!(LAYOUT.task_start)) != start
+        {
             return 0;
         }
         let _ = DEAD.remove(tgid);

@@ -48,20 +48,52 @@ unsafe fn scalar_arg(ctx: *mut c_void, n: usize) -> u64 {
 
 #[raw_tracepoint(tracepoint = "signal_generate")]
 pub fn raw_signal_generate(ctx: RawTracePointContext) -> i32 {
-    debug!(&ctx, "signal_generate {} result {}", ctx.arg::<i32>(0), ctx.arg::<i32>(4));
+    debug!(
+        &ctx,
+        "signal_generate {} result {}",
+        ctx.arg::<i32>(0),
+        ctx.arg::<i32>(4)
+    );
     // SAFETY: the arguments of signal_generate.
-    unsafe { generate::<Probe>(ctx.as_ptr(), ctx.arg(0), ctx.arg::<u64>(2) as Addr, ctx.arg(3), ctx.arg(4)) }
+    unsafe {
+        generate::<Probe>(
+            ctx.as_ptr(),
+            ctx.arg(0),
+            ctx.arg::<u64>(2) as Addr,
+            ctx.arg(3),
+            ctx.arg(4),
+        )
+    }
 }
 
 #[btf_tracepoint(function = "signal_generate")]
 pub fn btf_signal_generate(ctx: BtfTracePointContext) -> i32 {
-    debug!(&ctx, "signal_generate {} result {}", ctx.arg::<i32>(0), ctx.arg::<i32>(4));
+    debug!(
+        &ctx,
+        "signal_generate {} result {}",
+        ctx.arg::<i32>(0),
+        ctx.arg::<i32>(4)
+    );
     // SAFETY: the arguments of signal_generate.
-    unsafe { generate::<Direct>(ctx.as_ptr(), ctx.arg(0), ctx.arg::<u64>(2) as Addr, ctx.arg(3), ctx.arg(4)) }
+    unsafe {
+        generate::<Direct>(
+            ctx.as_ptr(),
+            ctx.arg(0),
+            ctx.arg::<u64>(2) as Addr,
+            ctx.arg(3),
+            ctx.arg(4),
+        )
+    }
 }
 
 #[inline(always)]
-unsafe fn generate<M: Mem>(ctx: *mut c_void, number: i32, target: Addr, group: i32, result: i32) -> i32 {
+unsafe fn generate<M: Mem>(
+    ctx: *mut c_void,
+    number: i32,
+    target: Addr,
+    group: i32,
+    result: i32,
+) -> i32 {
     // SAFETY: the caller's duty.
     unsafe {
         if !filter::signal_number(number) || !filter::signal::<M>(target) {
@@ -71,7 +103,8 @@ unsafe fn generate<M: Mem>(ctx: *mut c_void, number: i32, target: Addr, group: i
         let sighand = pointer::<M>(target, global!(LAYOUT.task_sighand));
         let action = sighand.wrapping_add(
             (global!(LAYOUT.sighand_action)
-                + (number as u32).wrapping_sub(1) % 64 * global!(LAYOUT.sigaction_size)) as usize,
+                + (number as u32).wrapping_sub(1) % 64 * global!(LAYOUT.sigaction_size))
+                as usize,
         );
         let handler: u64 = Probe::get(action, global!(LAYOUT.sigaction_handler));
         if routine(number, result, handler) {
@@ -84,7 +117,15 @@ unsafe fn generate<M: Mem>(ctx: *mut c_void, number: i32, target: Addr, group: i
         } else if let Some(mut entry) = emit::reserve::<SignalTraced>(Kind::SignalTraced) {
             let out = entry.as_mut_ptr();
             (*out).signal.header = emit::header(Kind::SignalTraced, time);
-            fill::<M>(&raw mut (*out).signal, ctx, number, target, group, result, action);
+            fill::<M>(
+                &raw mut (*out).signal,
+                ctx,
+                number,
+                target,
+                group,
+                result,
+                action,
+            );
             trace::fill(&raw mut (*out).trace, ctx);
             entry.submit(0);
         }
@@ -144,7 +185,13 @@ unsafe fn fill<M: Mem>(
 }
 
 #[inline(always)]
-unsafe fn state<M: Mem>(out: *mut TargetState, number: i32, target: Addr, group: i32, action: Addr) {
+unsafe fn state<M: Mem>(
+    out: *mut TargetState,
+    number: i32,
+    target: Addr,
+    group: i32,
+    action: Addr,
+) {
     // SAFETY: the caller's duty.
     unsafe {
         let signal = pointer::<M>(target, global!(LAYOUT.task_signal));
@@ -272,7 +319,11 @@ pub fn fexit_dequeue_signal(ctx: FExitContext) -> i32 {
     // The returned value follows the arguments, whose number changed in 5.17,
     // 6.1 and 6.12. Read as memory: the compiler would merge two loads into one
     // at a computed place in the context, which the verifier does not allow.
-    let at = if global!(CONFIG.dequeue_args) == 4 { 4 } else { 3 };
+    let at = if global!(CONFIG.dequeue_args) == 4 {
+        4
+    } else {
+        3
+    };
     // SAFETY: the context of this program.
     unsafe {
         let number = scalar_arg(ctx.as_ptr(), at) as i32;

@@ -28,7 +28,10 @@ pub(crate) unsafe fn fill<M: Mem>(out: *mut Task, task: Addr) {
         (*out).uid = Probe::get(cred, global!(LAYOUT.cred_uid));
         (*out).cgroup_id = cgroup_id(cgroup::<M>(task));
         comm(&raw mut (*out).comm, leader);
-        namespaces(out, pointer::<Probe>(leader, global!(LAYOUT.task_thread_pid)));
+        namespaces(
+            out,
+            pointer::<Probe>(leader, global!(LAYOUT.task_thread_pid)),
+        );
     }
 }
 

@@ -53,7 +53,9 @@ unsafe fn ancestry(out: *mut Trace) {
             let parent = pointer::<Probe>(at, global!(LAYOUT.task_real_parent));
             at = pointer::<Probe>(parent, global!(LAYOUT.task_group_leader));
             let tgid: u32 = Probe::get(at, global!(LAYOUT.task_tgid));
-            let slot = (&raw mut (*out).ancestors).cast::<sigtrace_common::record::Ancestor>().add(i);
+            let slot = (&raw mut (*out).ancestors)
+                .cast::<sigtrace_common::record::Ancestor>()
+                .add(i);
             (*slot).tgid = tgid;
             (*slot).pad = 0;
             (*slot).start_ns = Probe::get(at, global!(LAYOUT.task_start));

@@ -71,7 +71,11 @@ pub fn of(args: &TraceArgs, scopes: &[Scope]) -> Result<Request, Failure> {
     Ok(Request {
         signals: args.signal_mask(),
         namespaces: scopes.iter().map(|scope| scope.pidns).collect(),
-        cgroups: args.cgroups.iter().map(|path| cgroup_id(path)).collect::<Result<_, _>>()?,
+        cgroups: args
+            .cgroups
+            .iter()
+            .map(|path| cgroup_id(path))
+            .collect::<Result<_, _>>()?,
         pids: pids.into_iter().collect(),
         buffer: args.buffer_bytes(),
         forced: match args.hooks {
@@ -88,7 +92,11 @@ pub fn of(args: &TraceArgs, scopes: &[Scope]) -> Result<Request, Failure> {
 /// `/proc/PID/cgroup` has it counts from the root of the hierarchy.
 fn cgroup_id(path: &Path) -> Result<u64, Failure> {
     let below = Path::new(CGROUPS).join(path.strip_prefix("/").unwrap_or(path));
-    let folder = if path.starts_with(CGROUPS) { path } else { &below };
+    let folder = if path.starts_with(CGROUPS) {
+        path
+    } else {
+        &below
+    };
     let usage = |error: anyhow::Error| Failure::new(Code::Usage, error);
     let metadata = fs::metadata(folder)
         .with_context(|| format!("there is no cgroup {}", folder.display()))

@@ -57,7 +57,9 @@ impl From<KernelError> for Failure {
 
 /// Traces until it is told to end.
 pub fn run(args: TraceArgs) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(trace(args))
 }
 
@@ -75,14 +77,23 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
     let mut attached = attach(&mut facts, &wanted)?;
     let log = KernelLog::new(&mut attached.ebpf, wanted.log_level);
 
-    let clock = Clock { offset_ns: kernel::wall_clock_offset_ns() };
+    let clock = Clock {
+        offset_ns: kernel::wall_clock_offset_ns(),
+    };
     let coverage = coverage(&attached, &facts, &wanted);
     let tracing = tracing(&args, &attached, &facts);
     let stdout = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let mut live = Live {
-        decoder: Decoder { functions: Symbols::new("/proc/kallsyms"), starts: Starts::default() },
+        decoder: Decoder {
+            functions: Symbols::new("/proc/kallsyms"),
+            starts: Starts::default(),
+        },
         engine: Engine::new(coverage),
-        output: output::writer(args.show.format, args.context(clock, scopes.clone()), stdout),
+        output: output::writer(
+            args.show.format,
+            args.context(clock, scopes.clone()),
+            stdout,
+        ),
         ring: Ring::new(attached)?,
         proc,
         log,
@@ -114,7 +125,12 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
 }
 
 fn coverage(attached: &Attached, facts: &Facts, wanted: &kernel::attach::Request) -> Coverage {
-    let sees = |hook| attached.choices.iter().any(|c| c.hook == hook && c.level.is_some());
+    let sees = |hook| {
+        attached
+            .choices
+            .iter()
+            .any(|c| c.hook == hook && c.level.is_some())
+    };
     Coverage {
         since: attached.since,
         signals: wanted.signals,
@@ -158,7 +174,11 @@ struct Live<'a> {
 
 impl Live<'_> {
     fn push(&mut self, time: BootTime, fact: Fact) {
-        self.engine.push(Event { id: self.next_id, time, fact });
+        self.engine.push(Event {
+            id: self.next_id,
+            time,
+            fact,
+        });
         self.next_id += 1;
     }
 
@@ -170,10 +190,19 @@ impl Live<'_> {
         for process in self.proc.members(&namespaces).map_err(KernelError::Proc)? {
             let task = process.task;
             self.decoder.starts.insert(task.key);
-            if let Some(ns) = task.pidns().filter(|ns| task.is_pid1() && namespaces.contains(ns)) {
+            if let Some(ns) = task
+                .pidns()
+                .filter(|ns| task.is_pid1() && namespaces.contains(ns))
+            {
                 self.watched.push((ns, task.key));
             }
-            self.push(since, Fact::Snapshot { task, dispositions: process.dispositions });
+            self.push(
+                since,
+                Fact::Snapshot {
+                    task,
+                    dispositions: process.dispositions,
+                },
+            );
         }
         for ns in namespaces {
             if !self.watched.iter().any(|&(watched, _)| watched == ns) {
@@ -205,7 +234,8 @@ impl Live<'_> {
     fn next_wake(&self) -> Option<Instant> {
         let now = Instant::now();
         let deadline = self.engine.next_deadline().map(|time| {
-            now + Duration::from_nanos(time.0.saturating_sub(kernel::now().0)) + Duration::from_millis(1)
+            now + Duration::from_nanos(time.0.saturating_sub(kernel::now().0))
+                + Duration::from_millis(1)
         });
         let tick = (now < self.ticks_until || self.log.is_on()).then(|| now + TICK);
         deadline.into_iter().chain(tick).min()

@@ -10,7 +10,8 @@ use sigtrace_common::record::{self, Kind};
 use zerocopy::FromBytes;
 
 use super::{
-    Ancestor, BootTime, Comm, Fact, Frame, Handler, Info, Outcome, ProcessKey, Signal, TargetState, Task,
+    Ancestor, BootTime, Comm, Fact, Frame, Handler, Info, Outcome, ProcessKey, Signal, TargetState,
+    Task,
 };
 
 /// Names the function that an address of the kernel lies in.
@@ -77,29 +78,47 @@ impl<F: Functions> Decoder<F> {
             }
             k if k == kind(Kind::Fork) => {
                 let r: record::Fork = prefix(bytes)?;
-                Fact::Fork { parent: self.task(&r.parent), child: self.task(&r.child) }
+                Fact::Fork {
+                    parent: self.task(&r.parent),
+                    child: self.task(&r.child),
+                }
             }
             k if k == kind(Kind::Exec) => {
                 let r: record::Exec = prefix(bytes)?;
-                Fact::Exec { task: self.task(&r.task), old_tid: r.old_pid }
+                Fact::Exec {
+                    task: self.task(&r.task),
+                    old_tid: r.old_pid,
+                }
             }
             k if k == kind(Kind::Exit) => self.exit(&prefix(bytes)?),
             k if k == kind(Kind::DoExit) => {
                 let r: record::Call = prefix(bytes)?;
-                Fact::DoExit { task: self.task(&r.task), status: status(r.argument) }
+                Fact::DoExit {
+                    task: self.task(&r.task),
+                    status: status(r.argument),
+                }
             }
             k if k == kind(Kind::GroupExit) => {
                 let r: record::Call = prefix(bytes)?;
-                Fact::GroupExit { task: self.task(&r.task), status: status(r.argument) }
+                Fact::GroupExit {
+                    task: self.task(&r.task),
+                    status: status(r.argument),
+                }
             }
             k if k == kind(Kind::ZapPidNs) => {
                 let r: record::Call = prefix(bytes)?;
-                Fact::ZapPidNs { task: self.task(&r.task), pidns: u32::try_from(r.argument).ok()? }
+                Fact::ZapPidNs {
+                    task: self.task(&r.task),
+                    pidns: u32::try_from(r.argument).ok()?,
+                }
             }
             k if k == kind(Kind::Release) || k == kind(Kind::Free) => {
                 let r: record::Reap = prefix(bytes)?;
                 let by = (k == kind(Kind::Release)).then_some(r.by);
-                Fact::Reap { key: self.starts.key(r.tgid, r.start_ns), by }
+                Fact::Reap {
+                    key: self.starts.key(r.tgid, r.start_ns),
+                    by,
+                }
             }
             _ => return None,
         };
@@ -119,7 +138,9 @@ impl<F: Functions> Decoder<F> {
             target: self.task(&r.target),
             state: state(&r.state),
             ancestry: trace.map(|t| self.ancestry(t)).unwrap_or_default(),
-            stack: trace.map(|t| self.stack(&t.stack, t.frame_count)).unwrap_or_default(),
+            stack: trace
+                .map(|t| self.stack(&t.stack, t.frame_count))
+                .unwrap_or_default(),
         }))
     }
 
@@ -167,7 +188,10 @@ impl<F: Functions> Decoder<F> {
         let count = (trace.ancestor_count as usize).min(record::ANCESTORS);
         trace.ancestors[..count]
             .iter()
-            .map(|a| Ancestor { key: self.starts.key(a.tgid, a.start_ns), comm: Comm(a.comm) })
+            .map(|a| Ancestor {
+                key: self.starts.key(a.tgid, a.start_ns),
+                comm: Comm(a.comm),
+            })
             .collect()
     }
 
@@ -178,7 +202,9 @@ impl<F: Functions> Decoder<F> {
             address,
             function: self.functions.name(address),
         });
-        frames.skip_while(|frame| frame.function.as_deref().is_some_and(is_ours)).collect()
+        frames
+            .skip_while(|frame| frame.function.as_deref().is_some_and(is_ours))
+            .collect()
     }
 }
 
@@ -191,9 +217,20 @@ fn prefix<T: FromBytes>(bytes: &[u8]) -> Option<T> {
 /// Frames between the hook and the program that it runs.
 fn is_ours(function: &str) -> bool {
     [
-        "bpf_prog_", "bpf_trace_run", "__traceiter_", "__bpf_trace_", "bpf_trampoline_",
-        "bpf_get_stack", "__bpf_prog_", "__bpf_tramp", "trace_call_bpf", "kprobe_", "kretprobe_",
-        "__do_trace_", "ftrace_", "arch_rethook",
+        "bpf_prog_",
+        "bpf_trace_run",
+        "__traceiter_",
+        "__bpf_trace_",
+        "bpf_trampoline_",
+        "bpf_get_stack",
+        "__bpf_prog_",
+        "__bpf_tramp",
+        "trace_call_bpf",
+        "kprobe_",
+        "kretprobe_",
+        "__do_trace_",
+        "ftrace_",
+        "arch_rethook",
     ]
     .iter()
     .any(|prefix| function.starts_with(prefix))
@@ -281,7 +318,10 @@ mod tests {
     }
 
     fn decoder() -> Decoder<Named> {
-        Decoder { functions: Named, starts: Starts::default() }
+        Decoder {
+            functions: Named,
+            starts: Starts::default(),
+        }
     }
 
     #[test]
@@ -314,12 +354,21 @@ mod tests {
         r.trace.stack[1] = 1;
         r.trace.stack[2] = 2;
         let (time, fact) = decoder().decode(r.as_bytes()).unwrap();
-        let Fact::Signal(signal) = fact else { panic!("{fact:?}") };
+        let Fact::Signal(signal) = fact else {
+            panic!("{fact:?}")
+        };
         assert_eq!(time, BootTime(7));
-        assert_eq!((signal.number, signal.info, signal.outcome), (9, Info::Kernel, Outcome::Ignored));
+        assert_eq!(
+            (signal.number, signal.info, signal.outcome),
+            (9, Info::Kernel, Outcome::Ignored)
+        );
         assert_eq!(signal.target.pidns(), Some(99));
         assert_eq!(signal.target.pid_in(99), Some(2));
-        let stack: Vec<_> = signal.stack.iter().map(|f| f.function.as_deref().unwrap()).collect();
+        let stack: Vec<_> = signal
+            .stack
+            .iter()
+            .map(|f| f.function.as_deref().unwrap())
+            .collect();
         assert_eq!(stack, ["do_exit"], "the program's own frames are left out");
     }
 
@@ -331,9 +380,16 @@ mod tests {
     #[test]
     fn one_process_has_one_identity_whoever_names_it() {
         let mut starts = Starts::default();
-        starts.insert(ProcessKey { pid: 5, start_ns: 120_000_000 });
+        starts.insert(ProcessKey {
+            pid: 5,
+            start_ns: 120_000_000,
+        });
         assert_eq!(starts.key(5, 127_654_321).start_ns, 120_000_000);
-        assert_eq!(starts.key(5, 130_000_000).start_ns, 130_000_000, "a reused pid is another process");
+        assert_eq!(
+            starts.key(5, 130_000_000).start_ns,
+            130_000_000,
+            "a reused pid is another process"
+        );
         assert_eq!(starts.key(6, 127_654_321).start_ns, 127_654_321);
     }
 }

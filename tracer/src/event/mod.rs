@@ -50,7 +50,9 @@ impl From<&str> for Comm {
 /// characters are written `\u{1b}`.
 impl fmt::Display for Comm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&crate::event::printable(&String::from_utf8_lossy(self.bytes())))
+        f.write_str(&crate::event::printable(&String::from_utf8_lossy(
+            self.bytes(),
+        )))
     }
 }
 

@@ -69,7 +69,10 @@ pub fn check(facts: &Facts) -> Result<&Types, KernelError> {
     if let Support::No(why) = &facts.ring_buffer {
         return Err(KernelError::NoRingBuffer(why.clone()));
     }
-    let types = facts.types.as_ref().map_err(|why| KernelError::NoTypes(why.clone()))?;
+    let types = facts
+        .types
+        .as_ref()
+        .map_err(|why| KernelError::NoTypes(why.clone()))?;
     match types.missing() {
         missing if missing.is_empty() => Ok(types),
         missing => Err(KernelError::UnknownKernel(missing)),
@@ -142,16 +145,24 @@ fn why(error: &ProgramError) -> String {
         return "the kernel does not permit it (lockdown or a security policy)".into();
     }
     match error {
-        ProgramError::LoadError { io_error, verifier_log } => {
+        ProgramError::LoadError {
+            io_error,
+            verifier_log,
+        } => {
             let log = verifier_log.to_string();
             // Statistics come after the complaint.
             let said = |line: &&str| {
                 !line.trim().is_empty()
-                    && ["processed ", "stack depth", "verification time", "peak_states"]
-                        .iter()
-                        .all(|start| !line.starts_with(start))
+                    && [
+                        "processed ",
+                        "stack depth",
+                        "verification time",
+                        "peak_states",
+                    ]
+                    .iter()
+                    .all(|start| !line.starts_with(start))
             };
-            let last = log.lines().filter(said).last().unwrap_or("");
+            let last = log.lines().filter(said).next_back().unwrap_or("");
             format!("the kernel refuses the program: {io_error}: {last}")
         }
         error => {
@@ -167,7 +178,10 @@ fn why(error: &ProgramError) -> String {
 }
 
 fn needed(choices: &[Choice]) -> Result<(), KernelError> {
-    match choices.iter().find(|choice| choice.hook.is_needed() && choice.level.is_none()) {
+    match choices
+        .iter()
+        .find(|choice| choice.hook.is_needed() && choice.level.is_none())
+    {
         None => Ok(()),
         Some(choice) => Err(KernelError::Hook {
             hook: choice.hook.name(),
@@ -215,7 +229,9 @@ fn fill<K: aya::Pod>(
         return Err(KernelError::TooMany(name));
     }
     let failed = |error| KernelError::Map(name, Box::new(error));
-    let Some(map) = ebpf.map_mut(name) else { return Ok(()) };
+    let Some(map) = ebpf.map_mut(name) else {
+        return Ok(());
+    };
     let mut map: HashMap<_, K, u32> = map.try_into().map_err(failed)?;
     for (key, value) in entries {
         map.insert(key, value, 0).map_err(failed)?;
@@ -226,7 +242,11 @@ fn fill<K: aya::Pod>(
 type Refusal = (Hook, Level, ProgramError);
 
 fn attach_all(ebpf: &mut Ebpf, choices: &[Choice], btf: Option<&Btf>) -> Result<(), Refusal> {
-    let chosen = || choices.iter().filter_map(|choice| Some((choice.hook, choice.level?)));
+    let chosen = || {
+        choices
+            .iter()
+            .filter_map(|choice| Some((choice.hook, choice.level?)))
+    };
     // Loading takes long (the verifier), attaching does not: all hooks begin
     // to see things at nearly one moment.
     for (hook, level) in chosen() {
@@ -239,10 +259,16 @@ fn attach_all(ebpf: &mut Ebpf, choices: &[Choice], btf: Option<&Btf>) -> Result<
 }
 
 fn program(ebpf: &mut Ebpf, hook: Hook, level: Level) -> Result<&mut Program, ProgramError> {
-    ebpf.program_mut(&level.program(hook)).ok_or(ProgramError::UnexpectedProgramType)
+    ebpf.program_mut(&level.program(hook))
+        .ok_or(ProgramError::UnexpectedProgramType)
 }
 
-fn load_one(ebpf: &mut Ebpf, hook: Hook, level: Level, btf: Option<&Btf>) -> Result<(), ProgramError> {
+fn load_one(
+    ebpf: &mut Ebpf,
+    hook: Hook,
+    level: Level,
+    btf: Option<&Btf>,
+) -> Result<(), ProgramError> {
     let name = hook.name();
     match (program(ebpf, hook, level)?, btf) {
         (Program::RawTracePoint(program), _) => program.load(),
@@ -269,11 +295,19 @@ fn attach_one(ebpf: &mut Ebpf, hook: Hook, level: Level) -> Result<(), ProgramEr
 fn finish(mut ebpf: Ebpf, choices: Vec<Choice>) -> Result<Attached, KernelError> {
     let failed = |name| move |error| KernelError::Map(name, Box::new(error));
     let map = |ebpf: &mut Ebpf, name| ebpf.take_map(name).ok_or(KernelError::NoPrograms);
-    let ring = map(&mut ebpf, "EVENTS")?.try_into().map_err(failed("EVENTS"))?;
+    let ring = map(&mut ebpf, "EVENTS")?
+        .try_into()
+        .map_err(failed("EVENTS"))?;
     let lost: PerCpuArray<MapData, u64> =
         map(&mut ebpf, "LOST")?.try_into().map_err(failed("LOST"))?;
     debug_assert_eq!(lost.len() as usize, KINDS);
-    Ok(Attached { ebpf, choices, since: super::now(), ring, lost })
+    Ok(Attached {
+        ebpf,
+        choices,
+        since: super::now(),
+        ring,
+        lost,
+    })
 }
 
 /// The kernel's types, parsed, take tens of megabytes in small pieces, and the
@@ -289,7 +323,10 @@ fn give_back_memory() {
 /// Before 5.11 maps count against RLIMIT_MEMLOCK. Later kernels do not care,
 /// so a refusal says nothing.
 fn raise_memlock() {
-    let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    let limit = libc::rlimit {
+        rlim_cur: libc::RLIM_INFINITY,
+        rlim_max: libc::RLIM_INFINITY,
+    };
     // SAFETY: a valid struct, and no memory is kept.
     unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit) };
 }

@@ -67,7 +67,9 @@ impl<'a> Btf<'a> {
         let section = |at: usize| -> Result<&'a [u8], BtfError> {
             let from = header + word(bytes, at)? as usize;
             let len = word(bytes, at + 4)? as usize;
-            bytes.get(from..from.saturating_add(len)).ok_or(BtfError::Truncated)
+            bytes
+                .get(from..from.saturating_add(len))
+                .ok_or(BtfError::Truncated)
         };
         let mut btf = Self {
             data: section(8)?,
@@ -92,7 +94,8 @@ impl<'a> Btf<'a> {
         let mut at = 0;
         while at < self.data.len() {
             let id = u32::try_from(self.types.len()).map_err(|_| BtfError::Truncated)?;
-            self.types.push(u32::try_from(at).map_err(|_| BtfError::Truncated)?);
+            self.types
+                .push(u32::try_from(at).map_err(|_| BtfError::Truncated)?);
             let (name, info) = (word(self.data, at)?, word(self.data, at + 4)?);
             let (kind, count) = (kind(info), (info & 0xffff) as usize);
             match kind {
@@ -163,12 +166,18 @@ impl<'a> Btf<'a> {
             let of = word(self.data, member + 4).ok()?;
             let offset = word(self.data, member + 8).ok()?;
             // With the kind flag the upper 8 bits are a bit field's width.
-            let bits = if info >> 31 == 1 { offset & 0x00ff_ffff } else { offset };
+            let bits = if info >> 31 == 1 {
+                offset & 0x00ff_ffff
+            } else {
+                offset
+            };
             if name == wanted {
                 return Some((bits, of));
             }
             if name.is_empty() {
-                let inner = self.resolve(of).and_then(|of| self.member(of, wanted, depth - 1));
+                let inner = self
+                    .resolve(of)
+                    .and_then(|of| self.member(of, wanted, depth - 1));
                 if let Some((inner_bits, of)) = inner {
                     return Some((bits + inner_bits, of));
                 }
@@ -202,8 +211,11 @@ impl<'a> Btf<'a> {
     pub fn tracepoint_arguments(&self, tracepoint: &str) -> Option<u32> {
         let name = format!("btf_trace_{tracepoint}");
         let typedef = self.types[*self.typedefs.get(name.as_bytes())? as usize] as usize;
-        let pointer = *self.types.get(word(self.data, typedef + 8).ok()? as usize)? as usize;
-        self.proto_arguments(word(self.data, pointer + 8).ok()?)?.checked_sub(1)
+        let pointer = *self
+            .types
+            .get(word(self.data, typedef + 8).ok()? as usize)? as usize;
+        self.proto_arguments(word(self.data, pointer + 8).ok()?)?
+            .checked_sub(1)
     }
 
     fn proto_arguments(&self, id: u32) -> Option<u32> {
@@ -215,7 +227,10 @@ impl<'a> Btf<'a> {
     pub fn layout(&self) -> Layout {
         let mut layout = Layout::EMPTY;
         for (field, (_, paths)) in layout.fields_mut().into_iter().zip(Layout::PATHS) {
-            *field = paths.iter().find_map(|path| self.offset(path)).unwrap_or(ABSENT);
+            *field = paths
+                .iter()
+                .find_map(|path| self.offset(path))
+                .unwrap_or(ABSENT);
         }
         layout
     }
@@ -223,7 +238,9 @@ impl<'a> Btf<'a> {
 
 fn word(bytes: &[u8], at: usize) -> Result<u32, BtfError> {
     let word = bytes.get(at..at + 4).ok_or(BtfError::Truncated)?;
-    Ok(u32::from_le_bytes(word.try_into().map_err(|_| BtfError::Truncated)?))
+    Ok(u32::from_le_bytes(
+        word.try_into().map_err(|_| BtfError::Truncated)?,
+    ))
 }
 
 fn kind(info: u32) -> u32 {
@@ -249,14 +266,30 @@ mod tests {
         let types: Vec<u32> = [
             vec![name("int"), KIND_INT << 24, 4, 32],
             vec![0, KIND_STRUCT << 24 | 1, 4, name("tgid"), 1, 0],
-            vec![name("task_struct"), KIND_STRUCT << 24 | 2, 8, name("pid"), 1, 0, 0, 2, 32],
+            vec![
+                name("task_struct"),
+                KIND_STRUCT << 24 | 2,
+                8,
+                name("pid"),
+                1,
+                0,
+                0,
+                2,
+                32,
+            ],
             vec![0, KIND_FUNC_PROTO << 24 | 1, 0, name("code"), 1],
             vec![name("do_exit"), KIND_FUNC << 24, 4],
         ]
         .concat();
         let types: Vec<u8> = types.iter().flat_map(|w| w.to_le_bytes()).collect();
         let mut out = vec![0x9f, 0xeb, 1, 0];
-        for w in [24, 0, types.len() as u32, types.len() as u32, strings.len() as u32] {
+        for w in [
+            24,
+            0,
+            types.len() as u32,
+            types.len() as u32,
+            strings.len() as u32,
+        ] {
             out.extend(w.to_le_bytes());
         }
         out.extend(types);

@@ -26,7 +26,10 @@ pub fn diagnose(forced: Forced) -> Diagnosis {
         Err(error) => Err(error),
     };
     let (verdict, hooks) = match &attached {
-        Ok(choices) => (verdict(choices, &facts), choices.iter().filter_map(hook_line).collect()),
+        Ok(choices) => (
+            verdict(choices, &facts),
+            choices.iter().filter_map(hook_line).collect(),
+        ),
         Err(error) => (format!("cannot trace here: {error}"), Vec::new()),
     };
     Diagnosis {
@@ -39,7 +42,11 @@ pub fn diagnose(forced: Forced) -> Diagnosis {
 }
 
 fn verdict(choices: &[Choice], facts: &Facts) -> String {
-    let lost = choices.iter().filter_map(hook_line).filter(|line| line.lost.is_some()).count();
+    let lost = choices
+        .iter()
+        .filter_map(hook_line)
+        .filter(|line| line.lost.is_some())
+        .count();
     if lost == 0 && facts.symbols && facts.on_host {
         "sigtrace works here, and can prove everything that it knows how to prove".into()
     } else {
@@ -75,7 +82,10 @@ fn hook_line(choice: &Choice) -> Option<HookLine> {
 /// What `tracing` says about hooks that could not be had.
 pub fn notes(choices: &[Choice], facts: &Facts) -> Vec<String> {
     let lines = choices.iter().filter_map(hook_line);
-    let lost: Vec<String> = lines.filter(|line| line.lost.is_some()).map(|line| line.hook).collect();
+    let lost: Vec<String> = lines
+        .filter(|line| line.lost.is_some())
+        .map(|line| line.hook)
+        .collect();
     let mut notes = Vec::new();
     if !lost.is_empty() {
         notes.push(format!(
@@ -106,7 +116,13 @@ fn checks(facts: &Facts) -> Vec<Check> {
 }
 
 fn check_of(name: &str, state: State, detail: impl Into<String>) -> Check {
-    Check { name: name.into(), state, detail: detail.into(), lost: None, fix: None }
+    Check {
+        name: name.into(),
+        state,
+        detail: detail.into(),
+        lost: None,
+        fix: None,
+    }
 }
 
 fn permission(facts: &Facts) -> Check {
@@ -116,19 +132,31 @@ fn permission(facts: &Facts) -> Check {
     }
     Check {
         lost: Some("everything".into()),
-        fix: Some("run as root, or grant CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and CAP_SYSLOG".into()),
-        ..check_of("permission", State::Missing, format!("without {}", missing.join(", ")))
+        fix: Some(
+            "run as root, or grant CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and CAP_SYSLOG".into(),
+        ),
+        ..check_of(
+            "permission",
+            State::Missing,
+            format!("without {}", missing.join(", ")),
+        )
     }
 }
 
 fn types(facts: &Facts) -> Check {
     match &facts.types {
-        Ok(types) if types.missing().is_empty() => {
-            check_of("BTF", State::Ok, format!("{}, {} bytes", super::facts::BTF_PATH, types.bytes))
-        }
+        Ok(types) if types.missing().is_empty() => check_of(
+            "BTF",
+            State::Ok,
+            format!("{}, {} bytes", super::facts::BTF_PATH, types.bytes),
+        ),
         Ok(types) => Check {
             lost: Some("everything".into()),
-            ..check_of("BTF", State::Missing, format!("has no {}", types.missing().join(", ")))
+            ..check_of(
+                "BTF",
+                State::Missing,
+                format!("has no {}", types.missing().join(", ")),
+            )
         },
         Err(why) => Check {
             lost: Some("everything: no kernel structure can be read".into()),
@@ -141,7 +169,11 @@ fn types(facts: &Facts) -> Check {
 fn ring_buffer(facts: &Facts) -> Check {
     match &facts.ring_buffer {
         Support::Yes if facts.may_load() => check_of("ring buffer", State::Ok, "can be made"),
-        Support::Yes => check_of("ring buffer", State::Missing, "cannot be tried without permission"),
+        Support::Yes => check_of(
+            "ring buffer",
+            State::Missing,
+            "cannot be tried without permission",
+        ),
         Support::No(why) => Check {
             lost: Some("everything".into()),
             fix: Some("Linux 5.8 or later".into()),
@@ -163,13 +195,16 @@ fn lockdown(facts: &Facts) -> Check {
 }
 
 fn typed_programs(facts: &Facts) -> Check {
-    let refused: Vec<String> = [("tp_btf", &facts.hooks.tp_btf), ("fentry", &facts.hooks.fentry)]
-        .into_iter()
-        .filter_map(|(name, support)| match support {
-            Support::Yes => None,
-            Support::No(why) => Some(format!("{name}: {why}")),
-        })
-        .collect();
+    let refused: Vec<String> = [
+        ("tp_btf", &facts.hooks.tp_btf),
+        ("fentry", &facts.hooks.fentry),
+    ]
+    .into_iter()
+    .filter_map(|(name, support)| match support {
+        Support::Yes => None,
+        Support::No(why) => Some(format!("{name}: {why}")),
+    })
+    .collect();
     if refused.is_empty() {
         return check_of("BTF programs", State::Ok, "tp_btf, fentry and fexit");
     }
@@ -177,7 +212,11 @@ fn typed_programs(facts: &Facts) -> Check {
     Check {
         lost: Some(format!(
             "{} instead, see the hooks below",
-            if kprobe { "raw tracepoints and kprobes" } else { "raw tracepoints" }
+            if kprobe {
+                "raw tracepoints and kprobes"
+            } else {
+                "raw tracepoints"
+            }
         )),
         ..check_of("BTF programs", State::Degraded, refused.join("; "))
     }
@@ -188,12 +227,17 @@ fn symbols(facts: &Facts) -> Check {
         return check_of("kallsyms", State::Ok, "kernel functions have names");
     }
     let (detail, fix) = match facts.kptr_restrict {
-        Some(2) => ("hidden by kernel.kptr_restrict=2", "sysctl kernel.kptr_restrict=1"),
+        Some(2) => (
+            "hidden by kernel.kptr_restrict=2",
+            "sysctl kernel.kptr_restrict=1",
+        ),
         _ if !facts.has_syslog() => ("hidden without CAP_SYSLOG", "grant CAP_SYSLOG"),
         _ => ("hidden", "sysctl kernel.kptr_restrict=1"),
     };
     Check {
-        lost: Some("names in kernel stacks: a cause is told from flags, siginfo and history".into()),
+        lost: Some(
+            "names in kernel stacks: a cause is told from flags, siginfo and history".into(),
+        ),
         fix: Some(fix.into()),
         ..check_of("kallsyms", State::Degraded, detail)
     }
@@ -221,7 +265,10 @@ pub fn hook_names(choices: &[Choice]) -> Vec<(String, String)> {
         .iter()
         .filter_map(|choice| {
             let level: Level = choice.level?;
-            Some((choice.hook.name().to_owned(), level.name(choice.hook).to_owned()))
+            Some((
+                choice.hook.name().to_owned(),
+                level.name(choice.hook).to_owned(),
+            ))
         })
         .collect()
 }

@@ -24,8 +24,15 @@ const CAP_SYS_PTRACE: u32 = 19;
 
 /// Fields without which no fact can be read.
 const NEEDED_FIELDS: [&str; 9] = [
-    "task_pid", "task_tgid", "task_comm", "task_group_leader", "task_thread_pid", "task_signal",
-    "task_sighand", "pid_numbers", "pidns_inum",
+    "task_pid",
+    "task_tgid",
+    "task_comm",
+    "task_group_leader",
+    "task_thread_pid",
+    "task_signal",
+    "task_sighand",
+    "pid_numbers",
+    "pidns_inum",
 ];
 
 /// What the kernel's type information says.
@@ -46,7 +53,11 @@ pub struct Types {
 impl Types {
     /// The needed fields that are absent.
     pub fn missing(&self) -> Vec<&'static str> {
-        self.absent.iter().copied().filter(|field| NEEDED_FIELDS.contains(field)).collect()
+        self.absent
+            .iter()
+            .copied()
+            .filter(|field| NEEDED_FIELDS.contains(field))
+            .collect()
     }
 }
 
@@ -105,7 +116,10 @@ impl Facts {
             types,
         };
         if facts.may_load() {
-            Self { ring_buffer: ring_buffer(), ..facts }
+            Self {
+                ring_buffer: ring_buffer(),
+                ..facts
+            }
         } else {
             facts
         }
@@ -155,10 +169,18 @@ fn typed(types: &Result<Types, String>) -> Support {
 fn read_types(path: &Path) -> (Result<Types, String>, Vec<(Hook, u32)>) {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
-        Err(error) => return (Err(format!("cannot read {}: {error}", path.display())), Vec::new()),
+        Err(error) => {
+            return (
+                Err(format!("cannot read {}: {error}", path.display())),
+                Vec::new(),
+            )
+        }
     };
-    let names: Vec<&str> =
-        Hook::ALL.iter().map(|hook| hook.name()).chain(["btf_trace_sched_process_exit"]).collect();
+    let names: Vec<&str> = Hook::ALL
+        .iter()
+        .map(|hook| hook.name())
+        .chain(["btf_trace_sched_process_exit"])
+        .collect();
     let btf = match Btf::parse(&bytes, &names) {
         Ok(btf) => btf,
         Err(error) => return (Err(format!("{}: {error}", path.display())), Vec::new()),
@@ -179,7 +201,9 @@ fn read_types(path: &Path) -> (Result<Types, String>, Vec<(Hook, u32)>) {
         bytes: bytes.len(),
         layout,
         absent,
-        exit_group_dead: btf.tracepoint_arguments("sched_process_exit").is_some_and(|n| n > 1),
+        exit_group_dead: btf
+            .tracepoint_arguments("sched_process_exit")
+            .is_some_and(|n| n > 1),
         dequeue_args: btf.arguments(Hook::DequeueSignal.name()).unwrap_or(0),
     };
     (Ok(types), functions)
@@ -200,7 +224,10 @@ fn effective_capabilities(status: &str) -> u64 {
 
 /// `none [integrity] confidentiality`.
 fn lockdown(text: &str) -> Option<&str> {
-    text.split_once('[')?.1.split_once(']').map(|(state, _)| state)
+    text.split_once('[')?
+        .1
+        .split_once(']')
+        .map(|(state, _)| state)
 }
 
 fn kprobes(pmu: &Path) -> Support {
@@ -214,7 +241,9 @@ fn kprobes(pmu: &Path) -> Support {
 fn ring_buffer() -> Support {
     match aya::sys::is_map_supported(aya::maps::MapType::RingBuf) {
         Ok(true) => Support::Yes,
-        Ok(false) => Support::No("this kernel has no BPF ring buffer (it came with Linux 5.8)".into()),
+        Ok(false) => {
+            Support::No("this kernel has no BPF ring buffer (it came with Linux 5.8)".into())
+        }
         Err(error) => Support::No(format!("a BPF ring buffer cannot be made: {error}")),
     }
 }
@@ -225,9 +254,15 @@ mod tests {
 
     #[test]
     fn files_of_the_kernel_are_read() {
-        assert_eq!(lockdown("none [integrity] confidentiality\n"), Some("integrity"));
+        assert_eq!(
+            lockdown("none [integrity] confidentiality\n"),
+            Some("integrity")
+        );
         assert_eq!(lockdown(""), None);
-        assert_eq!(effective_capabilities("Name:\tx\nCapEff:\t000001ffffffffff\n"), 0x1ff_ffff_ffff);
+        assert_eq!(
+            effective_capabilities("Name:\tx\nCapEff:\t000001ffffffffff\n"),
+            0x1ff_ffff_ffff
+        );
         assert_eq!(effective_capabilities("CapEff:\tzz"), 0);
     }
 
@@ -241,7 +276,10 @@ mod tests {
     #[test]
     fn every_needed_field_exists_in_the_table() {
         for field in NEEDED_FIELDS {
-            assert!(Layout::PATHS.iter().any(|(name, _)| *name == field), "{field}");
+            assert!(
+                Layout::PATHS.iter().any(|(name, _)| *name == field),
+                "{field}"
+            );
         }
     }
 }

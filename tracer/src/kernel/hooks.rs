@@ -98,7 +98,9 @@ impl Hook {
             Self::ProcessFree => "nothing, while release_task is hooked",
             Self::DoExit => "the moment an exit begins is known only from sched_process_exit",
             Self::DoGroupExit => "an exit_group is told from a fatal signal by flags and stack",
-            Self::ZapPidNsProcesses => "the end of a PID namespace is proven by the kernel stack of its SIGKILLs",
+            Self::ZapPidNsProcesses => {
+                "the end of a PID namespace is proven by the kernel stack of its SIGKILLs"
+            }
             Self::ReleaseTask => "the time of reaping is inferred from sched_process_free",
             Self::DequeueSignal => "`accepted` (sigwait, signalfd) is inferred, not proven",
         }
@@ -205,7 +207,9 @@ pub struct Choice {
 pub fn choose(facts: &Facts, forced: Forced) -> Vec<Choice> {
     let choices = Hook::ALL.map(|hook| choose_one(facts, forced, hook));
     // What sched_process_free tells is told better and earlier by release_task.
-    let sees_release = choices.iter().any(|c| c.hook == Hook::ReleaseTask && c.level.is_some());
+    let sees_release = choices
+        .iter()
+        .any(|c| c.hook == Hook::ReleaseTask && c.level.is_some());
     choices
         .into_iter()
         .map(|choice| match choice.hook {
@@ -231,7 +235,11 @@ fn choose_one(facts: &Facts, forced: Forced, hook: Hook) -> Choice {
             Some(why) => because = because.or(Some(why)),
         }
     }
-    Choice { hook, level, because }
+    Choice {
+        hook,
+        level,
+        because,
+    }
 }
 
 fn candidates(hook: Hook) -> Vec<Level> {
@@ -253,7 +261,11 @@ fn refused(facts: &Facts, forced: Forced, hook: Hook, level: Level) -> Option<St
     if !allowed {
         return Some(format!("--hooks {forced}"));
     }
-    if let Some((.., why)) = facts.refused.iter().find(|(h, l, _)| (*h, *l) == (hook, level)) {
+    if let Some((.., why)) = facts
+        .refused
+        .iter()
+        .find(|(h, l, _)| (*h, *l) == (hook, level))
+    {
         return Some(why.clone());
     }
     let support = match level {
@@ -266,7 +278,8 @@ fn refused(facts: &Facts, forced: Forced, hook: Hook, level: Level) -> Option<St
         return Some(why.clone());
     }
     let Some(&(_, arguments)) = facts.functions.iter().find(|(of, _)| *of == hook) else {
-        return (!hook.is_tracepoint()).then(|| format!("this kernel has no function {}", hook.name()));
+        return (!hook.is_tracepoint())
+            .then(|| format!("this kernel has no function {}", hook.name()));
     };
     // Where the returned value lies depends on the number of arguments.
     (hook == Hook::DequeueSignal && level == Level::Btf && !matches!(arguments, 3 | 4))
@@ -294,12 +307,19 @@ mod tests {
     #[test]
     fn what_was_turned_down_is_not_tried_again() {
         let mut facts = all();
-        facts.refused.push((Hook::SignalGenerate, Level::Btf, "verifier".into()));
+        facts
+            .refused
+            .push((Hook::SignalGenerate, Level::Btf, "verifier".into()));
         let choices = choose(&facts, Forced::Auto);
         assert_eq!(level(&choices, Hook::SignalGenerate), Some(Level::Raw));
         assert_eq!(level(&choices, Hook::SignalDeliver), Some(Level::Btf));
-        facts.refused.push((Hook::SignalGenerate, Level::Raw, "gone".into()));
-        assert_eq!(level(&choose(&facts, Forced::Auto), Hook::SignalGenerate), None);
+        facts
+            .refused
+            .push((Hook::SignalGenerate, Level::Raw, "gone".into()));
+        assert_eq!(
+            level(&choose(&facts, Forced::Auto), Hook::SignalGenerate),
+            None
+        );
     }
 
     fn level(choices: &[Choice], hook: Hook) -> Option<Level> {
@@ -318,23 +338,39 @@ mod tests {
     #[test]
     fn a_locked_down_kernel_keeps_the_raw_tracepoints() {
         let no = || Support::No("not permitted (kernel lockdown)".into());
-        let facts = Facts { tp_btf: no(), fentry: no(), kprobe: no(), ..all() };
+        let facts = Facts {
+            tp_btf: no(),
+            fentry: no(),
+            kprobe: no(),
+            ..all()
+        };
         let choices = choose(&facts, Forced::Auto);
         assert_eq!(level(&choices, Hook::SignalGenerate), Some(Level::Raw));
         assert_eq!(level(&choices, Hook::ProcessFree), Some(Level::Raw));
         assert_eq!(level(&choices, Hook::ReleaseTask), None);
-        let zap = choices.iter().find(|c| c.hook == Hook::ZapPidNsProcesses).unwrap();
-        assert_eq!(zap.because.as_deref(), Some("not permitted (kernel lockdown)"));
+        let zap = choices
+            .iter()
+            .find(|c| c.hook == Hook::ZapPidNsProcesses)
+            .unwrap();
+        assert_eq!(
+            zap.because.as_deref(),
+            Some("not permitted (kernel lockdown)")
+        );
     }
 
     #[test]
     fn each_hook_degrades_alone() {
-        let facts = Facts { fentry: Support::No("no trampoline".into()), ..all() };
+        let facts = Facts {
+            fentry: Support::No("no trampoline".into()),
+            ..all()
+        };
         let choices = choose(&facts, Forced::Auto);
         assert_eq!(level(&choices, Hook::SignalGenerate), Some(Level::Btf));
         assert_eq!(level(&choices, Hook::DoExit), Some(Level::Kprobe));
         let mut facts = all();
-        facts.functions.retain(|(hook, _)| *hook != Hook::DoGroupExit);
+        facts
+            .functions
+            .retain(|(hook, _)| *hook != Hook::DoGroupExit);
         let choices = choose(&facts, Forced::Auto);
         assert_eq!(level(&choices, Hook::DoGroupExit), None);
         assert_eq!(level(&choices, Hook::DoExit), Some(Level::Btf));
@@ -343,9 +379,14 @@ mod tests {
     #[test]
     fn a_signature_that_is_not_known_is_not_guessed() {
         let mut facts = all();
-        facts.functions.retain(|(hook, _)| *hook != Hook::DequeueSignal);
+        facts
+            .functions
+            .retain(|(hook, _)| *hook != Hook::DequeueSignal);
         facts.functions.push((Hook::DequeueSignal, 5));
-        assert_eq!(level(&choose(&facts, Forced::Auto), Hook::DequeueSignal), Some(Level::Kprobe));
+        assert_eq!(
+            level(&choose(&facts, Forced::Auto), Hook::DequeueSignal),
+            Some(Level::Kprobe)
+        );
     }
 
     #[test]
@@ -356,16 +397,34 @@ mod tests {
         let kprobe = choose(&all(), Forced::Kprobe);
         assert_eq!(level(&kprobe, Hook::SignalGenerate), Some(Level::Raw));
         assert_eq!(level(&kprobe, Hook::DoExit), Some(Level::Kprobe));
-        let btf = choose(&Facts { tp_btf: Support::No("x".into()), ..all() }, Forced::Btf);
+        let btf = choose(
+            &Facts {
+                tp_btf: Support::No("x".into()),
+                ..all()
+            },
+            Forced::Btf,
+        );
         assert_eq!(level(&btf, Hook::SignalGenerate), None);
     }
 
     #[test]
     fn program_names_are_those_of_the_object() {
-        assert_eq!(Level::Btf.program(Hook::SignalGenerate), "btf_signal_generate");
-        assert_eq!(Level::Raw.program(Hook::ProcessFree), "raw_sched_process_free");
-        assert_eq!(Level::Btf.program(Hook::DequeueSignal), "fexit_dequeue_signal");
-        assert_eq!(Level::Kprobe.program(Hook::DequeueSignal), "kretprobe_dequeue_signal");
+        assert_eq!(
+            Level::Btf.program(Hook::SignalGenerate),
+            "btf_signal_generate"
+        );
+        assert_eq!(
+            Level::Raw.program(Hook::ProcessFree),
+            "raw_sched_process_free"
+        );
+        assert_eq!(
+            Level::Btf.program(Hook::DequeueSignal),
+            "fexit_dequeue_signal"
+        );
+        assert_eq!(
+            Level::Kprobe.program(Hook::DequeueSignal),
+            "kretprobe_dequeue_signal"
+        );
         assert_eq!(Level::Btf.program(Hook::DoExit), "fentry_do_exit");
     }
 }

@@ -20,7 +20,11 @@ impl log::Log for ToStderr {
 
     fn log(&self, record: &log::Record<'_>) {
         let text = record.args().to_string();
-        eprintln!("kernel program: {} {}", record.level(), crate::event::printable(&text));
+        eprintln!(
+            "kernel program: {} {}",
+            record.level(),
+            crate::event::printable(&text)
+        );
     }
 
     fn flush(&self) {}
@@ -29,7 +33,10 @@ impl log::Log for ToStderr {
 /// The level that the environment asks for, 0 for none.
 pub fn level(value: Option<&str>) -> u8 {
     let levels = ["error", "warn", "info", "debug", "trace"];
-    levels.iter().position(|&level| Some(level) == value).map_or(0, |at| at as u8 + 1)
+    levels
+        .iter()
+        .position(|&level| Some(level) == value)
+        .map_or(0, |at| at as u8 + 1)
 }
 
 /// Reads what the programs write.
@@ -39,7 +46,11 @@ impl KernelLog {
     /// Of these programs; does nothing at level 0.
     pub fn new(ebpf: &mut Ebpf, level: u8) -> Self {
         // Without the map nothing was to be logged.
-        Self((level > 0).then(|| EbpfLogger::init_with_logger(ebpf, ToStderr).ok()).flatten())
+        Self(
+            (level > 0)
+                .then(|| EbpfLogger::init_with_logger(ebpf, ToStderr).ok())
+                .flatten(),
+        )
     }
 
     /// Something is to be logged.

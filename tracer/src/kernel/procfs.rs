@@ -36,7 +36,10 @@ pub struct Process {
 impl Proc {
     /// Of the given folder, usually `/proc`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), parents: HashMap::new() }
+        Self {
+            root: root.into(),
+            parents: HashMap::new(),
+        }
     }
 
     /// Every process id.
@@ -74,7 +77,10 @@ impl Proc {
             namespaces,
             cgroup_id: 0,
         };
-        Some(Process { task, dispositions: status.dispositions })
+        Some(Process {
+            task,
+            dispositions: status.dispositions,
+        })
     }
 
     /// A second look at a process: `None` if it is gone, or its pid is
@@ -95,8 +101,12 @@ impl Proc {
             return Vec::new();
         }
         let link = folder.join("ns/pid");
-        let Ok(file) = File::open(&link) else { return Vec::new() };
-        let Ok(own) = file.metadata() else { return Vec::new() };
+        let Ok(file) = File::open(&link) else {
+            return Vec::new();
+        };
+        let Ok(own) = file.metadata() else {
+            return Vec::new();
+        };
         let mut chain = vec![own.ino() as PidNs];
         let mut file = Some(file);
         while chain.len() + 1 < levels {
@@ -105,7 +115,10 @@ impl Proc {
                 Some(&parent) => parent,
                 None => {
                     file = file.and_then(|f| parent_namespace(&f));
-                    let parent = file.as_ref().and_then(|f| f.metadata().ok()).map(|m| m.ino() as PidNs);
+                    let parent = file
+                        .as_ref()
+                        .and_then(|f| f.metadata().ok())
+                        .map(|m| m.ino() as PidNs);
                     self.parents.insert(child, parent);
                     parent
                 }
@@ -128,8 +141,15 @@ impl Proc {
             if link.is_some() && link == own && !namespaces.contains(&own.unwrap_or(0)) {
                 continue;
             }
-            let Some(process) = self.process(pid) else { continue };
-            if process.task.namespaces.iter().any(|ns| namespaces.contains(ns)) {
+            let Some(process) = self.process(pid) else {
+                continue;
+            };
+            if process
+                .task
+                .namespaces
+                .iter()
+                .any(|ns| namespaces.contains(ns))
+            {
                 members.push(process);
             }
         }
@@ -174,9 +194,15 @@ impl Status {
     fn parse(text: &[u8]) -> Self {
         let mut status = Self::default();
         for line in text.split(|&b| b == b'\n') {
-            let Some(colon) = line.iter().position(|&b| b == b':') else { continue };
+            let Some(colon) = line.iter().position(|&b| b == b':') else {
+                continue;
+            };
             let (key, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-            let words = || std::str::from_utf8(value).unwrap_or_default().split_ascii_whitespace();
+            let words = || {
+                std::str::from_utf8(value)
+                    .unwrap_or_default()
+                    .split_ascii_whitespace()
+            };
             let set = || u64::from_str_radix(words().next().unwrap_or_default(), 16).unwrap_or(0);
             let d = &mut status.dispositions;
             match key {
@@ -230,10 +256,19 @@ mod tests {
               SigBlk:\t0000000000010000\nSigIgn:\t0000000000001000\nSigCgt:\t0000000180004002\n",
         );
         assert_eq!(status.comm.bytes(), b"x\n\\\x1b[31m");
-        assert_eq!((status.ppid, status.uid, status.ns_pids), (7, 1000, vec![42, 2]));
+        assert_eq!(
+            (status.ppid, status.uid, status.ns_pids),
+            (7, 1000, vec![42, 2])
+        );
         let d = status.dispositions;
-        assert_eq!((d.pending, d.shared_pending, d.blocked), (1, 0x4000, 0x10000));
-        assert_eq!((d.ignored, d.caught, d.state), (0x1000, 0x1_8000_4002, b'S'));
+        assert_eq!(
+            (d.pending, d.shared_pending, d.blocked),
+            (1, 0x4000, 0x10000)
+        );
+        assert_eq!(
+            (d.ignored, d.caught, d.state),
+            (0x1000, 0x1_8000_4002, b'S')
+        );
     }
 
     #[test]
@@ -255,6 +290,11 @@ mod tests {
         let mut proc = Proc::new("/nonexistent");
         assert!(proc.pids().is_err());
         assert!(proc.process(1).is_none());
-        assert!(proc.observe(ProcessKey { pid: 1, start_ns: 0 }).is_none());
+        assert!(proc
+            .observe(ProcessKey {
+                pid: 1,
+                start_ns: 0
+            })
+            .is_none());
     }
 }

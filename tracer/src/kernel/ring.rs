@@ -75,7 +75,9 @@ impl Ring {
     pub fn losses(&mut self) -> Vec<(&'static str, u64)> {
         let mut losses = Vec::new();
         for kind in 0..KINDS {
-            let Ok(counts) = self.lost.get(&(kind as u32), 0) else { continue };
+            let Ok(counts) = self.lost.get(&(kind as u32), 0) else {
+                continue;
+            };
             let total: u64 = counts.iter().sum();
             let new = total - self.told[kind].min(total);
             if new > 0 {
@@ -94,10 +96,16 @@ impl Ring {
     /// Events for which a program could not run, because it was running on
     /// that CPU already (`recursion_misses`, since Linux 5.12).
     fn missed(&self) -> u64 {
-        let programs = self._ebpf.programs().filter_map(|(_, program)| program.fd().ok());
+        let programs = self
+            ._ebpf
+            .programs()
+            .filter_map(|(_, program)| program.fd().ok());
         programs
             .filter_map(|fd| {
-                let path = format!("/proc/self/fdinfo/{}", std::os::fd::AsFd::as_fd(fd).as_raw_fd());
+                let path = format!(
+                    "/proc/self/fdinfo/{}",
+                    std::os::fd::AsFd::as_fd(fd).as_raw_fd()
+                );
                 recursion_misses(&fs::read_to_string(path).ok()?)
             })
             .sum()
@@ -105,7 +113,12 @@ impl Ring {
 }
 
 fn recursion_misses(fdinfo: &str) -> Option<u64> {
-    fdinfo.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?.trim().parse().ok()
+    fdinfo
+        .lines()
+        .find_map(|line| line.strip_prefix("recursion_misses:"))?
+        .trim()
+        .parse()
+        .ok()
 }
 
 /// Name of a record's kind, as `lost` events have it.
@@ -155,7 +168,11 @@ mod tests {
         }
         let records: Vec<Bytes> = Batch(bytes.freeze()).collect();
         assert_eq!(records, [&b"one"[..], b"", b"three"]);
-        assert_eq!(Batch(Bytes::from_static(&[9, 0, 0, 0, 1])).count(), 0, "cut off");
+        assert_eq!(
+            Batch(Bytes::from_static(&[9, 0, 0, 0, 1])).count(),
+            0,
+            "cut off"
+        );
     }
 
     #[test]

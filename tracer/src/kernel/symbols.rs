@@ -51,12 +51,18 @@ impl Table {
             .filter_map(|&(address, name)| Some((u32::try_from(address - base).ok()?, name)))
             .collect();
         names.shrink_to_fit();
-        Ok(Self { base, entries, names })
+        Ok(Self {
+            base,
+            entries,
+            names,
+        })
     }
 
     fn name(&self, address: u64) -> Option<&str> {
         let distance = u32::try_from(address.checked_sub(self.base)?).ok()?;
-        let after = self.entries.partition_point(|&(start, _)| start <= distance);
+        let after = self
+            .entries
+            .partition_point(|&(start, _)| start <= distance);
         let (start, name) = self.entries[after.checked_sub(1)?];
         // Of several names at one address the first listed is the usual one.
         let first = self.entries.partition_point(|&(s, _)| s < start);
@@ -81,7 +87,9 @@ fn function(line: &str) -> Option<(u64, &str)> {
 /// Whether this process may see kernel addresses (`kptr_restrict`,
 /// CAP_SYSLOG): looks at one line.
 pub fn are_visible(kallsyms: &std::path::Path) -> bool {
-    let Ok(file) = File::open(kallsyms) else { return false };
+    let Ok(file) = File::open(kallsyms) else {
+        return false;
+    };
     let mut line = String::new();
     // The first symbols may be per-CPU offsets, which really are small.
     BufReader::new(file)
@@ -105,7 +113,11 @@ pub struct Symbols {
 impl Symbols {
     /// For the given `kallsyms`.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), table: None, cache: HashMap::new() }
+        Self {
+            path: path.into(),
+            table: None,
+            cache: HashMap::new(),
+        }
     }
 }
 
@@ -144,8 +156,15 @@ mod tests {
         let table = Table::read(SAMPLE.as_bytes()).unwrap();
         assert_eq!(table.name(0xffff_ffff_8100_0000), Some("_text"));
         assert_eq!(table.name(0xffff_ffff_8100_01ff), Some("do_exit"));
-        assert_eq!(table.name(0xffff_ffff_8100_0310), Some("zap_pid_ns_processes"));
-        assert_eq!(table.name(0xffff_ffff_9100_0310), None, "too far from any function");
+        assert_eq!(
+            table.name(0xffff_ffff_8100_0310),
+            Some("zap_pid_ns_processes")
+        );
+        assert_eq!(
+            table.name(0xffff_ffff_9100_0310),
+            None,
+            "too far from any function"
+        );
         assert_eq!(table.name(0x1000), None);
     }
 
@@ -153,6 +172,12 @@ mod tests {
     fn hidden_addresses_give_no_names() {
         let table = Table::read("0000000000000000 T do_exit\n".as_bytes()).unwrap();
         assert_eq!(table.name(0xffff_ffff_8100_0000), None);
-        assert_eq!(Table::read("junk\n\n1 2\n".as_bytes()).unwrap().entries.len(), 0);
+        assert_eq!(
+            Table::read("junk\n\n1 2\n".as_bytes())
+                .unwrap()
+                .entries
+                .len(),
+            0
+        );
     }
 }
