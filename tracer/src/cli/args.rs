@@ -103,7 +103,7 @@ pub struct TraceArgs {
     pub excluded_signals: Vec<SignalNumber>,
 
     /// Show only what went wrong: signals that were dropped, rejected, refused
-    /// or stay blocked, processes that were killed by force
+    /// or stay blocked, processes that were killed by force or by a fault
     #[arg(short = 'x', long = "failed", help_heading = "Output")]
     pub failed: bool,
     /// Show the kernel functions a signal came through (JSON always has them)

@@ -11,9 +11,9 @@ use crate::{
     event::printable,
     kernel::{
         self,
-        diagnosis::{Diagnosis, State},
+        diagnosis::{Diagnosis, HookLine, State},
     },
-    output::Format,
+    output::{wrap::wrap, Format},
 };
 
 /// Flags.
@@ -29,7 +29,12 @@ pub fn run(args: &DoctorArgs) -> Result<(), Failure> {
     let diagnosis = kernel::diagnose(kernel::hooks::Forced::Auto);
     let mut out = io::stdout().lock();
     match args.show.format {
-        Format::Text => text(&mut out, &diagnosis, args.show.use_color())?,
+        Format::Text => text(
+            &mut out,
+            &diagnosis,
+            args.show.width(),
+            args.show.use_color(),
+        )?,
         Format::Json => json(&mut out, &diagnosis)?,
     }
     out.flush()?;
@@ -47,7 +52,12 @@ fn json(out: &mut impl Write, diagnosis: &Diagnosis) -> io::Result<()> {
     writeln!(out, "{line}")
 }
 
-fn text(out: &mut impl Write, diagnosis: &Diagnosis, color: bool) -> io::Result<()> {
+fn text(
+    out: &mut impl Write,
+    diagnosis: &Diagnosis,
+    width: Option<usize>,
+    color: bool,
+) -> io::Result<()> {
     let paint = |style: Style, text: &str| {
         if color {
             format!("{style}{text}{style:#}")
@@ -55,88 +65,75 @@ fn text(out: &mut impl Write, diagnosis: &Diagnosis, color: bool) -> io::Result<
             text.to_owned()
         }
     };
+    // A table's last column: what is before it is painted and so cannot be
+    // measured any more.
+    let column = |text: &str, at: usize| {
+        let text = format!("{:at$}{}", "", printable(text));
+        let lines = width.map_or_else(|| vec![text.clone()], |width| wrap(&text, width, at));
+        lines.join("\n").trim_start().to_owned()
+    };
     let good = AnsiColor::Green.on_default();
     let warning = AnsiColor::Yellow.on_default();
     let bad = AnsiColor::Red.on_default().bold();
-    let Diagnosis {
-        kernel,
-        checks,
-        hooks,
-        verdict,
-        can_trace,
-    } = diagnosis;
-    writeln!(out, "kernel {}", printable(kernel))?;
-    let width = checks
-        .iter()
-        .map(|check| check.name.chars().count())
-        .max()
-        .unwrap_or(0);
-    for check in checks {
+
+    writeln!(out, "kernel {}", printable(&diagnosis.kernel))?;
+    let names = widest(diagnosis.checks.iter().map(|check| check.name.as_str()));
+    for check in &diagnosis.checks {
         let (word, style) = match check.state {
             State::Ok => ("ok      ", good),
             State::Degraded => ("degraded", warning),
             State::Missing => ("missing ", bad),
         };
-        let (name, detail) = (printable(&check.name), printable(&check.detail));
-        writeln!(out, "  {}  {name:width$}  {detail}", paint(style, word))?;
+        let at = names + 14;
+        let (word, name) = (paint(style, word), printable(&check.name));
+        writeln!(
+            out,
+            "  {word}  {name:names$}  {}",
+            column(&check.detail, at)
+        )?;
         for (label, text) in [("lost", &check.lost), ("fix", &check.fix)] {
             if let Some(text) = text {
-                writeln!(
-                    out,
-                    "            {:width$}  {label}: {}",
-                    "",
-                    printable(text)
-                )?;
+                writeln!(out, "{:at$}{}", "", column(&format!("{label}: {text}"), at))?;
             }
         }
     }
-    if !hooks.is_empty() {
+    if !diagnosis.hooks.is_empty() {
         writeln!(out, "hooks")?;
     }
-    let width = hooks
-        .iter()
-        .map(|hook| hook.hook.chars().count())
-        .max()
-        .unwrap_or(0);
-    let levels = hooks
-        .iter()
-        .flat_map(|hook| &hook.level)
-        .map(|level| level.chars().count());
-    let levels = levels.max().unwrap_or(0).max("none".len());
-    for hook in hooks {
-        let lost = hook
-            .lost
-            .as_ref()
-            .map(|lost| format!("lost: {}", printable(lost)));
-        let (level, style) = match &hook.level {
-            Some(level) => (
-                printable(level),
-                if lost.is_some() { warning } else { good },
-            ),
-            None => ("none".to_owned(), warning),
-        };
-        let level = paint(style, &format!("{level:<levels$}"));
-        let line = format!(
-            "  {:width$}  {level}  {}",
-            printable(&hook.hook),
-            lost.unwrap_or_default()
-        );
-        writeln!(out, "{}", line.trim_end())?;
+    let names = widest(diagnosis.hooks.iter().map(|hook| hook.hook.as_str()));
+    let level = |hook: &HookLine| hook.level.clone().unwrap_or_else(|| "none".to_owned());
+    let all: Vec<_> = diagnosis.hooks.iter().map(level).collect();
+    let levels = widest(all.iter().map(String::as_str));
+    for hook in &diagnosis.hooks {
+        let whole = hook.level.is_some() && hook.lost.is_none();
+        let level = format!("{:levels$}", printable(&level(hook)));
+        let level = paint(if whole { good } else { warning }, &level);
+        write!(out, "  {:names$}  {level}", printable(&hook.hook))?;
+        if let Some(lost) = &hook.lost {
+            write!(
+                out,
+                "  {}",
+                column(&format!("lost: {lost}"), names + levels + 6)
+            )?;
+        }
+        writeln!(out)?;
     }
-    writeln!(
-        out,
-        "{}",
-        paint(
-            if *can_trace { good.bold() } else { bad },
-            &printable(verdict)
-        )
-    )
+    let style = if diagnosis.can_trace {
+        good.bold()
+    } else {
+        bad
+    };
+    writeln!(out, "{}", paint(style, &column(&diagnosis.verdict, 0)))
+}
+
+fn widest<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
+    texts.map(|text| text.chars().count()).max().unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::diagnosis::{Check, HookLine};
+    use crate::kernel::diagnosis::Check;
 
     fn sample() -> Diagnosis {
         Diagnosis {
@@ -177,7 +174,7 @@ mod tests {
     #[test]
     fn text_and_json() {
         let mut out = Vec::new();
-        text(&mut out, &sample(), false).unwrap();
+        text(&mut out, &sample(), None, false).unwrap();
         let expected = "\
 kernel 6.1.0-40-cloud-amd64
   ok        BTF       /sys/kernel/btf/vmlinux

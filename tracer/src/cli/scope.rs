@@ -3,13 +3,13 @@
 
 use std::{
     fmt::Debug,
-    fs,
+    fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     str::FromStr,
 };
 
-use anyhow::{anyhow, Context as _};
+use anyhow::anyhow;
 
 use super::{args::TraceArgs, Code, Failure};
 use crate::{
@@ -56,9 +56,19 @@ impl PidNsArg {
             Self::Path(path) => path,
         };
         let said = || format!("cannot read the PID namespace {}", path.display());
-        let usage = |error: anyhow::Error| Failure::new(Code::Usage, error);
-        let inode = fs::metadata(path).with_context(said).map_err(usage)?.ino();
-        PidNs::try_from(inode).map_err(|_| usage(anyhow!("{}: it is no namespace", said())))
+        let inode = match fs::metadata(path) {
+            Ok(metadata) => metadata.ino(),
+            Err(error) => {
+                let gone = error.kind() == io::ErrorKind::NotFound;
+                let code = if gone { Code::NotFound } else { Code::Failed };
+                return Err(Failure::new(
+                    code,
+                    anyhow::Error::new(error).context(said()),
+                ));
+            }
+        };
+        PidNs::try_from(inode)
+            .map_err(|_| Failure::new(Code::Usage, anyhow!("{}: it is no namespace", said())))
     }
 }
 
@@ -83,8 +93,7 @@ pub fn resolve(args: &TraceArgs, proc: &Path) -> Result<Vec<Scope>, Failure> {
         });
     }
     for name in &args.containers {
-        let found =
-            container::find(proc, name).map_err(|error| Failure::new(Code::Usage, error))?;
+        let found = container::find(proc, name).map_err(not_found)?;
         scopes.push(Scope {
             pidns: found.pidns,
             label: None,
@@ -98,6 +107,14 @@ pub fn resolve(args: &TraceArgs, proc: &Path) -> Result<Vec<Scope>, Failure> {
         });
     }
     Ok(scopes)
+}
+
+fn not_found(error: container::NotFound) -> Failure {
+    let code = match error {
+        container::NotFound::NoSuchId(_) => Code::NotFound,
+        _ => Code::Usage,
+    };
+    Failure::new(code, error)
 }
 
 #[cfg(test)]
@@ -122,10 +139,10 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_is_not_there_is_a_usage_error() {
+    fn a_path_that_is_not_there_is_nothing_found() {
         let failure = PidNsArg::Path("/nonexistent/ns/pid".into())
             .inode()
             .unwrap_err();
-        assert_eq!(failure.code, Code::Usage);
+        assert_eq!(failure.code, Code::NotFound);
     }
 }

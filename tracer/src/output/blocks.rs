@@ -13,10 +13,6 @@ use crate::{
     explain::report::{Certainty, ExitReport, Explanation, Report, SignalReport},
 };
 
-/// Signals by which processes are asked to end. To end by one of them without
-/// having a handler for it is how a clean stop looks.
-const POLITE: [i32; 3] = [1, 2, 15];
-
 /// A signal.
 pub(crate) fn signal(context: &Context, report: &SignalReport) -> Block {
     let number = wording::signal(context, report.number);
@@ -143,18 +139,11 @@ pub(crate) fn exit_id(report: &ExitReport) -> String {
 }
 
 fn worth_explaining(report: &ExitReport) -> bool {
-    let Explanation {
-        certainty,
-        sentences,
-        advice,
-        ..
-    } = &report.explanation;
-    let by_signal = match report.signal {
-        Some(number) => !POLITE.contains(&number),
-        None => report.exit_code != 0 && !sentences.is_empty(),
-    };
-    let unknown = *certainty == Certainty::Unknown;
-    report.forced || report.core_dumped || by_signal || unknown || !advice.is_empty()
+    let explanation = &report.explanation;
+    let failed = report.signal.is_none() && report.exit_code != 0;
+    let said = failed && !explanation.sentences.is_empty();
+    let unknown = explanation.certainty == Certainty::Unknown;
+    select::ended_badly(report) || said || unknown || !explanation.advice.is_empty()
 }
 
 /// Those of a crowd that were not written whole.
@@ -243,7 +232,7 @@ fn path(context: &Context, block: &mut Block, functions: &[String]) {
 
 fn more(block: &mut Block, id: Option<&'static str>) {
     if let Some(id) = id.filter(|&id| id != "unknown") {
-        block.more(&format!("more: sigtrace explain {id}"));
+        block.more(&format!("sigtrace explain {id}"));
     }
 }
 

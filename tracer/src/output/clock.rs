@@ -33,10 +33,16 @@ impl Clock {
 
 /// The zone that text is written in.
 pub(crate) fn zone(utc: bool) -> TimeZone {
-    if utc {
+    let local = if utc {
         TimeZone::UTC
     } else {
         TimeZone::system()
+    };
+    // A system that does not say where it is has its times in UTC.
+    if local.is_unknown() {
+        TimeZone::UTC
+    } else {
+        local
     }
 }
 

@@ -1,5 +1,5 @@
 //! What was written by others, made harmless: for a terminal by
-//! [`printable`](crate::event::printable), for JSON here.
+//! [`printable`], for JSON here.
 
 use crate::event::printable;
 

@@ -41,20 +41,6 @@ pub(crate) fn opening(context: &Context, tracing: &Tracing) -> String {
     }
 }
 
-/// The notes below it. Hooks that could not be had are named in one line where
-/// they are several; `doctor` and JSON have them whole.
-pub(crate) fn notes(tracing: &Tracing) -> Vec<String> {
-    let hook = |note: &str| Some(note.strip_prefix("no ")?.split_once(": ")?.0.to_owned());
-    let missing: Vec<_> = tracing.notes.iter().filter_map(|note| hook(note)).collect();
-    if missing.len() < 3 {
-        return tracing.notes.clone();
-    }
-    let names = missing.join(", ");
-    let one = format!("without {names} on this kernel: `sigtrace doctor` says what is lost");
-    let others = tracing.notes.iter().filter(|note| hook(note).is_none());
-    std::iter::once(one).chain(others.cloned()).collect()
-}
-
 fn scope(scope: &Scope, more: &[String]) -> String {
     let number = format!("pid namespace {}", scope.pidns);
     let name = wording::scope(scope);

@@ -103,6 +103,12 @@ impl<W: io::Write> Output for Json<W> {
         match report {
             Report::Signal(report) => {
                 let line = fill::signal(context, report);
+                if report.settled {
+                    // Hardly ever changes again; then all its fields are
+                    // written, which saves keeping them for each signal.
+                    self.written.remember(report.id, Map::new());
+                    return self.put(&line);
+                }
                 self.put_changeable(report.id, &line)
             }
             Report::Exit(report) => {

@@ -50,6 +50,7 @@ pub(crate) struct Block {
     id: String,
     tone: Tone,
     rows: Vec<(&'static str, Vec<String>)>,
+    more: Option<String>,
 }
 
 impl Block {
@@ -69,6 +70,7 @@ impl Block {
             id: printable(id),
             tone,
             rows: Vec::new(),
+            more: None,
         }
     }
 
@@ -80,12 +82,9 @@ impl Block {
         }
     }
 
-    /// Where more is to be read: below the last row.
+    /// Where more is to be read: below the rows.
     pub(crate) fn more(&mut self, text: &str) {
-        match self.rows.last_mut() {
-            Some((_, texts)) => texts.push(printable(text)),
-            None => self.rows.push(("", vec![printable(text)])),
-        }
+        self.more = Some(printable(text));
     }
 }
 
@@ -157,8 +156,10 @@ impl<W: io::Write> Lines<W> {
         }
         if self.width.is_none() {
             for (label, texts) in &block.rows {
-                let colon = if label.is_empty() { "" } else { ": " };
-                let _ = write!(text, " | {label}{colon}{}", texts.join(" "));
+                let _ = write!(text, " | {label}: {}", texts.join(" "));
+            }
+            if let Some(more) = &block.more {
+                let _ = write!(text, " | more: {more}");
             }
         }
         for (i, line) in self.wrapped(&text, SUBJECT).iter().enumerate() {
@@ -173,6 +174,9 @@ impl<W: io::Write> Lines<W> {
         if self.width.is_some() {
             for (label, texts) in &block.rows {
                 self.row(label, texts)?;
+            }
+            if let Some(more) = &block.more {
+                self.row("", &[format!("more: {more}")])?;
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Writers of reports, over any `std::io::Write`: [`text`] for people, [`json`]
 //! for machines. They format what [`explain`](crate::explain) decided and
 //! decide nothing about signals themselves; what is left out unless asked for
-//! (routine signals, `-x`) is chosen in [`select`], for both alike.
+//! (routine signals, `-x`) is chosen in `select`, for both alike.
 //!
 //! A writer gets [`Tracing`] once every hook is in place, then the reports in
 //! order, now and then a [`tick`](Output::tick), and at the end the summary.

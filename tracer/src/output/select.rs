@@ -3,7 +3,10 @@
 //! does itself ([`super::crowd`], [`super::text`]).
 
 use super::Context;
-use crate::explain::report::{ExitReport, Report, SignalReport, Update};
+use crate::explain::{
+    report::{ExitReport, Report, SignalReport, Update},
+    signals,
+};
 
 /// The signal did not do what its sender wanted.
 pub(crate) fn failed(signal: &SignalReport) -> bool {
@@ -15,9 +18,14 @@ pub(crate) fn failed(signal: &SignalReport) -> bool {
     }
 }
 
-/// The process did not end of its own accord.
+/// Signals by which processes are asked to end. To end by one of them without
+/// having a handler for it is how a clean stop looks.
+const POLITE: [i32; 3] = [signals::HUP, signals::INT, signals::TERM];
+
+/// The process did not end of its own accord, nor as it was asked to.
 pub(crate) fn ended_badly(exit: &ExitReport) -> bool {
-    exit.forced || exit.core_dumped
+    let rudely = exit.signal.is_some_and(|number| !POLITE.contains(&number));
+    exit.forced || exit.core_dumped || rudely
 }
 
 /// Whether a signal is shown.

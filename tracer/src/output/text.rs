@@ -6,10 +6,10 @@
 //! so that `grep` finds events whole. What text leaves out that JSON has: forks,
 //! execs and reapings (shown with `--all-signals`), clean exits of other than a
 //! PID 1, and fatal signals whose death follows at once, because the death
-//! names them ([`super::crowd`] condenses the rest).
+//! names them (`crowd` condenses the rest).
 //!
-//! This file decides when and whether a line is written; [`super::blocks`] says
-//! what is on it, [`super::lines`] how it is laid out.
+//! This file decides when and whether a line is written; `blocks` says
+//! what is on it, `lines` how it is laid out.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -166,9 +166,9 @@ impl<W: io::Write> Output for Text<W> {
     fn tracing(&mut self, tracing: &Tracing) -> io::Result<()> {
         let line = frame::opening(&self.context, tracing);
         self.lines.opening(&line, tracing.since)?;
-        for note in frame::notes(tracing) {
+        for note in &tracing.notes {
             self.lines
-                .line(&format!("note: {}", printable(&note)), "note:".len() + 1)?;
+                .line(&format!("note: {}", printable(note)), "note:".len() + 1)?;
         }
         self.lines.flush()
     }
