@@ -3,6 +3,7 @@
 //! comes from `toolchain`.
 
 use std::fs;
+use std::io::{self, IsTerminal};
 use std::process::Command;
 
 use anyhow::{bail, Context, Result};
@@ -44,7 +45,8 @@ fn kernel_side(places: &Places) -> Result<()> {
         "building the kernel side",
         "tracer-ebpf, for the kernel's BPF machine",
         || {
-            cmd::run(bpf_cargo(&toolchain, places, "build").args(["--release"]))?;
+            let mut cargo = bpf_cargo(&toolchain, places, "build");
+            cmd::run(cargo.arg("--release").args(quiet()))?;
             let built = places
                 .target
                 .join("ebpf")
@@ -78,7 +80,7 @@ pub(crate) fn bpf_cargo(toolchain: &Toolchain, places: &Places, subcommand: &str
     let mut cargo = toolchain.cargo();
     cargo
         .arg(subcommand)
-        .args(["--quiet", "-Z", "build-std=core", "--target", BPF_TARGET])
+        .args(["-Z", "build-std=core", "--target", BPF_TARGET])
         .args(["--package", "sigtrace-ebpf", "--target-dir"])
         .arg(places.target.join("ebpf"))
         .current_dir(&places.root)
@@ -96,7 +98,8 @@ fn user_side(places: &Places) -> Result<()> {
         || {
             cmd::run(
                 Command::new("cargo")
-                    .args(["build", "--quiet", "--release", "--target", HOST_TARGET])
+                    .args(["build", "--release", "--target", HOST_TARGET])
+                    .args(quiet())
                     .args(["--package", "sigtrace", "--package", "sigtrace-tests"])
                     .current_dir(&places.root)
                     .env("CARGO_TARGET_DIR", &places.target)
@@ -104,6 +107,11 @@ fn user_side(places: &Places) -> Result<()> {
             )
         },
     )
+}
+
+/// cargo's progress is for people: a log would get a line for every package.
+fn quiet() -> Option<&'static str> {
+    (!io::stderr().is_terminal()).then_some("--quiet")
 }
 
 fn check_sections(names: &[String]) -> Result<()> {

@@ -65,7 +65,7 @@ fn kernel_side(places: &Places) -> Result<Tally> {
     let begin = Instant::now();
     let clippy = matches!(toolchain, Toolchain::Rustup { .. });
     let mut cargo = build::bpf_cargo(&toolchain, places, if clippy { "clippy" } else { "build" });
-    cargo.arg("--release");
+    cargo.args(["--release", "--quiet"]);
     if clippy {
         cargo.args(["--", "-D", "warnings"]);
     }

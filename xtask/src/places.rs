@@ -95,8 +95,9 @@ impl Places {
             return Ok(dir);
         }
         let dir = self.cache.join(name);
-        let fresh = dir.with_file_name(format!("{}.new", file_name(&dir)));
-        remove_dir(&fresh)?;
+        let unfinished = format!("{}.new-", file_name(&dir));
+        remove_siblings(&dir, &unfinished);
+        let fresh = dir.with_file_name(format!("{unfinished}{}", std::process::id()));
         fs::create_dir_all(&fresh).with_context(|| format!("cannot create {}", fresh.display()))?;
         fill(&fresh, &dir)?;
         fs::write(fresh.join(STAMP), version)?;
@@ -134,6 +135,17 @@ fn file_name(path: &Path) -> String {
     path.file_name()
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default()
+}
+
+/// Removes what interrupted runs left; a program that one of them started may
+/// still be writing there, so it is not insisted upon.
+fn remove_siblings(dir: &Path, prefix: &str) {
+    let entries = dir.parent().map(fs::read_dir);
+    for entry in entries.into_iter().flatten().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
+            fs::remove_dir_all(entry.path()).ok();
+        }
+    }
 }
 
 fn remove_dir(dir: &Path) -> Result<()> {

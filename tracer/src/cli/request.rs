@@ -30,7 +30,20 @@ pub fn without_host(scopes: Vec<Scope>, proc: &Proc) -> Vec<Scope> {
 
 /// Namespaces and processes that are not there are said at once: waiting for
 /// an inode or a pid that may never come would look like silence.
-pub fn check_targets(args: &TraceArgs, scopes: &[Scope], proc: &mut Proc) -> Result<(), Failure> {
+pub fn check_targets(
+    args: &TraceArgs,
+    scopes: &[Scope],
+    proc: &Proc,
+    on_host: bool,
+) -> Result<(), Failure> {
+    let pids_given = [&args.pids, &args.from_pids, &args.to_pids];
+    if !on_host && pids_given.iter().any(|list| !list.is_empty()) {
+        return Err(Failure::usage(
+            "sigtrace runs in a PID namespace of its own, where the host's process ids, \
+             which the filters by process take, cannot be known; run it on the host, or in a \
+             container with --pid=host",
+        ));
+    }
     let missing = |what: String| Err(Failure::new(Code::NotFound, anyhow!(what)));
     let pids = proc.pids().context("cannot read /proc")?;
     if !scopes.is_empty() {

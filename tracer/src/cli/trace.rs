@@ -66,9 +66,9 @@ pub fn run(args: TraceArgs) -> Result<(), Failure> {
 async fn trace(args: TraceArgs) -> Result<(), Failure> {
     let mut facts = Facts::probe();
     kernel::attach::check(&facts)?;
-    let mut proc = Proc::new("/proc");
+    let proc = Proc::new("/proc");
     let scopes = request::without_host(scope::resolve(&args, Path::new("/proc"))?, &proc);
-    request::check_targets(&args, &scopes, &mut proc)?;
+    request::check_targets(&args, &scopes, &proc, facts.on_host)?;
     let wanted = request::of(&args, &scopes)?;
     // Before anything is attached: from here on a signal ends the trace
     // properly, with all that was seen written.

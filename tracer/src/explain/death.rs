@@ -358,11 +358,10 @@ fn acted_on(victim: &Process, exited: BootTime) -> Option<&Note> {
 
 /// Appends the chain of another death, which this one follows from.
 pub(crate) fn follow(view: View<'_>, other: &Process, at: BootTime, d: &mut Death) {
-    if d.chain.len() >= CHAIN_DEPTH {
-        return;
-    }
     let Some(fatal) = &other.fatal else { return };
-    let behind = by_signal(view, other, fatal, at);
-    d.chain.extend(behind.chain);
-    d.chain.truncate(2 * CHAIN_DEPTH);
+    let depth = view.depth + 1;
+    if depth < CHAIN_DEPTH {
+        let behind = by_signal(View { depth, ..view }, other, fatal, at);
+        d.chain.extend(behind.chain);
+    }
 }

@@ -7,10 +7,10 @@
 //! recording that is replayed at once gives the same reports.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashSet};
+use std::collections::{BTreeSet, BinaryHeap, HashSet, VecDeque};
 
 use crate::event::{BootTime, Event, PidNs, ProcessKey, Task};
-use crate::explain::report::{Coverage, Report, Summary};
+use crate::explain::report::{Coverage, ExitReport, Report, Summary};
 use crate::history::History;
 
 use super::open::OpenSignals;
@@ -24,6 +24,10 @@ pub const WINDOW_NS: u64 = 20_000_000;
 pub const SETTLE_NS: u64 = 100_000_000;
 /// A dead process that is not reaped is reported after this time.
 pub const ZOMBIE_NS: u64 = 1_000_000_000;
+/// A loss is noticed at most this long after it happened.
+pub const LOSS_NS: u64 = 2_000_000_000;
+/// Deaths that a later loss can still make less certain.
+pub const BY_ABSENCE_KEPT: usize = 1024;
 /// When an open signal's process is looked at, counted from its generation.
 pub const LOOKS_NS: [u64; 3] = [50_000_000, 1_000_000_000, 10_000_000_000];
 
@@ -81,6 +85,11 @@ pub struct Engine {
     deadlines: BinaryHeap<Reverse<(BootTime, Deadline)>>,
     to_look_at: BTreeSet<ProcessKey>,
     given_up: u64,
+    /// Time of the event or deadline that is being worked on.
+    pub(super) clock: BootTime,
+    /// Deaths explained by what was not seen; a loss that is noticed a moment
+    /// later takes their proof away.
+    pub(super) by_absence: VecDeque<Box<ExitReport>>,
 }
 
 impl Engine {
@@ -88,8 +97,8 @@ impl Engine {
     pub fn new(coverage: Coverage) -> Self {
         Self {
             scope: coverage.namespaces.iter().copied().collect(),
+            history: History::new(&coverage.namespaces),
             coverage,
-            history: History::default(),
             open: OpenSignals::default(),
             outbox: Outbox::default(),
             summary: Summary::default(),
@@ -97,6 +106,8 @@ impl Engine {
             deadlines: BinaryHeap::new(),
             to_look_at: BTreeSet::new(),
             given_up: 0,
+            clock: BootTime::default(),
+            by_absence: VecDeque::new(),
         }
     }
 
@@ -196,6 +207,7 @@ impl Engine {
         View {
             history: &self.history,
             coverage: &self.coverage,
+            depth: 0,
         }
     }
 
@@ -223,6 +235,13 @@ impl Engine {
             notes.push(format!(
                 "{} lost: what is said about signals that were not sent, and deaths without a cause, is less certain.",
                 words::count(lost, "event was", "events were")
+            ));
+        }
+        let unseen = self.history.unseen_ends();
+        if unseen > 0 {
+            notes.push(format!(
+                "The end of {} was not seen.",
+                words::count(unseen, "process", "processes")
             ));
         }
         if self.coverage.partial {

@@ -12,10 +12,12 @@ pub mod ids;
 pub mod report;
 pub mod signals;
 
+mod arrive;
 mod blocked;
 mod death;
 mod dropped;
 mod fate;
+mod lives;
 mod open;
 mod outbox;
 mod pid1;

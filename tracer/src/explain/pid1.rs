@@ -29,8 +29,18 @@ impl Proof {
     /// The SIGKILL itself was not seen.
     pub(crate) fn unseen(view: View<'_>, one: &Process, victim: &Process) -> Self {
         let mut proof = Self::default();
-        if let Some(exit) = one.exit {
-            proof.evidence.push(Evidence::Event(exit.event));
+        proof
+            .evidence
+            .push(Evidence::Field("ended by SIGKILL".to_owned()));
+        let zap = victim
+            .task
+            .namespaces
+            .iter()
+            .filter_map(|&ns| view.history.namespace(ns))
+            .find(|n| n.pid1 == Some(one.task.key))
+            .and_then(|n| n.zap);
+        if let Some(event) = zap.map(|z| z.0).or(one.exit.map(|e| e.event)) {
+            proof.evidence.push(Evidence::Event(event));
         }
         let since = one
             .exit
@@ -168,7 +178,10 @@ pub(crate) fn killed(
     } else {
         "PID 1".to_owned()
     };
-    let exit_event = known.and_then(|p| p.exit.or(p.exiting)).map(|e| e.event);
+    let exit_event = known
+        .and_then(|p| p.exit.or(p.exiting))
+        .filter(|e| e.time <= killed_at)
+        .map(|e| e.event);
     if let Some(event) = exit_event {
         d.evidence(Evidence::Event(event));
     }

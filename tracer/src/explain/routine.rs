@@ -4,10 +4,10 @@ use crate::event::{Handler, Signal};
 use crate::history::note::Fate;
 
 use super::sender::Origin;
-use super::signals;
+use super::{signals, stack};
 
-/// SIGCHLD, SIGURG and SIGWINCH that end nothing, timers to a handler, and job
-/// control that worked.
+/// SIGCHLD, SIGURG and SIGWINCH that end nothing, timers to a handler, job
+/// control that worked, and what a namespace's end sends to the dead.
 pub(crate) fn is(s: &Signal, origin: Origin, fate: Fate) -> bool {
     if fate == Fate::Fatal {
         return false;
@@ -15,6 +15,8 @@ pub(crate) fn is(s: &Signal, origin: Origin, fate: Fate) -> bool {
     match s.number {
         signals::CHLD | signals::URG | signals::WINCH => true,
         _ if matches!(fate, Fate::Stopped | Fate::Continued) => true,
+        // The end of a namespace sends to zombies and to the dying as well.
+        signals::KILL => fate == Fate::Dropped && stack::has(&s.stack, "zap_pid_ns_processes"),
         _ if origin == Origin::Timer => {
             fate == Fate::Accepted
                 || (matches!(

@@ -3,12 +3,12 @@
 use crate::event::{BootTime, Outcome};
 use crate::explain::report::{Report, SignalReport, Update};
 use crate::history::note::Fate;
-use crate::history::process::Fatal;
+use crate::history::process::{Fatal, Process};
 
 use super::engine::Engine;
 use super::open::Open;
 use super::verdict::Verdict;
-use super::{blocked, death, sender, stack, words};
+use super::{blocked, death, routine, sender, stack, words};
 
 impl Engine {
     /// An open signal has its end.
@@ -32,29 +32,25 @@ impl Engine {
             reported,
             ..
         } = open;
-        let mut fatal = None;
+        let fatal = (verdict.fate == Fate::Fatal).then(|| Fatal {
+            event: id,
+            time: generated,
+            number: signal.number,
+            signal: Some(signal.clone()),
+        });
         if let Some(process) = self.history.process_mut(target) {
             process.settle(id, verdict.fate, verdict.reason, time);
-            if verdict.fate == Fate::Fatal {
-                let this = Fatal {
-                    event: id,
-                    time: generated,
-                    number: signal.number,
-                    signal: Some(signal.clone()),
-                };
-                if process.fatal.is_none() {
-                    process.fatal = Some(this.clone());
-                }
-                fatal = Some(this);
+            if process.fatal.is_none() {
+                process.fatal.clone_from(&fatal);
             }
         }
-        let death = fatal.as_ref().and_then(|f| {
-            Some(death::by_signal(
-                self.view(),
-                self.history.process(target)?,
-                f,
-                time,
-            ))
+        let death = fatal.map(|fatal| match self.history.process(target) {
+            Some(process) => death::by_signal(self.view(), process, &fatal, time),
+            // Its pid is in use again: only possible where events are missing.
+            None => {
+                let process = Process::new(signal.target.clone(), true);
+                death::by_signal(self.view(), &process, &fatal, time)
+            }
         });
         let mut report = self.signal_report(id, generated, &signal, &verdict);
         report.settled = true;
@@ -94,16 +90,12 @@ impl Engine {
 
     fn emit(&mut self, report: SignalReport, update: bool, event: u64, time: BootTime) {
         if update {
+            // In the order in which it became known, which for a deadline is
+            // later than what it is about.
             let of = report.id;
-            self.outbox.push(
-                time,
-                event,
-                Report::Update {
-                    of,
-                    time,
-                    now: Update::Signal(Box::new(report)),
-                },
-            );
+            let now = Update::Signal(Box::new(report));
+            self.outbox
+                .push(self.clock, event, Report::Update { of, time, now });
             return;
         }
         self.summary.routine += u64::from(report.routine);
@@ -148,7 +140,7 @@ impl Engine {
             mechanism: None,
             kernel_path: stack::path(&s.stack),
             latency_ns: verdict.latency_ns,
-            routine: Self::is_routine(s, verdict.fate),
+            routine: routine::is(s, sender::origin(s), verdict.fate),
             explanation,
             count: 1,
         }

@@ -13,6 +13,8 @@ pub(crate) struct View<'a> {
     pub(crate) history: &'a History,
     /// What the stream can tell.
     pub(crate) coverage: &'a Coverage,
+    /// How many deaths further up a chain is being followed.
+    pub(crate) depth: usize,
 }
 
 impl View<'_> {

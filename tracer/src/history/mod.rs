@@ -16,7 +16,7 @@
 pub mod note;
 pub mod process;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::event::{BootTime, Dispositions, PidNs, ProcessKey, Task};
 use note::Sent;
@@ -64,9 +64,20 @@ pub struct History {
     dead: VecDeque<ProcessKey>,
     ended: VecDeque<PidNs>,
     losses: HashMap<&'static str, Loss>,
+    orphans: Vec<u64>,
+    unseen_ends: u64,
+    pinned: HashSet<PidNs>,
 }
 
 impl History {
+    /// A history that never forgets these namespaces.
+    pub fn new(pinned: &[PidNs]) -> Self {
+        Self {
+            pinned: pinned.iter().copied().collect(),
+            ..Self::default()
+        }
+    }
+
     /// The key under which a process is kept.
     pub fn resolve(&self, key: ProcessKey) -> ProcessKey {
         if self.processes.contains_key(&key) {
@@ -136,11 +147,8 @@ impl History {
     }
 
     fn insert(&mut self, key: ProcessKey, task: &Task, exact: bool) {
-        // A pid that is in use again: the end of the one before was not seen.
         if let Some(old) = self.by_pid.insert(key.pid, key) {
-            if self.processes.get(&old).is_some_and(|p| p.exit.is_none()) {
-                self.forget(old);
-            }
+            self.replaced(old);
         }
         let mut task = task.clone();
         task.key = key;
@@ -151,6 +159,26 @@ impl History {
             self.namespaces.entry(ns).or_default().pid1 = Some(key);
         }
         self.processes.insert(key, Process::new(task, exact));
+    }
+
+    /// A pid is in use again: the end of the process before, or its reaping, was
+    /// not seen.
+    fn replaced(&mut self, old: ProcessKey) {
+        let Some(process) = self.processes.get_mut(&old) else {
+            return;
+        };
+        if process.exit.is_some() {
+            self.retire(old);
+            return;
+        }
+        self.unseen_ends += 1;
+        self.orphans.append(&mut process.open);
+        let namespaces = process.task.namespaces.clone();
+        let reaped = process.reaped;
+        if !reaped {
+            self.leave(old, &namespaces);
+        }
+        self.processes.remove(&old);
     }
 
     /// A start that was rounded becomes exact.
@@ -207,7 +235,7 @@ impl History {
             if namespace.pid1 == Some(key) {
                 namespace.pid1_dead = true;
             }
-            if namespace.pid1_dead && namespace.alive == 0 {
+            if namespace.alive == 0 {
                 self.ended.push_back(*ns);
             }
         }
@@ -215,7 +243,10 @@ impl History {
             let Some(ns) = self.ended.pop_front() else {
                 break;
             };
-            self.namespaces.remove(&ns);
+            let empty = self.namespaces.get(&ns).is_some_and(|n| n.alive == 0);
+            if empty && !self.pinned.contains(&ns) {
+                self.namespaces.remove(&ns);
+            }
         }
     }
 
@@ -228,18 +259,28 @@ impl History {
         if process.reaped {
             return;
         }
-        process.reaped = true;
         if process.exit.is_none() {
-            // Its end was not seen; it is over all the same.
+            self.unseen_ends += 1;
+            self.orphans.append(&mut process.open);
             let namespaces = process.task.namespaces.clone();
             self.leave(key, &namespaces);
         }
         if self.by_pid.get(&key.pid) == Some(&key) {
             self.by_pid.remove(&key.pid);
         }
+        self.retire(key);
+    }
+
+    /// Into the queue of those that may be forgotten.
+    fn retire(&mut self, key: ProcessKey) {
+        if let Some(process) = self.processes.get_mut(&key) {
+            if std::mem::replace(&mut process.reaped, true) {
+                return;
+            }
+        }
         self.dead.push_back(key);
         // The PID 1 of a namespace with living members explains their end:
-        // it goes to the back of the queue, at most once around.
+        // it goes to the back of the queue, as long as those are few.
         let mut kept = 0;
         while self.dead.len() > DEAD_KEPT && kept < NAMESPACES_KEPT {
             let Some(old) = self.dead.pop_front() else {
@@ -260,6 +301,16 @@ impl History {
         }
     }
 
+    /// Open signals of processes whose end was not seen.
+    pub fn take_orphans(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.orphans)
+    }
+
+    /// Processes whose end was not seen.
+    pub fn unseen_ends(&self) -> u64 {
+        self.unseen_ends
+    }
+
     fn needed(&self, key: ProcessKey) -> bool {
         let Some(process) = self.processes.get(&key) else {
             return false;
@@ -270,21 +321,15 @@ impl History {
         ns.pid1 == Some(key) && ns.alive > 0
     }
 
-    fn forget(&mut self, key: ProcessKey) {
-        if let Some(process) = self.processes.remove(&key) {
-            if process.exit.is_none() && !process.reaped {
-                self.leave(key, &process.task.namespaces);
-            }
-        }
-    }
-
     /// The kernel began to kill everything in a namespace.
     pub fn zap(&mut self, task: &Task, ns: PidNs, event: u64, time: BootTime) {
         self.see(task, true);
         let key = self.resolve(task.key);
         let namespace = self.namespaces.entry(ns).or_default();
         namespace.zap.get_or_insert((event, time));
-        namespace.pid1.get_or_insert(key);
+        if task.is_pid1() {
+            namespace.pid1.get_or_insert(key);
+        }
     }
 
     /// A namespace is gone.

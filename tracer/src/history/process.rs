@@ -67,7 +67,8 @@ pub struct Process {
 }
 
 impl Process {
-    pub(super) fn new(task: Task, exact: bool) -> Self {
+    /// One of which nothing is known yet.
+    pub fn new(task: Task, exact: bool) -> Self {
         Self {
             task,
             exact,

@@ -130,26 +130,22 @@ impl Proc {
         chain
     }
 
-    /// Every process that lives in one of the namespaces or below one.
+    /// Every process that lives in one of the namespaces or below one; all
+    /// processes if there is no namespace to choose by.
     pub fn members(&mut self, namespaces: &[PidNs]) -> io::Result<Vec<Process>> {
         let own = self.pidns(std::process::id());
         let mut members = Vec::new();
         for pid in self.pids()? {
             // A look at one link spares the rest for the host's processes; a
             // zombie has no link any more.
-            let link = self.pidns(pid);
-            if link.is_some() && link == own && !namespaces.contains(&own.unwrap_or(0)) {
+            if !namespaces.is_empty() && own.is_some() && self.pidns(pid) == own {
                 continue;
             }
             let Some(process) = self.process(pid) else {
                 continue;
             };
-            if process
-                .task
-                .namespaces
-                .iter()
-                .any(|ns| namespaces.contains(ns))
-            {
+            let mut of = process.task.namespaces.iter();
+            if namespaces.is_empty() || of.any(|ns| namespaces.contains(ns)) {
                 members.push(process);
             }
         }

@@ -2,7 +2,7 @@
 //! and leaves the machine's apt as it is. Downloads packages and unpacks them.
 //!
 //! Which suite and which packages is decided by `kernel`, `toolchain` and
-//! `guest_tools`; where the mirror is, by `sources`.
+//! `guest_tools`; where the mirror is, by `sources`; `download` brings the files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{bail, Context, Result};
 
+use super::download;
 use super::sources::{has_keyring, Mirrors};
 use crate::cmd;
 use crate::places::Places;
@@ -30,7 +31,13 @@ impl Area {
     /// Opens the area of `suite` and brings its package lists up to date if
     /// they are missing or old.
     pub(crate) fn open(places: &Places, mirrors: &Mirrors, suite: &str) -> Result<Self> {
-        for tool in ["apt-get", "apt-cache", "apt-config", "dpkg-deb"] {
+        for tool in [
+            "apt-get",
+            "apt-cache",
+            "apt-config",
+            "dpkg-deb",
+            download::HELPER,
+        ] {
             if cmd::on_path(tool).is_none() {
                 bail!(
                     "`{tool}` is not on this machine. xtask takes kernels and compilers from Debian \
@@ -149,46 +156,38 @@ impl Area {
             .collect())
     }
 
-    /// Downloads packages (apt resumes what an earlier run left half done) and
-    /// unpacks them below `into`.
+    /// Downloads packages and unpacks them below `into`.
     pub(crate) fn unpack(&self, packages: &[&str], into: &Path) -> Result<()> {
-        let debs = self.dir.join("debs");
-        let log = self.dir.join("download.log");
-        let mut arguments = vec!["-q", "-o", "Acquire::Retries=3", "download"];
-        arguments.extend(packages);
-        cmd::logged(self.apt("apt-get").args(&arguments).current_dir(&debs), &log).with_context(
-            || format!("cannot download from Debian {}; run the same command again to go on where it stopped", self.suite),
+        let list = cmd::capture(
+            self.apt("apt-get")
+                .args(["-q", "--print-uris", "download"])
+                .args(packages)
+                // It removes half files of these names where it stands.
+                .current_dir(self.dir.join("empty")),
         )?;
-        for package in packages {
-            let deb = find_deb(&debs, package)?;
+        let downloads = download::parse(&list);
+        if downloads.is_empty() {
+            bail!(
+                "apt knows no place to download {} from",
+                packages.join(", ")
+            );
+        }
+        let log = self.dir.join("download.log");
+        let debs = self.dir.join("debs");
+        let files = download::fetch(&downloads, &debs, &log, || self.apt(download::HELPER))
+            .with_context(|| {
+                format!(
+                    "cannot download from Debian {}; run the same command again to go on where it stopped",
+                    self.suite
+                )
+            })?;
+        for deb in files {
             cmd::capture(Command::new("dpkg-deb").arg("-x").arg(&deb).arg(into))?;
             // Unpacked is enough: the download is as big again.
             fs::remove_file(&deb)?;
         }
         Ok(())
     }
-}
-
-fn find_deb(debs: &Path, package: &str) -> Result<PathBuf> {
-    let prefix = format!("{package}_");
-    fs::read_dir(debs)?
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| {
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
-            name.starts_with(&prefix) && name.ends_with(".deb")
-        })
-        .max()
-        .with_context(|| {
-            format!(
-                "apt said it downloaded `{package}`, but {} has no such file",
-                debs.display()
-            )
-        })
 }
 
 /// How this machine's apt gets to the network, as lines of its configuration.

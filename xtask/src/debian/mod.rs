@@ -5,6 +5,7 @@
 //! Packages that really are installed are `setup`'s business.
 
 pub(crate) mod area;
+mod download;
 pub(crate) mod sources;
 
 pub(crate) use area::Area;

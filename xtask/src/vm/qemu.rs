@@ -5,8 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::cmd;
 use crate::kernel::Kernel;
 use crate::places::Places;
+
+const PROGRAM: &str = "qemu-system-x86_64";
 
 /// What executes the guest's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +48,16 @@ pub(crate) struct Machine {
 /// The whole command. `dir` holds the initramfs and the sockets that the host
 /// listens on, and gets the kernel's messages.
 pub(crate) fn command(kernel: &Kernel, machine: &Machine, dir: &Path) -> Command {
-    let mut qemu = Command::new("qemu-system-x86_64");
+    // Killed with us: nobody wants to find qemu running after a Ctrl-C or a
+    // time limit of CI.
+    let mut qemu = match cmd::on_path("setpriv") {
+        Some(setpriv) => {
+            let mut command = Command::new(setpriv);
+            command.args(["--pdeathsig=KILL", "--", PROGRAM]);
+            command
+        }
+        None => Command::new(PROGRAM),
+    };
     qemu.args([
         "-nodefaults",
         "-no-user-config",

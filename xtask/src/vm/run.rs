@@ -40,15 +40,19 @@ pub(crate) struct Boot {
     pub(crate) ready_after: Option<Duration>,
 }
 
+/// Begins the names of boots' folders; the process that made it follows.
+const SCRATCH: &str = "sigtrace-vm-";
+
 /// A folder for one boot, gone at its end.
 struct Scratch(PathBuf);
 
 impl Scratch {
     fn new() -> Result<Self> {
+        remove_leftovers();
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         // Short, because a socket's path may have 107 bytes.
-        let dir = std::env::temp_dir().join(format!("sigtrace-vm-{}-{number}", std::process::id()));
+        let dir = std::env::temp_dir().join(format!("{SCRATCH}{}-{number}", std::process::id()));
         fs::create_dir(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         Ok(Self(dir))
     }
@@ -58,6 +62,23 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         fs::remove_dir_all(&self.0).ok();
     }
+}
+
+/// Folders of boots that were killed with their xtask.
+fn remove_leftovers() {
+    let entries = fs::read_dir(std::env::temp_dir());
+    for entry in entries.into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if owner(&name).is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            fs::remove_dir_all(entry.path()).ok();
+        }
+    }
+}
+
+/// The process that a boot's folder belongs to.
+fn owner(name: &str) -> Option<u32> {
+    let (pid, _) = name.strip_prefix(SCRATCH)?.split_once('-')?;
+    pid.parse().ok()
 }
 
 /// qemu, never left behind.
@@ -233,6 +254,13 @@ fn pass_on(mut stream: UnixStream, mut sink: Sink) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_our_own_folders_have_an_owner() {
+        assert_eq!(owner("sigtrace-vm-4711-0"), Some(4711));
+        assert_eq!(owner("sigtrace-vm-x-0"), None);
+        assert_eq!(owner("something-4711-0"), None);
+    }
 
     #[test]
     fn says_how_it_ended_and_where() {

@@ -342,9 +342,10 @@ fn older_than_sigtrace_but_the_stop_was_seen() {
 
 #[test]
 fn sigterm_left_out_partial_or_lost() {
-    let cases: [(&str, fn(&mut World)); 3] = [
+    type Change = fn(&mut World);
+    let cases: [(&str, Change); 3] = [
         ("SIGTERM is left out by the signal filter", |w| {
-            w.coverage.signals = all_but(TERM)
+            w.coverage.signals = all_but(TERM);
         }),
         (
             "a filter by process or cgroup leaves part of the history out",
@@ -703,4 +704,39 @@ fn an_earlier_sigkill_is_the_cause() {
         (e.cause, e.mechanism),
         ("killed-by-process", Some("kill-syscall"))
     );
+}
+
+#[test]
+fn a_loss_that_is_noticed_later_takes_the_proof_away() {
+    let (mut w, sh, one, child) = started();
+    w.send(&sh, &one, TERM).handled();
+    w.exit(&one, 0);
+    w.zapped(&one, &child);
+    w.pass(300 * MS);
+    w.push(crate::event::Fact::Lost {
+        kind: "signal",
+        count: 4,
+    });
+    let told = w.run();
+    let first = told.exit(&child);
+    assert_eq!(first.explanation.certainty, Certainty::Proven);
+    let now = told.update_of(first.id).expect("an update");
+    assert_eq!(now.explanation.certainty, Certainty::Inferred);
+    assert_eq!(
+        second(now),
+        "PID 1 handled SIGTERM; whether this process got one too is not known: 4 signal events were lost."
+    );
+
+    // What is proven by what was seen stays so.
+    let (mut w, sh, one, child) = started();
+    w.send(&sh, &one, TERM).handled();
+    w.send(&one, &child, TERM).handled();
+    w.exit(&one, 0);
+    w.zapped(&one, &child);
+    w.push(crate::event::Fact::Lost {
+        kind: "signal",
+        count: 4,
+    });
+    let told = w.run();
+    assert!(told.update_of(told.exit(&child).id).is_none());
 }

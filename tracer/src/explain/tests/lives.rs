@@ -384,3 +384,41 @@ fn a_key_is_found_by_its_rounded_start() {
         })
         .is_none());
 }
+
+#[test]
+fn an_unseen_end_leaves_nothing_behind() {
+    let (sh, old) = (host(50, "sh"), member(101, 2, "old"));
+    let mut w = World::new();
+    let id = w.send(&sh, &old, TERM).blocked().go();
+    w.pass(500 * MS);
+    let mut new = member(101, 2, "new");
+    new.key.start_ns = w.now;
+    w.fork(&sh, &new);
+    let told = w.run();
+    assert_eq!(
+        told.history_of(id),
+        [("blocked", false), ("died_first", true)]
+    );
+    assert_eq!(told.signal(id).explanation.certainty, Certainty::Inferred);
+    assert_eq!(told.summary.notes, ["The end of 1 process was not seen."]);
+}
+
+#[test]
+fn what_the_end_of_a_namespace_sends_to_the_dead_is_routine() {
+    let (one, dead) = (member(100, 1, "init"), member(101, 2, "dead"));
+    let mut w = World::new();
+    w.fork(&host(50, "sh"), &one);
+    w.fork(&one, &dead);
+    w.exit(&dead, 0);
+    w.exit(&one, 0);
+    let id = w
+        .send(&exiting(&one), &dead, KILL)
+        .by_kernel()
+        .stack(ZAP_STACK)
+        .set(|s| s.state.exit_state = 32)
+        .dropped();
+    let told = w.run();
+    assert_eq!(told.signal(id).reason, Some("zombie"));
+    assert!(told.signal(id).routine);
+    assert_eq!((told.summary.dropped, told.summary.forced), (0, 0));
+}

@@ -4,5 +4,6 @@ mod clockwork;
 mod drops;
 mod forwarding;
 mod lives;
+mod random;
 mod waiting;
 mod world;

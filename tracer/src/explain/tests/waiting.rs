@@ -56,7 +56,7 @@ fn blocked_by_some_threads_only_is_not_blocked() {
                 s.state.threads,
                 s.state.threads_seen,
                 s.state.threads_blocking,
-            ) = (bit(TERM), 3, 3, 2)
+            ) = (bit(TERM), 3, 3, 2);
         })
         .go();
     let all = w

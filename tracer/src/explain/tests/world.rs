@@ -429,6 +429,18 @@ impl Told {
             .collect()
     }
 
+    /// What became known of a death later.
+    pub(super) fn update_of(&self, id: u64) -> Option<&ExitReport> {
+        self.reports.iter().find_map(|r| match r {
+            Report::Update {
+                of,
+                now: Update::Exit(e),
+                ..
+            } if *of == id => Some(&**e),
+            _ => None,
+        })
+    }
+
     /// A death.
     pub(super) fn exit(&self, task: &Task) -> &ExitReport {
         self.reports

@@ -1,0 +1,314 @@
+//! A signal arrives, waits and is taken: what each of these events changes for
+//! the signals that have no end yet.
+
+use std::sync::Arc;
+
+use crate::event::{flag, BootTime, Dispositions, Frame, Handler, ProcessKey, Signal, Task};
+use crate::history::note::{Fate, Note, NotedSender, Sent};
+use crate::history::process::Fatal;
+
+use super::engine::{Deadline, Engine, LOOKS_NS, SETTLE_NS, WINDOW_NS};
+use super::fate::{self, Delivery};
+use super::open::{Open, OPEN_PER_PROCESS};
+use super::sender::{self, Origin};
+use super::signals::{self, DefaultAction};
+use super::{blocked, stack};
+
+impl Engine {
+    pub(super) fn signal(&mut self, id: u64, time: BootTime, s: Arc<Signal>) {
+        let origin = sender::origin(&s);
+        let by_current = matches!(origin, Origin::Process | Origin::KernelForCurrent);
+        let current_in = self.in_scope(&s.current);
+        let concerned = self.in_scope(&s.target) || (by_current && current_in);
+        if !concerned {
+            return;
+        }
+        self.history.see(&s.target, true);
+        if current_in && s.current.key.pid != 0 && s.current.flags & flag::PF_KTHREAD == 0 {
+            self.history.see(&s.current, true);
+        }
+        self.summary.signals += 1;
+        self.cancel_opposites(id, time, &s);
+        self.look_from_signal(id, time, &s);
+
+        let target = self.history.resolve(s.target.key);
+        let verdict = fate::at_generation(self.view(), time, &s);
+        let by_itself = s.current.key == s.target.key;
+        if origin == Origin::Process
+            && s.current.is_pid1()
+            && !s.current.namespaces.is_empty()
+            && !by_itself
+        {
+            self.history.sent(
+                s.current.key,
+                Sent {
+                    event: id,
+                    time,
+                    number: s.number,
+                    target,
+                },
+            );
+        }
+        // A signal that never ends a process and comes all the time is not
+        // worth a note; it would push the others out.
+        if signals::default_action(s.number) != DefaultAction::Ignore {
+            let sender = (origin == Origin::Process).then(|| NotedSender {
+                key: s.current.key,
+                comm: s.current.comm,
+                ancestry: s.ancestry.clone(),
+            });
+            let fate = verdict
+                .as_ref()
+                .map_or_else(|| blocked::standing(&s), |v| v.fate);
+            let note = Note {
+                event: id,
+                time,
+                number: s.number,
+                fate,
+                reason: None,
+                sender,
+                settled: None,
+            };
+            if let Some(process) = self.history.process_mut(target) {
+                process.note(note);
+            }
+        }
+        let open = Open {
+            id,
+            time,
+            tid: (!s.to_process).then_some(s.target.tid),
+            signal: s,
+            target,
+            reported: false,
+            taken: None,
+            gone: None,
+            looks: 0,
+            letter: None,
+        };
+        match verdict {
+            Some(verdict) => self.settle(open, verdict, id, time),
+            None => self.wait(open),
+        }
+    }
+
+    /// It was queued: its end comes later.
+    pub(super) fn wait(&mut self, open: Open) {
+        let (id, time, target) = (open.id, open.time, open.target);
+        if let Some(process) = self.history.process_mut(target) {
+            let given_up = (process.open.len() >= OPEN_PER_PROCESS).then(|| process.open[0]);
+            if let Some(oldest) = given_up {
+                self.report_open(oldest, time);
+                self.open.remove(oldest);
+                self.give_up_one();
+                if let Some(process) = self.history.process_mut(target) {
+                    process.open.remove(0);
+                }
+            }
+        }
+        if let Some(process) = self.history.process_mut(target) {
+            process.open.push(id);
+        }
+        self.outbox.hold(time, id);
+        self.at(time, SETTLE_NS, Deadline::Report(id));
+        self.at(time, LOOKS_NS[0], Deadline::Look(id));
+        self.open.insert(open);
+    }
+
+    /// The target's queues as this signal found them: earlier ones that are no
+    /// longer in them have been taken.
+    pub(super) fn look_from_signal(&mut self, id: u64, time: BootTime, s: &Signal) {
+        let Some(process) = self.history.process(s.target.key) else {
+            return;
+        };
+        if process.open.is_empty() {
+            return;
+        }
+        let (shared, own, tid) = (s.state.shared_pending, s.state.pending, s.target.tid);
+        self.look(id, time, s.target.key, |o| {
+            if o.signal.number == s.number {
+                return None;
+            }
+            let set = match o.tid {
+                None => shared,
+                Some(t) if t == tid => own,
+                Some(_) => return None,
+            };
+            Some(set & signals::bit(o.signal.number) != 0)
+        });
+    }
+
+    /// Settles the open signals of a process that are no longer pending.
+    pub(super) fn look(
+        &mut self,
+        id: u64,
+        time: BootTime,
+        key: ProcessKey,
+        pending: impl Fn(&Open) -> Option<bool>,
+    ) {
+        let Some(process) = self.history.process(key) else {
+            return;
+        };
+        let gone: Vec<u64> = process
+            .open
+            .iter()
+            .copied()
+            .filter(|&o| {
+                self.open
+                    .get(o)
+                    .is_some_and(|o| o.taken.is_none() && pending(o) == Some(false))
+            })
+            .collect();
+        for o in gone {
+            let Some(open) = self.open.get(o) else {
+                continue;
+            };
+            let verdict = fate::gone(self.view(), open.time, &open.signal, id, time, false);
+            self.conclude(o, verdict, id, time);
+        }
+    }
+
+    /// SIGCONT removes stop signals from the queue and the reverse
+    /// (`prepare_signal`), whatever becomes of itself.
+    pub(super) fn cancel_opposites(&mut self, id: u64, time: BootTime, s: &Signal) {
+        let cont = s.number == signals::CONT;
+        if !cont && signals::default_action(s.number) != DefaultAction::Stop {
+            return;
+        }
+        let Some(process) = self.history.process(s.target.key) else {
+            return;
+        };
+        let opposite = |number: i32| {
+            if cont {
+                signals::default_action(number) == DefaultAction::Stop
+            } else {
+                number == signals::CONT
+            }
+        };
+        let cancelled: Vec<u64> = process
+            .open
+            .iter()
+            .copied()
+            .filter(|&o| self.open.get(o).is_some_and(|o| opposite(o.signal.number)))
+            .collect();
+        for o in cancelled {
+            let Some(open) = self.open.get(o) else {
+                continue;
+            };
+            let verdict = fate::cancelled(&open.signal, id, s.number);
+            self.conclude(o, verdict, id, time);
+        }
+    }
+
+    pub(super) fn deliver(
+        &mut self,
+        id: u64,
+        time: BootTime,
+        task: &Task,
+        number: i32,
+        handler: Handler,
+        signal_flags: u32,
+    ) {
+        let process = self.history.see(task, true);
+        let found = self.open.taken(&process.open, task.tid, number);
+        let delivery = Delivery {
+            event: id,
+            time,
+            handler,
+            signal_flags,
+            pid1: task.is_pid1(),
+        };
+        if let Some(o) = found {
+            let Some(open) = self.open.get(o) else { return };
+            let verdict = fate::at_delivery(open.time, &open.signal, &delivery);
+            self.conclude(o, verdict, id, time);
+            return;
+        }
+        // Its generation was not seen: remembered, for what follows from it.
+        let (fate, reason) = fate::by_delivery(number, &delivery);
+        if signals::default_action(number) == DefaultAction::Ignore || process.fatal.is_some() {
+            return;
+        }
+        process.note(Note {
+            event: id,
+            time,
+            number,
+            fate,
+            reason,
+            sender: None,
+            settled: Some(time),
+        });
+        if fate == Fate::Fatal {
+            process.fatal = Some(Fatal {
+                event: id,
+                time,
+                number,
+                signal: None,
+            });
+        }
+    }
+
+    pub(super) fn dequeue(
+        &mut self,
+        id: u64,
+        time: BootTime,
+        task: &Task,
+        number: i32,
+        frames: &[Frame],
+    ) {
+        let Some(process) = self.history.process(task.key) else {
+            return;
+        };
+        let Some(o) = self.open.taken(&process.open, task.tid, number) else {
+            return;
+        };
+        if stack::has(frames, "get_signal") {
+            return;
+        }
+        let Some(open) = self.open.get_mut(o) else {
+            return;
+        };
+        if let Some(function) = stack::find(frames, stack::ACCEPTS) {
+            let verdict = fate::accepted(open.time, &open.signal, id, time, function);
+            self.conclude(o, verdict, id, time);
+        } else {
+            // Without names: a delivery follows within microseconds, or never.
+            open.taken = Some((id, time));
+            self.at(time, 2 * WINDOW_NS, Deadline::Taken(o));
+        }
+    }
+
+    pub(super) fn observed(
+        &mut self,
+        id: u64,
+        time: BootTime,
+        key: ProcessKey,
+        dispositions: Option<Dispositions>,
+    ) {
+        let Some(process) = self.history.process_mut(key) else {
+            return;
+        };
+        process.dispositions = dispositions;
+        // A process that is gone shows nothing: its exit tells, or was lost.
+        let Some(seen) = dispositions.filter(|d| d.state != b'Z' && d.state != b'X') else {
+            return;
+        };
+        let leader = process.task.key.pid;
+        for o in process.open.clone() {
+            let Some(open) = self.open.get_mut(o) else {
+                continue;
+            };
+            open.letter = Some(seen.state);
+            let set = match open.tid {
+                None => seen.shared_pending,
+                Some(tid) if tid == leader => seen.pending,
+                Some(_) => continue,
+            };
+            let bit = signals::bit(open.signal.number);
+            if set & bit == 0 && open.gone.is_none() && time > open.time {
+                // A delivery at this very moment is still on its way here.
+                open.gone = Some((id, time, seen.ignored & bit != 0));
+                self.at(time, 2 * WINDOW_NS, Deadline::Gone(o));
+            }
+        }
+    }
+}

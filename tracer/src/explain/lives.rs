@@ -1,0 +1,202 @@
+//! Processes run other programs, die and are reaped; losses make what was said
+//! about the dead less certain.
+
+use crate::event::{BootTime, Frame, ProcessKey, Task};
+use crate::explain::report::{Certainty, ExitReport, Report, Update};
+use crate::history::process::Exited;
+
+use super::engine::{Deadline, Engine, BY_ABSENCE_KEPT, LOSS_NS, ZOMBIE_NS};
+use super::{death, fate, signals};
+
+impl Engine {
+    pub(super) fn exec(&mut self, id: u64, time: BootTime, task: Task, old_tid: u32) {
+        let process = self.history.see(&task, true);
+        process.leader_exit = None;
+        let pid = process.task.key.pid;
+        // The other threads are gone, and the caller has become the leader
+        // (de_thread): it keeps its queue under the leader's tid.
+        for o in process.open.clone() {
+            let Some(open) = self.open.get_mut(o) else {
+                continue;
+            };
+            match open.tid {
+                Some(tid) if tid == old_tid => open.tid = Some(pid),
+                Some(_) => {
+                    let verdict = fate::died_first(&open.signal, id, false);
+                    self.conclude(o, verdict, id, time);
+                }
+                None => {}
+            }
+        }
+        if self.in_scope(&task) {
+            self.outbox.push(time, id, Report::Exec { id, time, task });
+        }
+    }
+
+    pub(super) fn exit(&mut self, task: Task, exited: Exited, pending: u64, frames: &[Frame]) {
+        let Exited {
+            event: id,
+            time,
+            status,
+        } = exited;
+        if !self.history.exit(&task, exited) {
+            return;
+        }
+        let key = self.history.resolve(task.key);
+        let open = self
+            .history
+            .process(key)
+            .map_or_else(Vec::new, |p| p.open.clone());
+        for o in open {
+            let Some(open) = self.open.get(o) else {
+                continue;
+            };
+            let there = pending & signals::bit(open.signal.number) != 0;
+            let seen = open.tid.is_none_or(|tid| tid == task.tid);
+            let verdict = match open.taken {
+                Some((event, taken)) => fate::accepted_inferred(
+                    open.time,
+                    &open.signal,
+                    Some(event),
+                    taken,
+                    "the function that took it (kernel symbols are hidden)",
+                ),
+                None if there || !seen => fate::died_first(&open.signal, id, there),
+                None => fate::gone(self.view(), open.time, &open.signal, id, time, false),
+            };
+            self.conclude(o, verdict, id, time);
+        }
+        if !self.in_scope(&task) {
+            return;
+        }
+        let Some(process) = self.history.process(key) else {
+            return;
+        };
+        let death = death::of_exit(self.view(), process, exited, frames);
+        let number = status & 0x7f;
+        let report = ExitReport {
+            id,
+            time,
+            pidns: task.pidns(),
+            pid1: task.is_pid1() && !task.namespaces.is_empty(),
+            signal: (number != 0).then_some(number),
+            core_dumped: status & 0x80 != 0,
+            exit_code: if number == 0 {
+                (status >> 8) & 0xff
+            } else {
+                128 + number
+            },
+            cause: death.cause,
+            mechanism: death.mechanism,
+            forced: number == signals::KILL,
+            chain: death.chain,
+            contributing: death.contributing,
+            stop: death.stop,
+            kernel_path: death.kernel_path,
+            explanation: death.explanation,
+            task,
+        };
+        self.rests_on_absence(&report);
+        self.summary.exited += 1;
+        self.summary.forced += u64::from(report.forced);
+        self.outbox.push(time, id, Report::Exit(Box::new(report)));
+        self.at(time, ZOMBIE_NS, Deadline::Zombie(key));
+    }
+
+    pub(super) fn reap(&mut self, id: u64, time: BootTime, key: ProcessKey, by: Option<u32>) {
+        let process = self.history.process(key).filter(|p| !p.reaped);
+        if let Some(task) = process.map(|p| p.task.clone()) {
+            if self.in_scope(&task) {
+                let exact = self.coverage.sees_release && by.is_some();
+                let certainty = if exact {
+                    Certainty::Proven
+                } else {
+                    Certainty::Inferred
+                };
+                self.outbox.push(
+                    time,
+                    id,
+                    Report::Reap {
+                        id,
+                        time,
+                        task,
+                        by,
+                        certainty,
+                    },
+                );
+            }
+        }
+        self.history.reap(key);
+    }
+
+    /// Processes whose end was not seen leave signals without one.
+    pub(super) fn settle_orphans(&mut self, event: u64, time: BootTime) {
+        for o in self.history.take_orphans() {
+            let Some(open) = self.open.get(o) else {
+                continue;
+            };
+            let verdict = fate::died_first(&open.signal, event, false);
+            self.conclude(o, verdict, event, time);
+        }
+    }
+
+    /// Events were lost: deaths of a moment ago that were explained by what was
+    /// not seen are looked at again.
+    pub(super) fn lost(&mut self, id: u64, time: BootTime, kind: &'static str, count: u64) {
+        self.history.lose(kind, count, time);
+        self.outbox.push(
+            time,
+            id,
+            Report::Lost {
+                id,
+                time,
+                kind,
+                count,
+            },
+        );
+        if !kind.starts_with("signal") {
+            return;
+        }
+        for mut report in std::mem::take(&mut self.by_absence) {
+            if report.time.0.saturating_add(LOSS_NS) < time.0 {
+                continue;
+            }
+            let exited = Exited {
+                event: report.id,
+                time: report.time,
+                status: signals::KILL,
+            };
+            let Some(process) = self.history.process(report.task.key) else {
+                continue;
+            };
+            let death = death::of_exit(self.view(), process, exited, &[]);
+            if death.explanation.certainty >= report.explanation.certainty {
+                continue;
+            }
+            let of = report.id;
+            report.chain = death.chain;
+            report.contributing = death.contributing;
+            report.explanation = death.explanation;
+            self.outbox.push(
+                time,
+                id,
+                Report::Update {
+                    of,
+                    time,
+                    now: Update::Exit(report),
+                },
+            );
+        }
+    }
+
+    /// Whether a later loss can take its proof away.
+    pub(super) fn rests_on_absence(&mut self, report: &ExitReport) {
+        if report.cause != "pid1-exited" || report.explanation.certainty != Certainty::Proven {
+            return;
+        }
+        if self.by_absence.len() == BY_ABSENCE_KEPT {
+            self.by_absence.pop_front();
+        }
+        self.by_absence.push_back(Box::new(report.clone()));
+    }
+}
