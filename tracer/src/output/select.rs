@@ -8,9 +8,11 @@ use crate::explain::{
     signals,
 };
 
-/// The signal did not do what its sender wanted.
+/// The signal did not do what its sender wanted. Routine ones are dropped all
+/// day: a SIGCHLD that nobody asked for is no failure.
 pub(crate) fn failed(signal: &SignalReport) -> bool {
     match signal.fate {
+        _ if signal.routine => false,
         "dropped" | "rejected" | "refused" | "blocked" | "discarded" | "swallowed"
         | "died_first" => true,
         "pending" => signal.reason.is_some(),
