@@ -25,7 +25,7 @@ pub const SETTLE_NS: u64 = 100_000_000;
 /// A dead process that is not reaped is reported after this time.
 pub const ZOMBIE_NS: u64 = 1_000_000_000;
 /// A loss is noticed at most this long after it happened.
-pub const LOSS_NS: u64 = 2_000_000_000;
+pub const LOSS_NS: u64 = 500_000_000;
 /// Deaths that a later loss can still make less certain.
 pub const BY_ABSENCE_KEPT: usize = 1024;
 /// When an open signal's process is looked at, counted from its generation.

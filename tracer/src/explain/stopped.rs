@@ -334,7 +334,7 @@ fn without_stop(view: View<'_>, one: &Process, ended: BootTime, d: &mut Death) {
             d.advise(own_exit(one));
         }
         None => {
-            d.say("Nothing had asked it to: no SIGTERM was sent to PID 1, it exited on its own.");
+            d.say("No SIGTERM was sent to PID 1: it exited on its own.");
             d.advise(own_exit(one));
         }
     }

@@ -13,12 +13,14 @@
 //! namespaces. What was forgotten is known to be (see
 //! [`note::Recent::complete_since`]).
 
+pub mod hash;
 pub mod note;
 pub mod process;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
 use crate::event::{BootTime, Dispositions, PidNs, ProcessKey, Task};
+use hash::Map;
 use note::Sent;
 use process::{Exited, Process};
 
@@ -58,12 +60,12 @@ pub struct Loss {
 /// See the module.
 #[derive(Debug, Default)]
 pub struct History {
-    processes: HashMap<ProcessKey, Process>,
-    by_pid: HashMap<u32, ProcessKey>,
-    namespaces: HashMap<PidNs, Namespace>,
+    processes: Map<ProcessKey, Process>,
+    by_pid: Map<u32, ProcessKey>,
+    namespaces: Map<PidNs, Namespace>,
     dead: VecDeque<ProcessKey>,
     ended: VecDeque<PidNs>,
-    losses: HashMap<&'static str, Loss>,
+    losses: Map<&'static str, Loss>,
     orphans: Vec<u64>,
     unseen_ends: u64,
     pinned: HashSet<PidNs>,

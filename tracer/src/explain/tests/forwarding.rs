@@ -291,7 +291,7 @@ fn nothing_had_asked_pid1() {
         let told = end(&mut w, &one, &child, status);
         let e = told.exit(&child);
         assert_eq!(e.explanation.sentences[0], first);
-        assert_eq!(second(e), "Nothing had asked it to: no SIGTERM was sent to PID 1, it exited on its own.");
+        assert_eq!(second(e), "No SIGTERM was sent to PID 1: it exited on its own.");
         assert_eq!((e.explanation.certainty, e.stop.as_ref()), (Certainty::Proven, None));
         assert!(e.contributing.is_empty());
     }
@@ -739,4 +739,58 @@ fn a_loss_that_is_noticed_later_takes_the_proof_away() {
     });
     let told = w.run();
     assert!(told.update_of(told.exit(&child).id).is_none());
+}
+
+#[test]
+fn a_pid1_that_waits_for_its_signals_and_forwards_none() {
+    let (mut w, sh, one, child) = started();
+    w.send(&sh, &one, TERM)
+        .set(|s| s.state.real_blocked = bit(TERM))
+        .go();
+    w.dequeue(&one, TERM, &["dequeue_signal", "do_sigtimedwait"]);
+    let told = end(&mut w, &one, &child, 0);
+    let e = told.exit(&child);
+    assert_eq!(
+        second(e),
+        "This process never got the SIGTERM: PID 1 took it and sent nothing on."
+    );
+    assert!(
+        chain(e).ends_with("SIGTERM taken by PID 1 ← sh 16350"),
+        "{}",
+        chain(e)
+    );
+}
+
+#[test]
+fn another_stop_signal_than_sigterm() {
+    // systemd's is SIGRTMIN+3; a reload long before is none.
+    let (mut w, sh, one, child) = started();
+    w.send(&sh, &one, HUP).handled();
+    w.pass(3_600_000 * MS);
+    let told = end(&mut w, &one, &child, 0);
+    assert_eq!(
+        second(told.exit(&child)),
+        "No SIGTERM was sent to PID 1: it exited on its own."
+    );
+    let (mut w, sh, one, child) = started();
+    w.send(&sh, &one, RTMIN + 3).handled();
+    let told = end(&mut w, &one, &child, 0);
+    assert_eq!(
+        second(told.exit(&child)),
+        "This process never got the SIGRTMIN+3: PID 1 handled it and sent nothing on."
+    );
+}
+
+#[test]
+fn something_else_to_somebody_else() {
+    let (mut w, sh, one, child) = started();
+    let other = member(16342, 3, "logger");
+    w.fork(&one, &other);
+    w.send(&sh, &one, TERM).handled();
+    w.send(&one, &other, USR1).handled();
+    let told = end(&mut w, &one, &child, 0);
+    assert_eq!(
+        second(told.exit(&child)),
+        "This process never got the SIGTERM: PID 1 handled it and sent nothing to this process."
+    );
 }

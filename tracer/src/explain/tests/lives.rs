@@ -251,6 +251,11 @@ fn abort_and_the_calls_that_kill() {
     w.deliver(&app, ABRT, Handler::Default);
     w.exit(&app, ABRT);
     assert_eq!(w.run().exit(&app).cause, "killed-by-process");
+    let mut w = World::new();
+    w.send(&sh, &app, ABRT).tkill().go();
+    w.deliver(&app, ABRT, Handler::Default);
+    w.exit(&app, ABRT);
+    assert_eq!(w.run().exit(&app).cause, "killed-by-process");
 }
 
 #[test]
