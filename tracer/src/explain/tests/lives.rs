@@ -2,7 +2,7 @@
 //! and deaths of other kinds.
 
 use super::world::*;
-use crate::event::{Fact, Handler, ProcessKey, Task};
+use crate::event::{Fact, Handler, Info, ProcessKey, Task};
 use crate::explain::report::{Certainty, Evidence, Report};
 use crate::explain::signals::*;
 
@@ -426,4 +426,48 @@ fn what_the_end_of_a_namespace_sends_to_the_dead_is_routine() {
     assert_eq!(told.signal(id).reason, Some("zombie"));
     assert!(told.signal(id).routine);
     assert_eq!((told.summary.dropped, told.summary.forced), (0, 0));
+}
+
+#[test]
+fn the_end_of_a_thread_is_no_signal() {
+    // exec ends the other threads with a SIGKILL without siginfo.
+    let (sh, app) = (host(50, "sh"), member(101, 2, "app"));
+    let mut w = World::new();
+    w.push(Fact::Deliver {
+        task: Task {
+            tid: 105,
+            ..app.clone()
+        },
+        number: KILL,
+        code: 0,
+        info: Info::None,
+        handler: Handler::Default,
+        signal_flags: 0,
+        group_exit_code: 0,
+    });
+    w.push(Fact::Exec {
+        task: app.clone(),
+        old_tid: 101,
+    });
+    let term = w.send(&sh, &app, TERM).fatal();
+    w.exit(&app, TERM);
+    let told = w.run();
+    assert_eq!(told.signal(term).fate, "fatal");
+    assert_eq!(told.exit(&app).cause, "killed-by-process");
+    assert_eq!(told.summary.signals, 1);
+}
+
+#[test]
+fn the_first_fatal_signal_wins() {
+    let (sh, other, app) = (host(50, "sh"), host(51, "other"), member(101, 2, "app"));
+    let mut w = World::new();
+    w.send(&other, &app, QUIT).go();
+    w.send(&sh, &app, TERM)
+        .set(|s| s.state.shared_pending |= bit(QUIT))
+        .fatal();
+    w.deliver(&app, QUIT, Handler::Default);
+    w.exit(&app, TERM);
+    let told = w.run();
+    assert_eq!(chain(told.exit(&app)), "SIGTERM ← sh 50");
+    assert_eq!(told.exit(&app).cause, "killed-by-process");
 }
