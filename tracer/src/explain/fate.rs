@@ -51,6 +51,10 @@ pub(crate) fn at_generation(view: View<'_>, time: BootTime, s: &Signal) -> Optio
         return Some(
             Verdict::proven(Fate::Dropped)
                 .because("target-exiting")
+                .field(format!(
+                    "all {} threads have PF_EXITING",
+                    s.state.threads_seen
+                ))
                 .say(format!("Every thread was exiting when {name} came.")),
         );
     }

@@ -126,6 +126,7 @@ pub(crate) fn forced(signal: &Signal) -> bool {
 /// `from inside`, `from outside`, or `by the kernel`.
 pub(crate) fn direction(signal: &Signal) -> &'static str {
     match origin(signal) {
+        Origin::Process if signal.target.namespaces.is_empty() => "on the host",
         Origin::Process if inside(&signal.current, &signal.target) => {
             "from inside its PID namespace"
         }

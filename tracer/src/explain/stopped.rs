@@ -30,7 +30,7 @@ pub(crate) fn about(
         Some(stop) => {
             d.evidence(Evidence::Event(stop.event));
             if matches!(stop.fate, Fate::Handled | Fate::Accepted) {
-                death::link_note(d, stop, "PID 1");
+                death::link_note(view, one, stop, "PID 1", d);
                 acted(view, victim, one, stop, killed, d);
             } else {
                 not_acted(one, stop, ended, d);

@@ -262,7 +262,9 @@ impl History {
             return;
         }
         if process.exit.is_none() {
-            self.unseen_ends += 1;
+            // One that was a zombie from the start ended before tracing began.
+            let zombie = process.dispositions.is_some_and(|d| d.state == b'Z');
+            self.unseen_ends += u64::from(!zombie);
             self.orphans.append(&mut process.open);
             let namespaces = process.task.namespaces.clone();
             self.leave(key, &namespaces);
@@ -281,21 +283,7 @@ impl History {
             }
         }
         self.dead.push_back(key);
-        // The PID 1 of a namespace with living members explains their end:
-        // it goes to the back of the queue, as long as those are few.
-        let mut kept = 0;
-        while self.dead.len() > DEAD_KEPT && kept < NAMESPACES_KEPT {
-            let Some(old) = self.dead.pop_front() else {
-                break;
-            };
-            if self.needed(old) {
-                kept += 1;
-                self.dead.push_back(old);
-            } else {
-                self.processes.remove(&old);
-            }
-        }
-        while self.dead.len() > DEAD_KEPT + NAMESPACES_KEPT {
+        while self.dead.len() > DEAD_KEPT {
             let Some(old) = self.dead.pop_front() else {
                 break;
             };
@@ -311,16 +299,6 @@ impl History {
     /// Processes whose end was not seen.
     pub fn unseen_ends(&self) -> u64 {
         self.unseen_ends
-    }
-
-    fn needed(&self, key: ProcessKey) -> bool {
-        let Some(process) = self.processes.get(&key) else {
-            return false;
-        };
-        let Some(ns) = process.task.pidns().and_then(|ns| self.namespaces.get(&ns)) else {
-            return false;
-        };
-        ns.pid1 == Some(key) && ns.alive > 0
     }
 
     /// The kernel began to kill everything in a namespace.

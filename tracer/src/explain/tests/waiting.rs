@@ -403,3 +403,20 @@ fn real_time_signals_queue_up() {
         ("handled", "pending")
     );
 }
+
+#[test]
+fn a_debugger_between_the_queue_and_the_delivery() {
+    let (mut w, sh, app) = pair();
+    let id = w
+        .send(&sh, &app, TERM)
+        .handler(USER)
+        .set(|s| s.state.traced = true)
+        .go();
+    w.dequeue(&app, TERM, &["dequeue_signal", "get_signal"]);
+    w.pass(300 * MS);
+    w.deliver(&app, TERM, USER);
+    assert_eq!(
+        w.run().history_of(id),
+        [("pending", false), ("handled", true)]
+    );
+}
