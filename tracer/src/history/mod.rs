@@ -24,9 +24,12 @@ use hash::Map;
 use note::Sent;
 use process::{Exited, Process};
 
-/// Starts that differ by less are the same process: `/proc/PID/stat` counts in
-/// ticks of 10 ms, and no pid is reused that fast.
+/// Starts that differ by less are the same process, if one of them is from
+/// `/proc/PID/stat`, which counts in ticks ([`TICK_NS`]). Two exact ones are not:
+/// whoever restores processes chooses their pids, and at once.
 pub const SAME_START_NS: u64 = 20_000_000;
+/// Length of a tick (`USER_HZ` is 100 on every Linux).
+pub const TICK_NS: u64 = 10_000_000;
 /// Dead processes that are kept after they were reaped, for a late question
 /// about them.
 pub const DEAD_KEPT: usize = 1024;
@@ -71,6 +74,11 @@ pub struct History {
     pinned: HashSet<PidNs>,
 }
 
+fn same_start(known: u64, other: u64) -> bool {
+    let rounded = known % TICK_NS == 0 || other % TICK_NS == 0;
+    rounded && known.abs_diff(other) < SAME_START_NS
+}
+
 impl History {
     /// A history that never forgets these namespaces.
     pub fn new(pinned: &[PidNs]) -> Self {
@@ -86,7 +94,7 @@ impl History {
             return key;
         }
         match self.by_pid.get(&key.pid) {
-            Some(&known) if known.start_ns.abs_diff(key.start_ns) < SAME_START_NS => known,
+            Some(&known) if same_start(known.start_ns, key.start_ns) => known,
             _ => key,
         }
     }
@@ -351,5 +359,17 @@ impl History {
     /// Everything that was lost.
     pub fn lost(&self) -> u64 {
         self.losses.values().map(|l| l.count).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_rounded_starts_are_the_same_by_and_large() {
+        assert!(same_start(4_807_030_000_000, 4_807_031_234_567));
+        assert!(!same_start(4_807_030_000_000, 4_807_051_234_567));
+        assert!(!same_start(4_807_168_043_142, 4_807_176_525_597));
     }
 }
