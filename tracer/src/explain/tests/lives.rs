@@ -340,3 +340,22 @@ fn a_reload_is_no_stop() {
     assert_eq!(told.exit(&app).stop, None);
     assert!(told.exit(&one).stop.is_some(), "PID 1 did end");
 }
+
+#[test]
+fn what_is_reaped_in_time_is_no_zombie() {
+    let (one, app) = (member(100, 1, "init"), member(101, 2, "app"));
+    let mut w = World::new();
+    w.fork(&host(50, "sh"), &one);
+    w.fork(&one, &app);
+    w.exit(&app, 0);
+    w.push(Fact::Reap {
+        key: app.key,
+        by: Some(100),
+    });
+    let told = w.run();
+    let zombies = told
+        .reports
+        .iter()
+        .filter(|r| matches!(r, Report::Zombie { .. }));
+    assert_eq!(zombies.count(), 0);
+}
