@@ -27,13 +27,9 @@ pub struct Config {
     pub dequeue_args: u32,
     /// 1 if `sched_process_exit` has the argument `group_dead`.
     pub exit_group_dead: u32,
-    /// Process id of sigtrace: its own signals are not reported.
-    pub own_tgid: u32,
     /// 1 if `release_task` is hooked, so that `sched_process_free` needs no
     /// report.
     pub sees_release: u32,
-    /// Padding.
-    pub pad: u32,
 }
 
 impl Config {
@@ -45,8 +41,6 @@ impl Config {
         by_pid: 0,
         dequeue_args: 0,
         exit_group_dead: 0,
-        own_tgid: 0,
         sees_release: 0,
-        pad: 0,
     };
 }

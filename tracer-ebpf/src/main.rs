@@ -1,14 +1,36 @@
-//! The kernel side: hooks turn kernel state into facts.
+//! The kernel side of sigtrace: hooks turn kernel state into facts, as the
+//! records of `sigtrace_common::record`. It reports and never judges.
+//!
+//! One file per subject ([`signal`], [`process`], [`exit`]) holds the logic once
+//! and thin entry points per program type. [`task`] reads facts of a task,
+//! [`trace`] its ancestry and stack, [`filter`] decides what counts, [`emit`]
+//! writes and counts what was lost, [`mem`] hides how kernel memory is read.
 #![no_std]
 #![no_main]
+#![allow(
+    unreachable_pub,
+    reason = "a program must be `pub`: the loader finds it by its symbol"
+)]
+#![feature(asm_experimental_arch)]
+
+mod emit;
+mod exit;
+mod filter;
+mod globals;
+mod mem;
+mod process;
+mod signal;
+mod task;
+mod trace;
 
 #[cfg(not(test))]
 #[panic_handler]
-fn panic(_: &core::panic::PanicInfo) -> ! {
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
 
-/// "Dual MIT/GPL" gives access to the GPL-only helpers (probe_read_kernel, get_stack).
+/// Gives access to the GPL-only helpers (`bpf_probe_read_kernel`,
+/// `bpf_get_stack`).
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

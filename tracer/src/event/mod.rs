@@ -5,6 +5,8 @@
 //! looked up later (`Fact::Observed`). An event is a fact with a time and a
 //! number; what it means is decided in `history` and `explain`.
 
+pub mod decode;
+
 use std::{fmt, sync::Arc};
 
 /// Nanoseconds since boot, time asleep included (`CLOCK_BOOTTIME`).
@@ -48,7 +50,9 @@ impl From<&str> for Comm {
 /// characters are written `\u{1b}`.
 impl fmt::Display for Comm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&crate::event::printable(&String::from_utf8_lossy(self.bytes())))
+        f.write_str(&crate::event::printable(&String::from_utf8_lossy(
+            self.bytes(),
+        )))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The engine: events in, reports out, in the order of kernel time. It owns the
 //! clockwork (reorder window, deadlines, outbox); what an event changes stands
-//! in [`super::step`], what it means in the rules beside it.
+//! in `super::step`, what it means in the rules beside it.
 //!
 //! `now` is the only clock. Events and deadlines are worked off in the order of
 //! time, so it makes no difference how often [`Engine::advance`] is called: a

@@ -1,0 +1,58 @@
+//! PID 1s with and without a handler, and who sends them signals from inside.
+
+use std::process;
+
+use anyhow::{bail, Context, Result};
+use nix::sys::signal::Signal;
+
+use super::{role, tools};
+use crate::sys::{self, Bell, Side};
+
+/// `c-init-sig [N] [--hold]`: has N children that sleep; SIGTERM makes it exit
+/// with status 0, with `--hold` only once the play allows it.
+pub(crate) fn c_init_sig(words: &[&str]) -> Result<()> {
+    tools::set_name(b"c-init-sig")?;
+    let hold = words.contains(&"--hold");
+    let children = words.first().map_or(Ok(1), |n| n.parse())?;
+    // The handler comes after the children: they keep the default.
+    fork_sleepers(children)?;
+    let mut bell = Bell::for_signals(&[Signal::SIGTERM])?;
+    tools::say("ready")?;
+    bell.wait()?;
+    if hold {
+        tools::say("got")?;
+        tools::hear()?;
+    }
+    process::exit(0);
+}
+
+/// `c-init-nosig [N]`: no handler at all.
+pub(crate) fn c_init_nosig(words: &[&str]) -> Result<()> {
+    tools::set_name(b"c-init-nosig")?;
+    fork_sleepers(words.first().map_or(Ok(0), |n| n.parse())?)?;
+    tools::say("ready")?;
+    tools::sleep_for_ever();
+}
+
+fn fork_sleepers(count: u32) -> Result<()> {
+    for _ in 0..count {
+        if let Side::Child = sys::fork()? {
+            return role::asleep("child");
+        }
+    }
+    Ok(())
+}
+
+/// `send SIGNAL PID`: `kill` from inside, as by `docker exec`. Says who it is
+/// first, and is told when to go.
+pub(crate) fn send(words: &[&str]) -> Result<()> {
+    let [name, pid] = words else {
+        bail!("send SIGNAL PID");
+    };
+    tools::set_name(b"send")?;
+    tools::introduce("send")?;
+    tools::hear()?;
+    let number = tools::signal(name)? as i32;
+    let found = sys::kill_number(pid.parse().context("a pid")?, number)?;
+    process::exit(i32::from(!found));
+}

@@ -1,0 +1,39 @@
+//! The programs that run inside the namespaces, all of them this one binary:
+//! `sigtrace-play inside PROGRAM ARGUMENTS`. They say on stdout who they are and
+//! when they are set up, and hear on stdin what to do; `stage::ns` is the other
+//! end. What they stand for is said by the scenario that plays them.
+
+mod forwarder;
+mod init;
+mod keeper;
+mod nest;
+mod role;
+mod storm;
+mod tools;
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use anyhow::{bail, Context, Result};
+
+/// Runs one of them.
+pub(crate) fn run(words: &[String]) -> Result<()> {
+    tools::die_with_parent()?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["c-init-sig", rest @ ..] => init::c_init_sig(rest),
+        ["c-init-nosig", rest @ ..] => init::c_init_nosig(rest),
+        ["forwarder", rest @ ..] => forwarder::run(rest),
+        ["keeper"] => keeper::run(),
+        ["nest"] => nest::run(),
+        ["role", role, rest @ ..] => role::play(role, rest),
+        ["send", rest @ ..] => init::send(rest),
+        ["storm", pid] => storm::run(pid.parse()?),
+        // A program that is not ours, which then still dies with the play.
+        ["exec", program, rest @ ..] => {
+            let error = Command::new(program).args(rest).exec();
+            Err(error).with_context(|| format!("exec {program}"))
+        }
+        other => bail!("no such program: {other:?}"),
+    }
+}

@@ -1,0 +1,178 @@
+//! What a child does. Each introduces itself (`ROLE HOSTPID PID`) once it is in
+//! the state that its name says.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::process::{self, Command};
+use std::time::Duration;
+use std::{env, fs, thread};
+
+use anyhow::{bail, Context, Result};
+use nix::sys::resource::{self, Resource};
+use nix::sys::signal::{SigSet, Signal};
+
+use super::tools;
+use crate::sys::{self, Bell};
+
+/// A name made to break terminals and parsers: an escape sequence, a bell, a
+/// newline, a byte that is no UTF-8, and what writes from right to left.
+pub(crate) const NASTY: &[u8] = b"\x1b[31mX\x07\n\xff\"\xe2\x80\xae";
+
+/// Plays one.
+pub(crate) fn play(role: &str, words: &[&str]) -> Result<()> {
+    match (role, words) {
+        ("sleeper" | "execed", []) => asleep(role),
+        ("handles", names) => handles(names),
+        ("relays", [name, pid]) => relays(name, pid.parse()?),
+        ("ignores", [name]) => {
+            sys::ignore(tools::signal(name)?)?;
+            asleep(role)
+        }
+        ("ignores-rt", []) => {
+            for number in super::storm::SIGNALS {
+                sys::ignore_number(number)?;
+            }
+            asleep(role)
+        }
+        ("blocks", [name]) => {
+            set([tools::signal(name)?]).thread_block()?;
+            asleep(role)
+        }
+        ("unblocks", [name]) => unblocks(tools::signal(name)?),
+        ("exits", [status]) => {
+            prepare(role)?;
+            process::exit(status.parse()?);
+        }
+        ("aborts", []) => {
+            resource::setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+            prepare(role)?;
+            process::abort();
+        }
+        ("sigwait", [name]) => {
+            let wanted = set([tools::signal(name)?]);
+            wanted.thread_block()?;
+            prepare(role)?;
+            wanted.wait()?;
+            process::exit(0);
+        }
+        ("signalfd", [name]) => {
+            let wanted = set([tools::signal(name)?]);
+            wanted.thread_block()?;
+            prepare(role)?;
+            sys::take_by_signalfd(&wanted)?;
+            process::exit(0);
+        }
+        ("leaderless", []) => leaderless(role),
+        ("execs", []) => execs(),
+        ("nasty", []) => {
+            tools::set_name(NASTY)?;
+            tools::introduce(role)?;
+            tools::sleep_for_ever();
+        }
+        other => bail!("no such role: {other:?}"),
+    }
+}
+
+/// Sleeps under the name of its parent.
+pub(crate) fn asleep(role: &str) -> Result<()> {
+    if role != "child" {
+        tools::set_name(role.as_bytes())?;
+    }
+    tools::introduce(role)?;
+    tools::sleep_for_ever();
+}
+
+fn prepare(role: &str) -> Result<()> {
+    tools::set_name(role.as_bytes())?;
+    tools::introduce(role)
+}
+
+fn set<const N: usize>(signals: [Signal; N]) -> SigSet {
+    signals.into_iter().collect()
+}
+
+fn handles(names: &[&str]) -> Result<()> {
+    let signals = names.iter().map(|name| tools::signal(name));
+    let mut bell = Bell::for_signals(&signals.collect::<Result<Vec<_>>>()?)?;
+    prepare("handles")?;
+    loop {
+        let number = bell.wait()?;
+        tools::say(&format!("rang-{number}"))?;
+    }
+}
+
+/// Sends a signal to another process whenever it gets SIGHUP.
+fn relays(name: &str, pid: i32) -> Result<()> {
+    let number = tools::signal(name)? as i32;
+    let mut bell = Bell::for_signals(&[Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2])?;
+    prepare("relays")?;
+    loop {
+        if bell.wait()? == Signal::SIGHUP as i32 {
+            sys::kill_number(pid, number)?;
+        }
+    }
+}
+
+/// Blocks a signal that it handles until it gets SIGUSR2.
+fn unblocks(signal: Signal) -> Result<()> {
+    let blocked = set([signal]);
+    blocked.thread_block()?;
+    let mut bell = Bell::for_signals(&[signal, Signal::SIGUSR2])?;
+    prepare("unblocks")?;
+    loop {
+        if bell.wait()? == Signal::SIGUSR2 as i32 {
+            blocked.thread_unblock()?;
+        } else {
+            tools::say("rang")?;
+        }
+    }
+}
+
+/// Begins to act on a signal, lets go of the pipe, and never comes to an end.
+pub(crate) fn slow(names: &[&str], holds: OwnedFd) -> Result<()> {
+    let [name] = names else { bail!("slow SIGNAL") };
+    let mut bell = Bell::for_signals(&[tools::signal(name)?])?;
+    prepare("slow")?;
+    bell.wait()?;
+    drop(holds);
+    tools::sleep_for_ever();
+}
+
+/// Its leader exits, another thread goes on.
+fn leaderless(role: &str) -> Result<()> {
+    tools::set_name(role.as_bytes())?;
+    let role = role.to_owned();
+    thread::spawn(move || {
+        // Third field of the leader's stat, behind the name.
+        let leader_is_gone = || {
+            fs::read_to_string("/proc/self/stat").is_ok_and(|stat| {
+                stat.rsplit(')')
+                    .next()
+                    .is_some_and(|rest| rest.starts_with(" Z"))
+            })
+        };
+        while !leader_is_gone() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        if tools::introduce(&role).is_err() {
+            process::exit(1);
+        }
+        tools::sleep_for_ever();
+    });
+    sys::end_this_thread();
+}
+
+/// A thread that is not the leader starts another program.
+fn execs() -> Result<()> {
+    let program = env::current_exe().context("the name of this program")?;
+    prepare("execs")?;
+    let thread = thread::spawn(move || {
+        Command::new(program)
+            .args(["inside", "role", "execed"])
+            .exec()
+    });
+    match thread.join() {
+        Ok(error) => Err(error).context("exec by a thread"),
+        Err(_) => bail!("the thread panicked"),
+    }
+}

@@ -1,0 +1,98 @@
+//! `sigtrace-play`: plays situations in PID namespaces of its own and holds what
+//! sigtrace says about them against what is known to have happened.
+//!
+//! `stage` has what scenarios are played on, `scenarios` the scenarios, `judge`
+//! what is expected, `inside` the programs in the namespaces, `demo` the picture.
+
+mod demo;
+mod inside;
+mod judge;
+mod run;
+mod scenarios;
+mod stage;
+mod sys;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::stage::host::Host;
+
+/// Plays situations in PID namespaces and judges what sigtrace says about them
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Play,
+}
+
+#[derive(Subcommand)]
+enum Play {
+    /// Plays all scenarios on this machine, or those with these names
+    Run {
+        /// Which hooks sigtrace shall use
+        #[arg(long, value_parser = ["auto", "btf", "raw", "kprobe"], default_value = "auto")]
+        hooks: String,
+        /// Which kernel this is, as in expected.toml; default: as uname says
+        #[arg(long, value_name = "SERIES")]
+        kernel: Option<String>,
+        /// The sigtrace under test; default: the one on the PATH
+        #[arg(long, value_name = "FILE")]
+        sigtrace: Option<PathBuf>,
+        /// Scenarios
+        names: Vec<String>,
+    },
+    /// The names of all scenarios
+    List,
+    /// A process is killed by force, and sigtrace says why
+    Demo {
+        /// The sigtrace to show
+        #[arg(long, value_name = "FILE", default_value = "sigtrace")]
+        sigtrace: PathBuf,
+        /// JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// A program inside a namespace
+    #[command(hide = true)]
+    Inside {
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match command(Arguments::parse().command) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("sigtrace-play: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn command(play: Play) -> Result<u8> {
+    match play {
+        Play::Demo { sigtrace, json } => {
+            demo::command(&sigtrace, json).map(|status| u8::try_from(status).unwrap_or(1))
+        }
+        Play::Run {
+            hooks,
+            kernel,
+            sigtrace,
+            names,
+        } => {
+            let host = Host::new(sigtrace, &hooks, kernel)?;
+            run::run(&host, &names).map(|well| u8::from(!well))
+        }
+        Play::List => {
+            for scenario in scenarios::all() {
+                println!("{}", scenario.name);
+            }
+            Ok(0)
+        }
+        Play::Inside { words } => inside::run(&words).map(|()| 0),
+    }
+}

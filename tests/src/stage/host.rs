@@ -1,0 +1,77 @@
+//! Where the play takes place: the sigtrace that is tested, and what may be done
+//! to this machine.
+
+use std::path::PathBuf;
+use std::{env, fs};
+
+use anyhow::{bail, Context, Result};
+use nix::sys::statfs;
+use nix::unistd;
+
+/// This machine and the sigtrace on it.
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) sigtrace: PathBuf,
+    /// Value of `--hooks`.
+    pub(crate) hooks: String,
+    /// `6.1`: rows of the table of expectations.
+    pub(crate) kernel: String,
+    /// All of this machine is ours: system-wide settings may be changed.
+    pub(crate) guest: bool,
+}
+
+impl Host {
+    pub(crate) fn new(
+        sigtrace: Option<PathBuf>,
+        hooks: &str,
+        kernel: Option<String>,
+    ) -> Result<Self> {
+        if !unistd::geteuid().is_root() {
+            bail!("the play needs root: it makes PID namespaces and traces them");
+        }
+        let sigtrace = match sigtrace {
+            Some(path) => path
+                .canonicalize()
+                .with_context(|| format!("no sigtrace at {}", path.display()))?,
+            None => program("sigtrace").context("no sigtrace on the PATH; say --sigtrace PATH")?,
+        };
+        let kernel = match kernel {
+            Some(kernel) => kernel,
+            None => series(&fs::read_to_string("/proc/sys/kernel/osrelease")?),
+        };
+        // The guests run from their initramfs; a machine that others use never does.
+        let root = statfs::statfs("/").context("the root file system")?;
+        let guest = matches!(
+            root.filesystem_type(),
+            statfs::TMPFS_MAGIC | statfs::FsType(0x8584_58f6)
+        );
+        Ok(Self {
+            sigtrace,
+            hooks: hooks.to_owned(),
+            kernel,
+            guest,
+        })
+    }
+}
+
+/// A program of this name on the PATH.
+pub(crate) fn program(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    let mut candidates = env::split_paths(&path).map(|folder| folder.join(name));
+    candidates.find(|file| file.is_file())
+}
+
+/// `6.1.0-40-amd64` → `6.1`.
+fn series(release: &str) -> String {
+    let numbers: Vec<_> = release.trim().split(['.', '-']).take(2).collect();
+    numbers.join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn series_are_two_numbers() {
+        assert_eq!(super::series("6.1.0-40-amd64\n"), "6.1");
+        assert_eq!(super::series("7.0-rc1"), "7.0");
+    }
+}

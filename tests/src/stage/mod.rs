@@ -1,0 +1,30 @@
+//! What a scenario is played on: namespaces with programs in them ([`ns`]),
+//! sigtrace beside them ([`sigtrace`]), and lines from both ([`lines`]).
+
+pub(crate) mod host;
+pub(crate) mod lines;
+pub(crate) mod ns;
+pub(crate) mod sigtrace;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, Result};
+
+/// How long anything may take. Emulated machines are twenty times slower, and
+/// only a failure waits so long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks again and again until there is an answer.
+pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    let begin = Instant::now();
+    loop {
+        if let Some(answer) = ask()? {
+            return Ok(answer);
+        }
+        if begin.elapsed() > PATIENCE {
+            bail!("waited {} s for {what}", PATIENCE.as_secs());
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}

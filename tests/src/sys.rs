@@ -1,0 +1,214 @@
+//! The system calls that have no safe wrapper: fork, a handler that rings a
+//! bell, clone3 with a chosen pid, the end of one thread. The only file of the
+//! tests with `unsafe`; everything else goes through `nix`.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use anyhow::{bail, Context, Result};
+use nix::sys::signal::{sigaction, SaFlags, SigAction, SigHandler, SigSet, Signal};
+use nix::unistd::{self, ForkResult, Pid};
+
+/// Which side of a fork this is.
+pub(crate) enum Side {
+    Parent(Pid),
+    Child,
+}
+
+/// fork(2). The programs inside the namespaces call it before they start any
+/// thread, so that the child has no lock that nobody will open.
+pub(crate) fn fork() -> Result<Side> {
+    // SAFETY: only single-threaded programs come here, so the child may go on
+    // with anything.
+    match unsafe { unistd::fork() }.context("fork")? {
+        ForkResult::Parent { child } => Ok(Side::Parent(child)),
+        ForkResult::Child => Ok(Side::Child),
+    }
+}
+
+/// A fork whose pids are chosen, innermost namespace first (clone3 with
+/// `set_tid`, Linux 5.5): pids are reused on purpose, without touching a sysctl.
+pub(crate) fn fork_as(pids: &[i32]) -> Result<Side> {
+    #[repr(C)]
+    #[derive(Default)]
+    struct CloneArgs {
+        flags: u64,
+        pidfd: u64,
+        child_tid: u64,
+        parent_tid: u64,
+        exit_signal: u64,
+        stack: u64,
+        stack_size: u64,
+        tls: u64,
+        set_tid: u64,
+        set_tid_size: u64,
+    }
+    let args = CloneArgs {
+        exit_signal: libc::SIGCHLD as u64,
+        set_tid: pids.as_ptr() as u64,
+        set_tid_size: pids.len() as u64,
+        ..CloneArgs::default()
+    };
+    // SAFETY: without CLONE_VM this is a fork; args and the pids it points to
+    // live until the call returns, and the caller is single-threaded.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &args, size_of::<CloneArgs>()) };
+    match pid {
+        0 => Ok(Side::Child),
+        -1 => Err(io::Error::last_os_error()).with_context(|| format!("clone3 as {pids:?}")),
+        pid => Ok(Side::Parent(Pid::from_raw(pid.try_into()?))),
+    }
+}
+
+/// Write end of the bell's pipe.
+static BELL: AtomicI32 = AtomicI32::new(-1);
+
+extern "C" fn ring(number: libc::c_int) {
+    // SAFETY: __errno_location gives this thread's errno, which the code that
+    // was interrupted may be about to read.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: as above.
+    let before = unsafe { *errno };
+    let byte = [u8::try_from(number).unwrap_or(0)];
+    // SAFETY: write(2) is async-signal-safe, and the byte lives on this stack.
+    unsafe { libc::write(BELL.load(Ordering::Relaxed), byte.as_ptr().cast(), 1) };
+    // SAFETY: as above.
+    unsafe { *errno = before };
+}
+
+/// Signals with a handler that does nothing but tell the main program.
+pub(crate) struct Bell(File);
+
+impl Bell {
+    /// Handlers for these signals. Blocked system calls start again, as they
+    /// do in most programs (SA_RESTART).
+    pub(crate) fn for_signals(signals: &[Signal]) -> Result<Self> {
+        let (read, write) = unistd::pipe().context("pipe")?;
+        BELL.store(write.into_raw_fd(), Ordering::Relaxed);
+        let action = SigAction::new(
+            SigHandler::Handler(ring),
+            SaFlags::SA_RESTART,
+            SigSet::empty(),
+        );
+        for &signal in signals {
+            act(signal, &action)?;
+        }
+        Ok(Self(File::from(read)))
+    }
+
+    /// Waits until a handler has run; the signal's number.
+    pub(crate) fn wait(&mut self) -> Result<i32> {
+        let mut byte = [0];
+        self.0
+            .read_exact(&mut byte)
+            .context("reading from the bell")?;
+        Ok(byte[0].into())
+    }
+}
+
+fn act(signal: Signal, action: &SigAction) -> Result<()> {
+    // SAFETY: the handlers are SIG_IGN, SIG_DFL and `ring`, which is
+    // async-signal-safe.
+    unsafe { sigaction(signal, action) }
+        .map(drop)
+        .with_context(|| format!("sigaction {signal}"))
+}
+
+/// SIG_IGN.
+pub(crate) fn ignore(signal: Signal) -> Result<()> {
+    act(
+        signal,
+        &SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty()),
+    )
+}
+
+/// SIG_IGN for a signal by its number, real-time ones included, which `nix`
+/// has no names for.
+pub(crate) fn ignore_number(number: i32) -> Result<()> {
+    // SAFETY: SIG_IGN installs no code of ours.
+    let before = unsafe { libc::signal(number, libc::SIG_IGN) };
+    if before == libc::SIG_ERR {
+        bail!("signal {number}: {}", io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// kill(2) by number; false: there is no such process.
+pub(crate) fn kill_number(pid: i32, number: i32) -> Result<bool> {
+    // SAFETY: kill takes no pointers.
+    if unsafe { libc::kill(pid, number) } == 0 {
+        return Ok(true);
+    }
+    match io::Error::last_os_error() {
+        error if error.raw_os_error() == Some(libc::ESRCH) => Ok(false),
+        error => Err(error).with_context(|| format!("kill -{number} {pid}")),
+    }
+}
+
+/// A process that stays the same one though its pid may be given to another.
+pub(crate) struct PidFd(OwnedFd);
+
+impl PidFd {
+    pub(crate) fn open(pid: i32) -> Result<Self> {
+        // SAFETY: pidfd_open takes no pointers.
+        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error()).with_context(|| format!("pidfd_open {pid}"));
+        }
+        // SAFETY: fd was just opened and is owned by nobody else.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(i32::try_from(fd)?) }))
+    }
+
+    /// Sends a signal; false: the process is gone.
+    pub(crate) fn send(&self, number: i32) -> Result<bool> {
+        let no_info = std::ptr::null::<libc::siginfo_t>();
+        let fd = self.0.as_raw_fd();
+        // SAFETY: the descriptor is ours and a null siginfo is allowed.
+        if unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, number, no_info, 0) } == 0 {
+            return Ok(true);
+        }
+        match io::Error::last_os_error() {
+            error if error.raw_os_error() == Some(libc::ESRCH) => Ok(false),
+            error => Err(error).with_context(|| format!("pidfd_send_signal {number}")),
+        }
+    }
+}
+
+/// Columns of a terminal; `None` where this is none.
+pub(crate) fn columns(terminal: &impl AsRawFd) -> Option<u16> {
+    let mut size = libc::winsize {
+        ws_row: 0,
+        ws_col: 0,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // SAFETY: the kernel writes one winsize, and this is one.
+    let done = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCGWINSZ, &mut size) };
+    (done == 0 && size.ws_col > 0).then_some(size.ws_col)
+}
+
+/// Ends the calling thread alone: for the main thread that is the end of the
+/// leader while its process lives on.
+pub(crate) fn end_this_thread() -> ! {
+    // SAFETY: exit(2), unlike exit_group(2), ends only this thread; nothing of
+    // its stack is used by the others.
+    unsafe { libc::syscall(libc::SYS_exit, 0) };
+    unreachable!("exit(2) does not return")
+}
+
+/// A signalfd for these signals, read once; the number that was taken.
+pub(crate) fn take_by_signalfd(signals: &SigSet) -> Result<i32> {
+    // SAFETY: the set lives through the call.
+    let fd = unsafe { libc::signalfd(-1, signals.as_ref(), libc::SFD_CLOEXEC) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error()).context("signalfd");
+    }
+    let mut info = [0_u8; size_of::<libc::signalfd_siginfo>()];
+    // SAFETY: fd was just opened and is owned by nobody else.
+    let mut file = unsafe { File::from_raw_fd(fd) };
+    file.read_exact(&mut info)
+        .with_context(|| format!("reading signalfd {}", file.as_raw_fd()))?;
+    // ssi_signo is its first field.
+    Ok(i32::from_ne_bytes([info[0], info[1], info[2], info[3]]))
+}

@@ -1,0 +1,117 @@
+//! Which events count: the signal's number first, then PID namespace, cgroup
+//! and process, of the target or of the current task, before anything is
+//! copied. Whether the current task really is the sender is known only when
+//! siginfo and frames are; that is for the user side.
+
+use sigtrace_common::{
+    filter::{PID_SENDER, PID_TARGET},
+    record::NS_LEVELS,
+};
+
+use crate::{
+    globals::{global, CGROUPS, PIDNS, PIDS},
+    mem::{current, pointer, Addr, Mem, Probe},
+    task,
+};
+
+/// cgroups nest deeper than this nowhere that was seen.
+const CGROUP_LEVELS: usize = 16;
+
+/// Whether a signal's number is wanted.
+#[inline(always)]
+pub(crate) fn signal_number(number: i32) -> bool {
+    let bit = (number as u32).wrapping_sub(1);
+    bit < 64 && global!(CONFIG.signals) >> bit & 1 == 1
+}
+
+/// Whether a signal from the current task to `target` is wanted.
+///
+/// # Safety
+/// `target` must point to a `task_struct`.
+#[inline(always)]
+pub(crate) unsafe fn signal<M: Mem>(target: Addr) -> bool {
+    // SAFETY: the caller's duty.
+    unsafe {
+        (in_scope::<M>(target) || in_scope::<Probe>(current()))
+            && (global!(CONFIG.by_pid) == 0
+                || pid_bits::<M>(target) & PID_TARGET != 0
+                || pid_bits::<Probe>(current()) & PID_SENDER != 0)
+    }
+}
+
+/// Whether what happens to `task` itself is wanted.
+///
+/// # Safety
+/// `task` must point to a `task_struct`.
+#[inline(always)]
+pub(crate) unsafe fn process<M: Mem>(task: Addr) -> bool {
+    // SAFETY: the caller's duty.
+    unsafe { in_scope::<M>(task) && (global!(CONFIG.by_pid) == 0 || pid_bits::<M>(task) != 0) }
+}
+
+#[inline(always)]
+unsafe fn pid_bits<M: Mem>(task: Addr) -> u32 {
+    // SAFETY: the caller's duty; map values are only read.
+    unsafe {
+        let tgid: u32 = M::get(task, global!(LAYOUT.task_tgid));
+        PIDS.get(tgid).copied().unwrap_or(0)
+    }
+}
+
+#[inline(always)]
+unsafe fn in_scope<M: Mem>(task: Addr) -> bool {
+    if global!(CONFIG.by_pidns) == 0 && global!(CONFIG.by_cgroup) == 0 {
+        return true;
+    }
+    // SAFETY: the caller's duty.
+    unsafe {
+        (global!(CONFIG.by_pidns) != 0 && in_pidns::<M>(task))
+            || (global!(CONFIG.by_cgroup) != 0 && in_cgroup::<M>(task))
+    }
+}
+
+/// In a wanted namespace or below one.
+#[inline(always)]
+unsafe fn in_pidns<M: Mem>(task: Addr) -> bool {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let leader = pointer::<M>(task, global!(LAYOUT.task_group_leader));
+        let pid = pointer::<Probe>(leader, global!(LAYOUT.task_thread_pid));
+        let level: u32 = Probe::get(pid, global!(LAYOUT.pid_level));
+        let mut i = 1;
+        while i <= NS_LEVELS as u32 {
+            if i > level {
+                break;
+            }
+            let inum = task::ns_inum(task::upid(pid, i));
+            if PIDNS.get(inum).is_some() {
+                return true;
+            }
+            i += 1;
+        }
+        false
+    }
+}
+
+/// In a wanted cgroup or below one. Follows `self.parent`, the one way up that
+/// is the same on every kernel.
+#[inline(always)]
+unsafe fn in_cgroup<M: Mem>(task: Addr) -> bool {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let mut at = task::cgroup::<M>(task);
+        let mut i = 0;
+        while i < CGROUP_LEVELS {
+            if at.is_null() {
+                break;
+            }
+            if CGROUPS.get(task::cgroup_id(at)).is_some() {
+                return true;
+            }
+            // `self` is the first member: a css's address is its cgroup's.
+            at = pointer::<Probe>(at, global!(LAYOUT.cgroup_parent));
+            i += 1;
+        }
+        false
+    }
+}

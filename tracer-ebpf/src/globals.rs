@@ -1,0 +1,62 @@
+//! What the loader hands down: offsets and the filter as read-only globals
+//! (the verifier knows their values and drops the branches they exclude), and
+//! the maps.
+
+use aya_ebpf::{
+    macros::map,
+    maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},
+};
+use sigtrace_common::{
+    filter::{Config, ENTRIES},
+    layout::Layout,
+    record::KINDS,
+};
+
+/// Set by the loader from the running kernel's BTF.
+#[unsafe(no_mangle)]
+pub static LAYOUT: Layout = Layout::EMPTY;
+
+/// Set by the loader from the command line and the kernel's facts.
+#[unsafe(no_mangle)]
+pub static CONFIG: Config = Config::EVERYTHING;
+
+/// The records. The loader sets the size.
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
+
+/// Records that found no room, by `Kind`.
+#[map]
+pub static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(KINDS as u32, 0);
+
+/// Wanted PID namespaces, by inode.
+#[map]
+pub static PIDNS: HashMap<u32, u32> = HashMap::with_max_entries(ENTRIES, 0);
+
+/// Wanted cgroups, by id.
+#[map]
+pub static CGROUPS: HashMap<u64, u32> = HashMap::with_max_entries(ENTRIES, 0);
+
+/// Wanted processes: `PID_TARGET`, `PID_SENDER` or both.
+#[map]
+pub static PIDS: HashMap<u32, u32> = HashMap::with_max_entries(ENTRIES, 0);
+
+/// Dead processes whose end was reported, with their start times: by
+/// `sched_process_free` they have no PID namespace left to filter on.
+#[map]
+pub static DEAD: LruHashMap<u32, u64> = LruHashMap::with_max_entries(16384, 0);
+
+/// Reads one field of [`LAYOUT`] or [`CONFIG`] as the loader set it.
+macro_rules! global {
+    ($name:ident . $field:ident) => {
+        $crate::globals::read(&$crate::globals::$name.$field)
+    };
+}
+pub(crate) use global;
+
+/// Volatile, because the compiler would otherwise use the value that stands in
+/// this file.
+#[inline(always)]
+pub(crate) fn read<T: Copy>(field: &'static T) -> T {
+    // SAFETY: a reference to a plain integer that nobody writes.
+    unsafe { core::ptr::read_volatile(field) }
+}

@@ -1,0 +1,69 @@
+//! Reading kernel memory, in the two ways there are.
+//!
+//! [`Direct`] is for BTF-typed programs: the pointer is loaded through, the
+//! verifier checks the offset against the kernel's own BTF. [`Probe`] goes
+//! through `bpf_probe_read_kernel` and works in every program type and for any
+//! address; a read that fails gives zero. Variable offsets (array elements) and
+//! the current task are always read by [`Probe`], since the verifier allows
+//! nothing else on the oldest kernels.
+
+use aya_ebpf::helpers::{bpf_get_current_task, bpf_probe_read_kernel};
+use sigtrace_common::layout::ABSENT;
+
+/// An address in the kernel.
+pub(crate) type Addr = *const u8;
+
+/// One of the two ways.
+pub(crate) trait Mem {
+    /// The `T` at `base + offset`; zero if the field is absent or unreadable.
+    ///
+    /// # Safety
+    /// `T` must be an integer or a pointer, and `base` what the way demands.
+    unsafe fn get<T: Copy + Default>(base: Addr, offset: u32) -> T;
+}
+
+/// Loads through BTF-typed pointers.
+pub(crate) struct Direct;
+
+impl Mem for Direct {
+    #[inline(always)]
+    unsafe fn get<T: Copy + Default>(base: Addr, offset: u32) -> T {
+        if offset == ABSENT {
+            return T::default();
+        }
+        // SAFETY: the verifier checks type and offset; a fault reads as zero.
+        unsafe { core::ptr::read_volatile(base.add(offset as usize).cast()) }
+    }
+}
+
+/// `bpf_probe_read_kernel`.
+pub(crate) struct Probe;
+
+impl Mem for Probe {
+    #[inline(always)]
+    unsafe fn get<T: Copy + Default>(base: Addr, offset: u32) -> T {
+        if offset == ABSENT {
+            return T::default();
+        }
+        // SAFETY: the helper checks the address.
+        unsafe { bpf_probe_read_kernel(base.wrapping_add(offset as usize).cast()) }
+            .unwrap_or_default()
+    }
+}
+
+/// A pointer field.
+///
+/// # Safety
+/// As for [`Mem::get`].
+#[inline(always)]
+pub(crate) unsafe fn pointer<M: Mem>(base: Addr, offset: u32) -> Addr {
+    // SAFETY: the caller's duty.
+    unsafe { M::get::<u64>(base, offset) as Addr }
+}
+
+/// The current task, for [`Probe`].
+#[inline(always)]
+pub(crate) fn current() -> Addr {
+    // SAFETY: a helper without arguments.
+    unsafe { bpf_get_current_task() as Addr }
+}

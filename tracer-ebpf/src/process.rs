@@ -1,0 +1,161 @@
+//! Processes: made (`sched_process_fork`), another program
+//! (`sched_process_exec`), reaped (`release_task`, else the later
+//! `sched_process_free`).
+
+use aya_ebpf::{
+    macros::{btf_tracepoint, fentry, kprobe, raw_tracepoint},
+    programs::{BtfTracePointContext, FEntryContext, ProbeContext, RawTracePointContext},
+};
+use sigtrace_common::record::{Exec, Fork, Kind, Reap};
+
+use crate::{
+    emit, filter,
+    globals::{global, DEAD},
+    mem::{current, pointer, Addr, Direct, Mem, Probe},
+    task,
+};
+
+#[raw_tracepoint(tracepoint = "sched_process_fork")]
+pub fn raw_sched_process_fork(ctx: RawTracePointContext) -> i32 {
+    // SAFETY: the arguments of sched_process_fork.
+    unsafe { fork::<Probe>(ctx.arg::<u64>(0) as Addr, ctx.arg::<u64>(1) as Addr) }
+}
+
+#[btf_tracepoint(function = "sched_process_fork")]
+pub fn btf_sched_process_fork(ctx: BtfTracePointContext) -> i32 {
+    // SAFETY: the arguments of sched_process_fork.
+    unsafe { fork::<Direct>(ctx.arg::<u64>(0) as Addr, ctx.arg::<u64>(1) as Addr) }
+}
+
+#[inline(always)]
+unsafe fn is_leader<M: Mem>(task: Addr) -> bool {
+    // SAFETY: the caller's duty.
+    unsafe {
+        M::get::<u32>(task, global!(LAYOUT.task_pid))
+            == M::get::<u32>(task, global!(LAYOUT.task_tgid))
+    }
+}
+
+#[inline(always)]
+unsafe fn fork<M: Mem>(parent: Addr, child: Addr) -> i32 {
+    // SAFETY: the caller's duty.
+    unsafe {
+        // Threads are not reported: a process's signals tell how many it has.
+        if !is_leader::<M>(child)
+            || !(filter::process::<M>(child)
+                || global!(CONFIG.by_pid) != 0 && filter::process::<M>(parent))
+        {
+            return 0;
+        }
+        let Some(mut entry) = emit::reserve::<Fork>(Kind::Fork) else {
+            return 0;
+        };
+        let out = entry.as_mut_ptr();
+        (*out).header = emit::header(Kind::Fork, emit::now());
+        task::fill::<M>(&raw mut (*out).parent, parent);
+        task::fill::<M>(&raw mut (*out).child, child);
+        entry.submit(0);
+        0
+    }
+}
+
+#[raw_tracepoint(tracepoint = "sched_process_exec")]
+pub fn raw_sched_process_exec(ctx: RawTracePointContext) -> i32 {
+    // SAFETY: the arguments of sched_process_exec.
+    unsafe { exec::<Probe>(ctx.arg::<u64>(0) as Addr, ctx.arg(1)) }
+}
+
+#[btf_tracepoint(function = "sched_process_exec")]
+pub fn btf_sched_process_exec(ctx: BtfTracePointContext) -> i32 {
+    // SAFETY: the arguments of sched_process_exec.
+    unsafe { exec::<Direct>(ctx.arg::<u64>(0) as Addr, ctx.arg(1)) }
+}
+
+#[inline(always)]
+unsafe fn exec<M: Mem>(task: Addr, old_pid: u32) -> i32 {
+    // SAFETY: the caller's duty.
+    unsafe {
+        if !filter::process::<M>(task) {
+            return 0;
+        }
+        let Some(mut entry) = emit::reserve::<Exec>(Kind::Exec) else {
+            return 0;
+        };
+        let out = entry.as_mut_ptr();
+        (*out).header = emit::header(Kind::Exec, emit::now());
+        task::fill::<M>(&raw mut (*out).task, task);
+        (*out).old_pid = old_pid;
+        (*out).pad = 0;
+        entry.submit(0);
+        0
+    }
+}
+
+#[fentry(function = "release_task")]
+pub fn fentry_release_task(ctx: FEntryContext) -> i32 {
+    // SAFETY: release_task(struct task_struct *p).
+    unsafe { release::<Direct>(ctx.arg::<u64>(0) as Addr) }
+}
+
+#[kprobe(function = "release_task")]
+pub fn kprobe_release_task(ctx: ProbeContext) -> i32 {
+    // SAFETY: release_task(struct task_struct *p).
+    unsafe { release::<Probe>(ctx.arg::<u64>(0).unwrap_or(0) as Addr) }
+}
+
+#[inline(always)]
+unsafe fn release<M: Mem>(task: Addr) -> i32 {
+    // SAFETY: the caller's duty.
+    unsafe {
+        // The old leader that an exec by another thread leaves behind has lost
+        // its id by now and so is no leader here.
+        if !is_leader::<M>(task) || !filter::process::<M>(task) {
+            return 0;
+        }
+        let by = Probe::get(current(), global!(LAYOUT.task_tgid));
+        reap(
+            Kind::Release,
+            M::get(task, global!(LAYOUT.task_tgid)),
+            M::get(task, global!(LAYOUT.task_start)),
+            by,
+        );
+        0
+    }
+}
+
+#[raw_tracepoint(tracepoint = "sched_process_free")]
+pub fn raw_sched_process_free(ctx: RawTracePointContext) -> i32 {
+    // SAFETY: the arguments of sched_process_free.
+    unsafe {
+        let task = ctx.arg::<u64>(0) as Addr;
+        let tgid: u32 = Probe::get(task, global!(LAYOUT.task_tgid));
+        // The pids are detached by now: that it counts was decided at its exit.
+        let Some(&start) = DEAD.get(tgid) else {
+            return 0;
+        };
+        let leader = pointer::<Probe>(task, global!(LAYOUT.task_group_leader));
+        if !is_leader::<Probe>(task)
+            || Probe::get::<u64>(leader, global!(LAYOUT.task_start)) != start
+        {
+            return 0;
+        }
+        let _ = DEAD.remove(tgid);
+        reap(Kind::Free, tgid, start, 0);
+        0
+    }
+}
+
+#[inline(always)]
+unsafe fn reap(kind: Kind, tgid: u32, start_ns: u64, by: u32) {
+    if let Some(mut entry) = emit::reserve::<Reap>(kind) {
+        // SAFETY: a reserved record.
+        unsafe {
+            let out = entry.as_mut_ptr();
+            (*out).header = emit::header(kind, emit::now());
+            (*out).tgid = tgid;
+            (*out).start_ns = start_ns;
+            (*out).by = by;
+        }
+        entry.submit(0);
+    }
+}

@@ -1,0 +1,360 @@
+//! Signals: generated (`signal_generate`, fires under siglock after
+//! `complete_signal`), delivered (`signal_deliver`), and taken from a queue
+//! (`dequeue_signal`).
+
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    helpers::generated::bpf_probe_read_kernel,
+    macros::{btf_tracepoint, fexit, kretprobe, raw_tracepoint},
+    programs::{BtfTracePointContext, FExitContext, RawTracePointContext, RetProbeContext},
+    EbpfContext,
+};
+use aya_log_ebpf::debug;
+use sigtrace_common::{
+    layout::ABSENT,
+    record::{Deliver, Dequeue, Kind, Signal, SignalTraced, TargetState, THREADS},
+};
+
+use crate::{
+    emit, filter,
+    globals::global,
+    mem::{current, pointer, Addr, Direct, Mem, Probe},
+    task, trace,
+};
+
+const SIGHUP: i32 = 1;
+const SIGQUIT: i32 = 3;
+const SIGTERM: i32 = 15;
+const SIGCHLD: i32 = 17;
+const SIGURG: i32 = 23;
+const SIGWINCH: i32 = 28;
+const PF_EXITING: u32 = 0x4;
+/// PF_IO_WORKER and PF_USER_WORKER: threads that never take a signal.
+const PF_WORKERS: u32 = 0x10 | 0x4000;
+
+/// Reads the `n`th argument as a number. In BTF-typed programs a plain load
+/// would give a typed pointer; `info` may be 0 or 1 and must never be loaded
+/// through (newer kernels trust it and would not handle the fault).
+#[inline(always)]
+unsafe fn scalar_arg(ctx: *mut c_void, n: usize) -> u64 {
+    let mut value = 0u64;
+    // SAFETY: the context has at least the tracepoint's arguments.
+    unsafe {
+        bpf_probe_read_kernel((&raw mut value).cast(), 8, ctx.cast::<u64>().add(n).cast());
+    }
+    value
+}
+
+#[raw_tracepoint(tracepoint = "signal_generate")]
+pub fn raw_signal_generate(ctx: RawTracePointContext) -> i32 {
+    debug!(
+        &ctx,
+        "signal_generate {} result {}",
+        ctx.arg::<i32>(0),
+        ctx.arg::<i32>(4)
+    );
+    // SAFETY: the arguments of signal_generate.
+    unsafe {
+        generate::<Probe>(
+            ctx.as_ptr(),
+            ctx.arg(0),
+            ctx.arg::<u64>(2) as Addr,
+            ctx.arg(3),
+            ctx.arg(4),
+        )
+    }
+}
+
+#[btf_tracepoint(function = "signal_generate")]
+pub fn btf_signal_generate(ctx: BtfTracePointContext) -> i32 {
+    debug!(
+        &ctx,
+        "signal_generate {} result {}",
+        ctx.arg::<i32>(0),
+        ctx.arg::<i32>(4)
+    );
+    // SAFETY: the arguments of signal_generate.
+    unsafe {
+        generate::<Direct>(
+            ctx.as_ptr(),
+            ctx.arg(0),
+            ctx.arg::<u64>(2) as Addr,
+            ctx.arg(3),
+            ctx.arg(4),
+        )
+    }
+}
+
+#[inline(always)]
+unsafe fn generate<M: Mem>(
+    ctx: *mut c_void,
+    number: i32,
+    target: Addr,
+    group: i32,
+    result: i32,
+) -> i32 {
+    // SAFETY: the caller's duty.
+    unsafe {
+        if !filter::signal_number(number) || !filter::signal::<M>(target) {
+            return 0;
+        }
+        let time = emit::now();
+        let sighand = pointer::<M>(target, global!(LAYOUT.task_sighand));
+        let action = sighand.wrapping_add(
+            (global!(LAYOUT.sighand_action)
+                + (number as u32).wrapping_sub(1) % 64 * global!(LAYOUT.sigaction_size))
+                as usize,
+        );
+        let handler: u64 = Probe::get(action, global!(LAYOUT.sigaction_handler));
+        if routine(number, result, handler) {
+            if let Some(mut entry) = emit::reserve::<Signal>(Kind::Signal) {
+                let out = entry.as_mut_ptr();
+                (*out).header = emit::header(Kind::Signal, time);
+                fill::<M>(out, ctx, number, target, group, result, action);
+                entry.submit(0);
+            }
+        } else if let Some(mut entry) = emit::reserve::<SignalTraced>(Kind::SignalTraced) {
+            let out = entry.as_mut_ptr();
+            (*out).signal.header = emit::header(Kind::SignalTraced, time);
+            fill::<M>(
+                &raw mut (*out).signal,
+                ctx,
+                number,
+                target,
+                group,
+                result,
+                action,
+            );
+            trace::fill(&raw mut (*out).trace, ctx);
+            entry.submit(0);
+        }
+        0
+    }
+}
+
+/// Signals that no explanation needs ancestry or stack for: those that do
+/// nothing by default, and those that go to a handler, unless they ask for an
+/// end (HUP INT QUIT TERM: chains go through them).
+#[inline(always)]
+fn routine(number: i32, result: i32, handler: u64) -> bool {
+    if number == SIGCHLD || number == SIGURG || number == SIGWINCH {
+        return true;
+    }
+    let asks_to_end = (SIGHUP..=SIGQUIT).contains(&number) || number == SIGTERM;
+    result == 0 && handler > 3 && !asks_to_end
+}
+
+#[inline(always)]
+unsafe fn fill<M: Mem>(
+    out: *mut Signal,
+    ctx: *mut c_void,
+    number: i32,
+    target: Addr,
+    group: i32,
+    result: i32,
+    action: Addr,
+) {
+    // SAFETY: the caller's duty.
+    unsafe {
+        (*out).number = number;
+        (*out).group = u32::from(group != 0);
+        (*out).result = result as u32;
+        (*out).pad = 0;
+        let info = scalar_arg(ctx, 1);
+        let (mut code, mut pid, mut uid) = (0, 0, 0);
+        let mut kind = info as u32;
+        if info > 1 {
+            let info = info as Addr;
+            kind = 2;
+            code = Probe::get(info, global!(LAYOUT.siginfo_code));
+            // SI_USER, SI_QUEUE, SI_TKILL, and CLD_* of SIGCHLD name a process.
+            if code == 0 || code == -1 || code == -6 || number == SIGCHLD {
+                pid = Probe::get(info, global!(LAYOUT.siginfo_pid));
+                uid = Probe::get(info, global!(LAYOUT.siginfo_uid));
+            }
+        }
+        (*out).info = kind;
+        (*out).code = code;
+        (*out).si_pid = pid;
+        (*out).si_uid = uid;
+        task::fill::<Probe>(&raw mut (*out).current, current());
+        task::fill::<M>(&raw mut (*out).target, target);
+        state::<M>(&raw mut (*out).state, number, target, group, action);
+    }
+}
+
+#[inline(always)]
+unsafe fn state<M: Mem>(
+    out: *mut TargetState,
+    number: i32,
+    target: Addr,
+    group: i32,
+    action: Addr,
+) {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let signal = pointer::<M>(target, global!(LAYOUT.task_signal));
+        let blocked: u64 = M::get(target, global!(LAYOUT.task_blocked));
+        (*out).handler = Probe::get(action, global!(LAYOUT.sigaction_handler));
+        (*out).sa_flags = Probe::get(action, global!(LAYOUT.sigaction_flags));
+        (*out).blocked = blocked;
+        (*out).real_blocked = M::get(target, global!(LAYOUT.task_real_blocked));
+        (*out).pending = M::get(target, global!(LAYOUT.task_pending));
+        (*out).shared_pending = M::get(signal, global!(LAYOUT.signal_shared_pending));
+        (*out).signal_flags = M::get(signal, global!(LAYOUT.signal_flags));
+        (*out).group_exit_code = M::get(signal, global!(LAYOUT.signal_group_exit_code));
+        (*out).ptrace = M::get(target, global!(LAYOUT.task_ptrace));
+        // `long` before 5.14, `unsigned int` since: the low half is the state
+        // in both, on this byte order.
+        (*out).state = Probe::get(target, global!(LAYOUT.task_state));
+        (*out).exit_state = M::get(target, global!(LAYOUT.task_exit_state));
+        let threads: u32 = M::get(signal, global!(LAYOUT.signal_nr_threads));
+        (*out).threads = threads;
+        (*out).dumping = dumping::<M>(signal, target);
+        (*out).threads_seen = 0;
+        (*out).threads_blocking = 0;
+        (*out).threads_unable = 0;
+        let bit = (number as u32).wrapping_sub(1) & 63;
+        if group != 0 && threads > 1 && blocked >> bit & 1 == 1 {
+            ask_threads(out, signal, bit);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn dumping<M: Mem>(signal: Addr, target: Addr) -> u32 {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let core_state = if global!(LAYOUT.signal_core_state) == ABSENT {
+            let mm = pointer::<Probe>(target, global!(LAYOUT.task_mm));
+            pointer::<Probe>(mm, global!(LAYOUT.mm_core_state))
+        } else {
+            pointer::<M>(signal, global!(LAYOUT.signal_core_state))
+        };
+        u32::from(!core_state.is_null())
+    }
+}
+
+/// A signal for the process is blocked only if every thread blocks it.
+#[inline(always)]
+unsafe fn ask_threads(out: *mut TargetState, signal: Addr, bit: u32) {
+    // SAFETY: the caller's duty; siglock is held, so the list is stable.
+    unsafe {
+        let head = signal.wrapping_add(global!(LAYOUT.signal_thread_head) as usize);
+        let mut node = pointer::<Probe>(head, 0);
+        let (mut seen, mut blocking, mut unable) = (0u32, 0u32, 0u32);
+        let mut i = 0;
+        while i < THREADS {
+            if node == head || node.is_null() {
+                break;
+            }
+            let thread = node.wrapping_sub(global!(LAYOUT.task_thread_node) as usize);
+            let flags: u32 = Probe::get(thread, global!(LAYOUT.task_flags));
+            let blocked: u64 = Probe::get(thread, global!(LAYOUT.task_blocked));
+            seen += 1;
+            if flags & (PF_EXITING | PF_WORKERS) != 0 {
+                unable += 1;
+            } else if blocked >> bit & 1 == 1 {
+                blocking += 1;
+            }
+            node = pointer::<Probe>(node, 0);
+            i += 1;
+        }
+        (*out).threads_seen = seen;
+        (*out).threads_blocking = blocking;
+        (*out).threads_unable = unable;
+    }
+}
+
+#[raw_tracepoint(tracepoint = "signal_deliver")]
+pub fn raw_signal_deliver(ctx: RawTracePointContext) -> i32 {
+    // SAFETY: the arguments of signal_deliver.
+    unsafe { deliver(ctx.as_ptr(), ctx.arg(0)) }
+}
+
+#[btf_tracepoint(function = "signal_deliver")]
+pub fn btf_signal_deliver(ctx: BtfTracePointContext) -> i32 {
+    // SAFETY: the arguments of signal_deliver.
+    unsafe { deliver(ctx.as_ptr(), ctx.arg(0)) }
+}
+
+#[inline(always)]
+unsafe fn deliver(ctx: *mut c_void, number: i32) -> i32 {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let task = current();
+        if !filter::signal_number(number) || !filter::process::<Probe>(task) {
+            return 0;
+        }
+        let Some(mut entry) = emit::reserve::<Deliver>(Kind::Deliver) else {
+            return 0;
+        };
+        let out = entry.as_mut_ptr();
+        (*out).header = emit::header(Kind::Deliver, emit::now());
+        task::fill::<Probe>(&raw mut (*out).task, task);
+        let info = scalar_arg(ctx, 1);
+        let action = scalar_arg(ctx, 2) as Addr;
+        let (mut kind, mut code) = (info as u32, 0);
+        if info > 1 {
+            kind = 2;
+            code = Probe::get(info as Addr, global!(LAYOUT.siginfo_code));
+        }
+        (*out).info = kind;
+        (*out).code = code;
+        (*out).number = number;
+        (*out).handler = Probe::get(action, global!(LAYOUT.sigaction_handler));
+        (*out).sa_flags = Probe::get(action, global!(LAYOUT.sigaction_flags));
+        let signal = pointer::<Probe>(task, global!(LAYOUT.task_signal));
+        (*out).signal_flags = Probe::get(signal, global!(LAYOUT.signal_flags));
+        (*out).group_exit_code = Probe::get(signal, global!(LAYOUT.signal_group_exit_code));
+        (*out).ptrace = Probe::get(task, global!(LAYOUT.task_ptrace));
+        entry.submit(0);
+        0
+    }
+}
+
+#[fexit(function = "dequeue_signal")]
+pub fn fexit_dequeue_signal(ctx: FExitContext) -> i32 {
+    // The returned value follows the arguments, whose number changed in 5.17,
+    // 6.1 and 6.12. Read as memory: the compiler would merge two loads into one
+    // at a computed place in the context, which the verifier does not allow.
+    let at = if global!(CONFIG.dequeue_args) == 4 {
+        4
+    } else {
+        3
+    };
+    // SAFETY: the context of this program.
+    unsafe {
+        let number = scalar_arg(ctx.as_ptr(), at) as i32;
+        dequeue(ctx.as_ptr(), number)
+    }
+}
+
+#[kretprobe(function = "dequeue_signal")]
+pub fn kretprobe_dequeue_signal(ctx: RetProbeContext) -> i32 {
+    let number: i32 = ctx.ret();
+    // SAFETY: the context of this program.
+    unsafe { dequeue(ctx.as_ptr(), number) }
+}
+
+#[inline(always)]
+unsafe fn dequeue(ctx: *mut c_void, number: i32) -> i32 {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let task = current();
+        if number <= 0 || !filter::signal_number(number) || !filter::process::<Probe>(task) {
+            return 0;
+        }
+        let Some(mut entry) = emit::reserve::<Dequeue>(Kind::Dequeue) else {
+            return 0;
+        };
+        let out = entry.as_mut_ptr();
+        (*out).header = emit::header(Kind::Dequeue, emit::now());
+        task::fill::<Probe>(&raw mut (*out).task, task);
+        (*out).number = number;
+        (*out).frame_count = trace::stack((&raw mut (*out).stack).cast(), 8, ctx);
+        entry.submit(0);
+        0
+    }
+}

@@ -1,0 +1,124 @@
+//! Facts of a task: who it is, in every PID namespace that it can be seen from.
+
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
+use sigtrace_common::record::{Task, COMM_LEN, NS_LEVELS};
+
+use crate::{
+    globals::global,
+    mem::{pointer, Addr, Mem, Probe},
+};
+
+/// Fills `out` with the identity of `task`.
+///
+/// # Safety
+/// `out` must point to a [`Task`] in a reserved record, `task` to a
+/// `task_struct`.
+#[inline(always)]
+pub(crate) unsafe fn fill<M: Mem>(out: *mut Task, task: Addr) {
+    // SAFETY: the caller's duty; reads are checked as `Mem` says.
+    unsafe {
+        let leader = pointer::<M>(task, global!(LAYOUT.task_group_leader));
+        (*out).tgid = M::get(task, global!(LAYOUT.task_tgid));
+        (*out).tid = M::get(task, global!(LAYOUT.task_pid));
+        (*out).flags = M::get(task, global!(LAYOUT.task_flags));
+        (*out).start_ns = M::get(leader, global!(LAYOUT.task_start));
+        let parent = pointer::<M>(task, global!(LAYOUT.task_real_parent));
+        (*out).ppid = M::get(parent, global!(LAYOUT.task_tgid));
+        let cred = pointer::<M>(task, global!(LAYOUT.task_real_cred));
+        (*out).uid = Probe::get(cred, global!(LAYOUT.cred_uid));
+        (*out).cgroup_id = cgroup_id(cgroup::<M>(task));
+        comm(&raw mut (*out).comm, leader);
+        namespaces(
+            out,
+            pointer::<Probe>(leader, global!(LAYOUT.task_thread_pid)),
+        );
+    }
+}
+
+/// Name of a task.
+///
+/// # Safety
+/// `task` must point to a `task_struct`.
+#[inline(always)]
+pub(crate) unsafe fn comm(out: *mut [u8; COMM_LEN], task: Addr) {
+    // SAFETY: the helper checks the address and clears `out` if it fails.
+    unsafe {
+        bpf_probe_read_kernel(
+            out.cast(),
+            COMM_LEN as u32,
+            task.wrapping_add(global!(LAYOUT.task_comm) as usize).cast(),
+        );
+    }
+}
+
+/// The pids of a `struct pid` in the nested namespaces, and these.
+///
+/// Not `nsproxy->pid_ns_for_children`: that one is about children, and gone
+/// once a task exits.
+#[inline(always)]
+unsafe fn namespaces(out: *mut Task, pid: Addr) {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let level: u32 = Probe::get(pid, global!(LAYOUT.pid_level));
+        (*out).level = level;
+        let mut i = 0;
+        while i < NS_LEVELS {
+            let (mut nr, mut inum) = (0, 0);
+            if (i as u32) < level {
+                let upid = upid(pid, i as u32 + 1);
+                nr = Probe::get(upid, global!(LAYOUT.upid_nr));
+                inum = ns_inum(upid);
+            }
+            *(&raw mut (*out).ns_pids).cast::<u32>().add(i) = nr;
+            *(&raw mut (*out).ns_inums).cast::<u32>().add(i) = inum;
+            i += 1;
+        }
+    }
+}
+
+/// `&pid->numbers[level]`.
+#[inline(always)]
+pub(crate) fn upid(pid: Addr, level: u32) -> Addr {
+    let at = global!(LAYOUT.pid_numbers) + level * global!(LAYOUT.upid_size);
+    pid.wrapping_add(at as usize)
+}
+
+/// Inode of the namespace of a `struct upid`.
+///
+/// # Safety
+/// `upid` must point to one.
+#[inline(always)]
+pub(crate) unsafe fn ns_inum(upid: Addr) -> u32 {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let ns = pointer::<Probe>(upid, global!(LAYOUT.upid_ns));
+        Probe::get(ns, global!(LAYOUT.pidns_inum))
+    }
+}
+
+/// The task's cgroup in the v2 hierarchy. Read from the task itself, since
+/// `bpf_get_current_cgroup_id` names another tree in hybrid set-ups.
+///
+/// # Safety
+/// `task` must point to a `task_struct`.
+#[inline(always)]
+pub(crate) unsafe fn cgroup<M: Mem>(task: Addr) -> Addr {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let set = pointer::<M>(task, global!(LAYOUT.task_cgroups));
+        pointer::<Probe>(set, global!(LAYOUT.css_set_dfl_cgrp))
+    }
+}
+
+/// Id of a `struct cgroup`: the inode of its folder.
+///
+/// # Safety
+/// `cgroup` must point to one.
+#[inline(always)]
+pub(crate) unsafe fn cgroup_id(cgroup: Addr) -> u64 {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let kn = pointer::<Probe>(cgroup, global!(LAYOUT.cgroup_kn));
+        Probe::get(kn, global!(LAYOUT.kernfs_id))
+    }
+}

@@ -1,0 +1,71 @@
+//! Ancestry and kernel stack of the current task: too dear for routine
+//! signals, indispensable for those that kill, since a sender such as runc is
+//! gone before user space could look.
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::bpf_get_stack;
+use sigtrace_common::record::{Trace, ANCESTORS, FRAMES};
+
+use crate::{
+    globals::global,
+    mem::{current, pointer, Mem, Probe},
+    task,
+};
+
+/// Fills `out` for the current task.
+///
+/// # Safety
+/// `out` must point into a reserved record, `ctx` be the program's context.
+#[inline(always)]
+pub(crate) unsafe fn fill(out: *mut Trace, ctx: *mut c_void) {
+    // SAFETY: the caller's duty.
+    unsafe {
+        ancestry(out);
+        (*out).frame_count = stack((&raw mut (*out).stack).cast(), FRAMES as u32, ctx);
+    }
+}
+
+/// Up to `frames` return addresses; the rest of `out` is left as it is, so
+/// that the count alone says what counts.
+///
+/// # Safety
+/// `out` must have room for `frames` addresses.
+#[inline(always)]
+pub(crate) unsafe fn stack(out: *mut u64, frames: u32, ctx: *mut c_void) -> u32 {
+    // SAFETY: the caller's duty.
+    let bytes = unsafe { bpf_get_stack(ctx, out.cast(), frames * 8, 0) };
+    if bytes < 0 {
+        0
+    } else {
+        bytes as u32 / 8
+    }
+}
+
+#[inline(always)]
+unsafe fn ancestry(out: *mut Trace) {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let mut at = current();
+        let mut count = 0u32;
+        let mut i = 0;
+        while i < ANCESTORS {
+            let parent = pointer::<Probe>(at, global!(LAYOUT.task_real_parent));
+            at = pointer::<Probe>(parent, global!(LAYOUT.task_group_leader));
+            let tgid: u32 = Probe::get(at, global!(LAYOUT.task_tgid));
+            let slot = (&raw mut (*out).ancestors)
+                .cast::<sigtrace_common::record::Ancestor>()
+                .add(i);
+            (*slot).tgid = tgid;
+            (*slot).pad = 0;
+            (*slot).start_ns = Probe::get(at, global!(LAYOUT.task_start));
+            task::comm(&raw mut (*slot).comm, at);
+            // The swapper, pid 0, is the parent of PID 1 and its own.
+            if tgid != 0 {
+                count = i as u32 + 1;
+            }
+            i += 1;
+        }
+        (*out).ancestor_count = count;
+    }
+}

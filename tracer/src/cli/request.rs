@@ -1,0 +1,125 @@
+//! From the command line to what the kernel side is asked for, with everything
+//! checked that can be checked before anything is attached.
+
+use std::{collections::HashMap, env, fs, os::unix::fs::MetadataExt, path::Path};
+
+use anyhow::{anyhow, Context as _};
+use sigtrace_common::filter::{PID_SENDER, PID_TARGET};
+
+use super::{
+    args::{Hooks, TraceArgs},
+    Code, Failure,
+};
+use crate::{
+    event::PidNs,
+    kernel::{attach::Request, hooks::Forced, log, procfs::Proc},
+    output::Scope,
+};
+
+/// The folder of the cgroup v2 hierarchy.
+const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// A namespace that holds everything is no limit: without the host's.
+pub fn without_host(scopes: Vec<Scope>, proc: &Proc) -> Vec<Scope> {
+    let host = proc.pidns(1);
+    if scopes.iter().any(|scope| Some(scope.pidns) == host) {
+        return Vec::new();
+    }
+    scopes
+}
+
+/// Namespaces and processes that are not there are said at once: waiting for
+/// an inode or a pid that may never come would look like silence.
+pub fn check_targets(
+    args: &TraceArgs,
+    scopes: &[Scope],
+    proc: &Proc,
+    on_host: bool,
+) -> Result<(), Failure> {
+    let pids_given = [&args.pids, &args.from_pids, &args.to_pids];
+    if !on_host && pids_given.iter().any(|list| !list.is_empty()) {
+        return Err(Failure::usage(
+            "sigtrace runs in a PID namespace of its own, where the host's process ids, \
+             which the filters by process take, cannot be known; run it on the host, or in a \
+             container with --pid=host",
+        ));
+    }
+    let missing = |what: String| Err(Failure::new(Code::NotFound, anyhow!(what)));
+    let pids = proc.pids().context("cannot read /proc")?;
+    if !scopes.is_empty() {
+        let living: Vec<PidNs> = pids.iter().filter_map(|&pid| proc.pidns(pid)).collect();
+        for scope in scopes {
+            // A namespace may have members only in namespaces below it, once
+            // its own are about to end; that is not worth a second look here.
+            if !living.contains(&scope.pidns) {
+                return missing(format!(
+                    "no process lives in the PID namespace {}: it has ended, or the number is wrong; \
+                     `lsns -t pid` lists those that there are",
+                    scope.pidns
+                ));
+            }
+        }
+    }
+    for &pid in args.pids.iter().chain(&args.from_pids).chain(&args.to_pids) {
+        if !pids.contains(&pid) && !Path::new(&format!("/proc/{pid}")).exists() {
+            return missing(format!("there is no process {pid} on this host"));
+        }
+    }
+    Ok(())
+}
+
+/// What the kernel side is asked for.
+pub fn of(args: &TraceArgs, scopes: &[Scope]) -> Result<Request, Failure> {
+    let mut pids: HashMap<u32, u32> = HashMap::new();
+    for (list, bits) in [
+        (&args.pids, PID_TARGET | PID_SENDER),
+        (&args.from_pids, PID_SENDER),
+        (&args.to_pids, PID_TARGET),
+    ] {
+        for &pid in list {
+            *pids.entry(pid).or_default() |= bits;
+        }
+    }
+    let level = env::var(log::VARIABLE).ok();
+    Ok(Request {
+        signals: args.signal_mask(),
+        namespaces: scopes.iter().map(|scope| scope.pidns).collect(),
+        cgroups: args
+            .cgroups
+            .iter()
+            .map(|path| cgroup_id(path))
+            .collect::<Result<_, _>>()?,
+        pids: pids.into_iter().collect(),
+        buffer: args.buffer_bytes(),
+        forced: match args.hooks {
+            Hooks::Auto => Forced::Auto,
+            Hooks::Btf => Forced::Btf,
+            Hooks::Raw => Forced::Raw,
+            Hooks::Kprobe => Forced::Kprobe,
+        },
+        log_level: log::level(level.as_deref()),
+    })
+}
+
+/// The inode of a cgroup's folder, which is its id in the kernel. A path as
+/// `/proc/PID/cgroup` has it counts from the root of the hierarchy.
+fn cgroup_id(path: &Path) -> Result<u64, Failure> {
+    let below = Path::new(CGROUPS).join(path.strip_prefix("/").unwrap_or(path));
+    let folder = if path.starts_with(CGROUPS) {
+        path
+    } else {
+        &below
+    };
+    let usage = |error: anyhow::Error| Failure::new(Code::Usage, error);
+    let metadata = fs::metadata(folder)
+        .with_context(|| format!("there is no cgroup {}", folder.display()))
+        .map_err(usage)?;
+    if !folder.join("cgroup.procs").exists() || !folder.join("cgroup.controllers").exists() {
+        return Err(usage(anyhow!(
+            "{} is no folder of the cgroup v2 hierarchy (cgroup v1 has one tree per controller; \
+             filter by --pidns there)",
+            folder.display()
+        )));
+    }
+    Ok(metadata.ino())
+}

@@ -1,0 +1,148 @@
+//! What `--pidns`, `--label` and `--container` name, resolved to PID
+//! namespaces. The last part reads `/proc`, under a root that tests choose.
+
+use std::{
+    fmt::Debug,
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use anyhow::anyhow;
+
+use super::{args::TraceArgs, Code, Failure};
+use crate::{
+    container,
+    event::PidNs,
+    output::{ContainerName, Scope},
+};
+
+/// A PID namespace on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PidNsArg {
+    /// `4026532281`, or `pid:[4026532281]` as `readlink` and `lsns` have it.
+    Inode(PidNs),
+    /// `/proc/PID/ns/pid`.
+    Path(PathBuf),
+}
+
+impl FromStr for PidNsArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.contains('/') {
+            return Ok(Self::Path(text.into()));
+        }
+        let number = text.strip_prefix("pid:").unwrap_or(text);
+        let number = number
+            .strip_prefix('[')
+            .and_then(|n| n.strip_suffix(']'))
+            .unwrap_or(number);
+        let wrong = || {
+            format!("{text:?} is no PID namespace: its inode (lsns -t pid), or a path such as /proc/PID/ns/pid")
+        };
+        match number.parse() {
+            Ok(0) | Err(_) => Err(wrong()),
+            Ok(inode) => Ok(Self::Inode(inode)),
+        }
+    }
+}
+
+impl PidNsArg {
+    fn inode(&self) -> Result<PidNs, Failure> {
+        let path = match self {
+            Self::Inode(inode) => return Ok(*inode),
+            Self::Path(path) => path,
+        };
+        let said = || format!("cannot read the PID namespace {}", path.display());
+        let inode = match fs::metadata(path) {
+            Ok(metadata) => metadata.ino(),
+            Err(error) => {
+                let gone = error.kind() == io::ErrorKind::NotFound;
+                let code = if gone { Code::NotFound } else { Code::Failed };
+                return Err(Failure::new(
+                    code,
+                    anyhow::Error::new(error).context(said()),
+                ));
+            }
+        };
+        PidNs::try_from(inode)
+            .map_err(|_| Failure::new(Code::Usage, anyhow!("{}: it is no namespace", said())))
+    }
+}
+
+/// The namespaces that the flags name, in their order. The namespaces exist
+/// when this returns, or a moment before; names of their first processes are
+/// looked up in `proc`.
+pub fn resolve(args: &TraceArgs, proc: &Path) -> Result<Vec<Scope>, Failure> {
+    let mut scopes = Vec::new();
+    for (i, pidns) in args.pidns.iter().enumerate() {
+        let pidns = pidns.inode()?;
+        let (label, note) = match args.labels.get(i).map(|label| label.split_once('=')) {
+            Some(Some((label, note))) => (Some(label), Some(note)),
+            Some(None) => (args.labels.get(i).map(String::as_str), None),
+            None => (None, None),
+        };
+        scopes.push(Scope {
+            pidns,
+            label: label.map(str::to_owned),
+            note: note.map(str::to_owned),
+            pid1: container::pid1_of(proc, pidns),
+            container: None,
+        });
+    }
+    for name in &args.containers {
+        let found = container::find(proc, name).map_err(not_found)?;
+        scopes.push(Scope {
+            pidns: found.pidns,
+            label: None,
+            note: None,
+            pid1: container::pid1_of(proc, found.pidns),
+            container: Some(ContainerName {
+                name: None,
+                id: found.id,
+                engine: found.engine.map(str::to_owned),
+            }),
+        });
+    }
+    Ok(scopes)
+}
+
+fn not_found(error: container::NotFound) -> Failure {
+    let code = match error {
+        container::NotFound::NoSuchId(_) => Code::NotFound,
+        _ => Code::Usage,
+    };
+    Failure::new(code, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn namespaces() {
+        assert_eq!("4026532281".parse(), Ok(PidNsArg::Inode(4_026_532_281)));
+        assert_eq!(
+            "pid:[4026532281]".parse(),
+            Ok(PidNsArg::Inode(4_026_532_281))
+        );
+        assert_eq!("pid:4026532281".parse(), Ok(PidNsArg::Inode(4_026_532_281)));
+        assert_eq!(
+            "/proc/1/ns/pid".parse(),
+            Ok(PidNsArg::Path("/proc/1/ns/pid".into()))
+        );
+        for wrong in ["", "0", "fwd_sig", "mnt:[4026532281]", "99999999999"] {
+            assert!(wrong.parse::<PidNsArg>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_not_there_is_nothing_found() {
+        let failure = PidNsArg::Path("/nonexistent/ns/pid".into())
+            .inode()
+            .unwrap_err();
+        assert_eq!(failure.code, Code::NotFound);
+    }
+}

@@ -1,0 +1,329 @@
+//! The live trace: attaches, and carries events from the ring buffer through
+//! the engine to the writer until there is a reason to end. What is wanted is
+//! put together in [`super::request`].
+
+use std::{
+    io::{self, Write},
+    path::Path,
+    time::Duration,
+};
+
+use tokio::{
+    signal::unix::{signal, SignalKind},
+    time::Instant,
+};
+
+use super::{args::TraceArgs, request, scope, Code, Failure};
+use crate::{
+    event::{
+        decode::{Decoder, Starts},
+        BootTime, Event, Fact, PidNs, ProcessKey,
+    },
+    explain::{report::Coverage, Engine},
+    kernel::{
+        self,
+        attach::{attach, Attached},
+        error::KernelError,
+        facts::Facts,
+        hooks::Hook,
+        log::KernelLog,
+        procfs::Proc,
+        ring::Ring,
+        symbols::Symbols,
+    },
+    output::{self, Clock, Ending, Output, Scope, Tracing},
+};
+
+/// How often the counts of lost events are looked at while events come in.
+const LOSS_EVERY: Duration = Duration::from_millis(10);
+/// How often it is checked that the traced namespaces are still there: their
+/// ends are events, so this is for ends that were lost.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// How often the writer gets a tick after something was written.
+const TICK: Duration = Duration::from_millis(250);
+/// How long after it.
+const TICKS_FOR: Duration = Duration::from_secs(3);
+
+impl From<KernelError> for Failure {
+    fn from(error: KernelError) -> Self {
+        let code = match error {
+            KernelError::Map(..) | KernelError::Wait(_) | KernelError::Proc(_) => Code::Failed,
+            KernelError::TooMany(_) => Code::Usage,
+            _ => Code::CannotTrace,
+        };
+        Self::new(code, error)
+    }
+}
+
+/// Traces until it is told to end.
+pub fn run(args: TraceArgs) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(trace(args))
+}
+
+async fn trace(args: TraceArgs) -> Result<(), Failure> {
+    let mut facts = Facts::probe();
+    kernel::attach::check(&facts)?;
+    let proc = Proc::new("/proc");
+    let scopes = request::without_host(scope::resolve(&args, Path::new("/proc"))?, &proc);
+    request::check_targets(&args, &scopes, &proc, facts.on_host)?;
+    let wanted = request::of(&args, &scopes)?;
+    // Before anything is attached: from here on a signal ends the trace
+    // properly, with all that was seen written.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut attached = attach(&mut facts, &wanted)?;
+    let log = KernelLog::new(&mut attached.ebpf, wanted.log_level);
+
+    let clock = Clock {
+        offset_ns: kernel::wall_clock_offset_ns(),
+    };
+    let coverage = coverage(&attached, &facts, &wanted);
+    let tracing = tracing(&args, &attached, &facts);
+    let stdout = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    let mut live = Live {
+        decoder: Decoder {
+            functions: Symbols::new("/proc/kallsyms"),
+            starts: Starts::default(),
+        },
+        engine: Engine::new(coverage),
+        output: output::writer(
+            args.show.format,
+            args.context(clock, scopes.clone()),
+            stdout,
+        ),
+        ring: Ring::new(attached)?,
+        proc,
+        log,
+        next_id: 1,
+        watched: Vec::new(),
+        losses_checked: Instant::now(),
+        ticks_until: Instant::now(),
+        once: args.once,
+    };
+    if facts.on_host {
+        live.snapshot(&scopes, tracing.since)?;
+    }
+    live.output.tracing(&tracing)?;
+    live.output.flush()?;
+
+    let time_up = async {
+        match args.duration {
+            Some(duration) => tokio::time::sleep(duration).await,
+            None => std::future::pending().await,
+        }
+    };
+    let ending = tokio::select! {
+        ending = live.run() => ending?,
+        _ = interrupt.recv() => Ending::Interrupted,
+        _ = terminate.recv() => Ending::Interrupted,
+        () = time_up => Ending::TimeUp,
+    };
+    live.finish(ending)
+}
+
+fn coverage(attached: &Attached, facts: &Facts, wanted: &kernel::attach::Request) -> Coverage {
+    let sees = |hook| {
+        attached
+            .choices
+            .iter()
+            .any(|c| c.hook == hook && c.level.is_some())
+    };
+    Coverage {
+        since: attached.since,
+        signals: wanted.signals,
+        namespaces: wanted.namespaces.clone(),
+        partial: !wanted.pids.is_empty() || !wanted.cgroups.is_empty(),
+        sees_dequeue: sees(Hook::DequeueSignal),
+        sees_zap: sees(Hook::ZapPidNsProcesses),
+        sees_release: sees(Hook::ReleaseTask),
+        symbols: facts.symbols,
+    }
+}
+
+fn tracing(args: &TraceArgs, attached: &Attached, facts: &Facts) -> Tracing {
+    let mut notes = kernel::notes(&attached.choices, facts);
+    notes.extend(args.buffer.and_then(super::size::BufferSize::note));
+    Tracing {
+        since: attached.since,
+        kernel: facts.release.clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        filters: args.filters(),
+        hooks: kernel::hook_names(&attached.choices),
+        notes,
+    }
+}
+
+/// Everything that a running trace holds.
+struct Live<'a> {
+    ring: Ring,
+    decoder: Decoder<Symbols>,
+    engine: Engine,
+    output: Box<dyn Output + 'a>,
+    proc: Proc,
+    log: KernelLog,
+    next_id: u64,
+    /// The first process of each traced namespace.
+    watched: Vec<(PidNs, ProcessKey)>,
+    losses_checked: Instant,
+    ticks_until: Instant,
+    once: bool,
+}
+
+impl Live<'_> {
+    fn push(&mut self, time: BootTime, fact: Fact) {
+        self.engine.push(Event {
+            id: self.next_id,
+            time,
+            fact,
+        });
+        self.next_id += 1;
+    }
+
+    /// The processes that are there already. Taken after attaching, so that
+    /// none is missed; whoever was born in between has its fork in the ring,
+    /// under the same identity.
+    fn snapshot(&mut self, scopes: &[Scope], since: BootTime) -> Result<(), KernelError> {
+        let namespaces: Vec<PidNs> = scopes.iter().map(|scope| scope.pidns).collect();
+        for process in self.proc.members(&namespaces).map_err(KernelError::Proc)? {
+            let task = process.task;
+            self.decoder.starts.insert(task.key);
+            if let Some(ns) = task
+                .pidns()
+                .filter(|ns| task.is_pid1() && namespaces.contains(ns))
+            {
+                self.watched.push((ns, task.key));
+            }
+            self.push(
+                since,
+                Fact::Snapshot {
+                    task,
+                    dispositions: process.dispositions,
+                },
+            );
+        }
+        for ns in namespaces {
+            if !self.watched.iter().any(|&(watched, _)| watched == ns) {
+                // It ended while the hooks were being attached: what was seen
+                // of that is in the ring, and comes before this.
+                self.push(kernel::now(), Fact::NamespaceGone { pidns: ns });
+            }
+        }
+        Ok(())
+    }
+
+    async fn run(&mut self) -> io::Result<Ending> {
+        let mut watch = tokio::time::interval(WATCH_EVERY);
+        loop {
+            let wake = self.next_wake();
+            tokio::select! {
+                readable = self.ring.readable() => readable?,
+                () = sleep_until(wake) => {}
+                _ = watch.tick(), if !self.watched.is_empty() => self.watch(),
+            }
+            self.work()?;
+            if self.once && self.engine.ended() {
+                return Ok(Ending::Ended);
+            }
+        }
+    }
+
+    /// When there is something to do even if nothing comes in.
+    fn next_wake(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let deadline = self.engine.next_deadline().map(|time| {
+            now + Duration::from_nanos(time.0.saturating_sub(kernel::now().0))
+                + Duration::from_millis(1)
+        });
+        let tick = (now < self.ticks_until || self.log.is_on()).then(|| now + TICK);
+        deadline.into_iter().chain(tick).min()
+    }
+
+    /// Takes in what is there and writes what is settled.
+    fn work(&mut self) -> io::Result<()> {
+        self.log.flush();
+        loop {
+            // Taken before the ring is emptied: all that happened until then
+            // is in the batch.
+            let mut until = kernel::now();
+            let (batch, more) = self.ring.drain();
+            let mut last = None;
+            for record in batch {
+                if let Some((time, fact)) = self.decoder.decode(&record) {
+                    last = Some(time);
+                    self.push(time, fact);
+                }
+            }
+            if more {
+                until = last.unwrap_or(until);
+            }
+            if last.is_some() && self.losses_checked.elapsed() >= LOSS_EVERY {
+                self.losses();
+            }
+            self.advance(until)?;
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    fn advance(&mut self, until: BootTime) -> io::Result<()> {
+        for key in self.engine.to_observe(until) {
+            let dispositions = self.proc.observe(key);
+            self.push(kernel::now(), Fact::Observed { key, dispositions });
+        }
+        let reports = self.engine.advance(until);
+        if !reports.is_empty() {
+            self.ticks_until = Instant::now() + TICKS_FOR;
+        }
+        for report in &reports {
+            self.output.report(report)?;
+        }
+        self.output.tick(until)?;
+        self.output.flush()
+    }
+
+    fn losses(&mut self) {
+        self.losses_checked = Instant::now();
+        for (kind, count) in self.ring.losses() {
+            self.push(kernel::now(), Fact::Lost { kind, count });
+        }
+    }
+
+    /// Namespaces whose first process is gone, although nothing was seen of it.
+    fn watch(&mut self) {
+        let gone: Vec<PidNs> = self
+            .watched
+            .iter()
+            .filter(|(_, key)| self.proc.observe(*key).is_none())
+            .map(|&(ns, _)| ns)
+            .collect();
+        self.watched.retain(|(ns, _)| !gone.contains(ns));
+        for pidns in gone {
+            self.push(kernel::now(), Fact::NamespaceGone { pidns });
+        }
+    }
+
+    fn finish(mut self, ending: Ending) -> Result<(), Failure> {
+        self.work()?;
+        self.losses();
+        let now = kernel::now();
+        let (reports, summary) = self.engine.finish(now);
+        for report in &reports {
+            self.output.report(report)?;
+        }
+        self.output.summary(&summary, ending, now)?;
+        self.output.flush()?;
+        io::stdout().flush()?;
+        Ok(())
+    }
+}
+
+async fn sleep_until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,395 @@
+//! From the kernel side's records to facts. Total: any bytes give a fact or
+//! `None`, never a panic.
+//!
+//! Names of kernel functions come from the caller, so that this file needs no
+//! kernel.
+
+use std::{collections::HashMap, sync::Arc};
+
+use sigtrace_common::record::{self, Kind};
+use zerocopy::FromBytes;
+
+use super::{
+    Ancestor, BootTime, Comm, Fact, Frame, Handler, Info, Outcome, ProcessKey, Signal, TargetState,
+    Task,
+};
+
+/// Names the function that an address of the kernel lies in.
+pub trait Functions {
+    /// `None` where symbols are hidden or the address is unknown.
+    fn name(&mut self, address: u64) -> Option<Arc<str>>;
+}
+
+/// `/proc` tells the start of a process in clock ticks, the kernel side in
+/// nanoseconds. One process must have one identity, so the start that became
+/// known first is used for both.
+#[derive(Debug, Default)]
+pub struct Starts {
+    /// By pid: the start that is used, nanoseconds.
+    known: HashMap<u32, u64>,
+}
+
+/// Length of a tick of `/proc/PID/stat` (`USER_HZ` is 100 on every Linux).
+pub const TICK_NS: u64 = 10_000_000;
+
+impl Starts {
+    /// Remembers a process found in `/proc`.
+    pub fn insert(&mut self, key: ProcessKey) {
+        self.known.insert(key.pid, key.start_ns);
+    }
+
+    /// The identity to use for a process that the kernel side names.
+    pub fn key(&self, pid: u32, start_ns: u64) -> ProcessKey {
+        let start_ns = match self.known.get(&pid) {
+            Some(&known) if known / TICK_NS == start_ns / TICK_NS => known,
+            _ => start_ns,
+        };
+        ProcessKey { pid, start_ns }
+    }
+}
+
+/// Turns records into facts.
+pub struct Decoder<F> {
+    /// Names kernel functions.
+    pub functions: F,
+    /// Identities of processes older than the trace.
+    pub starts: Starts,
+}
+
+impl<F: Functions> Decoder<F> {
+    /// One record; `None` if it is none of ours.
+    pub fn decode(&mut self, bytes: &[u8]) -> Option<(BootTime, Fact)> {
+        let header = prefix::<record::Header>(bytes)?;
+        let kind = |kind: Kind| kind as u32;
+        let fact = match header.kind {
+            k if k == kind(Kind::Signal) => self.signal(&prefix(bytes)?, None),
+            k if k == kind(Kind::SignalTraced) => {
+                let traced: record::SignalTraced = prefix(bytes)?;
+                self.signal(&traced.signal, Some(&traced.trace))
+            }
+            k if k == kind(Kind::Deliver) => self.deliver(&prefix(bytes)?),
+            k if k == kind(Kind::Dequeue) => {
+                let r: record::Dequeue = prefix(bytes)?;
+                Fact::Dequeue {
+                    task: self.task(&r.task),
+                    number: r.number,
+                    stack: self.stack(&r.stack, r.frame_count),
+                }
+            }
+            k if k == kind(Kind::Fork) => {
+                let r: record::Fork = prefix(bytes)?;
+                Fact::Fork {
+                    parent: self.task(&r.parent),
+                    child: self.task(&r.child),
+                }
+            }
+            k if k == kind(Kind::Exec) => {
+                let r: record::Exec = prefix(bytes)?;
+                Fact::Exec {
+                    task: self.task(&r.task),
+                    old_tid: r.old_pid,
+                }
+            }
+            k if k == kind(Kind::Exit) => self.exit(&prefix(bytes)?),
+            k if k == kind(Kind::DoExit) => {
+                let r: record::Call = prefix(bytes)?;
+                Fact::DoExit {
+                    task: self.task(&r.task),
+                    status: status(r.argument),
+                }
+            }
+            k if k == kind(Kind::GroupExit) => {
+                let r: record::Call = prefix(bytes)?;
+                Fact::GroupExit {
+                    task: self.task(&r.task),
+                    status: status(r.argument),
+                }
+            }
+            k if k == kind(Kind::ZapPidNs) => {
+                let r: record::Call = prefix(bytes)?;
+                Fact::ZapPidNs {
+                    task: self.task(&r.task),
+                    pidns: u32::try_from(r.argument).ok()?,
+                }
+            }
+            k if k == kind(Kind::Release) || k == kind(Kind::Free) => {
+                let r: record::Reap = prefix(bytes)?;
+                let by = (k == kind(Kind::Release)).then_some(r.by);
+                Fact::Reap {
+                    key: self.starts.key(r.tgid, r.start_ns),
+                    by,
+                }
+            }
+            _ => return None,
+        };
+        Some((BootTime(header.time_ns), fact))
+    }
+
+    fn signal(&mut self, r: &record::Signal, trace: Option<&record::Trace>) -> Fact {
+        Fact::Signal(Box::new(Signal {
+            number: r.number,
+            code: code(r.info, r.code),
+            info: info(r.info),
+            si_pid: r.si_pid,
+            si_uid: r.si_uid,
+            to_process: r.group != 0,
+            outcome: outcome(r.result),
+            current: self.task(&r.current),
+            target: self.task(&r.target),
+            state: state(&r.state),
+            ancestry: trace.map(|t| self.ancestry(t)).unwrap_or_default(),
+            stack: trace
+                .map(|t| self.stack(&t.stack, t.frame_count))
+                .unwrap_or_default(),
+        }))
+    }
+
+    fn deliver(&self, r: &record::Deliver) -> Fact {
+        Fact::Deliver {
+            task: self.task(&r.task),
+            number: r.number,
+            code: code(r.info, r.code),
+            info: info(r.info),
+            handler: handler(r.handler),
+            signal_flags: r.signal_flags,
+            group_exit_code: r.group_exit_code,
+        }
+    }
+
+    fn exit(&mut self, r: &record::Exit) -> Fact {
+        Fact::Exit {
+            task: self.task(&r.task),
+            group_dead: r.group_dead != 0,
+            status: r.status,
+            signal_flags: r.signal_flags,
+            pending: r.pending | r.shared_pending,
+            pdeath_signal: r.pdeath_signal,
+            ancestry: self.ancestry(&r.trace),
+            stack: self.stack(&r.trace.stack, r.trace.frame_count),
+        }
+    }
+
+    fn task(&self, r: &record::Task) -> Task {
+        let levels = (r.level as usize).min(record::NS_LEVELS);
+        Task {
+            key: self.starts.key(r.tgid, r.start_ns),
+            tid: r.tid,
+            ppid: r.ppid,
+            uid: r.uid,
+            flags: r.flags,
+            comm: Comm(r.comm),
+            ns_pids: r.ns_pids[..levels].to_vec(),
+            namespaces: r.ns_inums[..levels].to_vec(),
+            cgroup_id: r.cgroup_id,
+        }
+    }
+
+    fn ancestry(&self, trace: &record::Trace) -> Vec<Ancestor> {
+        let count = (trace.ancestor_count as usize).min(record::ANCESTORS);
+        trace.ancestors[..count]
+            .iter()
+            .map(|a| Ancestor {
+                key: self.starts.key(a.tgid, a.start_ns),
+                comm: Comm(a.comm),
+            })
+            .collect()
+    }
+
+    /// Named frames, without those of the programs that took the stack.
+    fn stack(&mut self, addresses: &[u64], count: u32) -> Vec<Frame> {
+        let count = (count as usize).min(addresses.len());
+        let frames = addresses[..count].iter().map(|&address| Frame {
+            address,
+            function: self.functions.name(address),
+        });
+        frames
+            .skip_while(|frame| frame.function.as_deref().is_some_and(is_ours))
+            .collect()
+    }
+}
+
+/// The first bytes as a record. Copied, since a ring buffer's records are
+/// aligned but a batch of them need not be.
+fn prefix<T: FromBytes>(bytes: &[u8]) -> Option<T> {
+    T::read_from_prefix(bytes).ok().map(|(record, _)| record)
+}
+
+/// Frames between the hook and the program that it runs.
+fn is_ours(function: &str) -> bool {
+    [
+        "bpf_prog_",
+        "bpf_trace_run",
+        "__traceiter_",
+        "__bpf_trace_",
+        "bpf_trampoline_",
+        "bpf_get_stack",
+        "__bpf_prog_",
+        "__bpf_tramp",
+        "trace_call_bpf",
+        "kprobe_",
+        "kretprobe_",
+        "__do_trace_",
+        "ftrace_",
+        "arch_rethook",
+    ]
+    .iter()
+    .any(|prefix| function.starts_with(prefix))
+}
+
+/// `long code` of do_exit: the status is its low half.
+fn status(argument: u64) -> i32 {
+    argument as u32 as i32
+}
+
+fn info(kind: u32) -> Info {
+    match kind {
+        0 => Info::None,
+        1 => Info::Kernel,
+        _ => Info::Full,
+    }
+}
+
+/// What the target will find in `si_code` when there is no siginfo to read:
+/// `SEND_SIG_PRIV` becomes SI_KERNEL, `SEND_SIG_NOINFO` SI_USER
+/// (`__send_signal_locked`).
+fn code(info: u32, code: i32) -> i32 {
+    const SI_KERNEL: i32 = 0x80;
+    match info {
+        0 => 0,
+        1 => SI_KERNEL,
+        _ => code,
+    }
+}
+
+fn outcome(result: u32) -> Outcome {
+    match result {
+        0 => Outcome::Delivered,
+        1 => Outcome::Ignored,
+        2 => Outcome::AlreadyPending,
+        3 => Outcome::OverflowFail,
+        _ => Outcome::LoseInfo,
+    }
+}
+
+fn handler(address: u64) -> Handler {
+    match address {
+        0 => Handler::Default,
+        1 => Handler::Ignore,
+        2 => Handler::KernelThread,
+        3 => Handler::KernelThreadKernel,
+        user => Handler::User(user),
+    }
+}
+
+fn state(r: &record::TargetState) -> TargetState {
+    TargetState {
+        handler: handler(r.handler),
+        sa_flags: r.sa_flags,
+        blocked: r.blocked,
+        real_blocked: r.real_blocked,
+        pending: r.pending,
+        shared_pending: r.shared_pending,
+        signal_flags: r.signal_flags,
+        group_exit_code: r.group_exit_code,
+        traced: r.ptrace != 0,
+        state: r.state,
+        exit_state: r.exit_state,
+        threads: r.threads,
+        threads_seen: r.threads_seen,
+        threads_blocking: r.threads_blocking,
+        threads_unable: r.threads_unable,
+        dumping: r.dumping != 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zerocopy::{FromZeros, IntoBytes};
+
+    use super::*;
+
+    struct Named;
+    impl Functions for Named {
+        fn name(&mut self, address: u64) -> Option<Arc<str>> {
+            ["bpf_prog_1_x", "__traceiter_signal_generate", "do_exit"]
+                .get(address as usize)
+                .map(|&name| name.into())
+        }
+    }
+
+    fn decoder() -> Decoder<Named> {
+        Decoder {
+            functions: Named,
+            starts: Starts::default(),
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic() {
+        let mut decoder = decoder();
+        for kind in 0..20u32 {
+            for len in [0, 4, 15, 16, 100, 376, 700, 900] {
+                let mut bytes = vec![0xff; len];
+                if len >= 12 {
+                    bytes[8..12].copy_from_slice(&kind.to_le_bytes());
+                }
+                let _ = decoder.decode(&bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn a_signal_keeps_what_the_kernel_said() {
+        let mut r = record::SignalTraced::new_zeroed();
+        r.signal.header.kind = Kind::SignalTraced as u32;
+        r.signal.header.time_ns = 7;
+        r.signal.number = 9;
+        r.signal.info = 1;
+        r.signal.result = 1;
+        r.signal.target.tgid = 42;
+        r.signal.target.level = 1;
+        r.signal.target.ns_pids[0] = 2;
+        r.signal.target.ns_inums[0] = 99;
+        r.trace.frame_count = 3;
+        r.trace.stack[1] = 1;
+        r.trace.stack[2] = 2;
+        let (time, fact) = decoder().decode(r.as_bytes()).unwrap();
+        let Fact::Signal(signal) = fact else {
+            panic!("{fact:?}")
+        };
+        assert_eq!(time, BootTime(7));
+        assert_eq!(
+            (signal.number, signal.info, signal.outcome),
+            (9, Info::Kernel, Outcome::Ignored)
+        );
+        assert_eq!(signal.target.pidns(), Some(99));
+        assert_eq!(signal.target.pid_in(99), Some(2));
+        let stack: Vec<_> = signal
+            .stack
+            .iter()
+            .map(|f| f.function.as_deref().unwrap())
+            .collect();
+        assert_eq!(stack, ["do_exit"], "the program's own frames are left out");
+    }
+
+    #[test]
+    fn without_siginfo_the_kernel_is_named() {
+        assert_eq!([code(0, 9), code(1, 9), code(2, 9)], [0, 0x80, 9]);
+    }
+
+    #[test]
+    fn one_process_has_one_identity_whoever_names_it() {
+        let mut starts = Starts::default();
+        starts.insert(ProcessKey {
+            pid: 5,
+            start_ns: 120_000_000,
+        });
+        assert_eq!(starts.key(5, 127_654_321).start_ns, 120_000_000);
+        assert_eq!(
+            starts.key(5, 130_000_000).start_ns,
+            130_000_000,
+            "a reused pid is another process"
+        );
+        assert_eq!(starts.key(6, 127_654_321).start_ns, 127_654_321);
+    }
+}

@@ -1,0 +1,274 @@
+//! `sigtrace doctor`'s findings: the facts, put in words. The hooks are really
+//! attached and detached again, so what it says was tried.
+
+use super::{
+    attach::{attach, check, Request},
+    diagnosis::{Check, Diagnosis, HookLine, State},
+    facts::Facts,
+    hooks::{Choice, Forced, Level, Support},
+};
+
+/// Finds out what this kernel allows.
+pub fn diagnose(forced: Forced) -> Diagnosis {
+    let mut facts = Facts::probe();
+    let request = Request {
+        // Nothing is to be reported: no process has these ids.
+        signals: 0,
+        namespaces: vec![u32::MAX],
+        cgroups: Vec::new(),
+        pids: vec![(u32::MAX, 0)],
+        buffer: 4096,
+        forced,
+        log_level: 0,
+    };
+    let attached = match check(&facts) {
+        Ok(_) => attach(&mut facts, &request).map(|attached| attached.choices),
+        Err(error) => Err(error),
+    };
+    let (verdict, hooks) = match &attached {
+        Ok(choices) => (
+            verdict(choices, &facts),
+            choices.iter().filter_map(hook_line).collect(),
+        ),
+        Err(error) => (format!("cannot trace here: {error}"), Vec::new()),
+    };
+    Diagnosis {
+        kernel: facts.release.clone(),
+        checks: checks(&facts),
+        hooks,
+        verdict,
+        can_trace: attached.is_ok(),
+    }
+}
+
+fn verdict(choices: &[Choice], facts: &Facts) -> String {
+    let lost = choices
+        .iter()
+        .filter_map(hook_line)
+        .filter(|line| line.lost.is_some())
+        .count();
+    if lost == 0 && facts.symbols && facts.on_host {
+        "sigtrace works here, and can prove everything that it knows how to prove".into()
+    } else {
+        "sigtrace works here: forced kills and dropped signals are explained; \
+         what is marked above is inferred instead of proven"
+            .into()
+    }
+}
+
+/// How a hook stands; `None` for one that nothing is lost without.
+fn hook_line(choice: &Choice) -> Option<HookLine> {
+    let spare = choice.hook == super::hooks::Hook::ProcessFree;
+    let lost = match choice.level {
+        None if spare => return None,
+        None => Some(match &choice.because {
+            Some(because) => format!("{} ({because})", choice.hook.lost_without()),
+            None => choice.hook.lost_without().to_owned(),
+        }),
+        Some(_) => None,
+    };
+    // A lower level that loses nothing is still worth a reason.
+    let level = choice.level.map(|level| match &choice.because {
+        Some(because) => format!("{} ({because})", level.name(choice.hook)),
+        None => level.name(choice.hook).to_owned(),
+    });
+    Some(HookLine {
+        hook: choice.hook.name().into(),
+        level,
+        lost,
+    })
+}
+
+/// What `tracing` says about hooks that could not be had.
+pub fn notes(choices: &[Choice], facts: &Facts) -> Vec<String> {
+    let lines = choices.iter().filter_map(hook_line);
+    let lost: Vec<String> = lines
+        .filter(|line| line.lost.is_some())
+        .map(|line| line.hook)
+        .collect();
+    let mut notes = Vec::new();
+    if !lost.is_empty() {
+        notes.push(format!(
+            "this kernel does not allow hooks on {}; what they would prove is told from stacks and flags, \
+             or inferred (sigtrace doctor says what each one costs)",
+            lost.join(", ")
+        ));
+    }
+    if !facts.symbols {
+        notes.push("kernel functions have no names here (kptr_restrict, or no CAP_SYSLOG): causes are told from flags and siginfo".into());
+    }
+    if !facts.on_host {
+        notes.push("sigtrace runs in a PID namespace of its own: pids are those of the host, and processes older than the trace are known only from their events".into());
+    }
+    notes
+}
+
+fn checks(facts: &Facts) -> Vec<Check> {
+    vec![
+        permission(facts),
+        types(facts),
+        ring_buffer(facts),
+        lockdown(facts),
+        typed_programs(facts),
+        symbols(facts),
+        namespace(facts),
+    ]
+}
+
+fn check_of(name: &str, state: State, detail: impl Into<String>) -> Check {
+    Check {
+        name: name.into(),
+        state,
+        detail: detail.into(),
+        lost: None,
+        fix: None,
+    }
+}
+
+fn permission(facts: &Facts) -> Check {
+    let missing = facts.missing_capabilities();
+    if missing.is_empty() {
+        return check_of("permission", State::Ok, "may load and attach programs");
+    }
+    Check {
+        lost: Some("everything".into()),
+        fix: Some(
+            "run as root, or grant CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and CAP_SYSLOG".into(),
+        ),
+        ..check_of(
+            "permission",
+            State::Missing,
+            format!("without {}", missing.join(", ")),
+        )
+    }
+}
+
+fn types(facts: &Facts) -> Check {
+    match &facts.types {
+        Ok(types) if types.missing().is_empty() => check_of(
+            "BTF",
+            State::Ok,
+            format!("{}, {} bytes", super::facts::BTF_PATH, types.bytes),
+        ),
+        Ok(types) => Check {
+            lost: Some("everything".into()),
+            ..check_of(
+                "BTF",
+                State::Missing,
+                format!("has no {}", types.missing().join(", ")),
+            )
+        },
+        Err(why) => Check {
+            lost: Some("everything: no kernel structure can be read".into()),
+            fix: Some("a kernel built with CONFIG_DEBUG_INFO_BTF=y".into()),
+            ..check_of("BTF", State::Missing, why.clone())
+        },
+    }
+}
+
+fn ring_buffer(facts: &Facts) -> Check {
+    match &facts.ring_buffer {
+        Support::Yes if facts.may_load() => check_of("ring buffer", State::Ok, "can be made"),
+        Support::Yes => check_of(
+            "ring buffer",
+            State::Missing,
+            "cannot be tried without permission",
+        ),
+        Support::No(why) => Check {
+            lost: Some("everything".into()),
+            fix: Some("Linux 5.8 or later".into()),
+            ..check_of("ring buffer", State::Missing, why.clone())
+        },
+    }
+}
+
+fn lockdown(facts: &Facts) -> Check {
+    match facts.lockdown.as_deref() {
+        Some("confidentiality") => Check {
+            lost: Some("everything: BPF programs may not read kernel memory".into()),
+            fix: Some("boot with lockdown=integrity or none".into()),
+            ..check_of("lockdown", State::Missing, "confidentiality")
+        },
+        Some(state) => check_of("lockdown", State::Ok, state),
+        None => check_of("lockdown", State::Ok, "not built in, or not shown"),
+    }
+}
+
+fn typed_programs(facts: &Facts) -> Check {
+    let refused: Vec<String> = [
+        ("tp_btf", &facts.hooks.tp_btf),
+        ("fentry", &facts.hooks.fentry),
+    ]
+    .into_iter()
+    .filter_map(|(name, support)| match support {
+        Support::Yes => None,
+        Support::No(why) => Some(format!("{name}: {why}")),
+    })
+    .collect();
+    if refused.is_empty() {
+        return check_of("BTF programs", State::Ok, "tp_btf, fentry and fexit");
+    }
+    let kprobe = facts.hooks.kprobe == Support::Yes;
+    Check {
+        lost: Some(format!(
+            "{} instead, see the hooks below",
+            if kprobe {
+                "raw tracepoints and kprobes"
+            } else {
+                "raw tracepoints"
+            }
+        )),
+        ..check_of("BTF programs", State::Degraded, refused.join("; "))
+    }
+}
+
+fn symbols(facts: &Facts) -> Check {
+    if facts.symbols {
+        return check_of("kallsyms", State::Ok, "kernel functions have names");
+    }
+    let (detail, fix) = match facts.kptr_restrict {
+        Some(2) => (
+            "hidden by kernel.kptr_restrict=2",
+            "sysctl kernel.kptr_restrict=1",
+        ),
+        _ if !facts.has_syslog() => ("hidden without CAP_SYSLOG", "grant CAP_SYSLOG"),
+        _ => ("hidden", "sysctl kernel.kptr_restrict=1"),
+    };
+    Check {
+        lost: Some(
+            "names in kernel stacks: a cause is told from flags, siginfo and history".into(),
+        ),
+        fix: Some(fix.into()),
+        ..check_of("kallsyms", State::Degraded, detail)
+    }
+}
+
+fn namespace(facts: &Facts) -> Check {
+    if facts.on_host {
+        let detail = if facts.has_ptrace() {
+            "the host's"
+        } else {
+            "the host's, but without CAP_SYS_PTRACE other users' namespaces cannot be read"
+        };
+        return check_of("PID namespace", State::Ok, detail);
+    }
+    Check {
+        lost: Some("processes older than the trace, and pids are the host's".into()),
+        fix: Some("run on the host, or in a container with --pid=host".into()),
+        ..check_of("PID namespace", State::Degraded, "not the host's")
+    }
+}
+
+/// The level's name for `tracing`.
+pub fn hook_names(choices: &[Choice]) -> Vec<(String, String)> {
+    choices
+        .iter()
+        .filter_map(|choice| {
+            let level: Level = choice.level?;
+            Some((
+                choice.hook.name().to_owned(),
+                level.name(choice.hook).to_owned(),
+            ))
+        })
+        .collect()
+}

@@ -1,0 +1,285 @@
+//! What this kernel allows, probed once into plain values. Looking at it is
+//! here, deciding from it in [`super::hooks`], acting on it in
+//! [`super::attach`].
+
+use std::{fs, path::Path};
+
+use sigtrace_common::layout::{Layout, ABSENT};
+
+use super::{
+    btf::Btf,
+    hooks::{Facts as HookFacts, Hook, Support},
+    symbols,
+};
+
+/// Where the kernel's own type information is.
+pub const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
+/// `PROC_PID_INIT_INO`: the inode of the host's PID namespace.
+const HOST_PIDNS: &str = "pid:[4026531836]";
+const CAP_PERFMON: u32 = 38;
+const CAP_BPF: u32 = 39;
+const CAP_SYS_ADMIN: u32 = 21;
+const CAP_SYSLOG: u32 = 34;
+const CAP_SYS_PTRACE: u32 = 19;
+
+/// Fields without which no fact can be read.
+const NEEDED_FIELDS: [&str; 9] = [
+    "task_pid",
+    "task_tgid",
+    "task_comm",
+    "task_group_leader",
+    "task_thread_pid",
+    "task_signal",
+    "task_sighand",
+    "pid_numbers",
+    "pidns_inum",
+];
+
+/// What the kernel's type information says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Types {
+    /// Size of the file in bytes.
+    pub bytes: usize,
+    /// Offsets.
+    pub layout: Layout,
+    /// Names of fields that this kernel does not have.
+    pub absent: Vec<&'static str>,
+    /// `sched_process_exit` has the argument `group_dead`.
+    pub exit_group_dead: bool,
+    /// Number of arguments of `dequeue_signal`.
+    pub dequeue_args: u32,
+}
+
+impl Types {
+    /// The needed fields that are absent.
+    pub fn missing(&self) -> Vec<&'static str> {
+        self.absent
+            .iter()
+            .copied()
+            .filter(|field| NEEDED_FIELDS.contains(field))
+            .collect()
+    }
+}
+
+/// The facts.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// `uname -r`.
+    pub release: String,
+    /// Type information, or why there is none.
+    pub types: Result<Types, String>,
+    /// `none`, `integrity`, `confidentiality`; `None`: not built in, or
+    /// securityfs is not mounted.
+    pub lockdown: Option<String>,
+    /// Effective capabilities, bit n for capability n.
+    pub capabilities: u64,
+    /// Kernel addresses have names.
+    pub symbols: bool,
+    /// `kernel.kptr_restrict`.
+    pub kptr_restrict: Option<u32>,
+    /// This process lives in the host's PID namespace.
+    pub on_host: bool,
+    /// Ring buffers exist (5.8).
+    pub ring_buffer: Support,
+    /// What the choice of hooks is made from.
+    pub hooks: HookFacts,
+}
+
+impl Facts {
+    /// Looks.
+    pub fn probe() -> Self {
+        let (types, functions) = read_types(Path::new(BTF_PATH));
+        let capabilities = capabilities();
+        let facts = Self {
+            release: fs::read_to_string("/proc/sys/kernel/osrelease")
+                .unwrap_or_default()
+                .trim()
+                .to_owned(),
+            lockdown: fs::read_to_string("/sys/kernel/security/lockdown")
+                .ok()
+                .and_then(|text| lockdown(&text).map(str::to_owned)),
+            capabilities,
+            symbols: symbols::are_visible(Path::new("/proc/kallsyms")),
+            kptr_restrict: fs::read_to_string("/proc/sys/kernel/kptr_restrict")
+                .ok()
+                .and_then(|text| text.trim().parse().ok()),
+            on_host: fs::read_link("/proc/self/ns/pid")
+                .is_ok_and(|link| link.to_str() == Some(HOST_PIDNS)),
+            ring_buffer: Support::Yes,
+            hooks: HookFacts {
+                tp_btf: typed(&types),
+                fentry: typed(&types),
+                kprobe: kprobes(Path::new("/sys/bus/event_source/devices/kprobe/type")),
+                functions,
+                refused: Vec::new(),
+            },
+            types,
+        };
+        if facts.may_load() {
+            Self {
+                ring_buffer: ring_buffer(),
+                ..facts
+            }
+        } else {
+            facts
+        }
+    }
+
+    /// Has this capability, or CAP_SYS_ADMIN, which includes the newer ones.
+    fn has(&self, capability: u32) -> bool {
+        self.capabilities >> capability & 1 == 1
+    }
+
+    /// Capabilities that loading needs and this process lacks.
+    pub fn missing_capabilities(&self) -> Vec<&'static str> {
+        if self.has(CAP_SYS_ADMIN) {
+            return Vec::new();
+        }
+        [(CAP_BPF, "CAP_BPF"), (CAP_PERFMON, "CAP_PERFMON")]
+            .into_iter()
+            .filter(|&(capability, _)| !self.has(capability))
+            .map(|(_, name)| name)
+            .collect()
+    }
+
+    /// Programs may be loaded.
+    pub fn may_load(&self) -> bool {
+        self.missing_capabilities().is_empty()
+    }
+
+    /// May see kernel addresses under `kptr_restrict=1`.
+    pub fn has_syslog(&self) -> bool {
+        self.has(CAP_SYSLOG)
+    }
+
+    /// May read the namespaces of other users' processes.
+    pub fn has_ptrace(&self) -> bool {
+        self.has(CAP_SYS_PTRACE)
+    }
+}
+
+fn typed(types: &Result<Types, String>) -> Support {
+    match types {
+        Ok(_) => Support::Yes,
+        Err(why) => Support::No(why.clone()),
+    }
+}
+
+/// Type information and the hookable functions that it names.
+fn read_types(path: &Path) -> (Result<Types, String>, Vec<(Hook, u32)>) {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            return (
+                Err(format!("cannot read {}: {error}", path.display())),
+                Vec::new(),
+            )
+        }
+    };
+    let names: Vec<&str> = Hook::ALL
+        .iter()
+        .map(|hook| hook.name())
+        .chain(["btf_trace_sched_process_exit"])
+        .collect();
+    let btf = match Btf::parse(&bytes, &names) {
+        Ok(btf) => btf,
+        Err(error) => return (Err(format!("{}: {error}", path.display())), Vec::new()),
+    };
+    let functions = Hook::ALL
+        .into_iter()
+        .filter(|hook| !hook.is_tracepoint())
+        .filter_map(|hook| Some((hook, btf.arguments(hook.name())?)))
+        .collect();
+    let mut layout = btf.layout();
+    let absent = layout
+        .fields_mut()
+        .into_iter()
+        .zip(Layout::PATHS)
+        .filter_map(|(offset, (name, _))| (*offset == ABSENT).then_some(*name))
+        .collect();
+    let types = Types {
+        bytes: bytes.len(),
+        layout,
+        absent,
+        exit_group_dead: btf
+            .tracepoint_arguments("sched_process_exit")
+            .is_some_and(|n| n > 1),
+        dequeue_args: btf.arguments(Hook::DequeueSignal.name()).unwrap_or(0),
+    };
+    (Ok(types), functions)
+}
+
+fn capabilities() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    effective_capabilities(&status)
+}
+
+fn effective_capabilities(status: &str) -> u64 {
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|set| u64::from_str_radix(set.trim(), 16).ok())
+        .unwrap_or(0)
+}
+
+/// `none [integrity] confidentiality`.
+fn lockdown(text: &str) -> Option<&str> {
+    text.split_once('[')?
+        .1
+        .split_once(']')
+        .map(|(state, _)| state)
+}
+
+fn kprobes(pmu: &Path) -> Support {
+    if pmu.exists() {
+        Support::Yes
+    } else {
+        Support::No("this kernel has no kprobes".into())
+    }
+}
+
+fn ring_buffer() -> Support {
+    match aya::sys::is_map_supported(aya::maps::MapType::RingBuf) {
+        Ok(true) => Support::Yes,
+        Ok(false) => {
+            Support::No("this kernel has no BPF ring buffer (it came with Linux 5.8)".into())
+        }
+        Err(error) => Support::No(format!("a BPF ring buffer cannot be made: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_the_kernel_are_read() {
+        assert_eq!(
+            lockdown("none [integrity] confidentiality\n"),
+            Some("integrity")
+        );
+        assert_eq!(lockdown(""), None);
+        assert_eq!(
+            effective_capabilities("Name:\tx\nCapEff:\t000001ffffffffff\n"),
+            0x1ff_ffff_ffff
+        );
+        assert_eq!(effective_capabilities("CapEff:\tzz"), 0);
+    }
+
+    #[test]
+    fn missing_type_information_says_where_it_was_looked_for() {
+        let (types, functions) = read_types(Path::new("/nonexistent/vmlinux"));
+        assert!(types.unwrap_err().contains("/nonexistent/vmlinux"));
+        assert!(functions.is_empty());
+    }
+
+    #[test]
+    fn every_needed_field_exists_in_the_table() {
+        for field in NEEDED_FIELDS {
+            assert!(
+                Layout::PATHS.iter().any(|(name, _)| *name == field),
+                "{field}"
+            );
+        }
+    }
+}

@@ -1,0 +1,430 @@
+//! Which hook is attached how: facts in, choice out. Pure, so that every
+//! kernel's choice is tested without that kernel.
+//!
+//! Each hook degrades alone: BTF-typed program, raw tracepoint, kprobe,
+//! nothing. What is lost then stands here, for `doctor` and for the first line
+//! of a trace.
+
+use std::fmt;
+
+/// A place in the kernel that sigtrace looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Hook {
+    /// Tracepoint: a signal was sent.
+    SignalGenerate,
+    /// Tracepoint: a thread acts on a signal.
+    SignalDeliver,
+    /// Tracepoint: a process was made.
+    ProcessFork,
+    /// Tracepoint: a process runs another program.
+    ProcessExec,
+    /// Tracepoint: a thread exits.
+    ProcessExit,
+    /// Tracepoint: a task is freed, some time after it was reaped.
+    ProcessFree,
+    /// Function: an exit begins.
+    DoExit,
+    /// Function: a whole process's exit begins.
+    DoGroupExit,
+    /// Function: a dying PID 1 kills its namespace.
+    ZapPidNsProcesses,
+    /// Function: a dead process is reaped.
+    ReleaseTask,
+    /// Function, at its return: a signal is taken from a queue.
+    DequeueSignal,
+}
+
+impl Hook {
+    /// All of them, in the order in which they are attached: what ends
+    /// processes before what begins them, so that no beginning is seen
+    /// without its end.
+    pub const ALL: [Self; 11] = [
+        Self::ReleaseTask,
+        Self::ProcessFree,
+        Self::ProcessExit,
+        Self::DoExit,
+        Self::DoGroupExit,
+        Self::ZapPidNsProcesses,
+        Self::DequeueSignal,
+        Self::SignalDeliver,
+        Self::SignalGenerate,
+        Self::ProcessExec,
+        Self::ProcessFork,
+    ];
+
+    /// The kernel's name for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SignalGenerate => "signal_generate",
+            Self::SignalDeliver => "signal_deliver",
+            Self::ProcessFork => "sched_process_fork",
+            Self::ProcessExec => "sched_process_exec",
+            Self::ProcessExit => "sched_process_exit",
+            Self::ProcessFree => "sched_process_free",
+            Self::DoExit => "do_exit",
+            Self::DoGroupExit => "do_group_exit",
+            Self::ZapPidNsProcesses => "zap_pid_ns_processes",
+            Self::ReleaseTask => "release_task",
+            Self::DequeueSignal => "dequeue_signal",
+        }
+    }
+
+    /// A tracepoint, not a function.
+    pub fn is_tracepoint(self) -> bool {
+        matches!(
+            self,
+            Self::SignalGenerate
+                | Self::SignalDeliver
+                | Self::ProcessFork
+                | Self::ProcessExec
+                | Self::ProcessExit
+                | Self::ProcessFree
+        )
+    }
+
+    /// Without it the main job cannot be done.
+    pub fn is_needed(self) -> bool {
+        matches!(self, Self::SignalGenerate | Self::ProcessExit)
+    }
+
+    /// What is lost without it; `None` if nothing.
+    pub fn lost_without(self) -> &'static str {
+        match self {
+            Self::SignalGenerate => "no signal is seen at all",
+            Self::SignalDeliver => "`handled` cannot be told from `pending`",
+            Self::ProcessFork => "new processes are known only from their first signal or exit",
+            Self::ProcessExec => "a process keeps the name it had before exec",
+            Self::ProcessExit => "no death is seen at all",
+            Self::ProcessFree => "nothing, while release_task is hooked",
+            Self::DoExit => "the moment an exit begins is known only from sched_process_exit",
+            Self::DoGroupExit => "an exit_group is told from a fatal signal by flags and stack",
+            Self::ZapPidNsProcesses => {
+                "the end of a PID namespace is proven by the kernel stack of its SIGKILLs"
+            }
+            Self::ReleaseTask => "the time of reaping is inferred from sched_process_free",
+            Self::DequeueSignal => "`accepted` (sigwait, signalfd) is inferred, not proven",
+        }
+    }
+}
+
+/// How a hook is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// tp_btf, fentry or fexit.
+    Btf,
+    /// Raw tracepoint.
+    Raw,
+    /// kprobe or kretprobe.
+    Kprobe,
+}
+
+impl Level {
+    /// The kernel's word for that program at that hook.
+    pub fn name(self, hook: Hook) -> &'static str {
+        match (self, hook) {
+            (Self::Btf, Hook::DequeueSignal) => "fexit",
+            (Self::Btf, hook) if hook.is_tracepoint() => "tp_btf",
+            (Self::Btf, _) => "fentry",
+            (Self::Raw, _) => "raw_tracepoint",
+            (Self::Kprobe, Hook::DequeueSignal) => "kretprobe",
+            (Self::Kprobe, _) => "kprobe",
+        }
+    }
+
+    /// Prefix of the program's name in the object file.
+    pub fn program(self, hook: Hook) -> String {
+        let prefix = match (self, hook) {
+            (Self::Btf, hook) if hook.is_tracepoint() => "btf",
+            (Self::Raw, _) => "raw",
+            (level, hook) => level.name(hook),
+        };
+        format!("{prefix}_{}", hook.name())
+    }
+}
+
+/// `--hooks`: the best level that is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Forced {
+    /// Whatever is best.
+    #[default]
+    Auto,
+    /// BTF-typed programs or nothing.
+    Btf,
+    /// Raw tracepoints only.
+    Raw,
+    /// Raw tracepoints and kprobes.
+    Kprobe,
+}
+
+impl fmt::Display for Forced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Btf => "btf",
+            Self::Raw => "raw",
+            Self::Kprobe => "kprobe",
+        })
+    }
+}
+
+/// What a probe found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Support {
+    /// It works.
+    Yes,
+    /// It does not, and why.
+    No(String),
+}
+
+/// What the choice needs to know of the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// tp_btf programs load.
+    pub tp_btf: Support,
+    /// fentry and fexit programs load and attach.
+    pub fentry: Support,
+    /// kprobes exist and may be made.
+    pub kprobe: Support,
+    /// Functions of [`Hook`] that the kernel's BTF names, with the number of
+    /// their arguments.
+    pub functions: Vec<(Hook, u32)>,
+    /// What the kernel turned down when it was tried, and why.
+    pub refused: Vec<(Hook, Level, String)>,
+}
+
+/// How one hook will be attached, or why it will not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Which.
+    pub hook: Hook,
+    /// How; `None`: not at all.
+    pub level: Option<Level>,
+    /// Why not better than that, if it could be better.
+    pub because: Option<String>,
+}
+
+/// Chooses for every hook.
+pub fn choose(facts: &Facts, forced: Forced) -> Vec<Choice> {
+    let choices = Hook::ALL.map(|hook| choose_one(facts, forced, hook));
+    // What sched_process_free tells is told better and earlier by release_task.
+    let sees_release = choices
+        .iter()
+        .any(|c| c.hook == Hook::ReleaseTask && c.level.is_some());
+    choices
+        .into_iter()
+        .map(|choice| match choice.hook {
+            Hook::ProcessFree if sees_release => Choice {
+                level: None,
+                because: Some("not needed beside release_task".into()),
+                ..choice
+            },
+            _ => choice,
+        })
+        .collect()
+}
+
+fn choose_one(facts: &Facts, forced: Forced, hook: Hook) -> Choice {
+    let mut because = None;
+    let mut level = None;
+    for candidate in candidates(hook) {
+        match refused(facts, forced, hook, candidate) {
+            None => {
+                level = Some(candidate);
+                break;
+            }
+            Some(why) => because = because.or(Some(why)),
+        }
+    }
+    Choice {
+        hook,
+        level,
+        because,
+    }
+}
+
+fn candidates(hook: Hook) -> Vec<Level> {
+    match hook {
+        // Has no BTF-typed twin: it is itself the fallback of release_task.
+        Hook::ProcessFree => vec![Level::Raw],
+        hook if hook.is_tracepoint() => vec![Level::Btf, Level::Raw],
+        _ => vec![Level::Btf, Level::Kprobe],
+    }
+}
+
+fn refused(facts: &Facts, forced: Forced, hook: Hook, level: Level) -> Option<String> {
+    let allowed = match forced {
+        Forced::Auto => true,
+        Forced::Btf => level == Level::Btf,
+        Forced::Raw => level == Level::Raw,
+        Forced::Kprobe => level != Level::Btf,
+    };
+    if !allowed {
+        return Some(format!("--hooks {forced}"));
+    }
+    if let Some((.., why)) = facts
+        .refused
+        .iter()
+        .find(|(h, l, _)| (*h, *l) == (hook, level))
+    {
+        return Some(why.clone());
+    }
+    let support = match level {
+        Level::Btf if hook.is_tracepoint() => &facts.tp_btf,
+        Level::Btf => &facts.fentry,
+        Level::Kprobe => &facts.kprobe,
+        Level::Raw => &Support::Yes,
+    };
+    if let Support::No(why) = support {
+        return Some(why.clone());
+    }
+    let Some(&(_, arguments)) = facts.functions.iter().find(|(of, _)| *of == hook) else {
+        return (!hook.is_tracepoint())
+            .then(|| format!("this kernel has no function {}", hook.name()));
+    };
+    // Where the returned value lies depends on the number of arguments.
+    (hook == Hook::DequeueSignal && level == Level::Btf && !matches!(arguments, 3 | 4))
+        .then(|| format!("dequeue_signal has {arguments} arguments, which is not known"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> Facts {
+        Facts {
+            tp_btf: Support::Yes,
+            fentry: Support::Yes,
+            kprobe: Support::Yes,
+            functions: Hook::ALL
+                .into_iter()
+                .filter(|hook| !hook.is_tracepoint())
+                .map(|hook| (hook, if hook == Hook::DequeueSignal { 3 } else { 1 }))
+                .collect(),
+            refused: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_was_turned_down_is_not_tried_again() {
+        let mut facts = all();
+        facts
+            .refused
+            .push((Hook::SignalGenerate, Level::Btf, "verifier".into()));
+        let choices = choose(&facts, Forced::Auto);
+        assert_eq!(level(&choices, Hook::SignalGenerate), Some(Level::Raw));
+        assert_eq!(level(&choices, Hook::SignalDeliver), Some(Level::Btf));
+        facts
+            .refused
+            .push((Hook::SignalGenerate, Level::Raw, "gone".into()));
+        assert_eq!(
+            level(&choose(&facts, Forced::Auto), Hook::SignalGenerate),
+            None
+        );
+    }
+
+    fn level(choices: &[Choice], hook: Hook) -> Option<Level> {
+        choices.iter().find(|c| c.hook == hook).unwrap().level
+    }
+
+    #[test]
+    fn everything_allowed_means_btf_everywhere_and_no_late_free() {
+        let choices = choose(&all(), Forced::Auto);
+        for choice in &choices {
+            let expected = (choice.hook != Hook::ProcessFree).then_some(Level::Btf);
+            assert_eq!(choice.level, expected, "{:?}", choice.hook);
+        }
+    }
+
+    #[test]
+    fn a_locked_down_kernel_keeps_the_raw_tracepoints() {
+        let no = || Support::No("not permitted (kernel lockdown)".into());
+        let facts = Facts {
+            tp_btf: no(),
+            fentry: no(),
+            kprobe: no(),
+            ..all()
+        };
+        let choices = choose(&facts, Forced::Auto);
+        assert_eq!(level(&choices, Hook::SignalGenerate), Some(Level::Raw));
+        assert_eq!(level(&choices, Hook::ProcessFree), Some(Level::Raw));
+        assert_eq!(level(&choices, Hook::ReleaseTask), None);
+        let zap = choices
+            .iter()
+            .find(|c| c.hook == Hook::ZapPidNsProcesses)
+            .unwrap();
+        assert_eq!(
+            zap.because.as_deref(),
+            Some("not permitted (kernel lockdown)")
+        );
+    }
+
+    #[test]
+    fn each_hook_degrades_alone() {
+        let facts = Facts {
+            fentry: Support::No("no trampoline".into()),
+            ..all()
+        };
+        let choices = choose(&facts, Forced::Auto);
+        assert_eq!(level(&choices, Hook::SignalGenerate), Some(Level::Btf));
+        assert_eq!(level(&choices, Hook::DoExit), Some(Level::Kprobe));
+        let mut facts = all();
+        facts
+            .functions
+            .retain(|(hook, _)| *hook != Hook::DoGroupExit);
+        let choices = choose(&facts, Forced::Auto);
+        assert_eq!(level(&choices, Hook::DoGroupExit), None);
+        assert_eq!(level(&choices, Hook::DoExit), Some(Level::Btf));
+    }
+
+    #[test]
+    fn a_signature_that_is_not_known_is_not_guessed() {
+        let mut facts = all();
+        facts
+            .functions
+            .retain(|(hook, _)| *hook != Hook::DequeueSignal);
+        facts.functions.push((Hook::DequeueSignal, 5));
+        assert_eq!(
+            level(&choose(&facts, Forced::Auto), Hook::DequeueSignal),
+            Some(Level::Kprobe)
+        );
+    }
+
+    #[test]
+    fn force_is_obeyed() {
+        let raw = choose(&all(), Forced::Raw);
+        assert_eq!(level(&raw, Hook::SignalGenerate), Some(Level::Raw));
+        assert_eq!(level(&raw, Hook::DoExit), None);
+        let kprobe = choose(&all(), Forced::Kprobe);
+        assert_eq!(level(&kprobe, Hook::SignalGenerate), Some(Level::Raw));
+        assert_eq!(level(&kprobe, Hook::DoExit), Some(Level::Kprobe));
+        let btf = choose(
+            &Facts {
+                tp_btf: Support::No("x".into()),
+                ..all()
+            },
+            Forced::Btf,
+        );
+        assert_eq!(level(&btf, Hook::SignalGenerate), None);
+    }
+
+    #[test]
+    fn program_names_are_those_of_the_object() {
+        assert_eq!(
+            Level::Btf.program(Hook::SignalGenerate),
+            "btf_signal_generate"
+        );
+        assert_eq!(
+            Level::Raw.program(Hook::ProcessFree),
+            "raw_sched_process_free"
+        );
+        assert_eq!(
+            Level::Btf.program(Hook::DequeueSignal),
+            "fexit_dequeue_signal"
+        );
+        assert_eq!(
+            Level::Kprobe.program(Hook::DequeueSignal),
+            "kretprobe_dequeue_signal"
+        );
+        assert_eq!(Level::Btf.program(Hook::DoExit), "fentry_do_exit");
+    }
+}

@@ -1,0 +1,296 @@
+//! What `/proc` knows: the processes that were there before the trace, the
+//! PID namespaces they live in, and a second look at one process.
+//!
+//! Reads under a given root, so that tests bring their own.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    io,
+    os::{fd::AsRawFd, unix::fs::MetadataExt},
+    path::{Path, PathBuf},
+};
+
+use crate::event::{decode::TICK_NS, Comm, Dispositions, PidNs, ProcessKey, Task};
+
+/// `NS_GET_PARENT` of `ioctl_nsfs(2)`.
+const NS_GET_PARENT: libc::c_ulong = 0xb702;
+
+/// A `/proc`.
+pub struct Proc {
+    root: PathBuf,
+    /// Parent of each PID namespace that was asked for; `None`: the host's, or
+    /// not allowed to know.
+    parents: HashMap<PidNs, Option<PidNs>>,
+}
+
+/// A process as `/proc` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Who it is.
+    pub task: Task,
+    /// What it does with signals.
+    pub dispositions: Dispositions,
+}
+
+impl Proc {
+    /// Of the given folder, usually `/proc`.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self {
+            root: root.into(),
+            parents: HashMap::new(),
+        }
+    }
+
+    /// Every process id.
+    pub fn pids(&self) -> io::Result<Vec<u32>> {
+        let mut pids: Vec<u32> = fs::read_dir(&self.root)?
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .collect();
+        pids.sort_unstable();
+        Ok(pids)
+    }
+
+    /// Inode of the PID namespace that a process lives in.
+    pub fn pidns(&self, pid: u32) -> Option<PidNs> {
+        let link = fs::read_link(self.root.join(format!("{pid}/ns/pid"))).ok()?;
+        namespace_inode(link.to_str()?)
+    }
+
+    /// Everything about a process; `None` if it is gone.
+    pub fn process(&mut self, pid: u32) -> Option<Process> {
+        let folder = self.root.join(pid.to_string());
+        let status = fs::read(folder.join("status")).ok()?;
+        let start_ns = start_ns(&fs::read(folder.join("stat")).ok()?)?;
+        let status = Status::parse(&status);
+        let namespaces = self.namespaces(&folder, status.ns_pids.len());
+        // A zombie's namespace link is gone, its pids are not.
+        let ns_pids = status.ns_pids.get(1..).unwrap_or_default().to_vec();
+        let task = Task {
+            key: ProcessKey { pid, start_ns },
+            tid: pid,
+            ppid: status.ppid,
+            uid: status.uid,
+            flags: 0,
+            comm: status.comm,
+            ns_pids,
+            namespaces,
+            cgroup_id: 0,
+        };
+        Some(Process {
+            task,
+            dispositions: status.dispositions,
+        })
+    }
+
+    /// A second look at a process: `None` if it is gone, or its pid is
+    /// another's by now.
+    pub fn observe(&self, key: ProcessKey) -> Option<Dispositions> {
+        let folder = self.root.join(key.pid.to_string());
+        let start = start_ns(&fs::read(folder.join("stat")).ok()?)?;
+        if start / TICK_NS != key.start_ns / TICK_NS {
+            return None;
+        }
+        Some(Status::parse(&fs::read(folder.join("status")).ok()?).dispositions)
+    }
+
+    /// The nested PID namespaces of a process, outermost first. `levels`
+    /// counts the host's too.
+    fn namespaces(&mut self, folder: &Path, levels: usize) -> Vec<PidNs> {
+        if levels <= 1 {
+            return Vec::new();
+        }
+        let link = folder.join("ns/pid");
+        let Ok(file) = File::open(&link) else {
+            return Vec::new();
+        };
+        let Ok(own) = file.metadata() else {
+            return Vec::new();
+        };
+        let mut chain = vec![own.ino() as PidNs];
+        let mut file = Some(file);
+        while chain.len() + 1 < levels {
+            let child = *chain.last().unwrap_or(&0);
+            let parent = match self.parents.get(&child) {
+                Some(&parent) => parent,
+                None => {
+                    file = file.and_then(|f| parent_namespace(&f));
+                    let parent = file
+                        .as_ref()
+                        .and_then(|f| f.metadata().ok())
+                        .map(|m| m.ino() as PidNs);
+                    self.parents.insert(child, parent);
+                    parent
+                }
+            };
+            let Some(parent) = parent else { break };
+            chain.push(parent);
+        }
+        chain.reverse();
+        chain
+    }
+
+    /// Every process that lives in one of the namespaces or below one; all
+    /// processes if there is no namespace to choose by.
+    pub fn members(&mut self, namespaces: &[PidNs]) -> io::Result<Vec<Process>> {
+        let own = self.pidns(std::process::id());
+        let mut members = Vec::new();
+        for pid in self.pids()? {
+            // A look at one link spares the rest for the host's processes; a
+            // zombie has no link any more.
+            if !namespaces.is_empty() && own.is_some() && self.pidns(pid) == own {
+                continue;
+            }
+            let Some(process) = self.process(pid) else {
+                continue;
+            };
+            let mut of = process.task.namespaces.iter();
+            if namespaces.is_empty() || of.any(|ns| namespaces.contains(ns)) {
+                members.push(process);
+            }
+        }
+        Ok(members)
+    }
+}
+
+/// `pid:[4026532281]`.
+fn namespace_inode(link: &str) -> Option<PidNs> {
+    link.strip_prefix("pid:[")?.strip_suffix(']')?.parse().ok()
+}
+
+fn parent_namespace(file: &File) -> Option<File> {
+    // SAFETY: NS_GET_PARENT takes no argument and returns a new descriptor,
+    // which is owned from here on.
+    unsafe {
+        let fd = libc::ioctl(file.as_raw_fd(), NS_GET_PARENT);
+        (fd >= 0).then(|| std::os::fd::FromRawFd::from_raw_fd(fd))
+    }
+}
+
+/// Field 22 of `/proc/PID/stat`. The name in field 2 may hold anything, also
+/// parentheses and line feeds, so fields count from the last `)`.
+fn start_ns(stat: &[u8]) -> Option<u64> {
+    let end = stat.iter().rposition(|&b| b == b')')?;
+    let rest = std::str::from_utf8(&stat[end + 1..]).ok()?;
+    let ticks: u64 = rest.split_ascii_whitespace().nth(19)?.parse().ok()?;
+    ticks.checked_mul(TICK_NS)
+}
+
+/// The lines of `/proc/PID/status` that count.
+#[derive(Default)]
+struct Status {
+    comm: Comm,
+    ppid: u32,
+    uid: u32,
+    ns_pids: Vec<u32>,
+    dispositions: Dispositions,
+}
+
+impl Status {
+    fn parse(text: &[u8]) -> Self {
+        let mut status = Self::default();
+        for line in text.split(|&b| b == b'\n') {
+            let Some(colon) = line.iter().position(|&b| b == b':') else {
+                continue;
+            };
+            let (key, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+            let words = || {
+                std::str::from_utf8(value)
+                    .unwrap_or_default()
+                    .split_ascii_whitespace()
+            };
+            let set = || u64::from_str_radix(words().next().unwrap_or_default(), 16).unwrap_or(0);
+            let d = &mut status.dispositions;
+            match key {
+                b"Name" => status.comm = unescaped(value),
+                b"State" => d.state = value.first().copied().unwrap_or(0),
+                b"PPid" => status.ppid = words().next().and_then(|w| w.parse().ok()).unwrap_or(0),
+                b"Uid" => status.uid = words().next().and_then(|w| w.parse().ok()).unwrap_or(0),
+                b"NSpid" => status.ns_pids = words().filter_map(|w| w.parse().ok()).collect(),
+                b"SigPnd" => d.pending = set(),
+                b"ShdPnd" => d.shared_pending = set(),
+                b"SigBlk" => d.blocked = set(),
+                b"SigIgn" => d.ignored = set(),
+                b"SigCgt" => d.caught = set(),
+                _ => {}
+            }
+        }
+        status
+    }
+}
+
+/// `status` writes a line feed and a backslash of the name as `\n` and `\\`.
+fn unescaped(name: &[u8]) -> Comm {
+    let mut comm = [0; 16];
+    let mut bytes = name.iter();
+    for slot in comm.iter_mut().take(15) {
+        let Some(&byte) = bytes.next() else { break };
+        *slot = match (byte, bytes.as_slice().first()) {
+            (b'\\', Some(b'n')) => {
+                bytes.next();
+                b'\n'
+            }
+            (b'\\', Some(b'\\')) => {
+                bytes.next();
+                b'\\'
+            }
+            _ => byte,
+        };
+    }
+    Comm(comm)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_is_read_with_hostile_names() {
+        let status = Status::parse(
+            b"Name:\tx\\n\\\\\x1b[31m\nState:\tS (sleeping)\nPPid:\t7\nUid:\t1000\t0\t0\t0\n\
+              NSpid:\t42\t2\nSigPnd:\t0000000000000001\nShdPnd:\t0000000000004000\n\
+              SigBlk:\t0000000000010000\nSigIgn:\t0000000000001000\nSigCgt:\t0000000180004002\n",
+        );
+        assert_eq!(status.comm.bytes(), b"x\n\\\x1b[31m");
+        assert_eq!(
+            (status.ppid, status.uid, status.ns_pids),
+            (7, 1000, vec![42, 2])
+        );
+        let d = status.dispositions;
+        assert_eq!(
+            (d.pending, d.shared_pending, d.blocked),
+            (1, 0x4000, 0x10000)
+        );
+        assert_eq!(
+            (d.ignored, d.caught, d.state),
+            (0x1000, 0x1_8000_4002, b'S')
+        );
+    }
+
+    #[test]
+    fn start_is_found_behind_a_hostile_name() {
+        let stat = b"42 (a) R 1 (x\n) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 12345 0";
+        assert_eq!(start_ns(stat), Some(12345 * TICK_NS));
+        assert_eq!(start_ns(b"42 (a) S 1"), None);
+        assert_eq!(start_ns(b""), None);
+    }
+
+    #[test]
+    fn a_namespace_link_is_parsed_or_refused() {
+        assert_eq!(namespace_inode("pid:[4026531836]"), Some(4_026_531_836));
+        assert_eq!(namespace_inode("net:[1]"), None);
+    }
+
+    #[test]
+    fn a_missing_root_is_an_error_and_a_missing_process_none() {
+        let mut proc = Proc::new("/nonexistent");
+        assert!(proc.pids().is_err());
+        assert!(proc.process(1).is_none());
+        assert!(proc
+            .observe(ProcessKey {
+                pid: 1,
+                start_ns: 0
+            })
+            .is_none());
+    }
+}

@@ -1,0 +1,183 @@
+//! Takes records out of the ring buffer, and counts what found no room in it.
+//!
+//! The kernel wakes the reader only when the buffer goes from empty to
+//! non-empty; the reader then lingers a little, so that one wake-up serves a
+//! burst. All that is there is copied out at once: the buffer is free again
+//! before anything is explained or written.
+
+use std::{fs, io, os::fd::AsRawFd, time::Duration};
+
+use aya::{
+    maps::{MapData, PerCpuArray, RingBuf},
+    Ebpf,
+};
+use bytes::{BufMut, Bytes, BytesMut};
+use sigtrace_common::record::{Kind, KINDS};
+use tokio::io::{unix::AsyncFd, Interest};
+
+use super::{attach::Attached, error::KernelError};
+
+/// How long to wait for more after the first record.
+const LINGER: Duration = Duration::from_millis(2);
+/// Most bytes to copy at once: what is explained at a time must not grow with
+/// what comes in.
+const BATCH: usize = 4 << 20;
+
+/// The ring buffer, to be waited for.
+pub struct Ring {
+    fd: AsyncFd<RingBuf<MapData>>,
+    lost: PerCpuArray<MapData, u64>,
+    /// Losses by kind that were told already.
+    told: [u64; KINDS],
+    /// Misses that were told already.
+    told_missed: u64,
+    _ebpf: Ebpf,
+}
+
+impl Ring {
+    /// Takes over attached programs; must be called within tokio's runtime.
+    pub fn new(attached: Attached) -> Result<Self, KernelError> {
+        // SAFETY: the buffer's descriptor stays open and the same for as long
+        // as the buffer lives.
+        let fd = unsafe { AsyncFd::register_with_interest(attached.ring, Interest::READABLE) };
+        Ok(Self {
+            fd: fd.map_err(|error| KernelError::Wait(error.into()))?,
+            lost: attached.lost,
+            told: [0; KINDS],
+            told_missed: 0,
+            _ebpf: attached.ebpf,
+        })
+    }
+
+    /// Waits until there is something, and a little longer.
+    pub async fn readable(&mut self) -> io::Result<()> {
+        self.fd.readable_mut().await?.clear_ready();
+        tokio::time::sleep(LINGER).await;
+        Ok(())
+    }
+
+    /// Everything that is there, up to a limit, as a batch of records; and
+    /// whether there is more.
+    pub fn drain(&mut self) -> (Batch, bool) {
+        let ring = self.fd.get_mut();
+        let mut batch = BytesMut::new();
+        while batch.len() < BATCH {
+            let Some(record) = ring.next() else {
+                return (Batch(batch.freeze()), false);
+            };
+            batch.put_u32_le(u32::try_from(record.len()).unwrap_or(0));
+            batch.put_slice(&record);
+        }
+        (Batch(batch.freeze()), true)
+    }
+
+    /// What was lost since the last call, by kind.
+    pub fn losses(&mut self) -> Vec<(&'static str, u64)> {
+        let mut losses = Vec::new();
+        for kind in 0..KINDS {
+            let Ok(counts) = self.lost.get(&(kind as u32), 0) else {
+                continue;
+            };
+            let total: u64 = counts.iter().sum();
+            let new = total - self.told[kind].min(total);
+            if new > 0 {
+                self.told[kind] = total;
+                losses.push((kind_name(kind as u32), new));
+            }
+        }
+        let missed = self.missed();
+        if missed > self.told_missed {
+            losses.push(("not-run", missed - self.told_missed));
+            self.told_missed = missed;
+        }
+        losses
+    }
+
+    /// Events for which a program could not run, because it was running on
+    /// that CPU already (`recursion_misses`, since Linux 5.12).
+    fn missed(&self) -> u64 {
+        let programs = self
+            ._ebpf
+            .programs()
+            .filter_map(|(_, program)| program.fd().ok());
+        programs
+            .filter_map(|fd| {
+                let path = format!(
+                    "/proc/self/fdinfo/{}",
+                    std::os::fd::AsFd::as_fd(fd).as_raw_fd()
+                );
+                recursion_misses(&fs::read_to_string(path).ok()?)
+            })
+            .sum()
+    }
+}
+
+fn recursion_misses(fdinfo: &str) -> Option<u64> {
+    fdinfo
+        .lines()
+        .find_map(|line| line.strip_prefix("recursion_misses:"))?
+        .trim()
+        .parse()
+        .ok()
+}
+
+/// Name of a record's kind, as `lost` events have it.
+fn kind_name(kind: u32) -> &'static str {
+    match kind {
+        k if k == Kind::Signal as u32 || k == Kind::SignalTraced as u32 => "signal",
+        k if k == Kind::Deliver as u32 => "deliver",
+        k if k == Kind::Dequeue as u32 => "dequeue",
+        k if k == Kind::Fork as u32 => "fork",
+        k if k == Kind::Exec as u32 => "exec",
+        k if k == Kind::Exit as u32 => "exit",
+        k if k == Kind::DoExit as u32 => "do_exit",
+        k if k == Kind::GroupExit as u32 => "do_group_exit",
+        k if k == Kind::ZapPidNs as u32 => "zap_pid_ns_processes",
+        k if k == Kind::Release as u32 || k == Kind::Free as u32 => "reap",
+        _ => "other",
+    }
+}
+
+/// Records that were copied out together.
+pub struct Batch(Bytes);
+
+impl Iterator for Batch {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        let length = self.0.get(..4)?;
+        let length = u32::from_le_bytes(length.try_into().ok()?) as usize;
+        if self.0.len() < 4 + length {
+            return None;
+        }
+        let _ = self.0.split_to(4);
+        Some(self.0.split_to(length))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_gives_back_its_records() {
+        let mut bytes = BytesMut::new();
+        for record in [&b"one"[..], b"", b"three"] {
+            bytes.put_u32_le(record.len() as u32);
+            bytes.put_slice(record);
+        }
+        let records: Vec<Bytes> = Batch(bytes.freeze()).collect();
+        assert_eq!(records, [&b"one"[..], b"", b"three"]);
+        assert_eq!(
+            Batch(Bytes::from_static(&[9, 0, 0, 0, 1])).count(),
+            0,
+            "cut off"
+        );
+    }
+
+    #[test]
+    fn misses_are_read_where_the_kernel_counts_them() {
+        assert_eq!(recursion_misses("pos:\t0\nrecursion_misses:\t7\n"), Some(7));
+        assert_eq!(recursion_misses("pos:\t0\n"), None);
+    }
+}

@@ -1,0 +1,183 @@
+//! Names of kernel functions, from `/proc/kallsyms`.
+//!
+//! Only functions are kept (a third of the lines), as one text and two `u32`
+//! each: about 2 MB instead of the 40 MB of a map of strings. Read at the
+//! first use, since formatting the file costs the kernel some 50 ms that the
+//! start of a trace need not wait for.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{self, BufRead, BufReader},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use crate::event::decode::Functions;
+
+/// Functions longer than this do not exist; an address further from its
+/// nearest symbol belongs to something that is not listed.
+const LONGEST: u64 = 1 << 20;
+
+/// The function table.
+#[derive(Debug, Default)]
+struct Table {
+    /// The lowest address.
+    base: u64,
+    /// Distance from it and position in `names`, sorted.
+    entries: Vec<(u32, u32)>,
+    /// Names, each ended by a line feed.
+    names: String,
+}
+
+impl Table {
+    fn read(input: impl BufRead) -> io::Result<Self> {
+        let mut raw: Vec<(u64, u32)> = Vec::with_capacity(1 << 16);
+        let mut names = String::with_capacity(1 << 20);
+        let mut input = input;
+        let mut line = String::new();
+        while input.read_line(&mut line)? > 0 {
+            if let Some((address, name)) = function(&line) {
+                raw.push((address, u32::try_from(names.len()).unwrap_or(u32::MAX)));
+                names.push_str(name);
+                names.push('\n');
+            }
+            line.clear();
+        }
+        raw.sort_by_key(|&(address, _)| address);
+        let base = raw.first().map_or(0, |&(address, _)| address);
+        let entries = raw
+            .iter()
+            .filter_map(|&(address, name)| Some((u32::try_from(address - base).ok()?, name)))
+            .collect();
+        names.shrink_to_fit();
+        Ok(Self {
+            base,
+            entries,
+            names,
+        })
+    }
+
+    fn name(&self, address: u64) -> Option<&str> {
+        let distance = u32::try_from(address.checked_sub(self.base)?).ok()?;
+        let after = self
+            .entries
+            .partition_point(|&(start, _)| start <= distance);
+        let (start, name) = self.entries[after.checked_sub(1)?];
+        // Of several names at one address the first listed is the usual one.
+        let first = self.entries.partition_point(|&(s, _)| s < start);
+        let name = self.entries.get(first).map_or(name, |&(_, name)| name);
+        if u64::from(distance - start) > LONGEST {
+            return None;
+        }
+        self.names[name as usize..].split('\n').next()
+    }
+}
+
+/// `ffffffff81000000 T name [module]`; `None` for data, and for the zeros that
+/// stand in place of hidden addresses.
+fn function(line: &str) -> Option<(u64, &str)> {
+    let mut words = line.split_ascii_whitespace();
+    let address = u64::from_str_radix(words.next()?, 16).ok()?;
+    let kind = words.next()?;
+    let name = words.next()?;
+    (address != 0 && matches!(kind, "t" | "T" | "w" | "W")).then_some((address, name))
+}
+
+/// Whether this process may see kernel addresses (`kptr_restrict`,
+/// CAP_SYSLOG): looks at one line.
+pub fn are_visible(kallsyms: &std::path::Path) -> bool {
+    let Ok(file) = File::open(kallsyms) else {
+        return false;
+    };
+    let mut line = String::new();
+    // The first symbols may be per-CPU offsets, which really are small.
+    BufReader::new(file)
+        .lines()
+        .take(4096)
+        .map_while(Result::ok)
+        .any(|l| {
+            line.clone_from(&l);
+            function(&line).is_some()
+        })
+}
+
+/// Names addresses, reading the table when the first one comes.
+pub struct Symbols {
+    path: PathBuf,
+    table: Option<Table>,
+    /// Addresses that were asked for: stacks repeat.
+    cache: HashMap<u64, Option<Arc<str>>>,
+}
+
+impl Symbols {
+    /// For the given `kallsyms`.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            table: None,
+            cache: HashMap::new(),
+        }
+    }
+}
+
+impl Functions for Symbols {
+    fn name(&mut self, address: u64) -> Option<Arc<str>> {
+        if let Some(name) = self.cache.get(&address) {
+            return name.clone();
+        }
+        let path = &self.path;
+        let table = self.table.get_or_insert_with(|| {
+            File::open(path)
+                .and_then(|file| Table::read(BufReader::with_capacity(1 << 16, file)))
+                .unwrap_or_default()
+        });
+        let name = table.name(address).map(Arc::from);
+        // Return addresses are few; a flood of others must not fill memory.
+        if self.cache.len() >= 16_384 {
+            self.cache.clear();
+        }
+        self.cache.insert(address, name.clone());
+        name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = "0000000000000000 A fixed_percpu_data\n\
+        ffffffff81000100 T do_exit\nffffffff81000000 T _text\n\
+        ffffffff81000100 t alias\nffffffff81000500 d data\n\
+        ffffffff81000300 t zap_pid_ns_processes\t[module]\n";
+
+    #[test]
+    fn an_address_lies_in_the_function_before_it() {
+        let table = Table::read(SAMPLE.as_bytes()).unwrap();
+        assert_eq!(table.name(0xffff_ffff_8100_0000), Some("_text"));
+        assert_eq!(table.name(0xffff_ffff_8100_01ff), Some("do_exit"));
+        assert_eq!(
+            table.name(0xffff_ffff_8100_0310),
+            Some("zap_pid_ns_processes")
+        );
+        assert_eq!(
+            table.name(0xffff_ffff_9100_0310),
+            None,
+            "too far from any function"
+        );
+        assert_eq!(table.name(0x1000), None);
+    }
+
+    #[test]
+    fn hidden_addresses_give_no_names() {
+        let table = Table::read("0000000000000000 T do_exit\n".as_bytes()).unwrap();
+        assert_eq!(table.name(0xffff_ffff_8100_0000), None);
+        assert_eq!(
+            Table::read("junk\n\n1 2\n".as_bytes())
+                .unwrap()
+                .entries
+                .len(),
+            0
+        );
+    }
+}

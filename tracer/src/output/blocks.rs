@@ -1,0 +1,244 @@
+//! Which line and which rows a report becomes in text. Pure: a report in, a
+//! [`Block`] out. When it is written, and whether, is [`super::text`]'s.
+
+use std::collections::BTreeMap;
+
+use super::{
+    crowd::{Held, Key},
+    lines::{Block, Tone},
+    select, wording, Context,
+};
+use crate::{
+    event::BootTime,
+    explain::report::{Certainty, ExitReport, Explanation, Report, SignalReport},
+};
+
+/// A signal.
+pub(crate) fn signal(context: &Context, report: &SignalReport) -> Block {
+    let number = wording::signal(context, report.number);
+    let failed = select::failed(report);
+    let tone = if failed { Tone::Warning } else { Tone::Plain };
+    let result = wording::fate(report);
+    let id = signal_id(report);
+    let mut block = Block::new(
+        report.time,
+        &number,
+        &ends(context, report),
+        &result,
+        &id,
+        tone,
+    );
+    // A fatal signal is explained at the death, unless that was not seen.
+    let alone = report.fate == "fatal" && !context.all_signals;
+    if failed || alone {
+        explain(&mut block, &report.explanation, String::new());
+    }
+    path(context, &mut block, &report.kernel_path);
+    if failed || alone {
+        more(&mut block, report.reason.or(report.cause));
+    }
+    block
+}
+
+/// `[init-no-handler, proven]` where it matters how sure that is.
+pub(crate) fn signal_id(report: &SignalReport) -> String {
+    match report.reason.or(report.cause) {
+        Some(id) if select::failed(report) || report.fate == "fatal" => {
+            bracket(id, report.explanation.certainty)
+        }
+        Some(id) => format!("[{id}]"),
+        None => String::new(),
+    }
+}
+
+fn ends(context: &Context, report: &SignalReport) -> String {
+    let (from, to) = (&report.sender, &report.target);
+    format!(
+        "{} → {}",
+        wording::sender(context, from),
+        wording::task(context, to)
+    )
+}
+
+/// News of a signal that was shown before.
+pub(crate) fn signal_again(context: &Context, time: BootTime, now: &SignalReport) -> Block {
+    let number = wording::signal(context, now.number);
+    let subject = format!("{number} {}", ends(context, now));
+    let mut result = wording::fate(now);
+    let waited = time.0.saturating_sub(now.time.0);
+    if now.latency_ns.is_none() && waited >= 1_000_000_000 {
+        result.push_str(&format!(", {} after it was sent", wording::span(waited)));
+    }
+    let failed = select::failed(now);
+    let tone = if failed { Tone::Warning } else { Tone::Plain };
+    let mut block = Block::new(time, "now", &subject, &result, &signal_id(now), tone);
+    if failed {
+        explain(&mut block, &now.explanation, String::new());
+        more(&mut block, now.reason);
+    }
+    block
+}
+
+/// A death.
+pub(crate) fn exit(context: &Context, report: &ExitReport) -> Block {
+    let subject = wording::task(context, &report.task);
+    death(context, report, report.time, kind(report), &subject)
+}
+
+/// A death that is understood better.
+pub(crate) fn exit_again(context: &Context, time: BootTime, now: &ExitReport) -> Block {
+    let subject = format!("{} {}", kind(now), wording::task(context, &now.task));
+    death(context, now, time, "now", &subject)
+}
+
+fn death(
+    context: &Context,
+    report: &ExitReport,
+    time: BootTime,
+    kind: &str,
+    subject: &str,
+) -> Block {
+    let result = wording::end(context, report);
+    let tone = if select::ended_badly(report) {
+        Tone::Alarm
+    } else {
+        Tone::Plain
+    };
+    let mut block = Block::new(time, kind, subject, &result, &exit_id(report), tone);
+    if worth_explaining(report) {
+        let links = report.chain.iter().map(|link| link.what.as_str());
+        explain(
+            &mut block,
+            &report.explanation,
+            wording::joined(links, " ← "),
+        );
+        path(context, &mut block, &report.kernel_path);
+        more(
+            &mut block,
+            Some(report.cause).filter(|&cause| cause != "exit"),
+        );
+    }
+    block
+}
+
+/// `KILLED` by force, `killed` by another signal, `exit`.
+pub(crate) fn kind(report: &ExitReport) -> &'static str {
+    match report.signal {
+        Some(_) if report.forced => "KILLED",
+        Some(_) => "killed",
+        None => "exit",
+    }
+}
+
+/// `[pid1-exited, proven]`; an exit that is known to be one needs none.
+pub(crate) fn exit_id(report: &ExitReport) -> String {
+    match (report.cause, report.explanation.certainty) {
+        ("exit", Certainty::Proven) => String::new(),
+        (cause, certainty) => bracket(cause, certainty),
+    }
+}
+
+fn worth_explaining(report: &ExitReport) -> bool {
+    let explanation = &report.explanation;
+    let failed = report.signal.is_none() && report.exit_code != 0;
+    let said = failed && !explanation.sentences.is_empty();
+    let unknown = explanation.certainty == Certainty::Unknown;
+    select::ended_badly(report) || said || unknown || !explanation.advice.is_empty()
+}
+
+/// Those of a crowd that were not written whole.
+pub(crate) fn crowd(key: &Key, held: &Held) -> Block {
+    let mut names: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+    for (name, pid) in &held.who {
+        names.entry(name).or_default().push(*pid);
+    }
+    let subject = format!("{} more like that", held.count);
+    let tone = if key.kind == "KILLED" {
+        Tone::Alarm
+    } else {
+        Tone::Warning
+    };
+    let mut block = Block::new(held.last, &key.kind, &subject, &key.result, &key.id, tone);
+    let pids =
+        |(name, pids): (&str, Vec<u32>)| format!("{name} {}", wording::runs(&pids).join(", "));
+    block.row("pids", &names.into_iter().map(pids).collect::<Vec<_>>());
+    block
+}
+
+/// The other kinds; `None` for those that text leaves out.
+pub(crate) fn other(context: &Context, report: &Report) -> Option<Block> {
+    let of = |it| wording::task(context, it);
+    let plain = |time: &BootTime, kind, subject: &str, result: &str| {
+        Block::new(*time, kind, subject, result, "", Tone::Plain)
+    };
+    Some(match report {
+        Report::Fork {
+            time,
+            parent,
+            child,
+            ..
+        } if context.all_signals => {
+            plain(time, "fork", &format!("{} → {}", of(parent), of(child)), "")
+        }
+        Report::Exec { time, task, .. } if context.all_signals => {
+            plain(time, "exec", &of(task), "")
+        }
+        Report::Reap { time, task, by, .. } if context.all_signals => {
+            let by = by.map(|by| format!("by {by}")).unwrap_or_default();
+            plain(time, "reap", &of(task), &by)
+        }
+        Report::Zombie {
+            time, task, parent, ..
+        } => {
+            let whose = parent
+                .as_ref()
+                .map(|parent| format!(": {} must wait for it", of(parent)));
+            let result = format!("not reaped{}", whose.unwrap_or_default());
+            Block::new(*time, "zombie", &of(task), &result, "", Tone::Warning)
+        }
+        Report::Lost {
+            time, kind, count, ..
+        } => {
+            let what = wording::counted(*count, "event", "events");
+            let what = format!("{what} of kind {kind}: the kernel's buffer was full");
+            let mut block = Block::new(*time, "LOST", &what, "", "", Tone::Warning);
+            block.row(
+                "fix",
+                &["a larger --buffer, or a narrower filter".to_owned()],
+            );
+            block
+        }
+        _ => return None,
+    })
+}
+
+fn explain(block: &mut Block, explanation: &Explanation, chain: String) {
+    block.row("why", &explanation.sentences);
+    if !chain.is_empty() {
+        block.row("chain", &[chain]);
+    }
+    if explanation.certainty != Certainty::Proven {
+        block.row("lacks", &explanation.missing);
+    }
+    block.row("fix", &explanation.advice);
+}
+
+fn path(context: &Context, block: &mut Block, functions: &[String]) {
+    if context.path && !functions.is_empty() {
+        let names = functions.iter().map(String::as_str);
+        block.row("path", &[wording::joined(names, " ← ")]);
+    }
+}
+
+fn more(block: &mut Block, id: Option<&'static str>) {
+    if let Some(id) = id.filter(|&id| id != "unknown") {
+        block.more(&format!("sigtrace explain {id}"));
+    }
+}
+
+fn bracket(id: &str, certainty: Certainty) -> String {
+    match (id, certainty) {
+        ("unknown", Certainty::Unknown) => "[unknown]".to_owned(),
+        _ => format!("[{id}, {}]", wording::certainty(certainty)),
+    }
+}

@@ -1,0 +1,285 @@
+//! Fills the JSON [`shapes`] from reports. Values are copied as they are: JSON
+//! writing escapes, and [`escape::lossy`] deals with bytes that are no text.
+
+use super::{
+    codes, escape,
+    shapes::{self, Line, VERSION},
+    wording, Context,
+};
+use crate::{
+    event::{Ancestor, BootTime, Outcome, PidNs, Task},
+    explain::{
+        report::{Certainty, Evidence, ExitReport, Explanation, Report, Sender, SignalReport},
+        signals,
+    },
+};
+
+pub(crate) fn scope(scope: &super::Scope) -> shapes::Scope {
+    shapes::Scope {
+        pidns: scope.pidns,
+        label: scope.label.clone(),
+        note: scope.note.clone(),
+        pid1: scope.pid1.clone(),
+        container: scope.container.as_ref().map(container),
+    }
+}
+
+fn container(container: &super::ContainerName) -> shapes::Container {
+    shapes::Container {
+        name: container.name.clone(),
+        id: container.id.clone(),
+        engine: container.engine.clone(),
+    }
+}
+
+/// The container of a namespace that an event concerns, or of one around it.
+fn container_of(context: &Context, task: &Task, ns: Option<PidNs>) -> Option<shapes::Container> {
+    let of_task = || context.scope_of(&task.namespaces);
+    let scope = ns.and_then(|ns| context.scope_of(&[ns])).or_else(of_task)?;
+    scope.container.as_ref().map(container)
+}
+
+fn task(context: &Context, task: &Task) -> shapes::Task {
+    let (comm, comm_hex) = escape::lossy(task.comm.bytes());
+    let container = context
+        .scope_of(&task.namespaces)
+        .and_then(|scope| scope.container.as_ref());
+    shapes::Task {
+        pid: task.key.pid,
+        tid: task.tid,
+        comm,
+        comm_hex,
+        ns_pids: std::iter::once(task.key.pid)
+            .chain(task.ns_pids.iter().copied())
+            .collect(),
+        start_ns: task.key.start_ns,
+        uid: task.uid,
+        container: container.map(|c| c.name.clone().unwrap_or_else(|| c.id.clone())),
+    }
+}
+
+fn sender(context: &Context, sender: &Sender) -> shapes::Sender {
+    match sender {
+        Sender::Process { task: by, ancestry } => {
+            let by = task(context, by);
+            let ancestry: Vec<_> = ancestry.iter().map(ancestor).collect();
+            shapes::Sender::Process(shapes::ProcessSender {
+                pid: by.pid,
+                tid: by.tid,
+                comm: by.comm,
+                comm_hex: by.comm_hex,
+                ns_pids: by.ns_pids,
+                start_ns: by.start_ns,
+                uid: by.uid,
+                container: by.container,
+                ancestry: (!ancestry.is_empty()).then_some(ancestry),
+            })
+        }
+        Sender::Kernel { on_behalf_of } => shapes::Sender::Kernel(shapes::KernelSender {
+            on_behalf_of: on_behalf_of.as_ref().map(|by| task(context, by)),
+        }),
+        Sender::Terminal => shapes::Sender::Terminal(shapes::Nothing {}),
+        Sender::Timer => shapes::Sender::Timer(shapes::Nothing {}),
+    }
+}
+
+fn ancestor(Ancestor { key, comm }: &Ancestor) -> shapes::Ancestor {
+    let (comm, comm_hex) = escape::lossy(comm.bytes());
+    shapes::Ancestor {
+        pid: key.pid,
+        comm,
+        comm_hex,
+        start_ns: key.start_ns,
+    }
+}
+
+fn certainty(certainty: Certainty) -> String {
+    wording::certainty(certainty).to_owned()
+}
+
+fn evidence(explanation: &Explanation) -> Vec<shapes::Evidence> {
+    let one = |evidence: &Evidence| match evidence {
+        Evidence::Stack(function) => shapes::Evidence::Stack(function.clone()),
+        Evidence::Event(id) => shapes::Evidence::Event(*id),
+        Evidence::Field(value) => shapes::Evidence::Field(value.clone()),
+    };
+    explanation.evidence.iter().map(one).collect()
+}
+
+fn words(sentences: &[String]) -> Option<String> {
+    (!sentences.is_empty()).then(|| sentences.join(" "))
+}
+
+fn path(functions: &[String]) -> Option<Vec<String>> {
+    (!functions.is_empty()).then(|| functions.to_vec())
+}
+
+fn id(id: Option<&'static str>) -> Option<String> {
+    id.map(str::to_owned)
+}
+
+pub(crate) fn signal(context: &Context, report: &SignalReport) -> Line {
+    let explanation = &report.explanation;
+    Line::Signal(shapes::Signal {
+        v: VERSION,
+        id: report.id,
+        time: context.clock.rfc3339(report.time),
+        container: container_of(context, &report.target, report.pidns),
+        pidns: report.pidns,
+        signal: shapes::SignalName {
+            number: report.number,
+            name: signals::name(report.number).into_owned(),
+            code: codes::name(report.number, report.code).map(str::to_owned),
+            code_number: report.code,
+        },
+        scope: if report.to_process {
+            "process"
+        } else {
+            "thread"
+        }
+        .to_owned(),
+        result: match report.outcome {
+            Outcome::Delivered => "delivered",
+            Outcome::Ignored => "ignored",
+            Outcome::AlreadyPending => "already_pending",
+            Outcome::OverflowFail => "overflow_fail",
+            Outcome::LoseInfo => "lose_info",
+        }
+        .to_owned(),
+        sender: sender(context, &report.sender),
+        target: task(context, &report.target),
+        fate: report.fate.to_owned(),
+        settled: report.settled,
+        reason: id(report.reason),
+        cause: id(report.cause),
+        mechanism: id(report.mechanism),
+        certainty: certainty(explanation.certainty),
+        evidence: evidence(explanation),
+        missing: explanation.missing.clone(),
+        kernel_path: path(&report.kernel_path),
+        latency_ns: report.latency_ns,
+        routine: report.routine,
+        explanation: words(&explanation.sentences),
+        advice: words(&explanation.advice),
+        count: report.count,
+    })
+}
+
+pub(crate) fn exit(context: &Context, report: &ExitReport) -> Line {
+    let explanation = &report.explanation;
+    let line = shapes::Exit {
+        v: VERSION,
+        id: report.id,
+        time: context.clock.rfc3339(report.time),
+        container: container_of(context, &report.task, report.pidns),
+        pidns: report.pidns,
+        task: task(context, &report.task),
+        signal: report
+            .signal
+            .map(|number| signals::name(number).into_owned()),
+        core_dumped: report.core_dumped,
+        exit_code: report.exit_code,
+        cause: report.cause.to_owned(),
+        mechanism: id(report.mechanism),
+        forced: report.forced,
+        certainty: certainty(explanation.certainty),
+        evidence: evidence(explanation),
+        missing: explanation.missing.clone(),
+        chain: report
+            .chain
+            .iter()
+            .map(|link| shapes::Link {
+                id: link.event,
+                what: link.what.clone(),
+            })
+            .collect(),
+        contributing: report
+            .contributing
+            .iter()
+            .map(|&id| id.to_owned())
+            .collect(),
+        stop: report.stop.as_ref().map(|stop| shapes::Stop {
+            signal: signals::name(stop.signal).into_owned(),
+            grace_ms: None,
+            used_ms: stop.used_ns / 1_000_000,
+        }),
+        kernel_path: path(&report.kernel_path),
+        explanation: words(&explanation.sentences),
+        advice: words(&explanation.advice),
+    };
+    if report.pid1 {
+        Line::InitExit(line)
+    } else {
+        Line::Exit(line)
+    }
+}
+
+/// The kinds that are never updated.
+pub(crate) fn simple(context: &Context, report: &Report) -> Option<Line> {
+    let at = |time: &BootTime| context.clock.rfc3339(*time);
+    let of = |it: &Task| task(context, it);
+    let v = VERSION;
+    Some(match report {
+        Report::Fork {
+            id,
+            time,
+            parent,
+            child,
+        } => Line::Fork(shapes::Fork {
+            v,
+            id: *id,
+            time: at(time),
+            pidns: child.pidns(),
+            parent: of(parent),
+            child: of(child),
+        }),
+        Report::Exec { id, time, task } => Line::Exec(shapes::Exec {
+            v,
+            id: *id,
+            time: at(time),
+            pidns: task.pidns(),
+            task: of(task),
+        }),
+        Report::Zombie {
+            id,
+            time,
+            task,
+            parent,
+        } => Line::Zombie(shapes::Zombie {
+            v,
+            id: *id,
+            time: at(time),
+            pidns: task.pidns(),
+            task: of(task),
+            parent: parent.as_ref().map(of),
+        }),
+        Report::Reap {
+            id,
+            time,
+            task,
+            by,
+            certainty: sure,
+        } => Line::Reap(shapes::Reap {
+            v,
+            id: *id,
+            time: at(time),
+            pidns: task.pidns(),
+            task: of(task),
+            by: *by,
+            certainty: certainty(*sure),
+        }),
+        Report::Lost {
+            id,
+            time,
+            kind,
+            count,
+        } => Line::Lost(shapes::Lost {
+            v,
+            id: *id,
+            time: at(time),
+            kind: (*kind).to_owned(),
+            count: *count,
+        }),
+        Report::Signal(_) | Report::Exit(_) | Report::Update { .. } => return None,
+    })
+}

@@ -1,0 +1,128 @@
+//! What frames a trace in text: the first line, which says what is traced and
+//! since when, and the last, which is the verdict.
+
+use super::{wording, Context, Ending, Scope, Tracing};
+use crate::explain::report::Summary;
+
+/// `tracing fwd_sig (pid namespace 4026532281, made by the demo) since {since};
+/// PID 1 is c-init-sig`, the moment to be filled in.
+pub(crate) fn opening(context: &Context, tracing: &Tracing) -> String {
+    let filters = &tracing.filters;
+    let only = if filters.is_empty() {
+        String::new()
+    } else {
+        format!(", {}", filters.join(", "))
+    };
+    let safe = |text: String| text.replace("{since}", "since");
+    match context.scopes.as_slice() {
+        [] if filters.is_empty() => "tracing every process since {since}".to_owned(),
+        [] => format!("tracing {} since {{since}}", safe(filters.join(", "))),
+        [one] => {
+            let pid1 = one.pid1.as_ref().map(|name| format!("; PID 1 is {name}"));
+            let only = safe(only);
+            let pid1 = safe(pid1.unwrap_or_default());
+            format!(
+                "tracing {}{only} since {{since}}{pid1}",
+                safe(scope(one, &[]))
+            )
+        }
+        many => {
+            let of = |one: &Scope| {
+                let pid1 = one.pid1.as_ref().map(|name| format!("PID 1 is {name}"));
+                scope(one, pid1.as_slice())
+            };
+            let names: Vec<_> = many.iter().map(of).collect();
+            format!(
+                "tracing {}{} since {{since}}",
+                safe(names.join(", ")),
+                safe(only)
+            )
+        }
+    }
+}
+
+fn scope(scope: &Scope, more: &[String]) -> String {
+    let number = format!("pid namespace {}", scope.pidns);
+    let name = wording::scope(scope);
+    let known = if name == number { None } else { Some(number) };
+    let beside: Vec<_> = known
+        .into_iter()
+        .chain(scope.note.clone())
+        .chain(more.iter().cloned())
+        .collect();
+    if beside.is_empty() {
+        name
+    } else {
+        format!("{name} ({})", beside.join(", "))
+    }
+}
+
+/// The verdict: the words that matter, and the rest of the line.
+pub(crate) fn verdict(
+    context: &Context,
+    summary: &Summary,
+    ending: Ending,
+    clean_exits: u64,
+) -> (String, String) {
+    let names: Vec<_> = context.scopes.iter().map(wording::scope).collect();
+    let names = if names.is_empty() {
+        "trace".to_owned()
+    } else {
+        names.join(", ")
+    };
+    let unsure = if summary.lost > 0 {
+        " as far as seen"
+    } else {
+        ""
+    };
+    let head = if summary.ended {
+        format!("{names} ended: {}{unsure}", wording::verdict(summary))
+    } else {
+        let how = match ending {
+            Ending::Ended => "over",
+            Ending::Interrupted => "interrupted",
+            Ending::TimeUp => "over after its time",
+            Ending::Failed => "broken off",
+        };
+        let of = if context.scopes.is_empty() {
+            String::new()
+        } else {
+            format!(" of {names}")
+        };
+        format!("trace{of} {how}")
+    };
+    let mut parts = vec![
+        deaths(summary),
+        format!(
+            "{} dropped",
+            wording::counted(summary.dropped, "signal", "signals")
+        ),
+        format!("{} lost", wording::counted(summary.lost, "event", "events")),
+    ];
+    if summary.routine > 0 && !context.all_signals {
+        let count = wording::counted(summary.routine, "routine signal", "routine signals");
+        parts.push(format!("{count} not shown"));
+    }
+    if clean_exits > 0 {
+        let count = wording::counted(clean_exits, "clean exit", "clean exits");
+        parts.push(format!("{count} not shown"));
+    }
+    let comma = if summary.ended { ", " } else { ": " };
+    let parts = wording::joined(parts.iter().map(String::as_str), " · ");
+    (head, format!("{comma}{parts}"))
+}
+
+fn deaths(summary: &Summary) -> String {
+    let Summary { exited, forced, .. } = *summary;
+    match (exited, forced) {
+        (0, _) => "no process ended".to_owned(),
+        (_, 0) => format!(
+            "{} ended, none by force",
+            wording::counted(exited, "process", "processes")
+        ),
+        _ => format!(
+            "{forced} of {} killed by force",
+            wording::counted(exited, "process", "processes")
+        ),
+    }
+}

@@ -1,0 +1,181 @@
+//! JSON, an object a line ([`shapes`]). Lines come in the order of the
+//! reports; what became known later is an `update` that names the line and
+//! holds only what changed.
+
+use std::io;
+
+use serde_json::{Map, Value};
+
+use super::{
+    diff::Written,
+    escape, fill, select,
+    shapes::{self, Line, VERSION},
+    wording, Context, Ending, Output, Tracing,
+};
+use crate::{
+    event::BootTime,
+    explain::report::{Report, Summary, Update},
+};
+
+/// Writes JSON lines.
+#[derive(Debug)]
+pub struct Json<W> {
+    context: Context,
+    out: W,
+    written: Written,
+}
+
+impl<W: io::Write> Json<W> {
+    /// A writer over `out`.
+    pub fn new(context: Context, out: W) -> Self {
+        Self {
+            context,
+            out,
+            written: Written::default(),
+        }
+    }
+
+    fn put(&mut self, line: &Line) -> io::Result<()> {
+        let line = serde_json::to_string(line)?;
+        writeln!(self.out, "{}", escape::json(line))
+    }
+
+    /// A line that later updates refer to.
+    fn put_changeable(&mut self, id: u64, line: &Line) -> io::Result<()> {
+        self.written.remember(id, object(line)?);
+        self.put(line)
+    }
+
+    fn update(&mut self, of: u64, time: BootTime, now: &Line) -> io::Result<()> {
+        if !self.written.knows(of) {
+            return self.put_changeable(of, now);
+        }
+        let now = object(now)?;
+        let changed = self.written.changed(of, &now);
+        if changed.is_empty() {
+            return Ok(());
+        }
+        self.written.remember(of, now);
+        // Assembled here because `null` and absent differ in an update, which
+        // `shapes::Update` cannot express when written.
+        let time = self.context.clock.rfc3339(time);
+        let changed = serde_json::to_string(&changed)?;
+        let line = format!(
+            r#"{{"event":"update","v":{VERSION},"of":{of},"time":"{time}",{}"#,
+            &changed[1..]
+        );
+        writeln!(self.out, "{}", escape::json(line))
+    }
+}
+
+impl<W: io::Write> Output for Json<W> {
+    fn tracing(&mut self, tracing: &Tracing) -> io::Result<()> {
+        let clock = self.context.clock;
+        let line = Line::Tracing(shapes::Tracing {
+            v: VERSION,
+            time: clock.rfc3339(tracing.since),
+            boot_time: clock.rfc3339(BootTime(0)),
+            version: tracing.version.clone(),
+            kernel: tracing.kernel.clone(),
+            scopes: self.context.scopes.iter().map(fill::scope).collect(),
+            filters: tracing.filters.clone(),
+            hooks: tracing
+                .hooks
+                .iter()
+                .map(|(hook, level)| shapes::Hook {
+                    hook: hook.clone(),
+                    level: level.clone(),
+                })
+                .collect(),
+            notes: tracing.notes.clone(),
+        });
+        self.put(&line)
+    }
+
+    fn report(&mut self, report: &Report) -> io::Result<()> {
+        // What was shown is kept up to date even where the news alone would not
+        // be shown: a blocked signal that was handled after all.
+        let known = matches!(report, Report::Update { of, .. } if self.written.has(*of));
+        if !known && !select::report(&self.context, report) {
+            return Ok(());
+        }
+        let context = &self.context;
+        match report {
+            Report::Signal(report) => {
+                let line = fill::signal(context, report);
+                if report.settled {
+                    // Hardly ever changes again; then all its fields are
+                    // written, which saves keeping them for each signal.
+                    self.written.remember(report.id, Map::new());
+                    return self.put(&line);
+                }
+                self.put_changeable(report.id, &line)
+            }
+            Report::Exit(report) => {
+                let line = fill::exit(context, report);
+                self.put_changeable(report.id, &line)
+            }
+            Report::Update {
+                of,
+                time,
+                now: Update::Signal(now),
+            } => {
+                let now = fill::signal(context, now);
+                self.update(*of, *time, &now)
+            }
+            Report::Update {
+                of,
+                time,
+                now: Update::Exit(now),
+            } => {
+                let now = fill::exit(context, now);
+                self.update(*of, *time, &now)
+            }
+            other => match fill::simple(context, other) {
+                Some(line) => self.put(&line),
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn tick(&mut self, _now: BootTime) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn summary(&mut self, summary: &Summary, ending: Ending, now: BootTime) -> io::Result<()> {
+        let verdict = summary.ended.then(|| wording::verdict(summary).to_owned());
+        let line = Line::Summary(shapes::Summary {
+            v: VERSION,
+            time: self.context.clock.rfc3339(now),
+            ending: match ending {
+                Ending::Ended => "ended",
+                Ending::Interrupted => "interrupted",
+                Ending::TimeUp => "time_up",
+                Ending::Failed => "failed",
+            }
+            .to_owned(),
+            ended: summary.ended,
+            verdict,
+            processes_exited: summary.exited,
+            processes_forced: summary.forced,
+            signals: summary.signals,
+            signals_dropped: summary.dropped,
+            signals_routine: summary.routine,
+            events_lost: summary.lost,
+            notes: summary.notes.clone(),
+        });
+        self.put(&line)?;
+        self.flush()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+fn object(line: &Line) -> io::Result<Map<String, Value>> {
+    match serde_json::to_value(line)? {
+        Value::Object(object) => Ok(object),
+        _ => unreachable!("every line is an object"),
+    }
+}

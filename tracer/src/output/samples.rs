@@ -1,0 +1,431 @@
+//! Reports made by hand, for the tests of the writers: the picture, and one of
+//! every kind.
+
+use super::{Clock, Context, Ending, Scope, Tracing};
+use crate::{
+    event::{Ancestor, BootTime, Comm, Outcome, PidNs, ProcessKey, Task},
+    explain::report::{
+        Certainty, Evidence, ExitReport, Explanation, Link, Report, Sender, SignalReport, Stop,
+        Summary, Update,
+    },
+};
+
+/// The namespace of the samples.
+pub(crate) const NS: PidNs = 4_026_532_281;
+
+/// 02:38:01 is boot plus 100 s.
+pub(crate) fn context() -> Context {
+    Context {
+        clock: Clock {
+            offset_ns: 1_795_401_381_000_000_000,
+        },
+        utc: true,
+        numeric: false,
+        color: false,
+        width: Some(110),
+        failed_only: false,
+        all_signals: false,
+        path: false,
+        scopes: vec![Scope {
+            pidns: NS,
+            label: Some("fwd_sig".into()),
+            note: Some("made by the demo".into()),
+            pid1: Some("c-init-sig".into()),
+            container: None,
+        }],
+    }
+}
+
+pub(crate) fn tracing() -> Tracing {
+    Tracing {
+        since: BootTime(100_000_000_000),
+        kernel: "6.1.0-40-cloud-amd64".into(),
+        version: "0.1.0".into(),
+        filters: Vec::new(),
+        hooks: vec![("signal_generate".into(), "tp_btf".into())],
+        notes: Vec::new(),
+    }
+}
+
+/// So many milliseconds after tracing began.
+pub(crate) fn at(ms: u64) -> BootTime {
+    BootTime(100_000_000_000 + ms * 1_000_000)
+}
+
+pub(crate) fn outside(comm: &str, pid: u32) -> Task {
+    Task {
+        key: ProcessKey {
+            pid,
+            start_ns: 1_000_000 + u64::from(pid),
+        },
+        tid: pid,
+        ppid: 1,
+        uid: 0,
+        flags: 0,
+        comm: Comm::from(comm),
+        ns_pids: Vec::new(),
+        namespaces: Vec::new(),
+        cgroup_id: 7,
+    }
+}
+
+pub(crate) fn inside(comm: &str, pid: u32, ns_pid: u32) -> Task {
+    Task {
+        ns_pids: vec![ns_pid],
+        namespaces: vec![NS],
+        ..outside(comm, pid)
+    }
+}
+
+fn pid1() -> Task {
+    inside("c-init-sig", 16301, 1)
+}
+
+fn child() -> Task {
+    inside("c-init-sig", 16341, 2)
+}
+
+fn nothing(certainty: Certainty) -> Explanation {
+    Explanation {
+        certainty,
+        evidence: Vec::new(),
+        missing: Vec::new(),
+        sentences: Vec::new(),
+        advice: Vec::new(),
+    }
+}
+
+fn strings(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|&text| text.to_owned()).collect()
+}
+
+/// SIGTERM from a shell outside, handled by PID 1.
+pub(crate) fn sigterm() -> SignalReport {
+    let ancestor = |comm: &str, pid: u32| Ancestor {
+        key: ProcessKey {
+            pid,
+            start_ns: u64::from(pid),
+        },
+        comm: Comm::from(comm),
+    };
+    SignalReport {
+        id: 12,
+        time: at(6412),
+        pidns: Some(NS),
+        number: 15,
+        code: 0,
+        to_process: true,
+        outcome: Outcome::Delivered,
+        sender: Sender::Process {
+            task: outside("sh", 16350),
+            ancestry: vec![ancestor("bash", 15990), ancestor("sshd", 1201)],
+        },
+        target: pid1(),
+        fate: "handled",
+        settled: true,
+        reason: None,
+        cause: None,
+        mechanism: None,
+        kernel_path: Vec::new(),
+        latency_ns: Some(120_000),
+        routine: false,
+        explanation: nothing(Certainty::Proven),
+        count: 1,
+    }
+}
+
+/// The same to a PID 1 without handler.
+pub(crate) fn dropped() -> SignalReport {
+    SignalReport {
+        id: 20,
+        target: inside("init.sh", 16301, 1),
+        outcome: Outcome::Ignored,
+        fate: "dropped",
+        reason: Some("init-no-handler"),
+        kernel_path: strings(&["send_signal_locked", "do_send_sig_info", "kill_pid_info"]),
+        latency_ns: None,
+        explanation: Explanation {
+            evidence: vec![Evidence::Field("sa_handler=SIG_DFL".into())],
+            sentences: strings(&[
+                "PID 1 of a PID namespace gets only signals that it handles, \
+                waits for or blocks; it has no handler for SIGTERM.",
+            ]),
+            advice: strings(&[
+                "install a handler for SIGTERM in PID 1, or use an init that does \
+                (docker run --init, tini).",
+            ]),
+            ..nothing(Certainty::Proven)
+        },
+        ..sigterm()
+    }
+}
+
+/// The SIGKILL of the picture, which text leaves to the death.
+pub(crate) fn sigkill() -> SignalReport {
+    SignalReport {
+        id: 17,
+        time: at(6413),
+        number: 9,
+        code: 128,
+        sender: Sender::Kernel {
+            on_behalf_of: Some(pid1()),
+        },
+        target: child(),
+        fate: "fatal",
+        cause: Some("pid1-exited"),
+        mechanism: Some("kernel-signal"),
+        kernel_path: strings(&["zap_pid_ns_processes", "do_exit", "do_group_exit"]),
+        latency_ns: None,
+        ..sigterm()
+    }
+}
+
+pub(crate) fn init_exit() -> ExitReport {
+    ExitReport {
+        id: 15,
+        time: at(6413),
+        pidns: Some(NS),
+        task: pid1(),
+        pid1: true,
+        signal: None,
+        core_dumped: false,
+        exit_code: 0,
+        cause: "exit",
+        mechanism: Some("exit"),
+        forced: false,
+        chain: Vec::new(),
+        contributing: Vec::new(),
+        stop: None,
+        kernel_path: Vec::new(),
+        explanation: nothing(Certainty::Proven),
+    }
+}
+
+pub(crate) fn killed() -> ExitReport {
+    let link = |event, what: &str| Link {
+        event,
+        what: what.to_owned(),
+    };
+    ExitReport {
+        id: 18,
+        time: at(6414),
+        task: child(),
+        pid1: false,
+        signal: Some(9),
+        exit_code: 137,
+        cause: "pid1-exited",
+        mechanism: Some("kernel-signal"),
+        forced: true,
+        chain: vec![
+            link(Some(17), "SIGKILL by the kernel"),
+            link(Some(15), "PID 1 exited with status 0"),
+            link(Some(12), "SIGTERM handled by PID 1"),
+            link(None, "sh 16350"),
+            link(None, "bash 15990"),
+            link(None, "sshd 1201"),
+        ],
+        contributing: vec!["not-forwarded"],
+        stop: Some(Stop {
+            signal: 15,
+            used_ns: 1_400_000,
+        }),
+        kernel_path: strings(&["zap_pid_ns_processes", "do_exit", "do_group_exit"]),
+        explanation: Explanation {
+            evidence: vec![
+                Evidence::Stack("zap_pid_ns_processes".into()),
+                Evidence::Event(15),
+            ],
+            sentences: strings(&[
+                "PID 1 exited, so the kernel killed everything left in its PID namespace \
+                 (zap_pid_ns_processes).",
+                "This process never got the SIGTERM: PID 1 handled it and sent nothing on.",
+            ]),
+            advice: strings(&[
+                "forward SIGTERM in PID 1 and wait for the children, or use an \
+                init that does (docker run --init, tini).",
+            ]),
+            ..nothing(Certainty::Proven)
+        },
+        ..init_exit()
+    }
+}
+
+/// A death of which nothing is known.
+pub(crate) fn unknown() -> ExitReport {
+    ExitReport {
+        id: 30,
+        time: at(9000),
+        task: inside("worker", 16360, 9),
+        cause: "unknown",
+        mechanism: None,
+        chain: Vec::new(),
+        contributing: Vec::new(),
+        stop: None,
+        kernel_path: Vec::new(),
+        explanation: Explanation {
+            missing: strings(&["the signal_generate event of its SIGKILL (12 events were lost)"]),
+            sentences: strings(&["It was killed by SIGKILL; by whom was not seen."]),
+            ..nothing(Certainty::Unknown)
+        },
+        ..killed()
+    }
+}
+
+pub(crate) fn picture() -> Vec<Report> {
+    vec![
+        Report::Signal(Box::new(sigterm())),
+        Report::Exit(Box::new(init_exit())),
+        Report::Signal(Box::new(sigkill())),
+        Report::Exit(Box::new(killed())),
+    ]
+}
+
+pub(crate) fn summary() -> Summary {
+    Summary {
+        exited: 2,
+        forced: 1,
+        routine: 14,
+        signals: 16,
+        ended: true,
+        ..Summary::default()
+    }
+}
+
+/// One of every kind, updates too.
+pub(crate) fn every_kind() -> Vec<Report> {
+    let blocked = SignalReport {
+        id: 21,
+        fate: "blocked",
+        settled: false,
+        reason: Some("blocked-mask"),
+        latency_ns: None,
+        explanation: Explanation {
+            sentences: strings(&["Every thread blocks SIGTERM: it waits until one unblocks it."]),
+            ..nothing(Certainty::Proven)
+        },
+        ..sigterm()
+    };
+    let handled = SignalReport {
+        id: 21,
+        latency_ns: Some(2_100_000_000),
+        ..sigterm()
+    };
+    let timer = SignalReport {
+        id: 22,
+        number: 34,
+        code: -2,
+        sender: Sender::Timer,
+        fate: "coalesced",
+        reason: Some("timer-overrun"),
+        outcome: Outcome::AlreadyPending,
+        latency_ns: None,
+        count: 120,
+        ..sigterm()
+    };
+    let key = SignalReport {
+        id: 23,
+        number: 2,
+        code: 128,
+        sender: Sender::Terminal,
+        ..sigterm()
+    };
+    let routine = SignalReport {
+        id: 24,
+        number: 17,
+        code: 1,
+        routine: true,
+        ..sigterm()
+    };
+    let clean = ExitReport {
+        id: 25,
+        task: inside("sleep", 16370, 12),
+        pid1: false,
+        ..init_exit()
+    };
+    let by_term = ExitReport {
+        id: 26,
+        time: at(7000),
+        task: inside("web", 16371, 13),
+        signal: Some(15),
+        exit_code: 143,
+        cause: "killed-by-process",
+        mechanism: Some("kill-syscall"),
+        forced: false,
+        explanation: nothing(Certainty::Proven),
+        ..killed()
+    };
+    let found_out = ExitReport {
+        id: 30,
+        ..ExitReport {
+            task: unknown().task,
+            ..killed()
+        }
+    };
+    let mut reports = vec![
+        Report::Fork {
+            id: 1,
+            time: at(1),
+            parent: pid1(),
+            child: child(),
+        },
+        Report::Exec {
+            id: 2,
+            time: at(2),
+            task: child(),
+        },
+    ];
+    reports.extend(picture());
+    reports.extend([dropped(), blocked, timer, key, routine].map(|s| Report::Signal(Box::new(s))));
+    reports.push(Report::Update {
+        of: 21,
+        time: at(8512),
+        now: Update::Signal(Box::new(handled)),
+    });
+    reports.extend([clean, by_term, unknown()].map(|exit| Report::Exit(Box::new(exit))));
+    reports.extend([
+        Report::Update {
+            of: 30,
+            time: at(9100),
+            now: Update::Exit(Box::new(found_out)),
+        },
+        Report::Zombie {
+            id: 31,
+            time: at(9200),
+            task: child(),
+            parent: Some(pid1()),
+        },
+        Report::Reap {
+            id: 32,
+            time: at(9300),
+            task: child(),
+            by: Some(16301),
+            certainty: Certainty::Inferred,
+        },
+        Report::Lost {
+            id: 33,
+            time: at(9400),
+            kind: "signal",
+            count: 12,
+        },
+    ]);
+    reports
+}
+
+/// What a writer makes of a whole trace.
+pub(crate) fn write(
+    format: super::Format,
+    context: Context,
+    reports: &[Report],
+    summary: &Summary,
+    ending: Ending,
+) -> String {
+    let mut out = Vec::new();
+    let mut writer = super::writer(format, context, &mut out);
+    writer.tracing(&tracing()).unwrap();
+    for report in reports {
+        writer.report(report).unwrap();
+    }
+    writer.summary(summary, ending, at(10_000)).unwrap();
+    drop(writer);
+    String::from_utf8(out).expect("output is UTF-8")
+}

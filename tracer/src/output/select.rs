@@ -1,0 +1,61 @@
+//! What is shown: routine signals only with `--all-signals`, with `-x` only
+//! what went wrong. The same for text and JSON; what text condenses further it
+//! does itself ([`super::crowd`], [`super::text`]).
+
+use super::Context;
+use crate::explain::{
+    report::{ExitReport, Report, SignalReport, Update},
+    signals,
+};
+
+/// The signal did not do what its sender wanted. Routine ones are dropped all
+/// day: a SIGCHLD that nobody asked for is no failure.
+pub(crate) fn failed(signal: &SignalReport) -> bool {
+    match signal.fate {
+        _ if signal.routine => false,
+        "dropped" | "rejected" | "refused" | "blocked" | "discarded" | "swallowed"
+        | "died_first" => true,
+        "pending" => signal.reason.is_some(),
+        _ => false,
+    }
+}
+
+/// Signals by which processes are asked to end. To end by one of them without
+/// having a handler for it is how a clean stop looks.
+const POLITE: [i32; 3] = [signals::HUP, signals::INT, signals::TERM];
+
+/// The process did not end of its own accord, nor as it was asked to.
+pub(crate) fn ended_badly(exit: &ExitReport) -> bool {
+    let rudely = exit.signal.is_some_and(|number| !POLITE.contains(&number));
+    exit.forced || exit.core_dumped || rudely
+}
+
+/// Whether a signal is shown.
+pub(crate) fn signal(context: &Context, signal: &SignalReport) -> bool {
+    (context.all_signals || !signal.routine) && (!context.failed_only || failed(signal))
+}
+
+/// Whether a death is shown.
+pub(crate) fn exit(context: &Context, exit: &ExitReport) -> bool {
+    !context.failed_only || ended_badly(exit)
+}
+
+/// Whether a report is shown; an update counts as what it says now.
+pub(crate) fn report(context: &Context, report: &Report) -> bool {
+    match report {
+        Report::Signal(report) => signal(context, report),
+        Report::Exit(report) => exit(context, report),
+        Report::Update {
+            now: Update::Signal(now),
+            ..
+        } => signal(context, now),
+        Report::Update {
+            now: Update::Exit(now),
+            ..
+        } => exit(context, now),
+        Report::Lost { .. } => true,
+        Report::Fork { .. } | Report::Exec { .. } | Report::Zombie { .. } | Report::Reap { .. } => {
+            !context.failed_only
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! The JSON shapes, and nothing else: what a line of `-o json` may hold.
+//! docs/schema.json says the same for other languages, and a test holds them
+//! together. Fields are added, never renamed; unknown is absent; times and
+//! sizes carry their unit in the name. [`super::json`] fills them.
+
+use serde::{Deserialize, Serialize};
+
+/// The value of `v`.
+pub const VERSION: u32 = 1;
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Line {
+    /// The first line: everything is attached.
+    Tracing(Tracing),
+    /// A signal.
+    Signal(Signal),
+    /// A process is dead.
+    Exit(Exit),
+    /// A PID 1 is dead.
+    InitExit(Exit),
+    /// More about an earlier line.
+    Update(Box<Update>),
+    /// A process was made.
+    Fork(Fork),
+    /// A process runs another program.
+    Exec(Exec),
+    /// A dead process is not reaped.
+    Zombie(Zombie),
+    /// A dead process was reaped.
+    Reap(Reap),
+    /// Events were lost.
+    Lost(Lost),
+    /// The last line.
+    Summary(Summary),
+}
+
+/// One struct per shape; an `Option` that is `None` is left out.
+macro_rules! shapes {
+    ($($(#[$doc:meta])* $name:ident { $($field:tt)* })+) => {
+        $(shapes!(@ [$(#[$doc])*] $name [] $($field)*);)+
+    };
+    (@ [$($doc:tt)*] $name:ident [$($done:tt)*]) => {
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        $($doc)*
+        pub struct $name { $($done)* }
+    };
+    (@ $doc:tt $name:ident [$($done:tt)*] $field:ident: Option<$type:ty> = $about:literal, $($rest:tt)*) => {
+        shapes!(@ $doc $name [$($done)*
+            #[doc = $about]
+            #[serde(skip_serializing_if = "Option::is_none", default)]
+            pub $field: Option<$type>,] $($rest)*);
+    };
+    (@ $doc:tt $name:ident [$($done:tt)*] $field:ident: $type:ty = $about:literal, $($rest:tt)*) => {
+        shapes!(@ $doc $name [$($done)* #[doc = $about] pub $field: $type,] $($rest)*);
+    };
+}
+
+shapes! {
+    /// What is traced, with what.
+    Tracing {
+        v: u32 = "1.",
+        time: String = "Since when nothing is missed.",
+        boot_time: String = "The wall clock at boot: `start_ns` counts from here.",
+        version: String = "Of sigtrace.",
+        kernel: String = "Release of the kernel.",
+        scopes: Vec<Scope> = "The namespaces; empty: no limit by namespace.",
+        filters: Vec<String> = "Other filters, in words.",
+        hooks: Vec<Hook> = "How each hook is attached.",
+        notes: Vec<String> = "What is lost on this kernel.",
+    }
+    /// A traced namespace.
+    Scope {
+        pidns: u32 = "Its inode.",
+        label: Option<String> = "What people call it.",
+        note: Option<String> = "Said beside it.",
+        pid1: Option<String> = "Name of its PID 1.",
+        container: Option<Container> = "The container.",
+    }
+    /// A hook and how it is attached.
+    Hook {
+        hook: String = "`signal_generate`.",
+        level: String = "`tp_btf`, `fentry`, `raw_tp`, `kprobe`.",
+    }
+    /// A container.
+    Container {
+        name: Option<String> = "Its name.",
+        id: String = "Its full id.",
+        engine: Option<String> = "Its engine.",
+    }
+    /// A signal's number, name and code.
+    SignalName {
+        number: i32 = "Number.",
+        name: String = "`SIGKILL`, `SIGRTMIN+3`.",
+        code: Option<String> = "`SI_USER`; absent where the code has no name.",
+        code_number: i32 = "`si_code` as a number.",
+    }
+    /// A thread and its process.
+    Task {
+        pid: u32 = "Process id on the host.",
+        tid: u32 = "Thread id on the host.",
+        comm: String = "Name; invalid UTF-8 is U+FFFD here.",
+        comm_hex: Option<String> = "The bytes of such a name, in hexadecimal.",
+        ns_pids: Vec<u32> = "Its pid on the host and in each nested namespace, outermost first.",
+        start_ns: u64 = "When it started, nanoseconds since boot: with `pid` its identity.",
+        uid: u32 = "Real user id.",
+        container: Option<String> = "The container, by name or else by id.",
+    }
+    /// A process that sent a signal: a task with its ancestry.
+    ProcessSender {
+        pid: u32 = "As in [`Task`].",
+        tid: u32 = "As in [`Task`].",
+        comm: String = "As in [`Task`].",
+        comm_hex: Option<String> = "As in [`Task`].",
+        ns_pids: Vec<u32> = "As in [`Task`].",
+        start_ns: u64 = "As in [`Task`].",
+        uid: u32 = "As in [`Task`].",
+        container: Option<String> = "As in [`Task`].",
+        ancestry: Option<Vec<Ancestor>> = "Its parents, nearest first; absent for routine signals.",
+    }
+    /// A step up the ancestry.
+    Ancestor {
+        pid: u32 = "Process id on the host.",
+        comm: String = "As in [`Task`].",
+        comm_hex: Option<String> = "As in [`Task`].",
+        start_ns: u64 = "As in [`Task`].",
+    }
+    /// What came on behalf of a process, where there is one.
+    KernelSender {
+        on_behalf_of: Option<Task> = "The dying PID 1, the faulting process.",
+    }
+    /// A step of a chain.
+    Link {
+        id: Option<u64> = "The event it stands for.",
+        what: String = "In words.",
+    }
+    /// How a stop went.
+    Stop {
+        signal: String = "The stop signal.",
+        grace_ms: Option<u64> = "The grace period, where it is known.",
+        used_ms: u64 = "From the stop signal to the end.",
+    }
+    /// A signal.
+    Signal {
+        v: u32 = "1.",
+        id: u64 = "Number of the event.",
+        time: String = "When it was generated.",
+        container: Option<Container> = "The container that it concerns.",
+        pidns: Option<u32> = "The namespace that it concerns.",
+        signal: SignalName = "Which.",
+        scope: String = "`process` or `thread`.",
+        result: String = "The kernel's word: `delivered`, `ignored`, `already_pending`, `overflow_fail`, `lose_info`.",
+        sender: Sender = "By whom.",
+        target: Task = "To whom.",
+        fate: String = "Its fate.",
+        settled: bool = "Whether that is final.",
+        reason: Option<String> = "Why.",
+        cause: Option<String> = "Of death, for fatal signals.",
+        mechanism: Option<String> = "How it was carried out.",
+        certainty: String = "`unknown`, `inferred` or `proven`.",
+        evidence: Vec<Evidence> = "What proves it.",
+        missing: Vec<String> = "What would be needed to be sure.",
+        kernel_path: Option<Vec<String>> = "Functions on the kernel stack, innermost first.",
+        latency_ns: Option<u64> = "From generation to the handler.",
+        routine: bool = "Part of normal life.",
+        explanation: Option<String> = "In sentences; absent where there is nothing to explain.",
+        advice: Option<String> = "What to change.",
+        count: u64 = "How many equal signals this stands for.",
+    }
+    /// A death.
+    Exit {
+        v: u32 = "1.",
+        id: u64 = "Number of the event.",
+        time: String = "When.",
+        container: Option<Container> = "The container it lived in.",
+        pidns: Option<u32> = "The namespace it lived in.",
+        task: Task = "Which.",
+        signal: Option<String> = "The signal that ended it.",
+        core_dumped: bool = "The core bit of its status.",
+        exit_code: i32 = "Status, or 128 + signal.",
+        cause: String = "Of death.",
+        mechanism: Option<String> = "How it was carried out.",
+        forced: bool = "Ended by force.",
+        certainty: String = "As in [`Signal`].",
+        evidence: Vec<Evidence> = "As in [`Signal`].",
+        missing: Vec<String> = "As in [`Signal`].",
+        chain: Vec<Link> = "From the death to its root.",
+        contributing: Vec<String> = "Contributing reasons.",
+        stop: Option<Stop> = "The stop this belongs to.",
+        kernel_path: Option<Vec<String>> = "As in [`Signal`].",
+        explanation: Option<String> = "As in [`Signal`].",
+        advice: Option<String> = "As in [`Signal`].",
+    }
+    /// A process was made.
+    Fork {
+        v: u32 = "1.",
+        id: u64 = "Number of the event.",
+        time: String = "When.",
+        pidns: Option<u32> = "The namespace of the new one.",
+        parent: Task = "By whom.",
+        child: Task = "The new one.",
+    }
+    /// A process runs another program.
+    Exec {
+        v: u32 = "1.",
+        id: u64 = "Number of the event.",
+        time: String = "When.",
+        pidns: Option<u32> = "Its namespace.",
+        task: Task = "Which, with its new name.",
+    }
+    /// A dead process that nobody has waited for.
+    Zombie {
+        v: u32 = "1.",
+        id: u64 = "Number of the event of its exit.",
+        time: String = "When it died.",
+        pidns: Option<u32> = "Its namespace.",
+        task: Task = "Which.",
+        parent: Option<Task> = "Whose child it is.",
+    }
+    /// A dead process was reaped.
+    Reap {
+        v: u32 = "1.",
+        id: u64 = "Number of the event.",
+        time: String = "When.",
+        pidns: Option<u32> = "Its namespace.",
+        task: Task = "Which.",
+        by: Option<u32> = "By whom: process id on the host.",
+        certainty: String = "How sure the time is.",
+    }
+    /// Events were lost.
+    Lost {
+        v: u32 = "1.",
+        id: u64 = "Number of the event.",
+        time: String = "When it was noticed.",
+        kind: String = "Which sort.",
+        count: u64 = "How many.",
+    }
+    /// The end.
+    Summary {
+        v: u32 = "1.",
+        time: String = "When.",
+        ending: String = "`ended`, `interrupted`, `time_up` or `failed`.",
+        ended: bool = "Every traced namespace has ended.",
+        verdict: Option<String> = "Of a namespace that ended: `clean` or `unclean`.",
+        processes_exited: u64 = "Processes that died.",
+        processes_forced: u64 = "Of those, by force.",
+        signals: u64 = "All signals, routine ones included.",
+        signals_dropped: u64 = "Signals that were dropped.",
+        signals_routine: u64 = "Routine signals.",
+        events_lost: u64 = "Events that were lost.",
+        notes: Vec<String> = "What qualifies the whole.",
+    }
+    /// What changed about the line with id `of`: those fields of its kind that
+    /// now have another value; `null`: it no longer has one.
+    Update {
+        v: u32 = "1.",
+        of: u64 = "Which line.",
+        time: String = "When it became known.",
+        fate: Option<String> = "As in [`Signal`].",
+        settled: Option<bool> = "As in [`Signal`].",
+        reason: Option<String> = "As in [`Signal`].",
+        result: Option<String> = "As in [`Signal`].",
+        sender: Option<Sender> = "As in [`Signal`].",
+        target: Option<Task> = "As in [`Signal`].",
+        latency_ns: Option<u64> = "As in [`Signal`].",
+        routine: Option<bool> = "As in [`Signal`].",
+        count: Option<u64> = "As in [`Signal`].",
+        task: Option<Task> = "As in [`Exit`].",
+        core_dumped: Option<bool> = "As in [`Exit`].",
+        exit_code: Option<i32> = "As in [`Exit`].",
+        forced: Option<bool> = "As in [`Exit`].",
+        chain: Option<Vec<Link>> = "As in [`Exit`].",
+        contributing: Option<Vec<String>> = "As in [`Exit`].",
+        stop: Option<Stop> = "As in [`Exit`].",
+        container: Option<Container> = "As in both.",
+        pidns: Option<u32> = "As in both.",
+        signal: Option<serde_json::Value> = "As in [`Signal`] or [`Exit`].",
+        scope: Option<String> = "As in [`Signal`].",
+        cause: Option<String> = "As in both.",
+        mechanism: Option<String> = "As in both.",
+        certainty: Option<String> = "As in both.",
+        evidence: Option<Vec<Evidence>> = "As in both.",
+        missing: Option<Vec<String>> = "As in both.",
+        kernel_path: Option<Vec<String>> = "As in both.",
+        explanation: Option<String> = "As in both.",
+        advice: Option<String> = "As in both.",
+    }
+}
+
+/// Who sent a signal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Sender {
+    /// A process.
+    Process(ProcessSender),
+    /// The kernel.
+    Kernel(KernelSender),
+    /// A key on a terminal.
+    Terminal(Nothing),
+    /// A timer.
+    Timer(Nothing),
+}
+
+impl Default for Sender {
+    fn default() -> Self {
+        Self::Kernel(KernelSender::default())
+    }
+}
+
+/// No further fields.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+/// What proves an explanation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(
+    tag = "kind",
+    content = "fact",
+    rename_all = "snake_case",
+    deny_unknown_fields
+)]
+pub enum Evidence {
+    /// A function on the kernel stack.
+    Stack(String),
+    /// An earlier event's id.
+    Event(u64),
+    /// A kernel field and its value.
+    Field(String),
+}

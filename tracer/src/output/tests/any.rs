@@ -1,0 +1,160 @@
+//! What holds for any input: no control byte, bounded text, nothing lost.
+
+use super::{
+    super::{
+        samples::{self, at, context, inside, killed, summary, write},
+        writer, Context, Ending, Format,
+    },
+    snapshot, text,
+};
+use crate::{
+    event::{Ancestor, Comm, ProcessKey},
+    explain::report::{ExitReport, Report, Sender, SignalReport, Summary},
+};
+
+#[test]
+fn two_hundred_deaths_are_a_few_lines_in_text_and_all_in_json() {
+    let death = |i: u32| {
+        let task = inside("c-init-sig", 16341 + i, 2 + i);
+        let kill = SignalReport {
+            id: u64::from(i) * 2,
+            target: task.clone(),
+            ..samples::sigkill()
+        };
+        let exit = ExitReport {
+            id: u64::from(i) * 2 + 1,
+            task,
+            ..killed()
+        };
+        [Report::Signal(Box::new(kill)), Report::Exit(Box::new(exit))]
+    };
+    let reports: Vec<_> = (0..200).flat_map(death).collect();
+    let summary = Summary {
+        exited: 201,
+        forced: 200,
+        ended: true,
+        ..Summary::default()
+    };
+    snapshot("crowd.txt", &text(context(), &reports, &summary));
+    let lines = write(Format::Json, context(), &reports, &summary, Ending::Ended);
+    assert_eq!(lines.matches(r#""event":"exit""#).count(), 200);
+}
+
+#[test]
+fn a_fatal_signal_without_its_death_is_said() {
+    let reports = [Report::Signal(Box::new(samples::sigkill()))];
+    let shown = text(context(), &reports, &summary());
+    assert!(
+        shown.contains("SIGKILL   kernel for PID 1 c-init-sig 16301 → "),
+        "{shown}"
+    );
+    let mut out = Vec::new();
+    let mut writer = writer(Format::Text, context(), &mut out);
+    writer.report(&reports[0]).unwrap();
+    writer.tick(at(20_000)).unwrap();
+    drop(writer);
+    assert!(String::from_utf8(out).unwrap().contains("fatal"));
+}
+
+#[test]
+fn a_new_day_is_said() {
+    let late = SignalReport {
+        time: at(80_000_000),
+        ..samples::sigterm()
+    };
+    let shown = text(context(), &[Report::Signal(Box::new(late))], &summary());
+    assert!(
+        shown.contains("\n2026-11-24\n00:51:21.000  SIGTERM"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn nothing_hostile_reaches_the_terminal() {
+    let names: [&[u8]; 5] = [
+        b"\x1b[31mred\x07\x1b[0m",
+        b"\x9b31m\xff\xfe",
+        "\u{202e}lamron".as_bytes(),
+        "a\u{9b}\u{85}b\u{7f}".as_bytes(),
+        b"new\nline\r\ttab",
+    ];
+    for name in names {
+        let mut comm = Comm::default();
+        comm.0[..name.len()].copy_from_slice(name);
+        let mut task = inside("x", 99, 1);
+        task.comm = comm;
+        let ancestor = Ancestor {
+            key: ProcessKey {
+                pid: 1,
+                start_ns: 1,
+            },
+            comm,
+        };
+        let sender = Sender::Process {
+            task: task.clone(),
+            ancestry: vec![ancestor],
+        };
+        let text_of_it = String::from_utf8_lossy(name).into_owned();
+        let mut signal = SignalReport {
+            sender,
+            target: task.clone(),
+            ..samples::dropped()
+        };
+        signal.explanation.sentences.push(text_of_it.clone());
+        let mut exit = ExitReport {
+            task: task.clone(),
+            ..killed()
+        };
+        exit.chain[0].what.clone_from(&text_of_it);
+        let mut reports = vec![
+            Report::Signal(Box::new(signal)),
+            Report::Exit(Box::new(exit)),
+        ];
+        reports.push(Report::Zombie {
+            id: 1,
+            time: at(1),
+            task: task.clone(),
+            parent: Some(task),
+        });
+        // Twice as often as is written whole: the crowd's line too.
+        let reports = [reports.clone(), reports.clone(), reports.clone(), reports].concat();
+        for width in [Some(80), None] {
+            let mut context = Context { width, ..context() };
+            context.scopes[0].label = Some(text_of_it.clone());
+            context.scopes[0].note = Some(text_of_it.clone());
+            context.scopes[0].pid1 = Some(text_of_it.clone());
+            let shown = text(context.clone(), &reports, &summary());
+            let bad = shown
+                .chars()
+                .find(|&c| (c.is_control() && c != '\n') || ('\u{202a}'..='\u{202e}').contains(&c));
+            assert_eq!(bad, None, "{shown:?}");
+            let lines = write(Format::Json, context, &reports, &summary(), Ending::Ended);
+            assert!(
+                !lines.contains(|c: char| c.is_control() && c != '\n'),
+                "{lines:?}"
+            );
+            for line in lines.lines() {
+                serde_json::from_str::<serde_json::Value>(line).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_fault_is_shown_among_failures_and_a_polite_end_is_not() {
+    let ended_by = |signal| {
+        let signal = Some(signal);
+        let exit = ExitReport {
+            signal,
+            forced: false,
+            ..killed()
+        };
+        let context = Context {
+            failed_only: true,
+            ..context()
+        };
+        text(context, &[Report::Exit(Box::new(exit))], &summary()).contains("  killed    ")
+    };
+    assert!(ended_by(11));
+    assert!(!ended_by(15));
+}

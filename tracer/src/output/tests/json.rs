@@ -1,0 +1,103 @@
+//! JSON against the schema, the shapes and its snapshot.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use super::{
+    super::{
+        samples::{self, context, every_kind, summary, write},
+        shapes::Line,
+        ContainerName, Context, Ending, Format, Scope,
+    },
+    snapshot,
+};
+use crate::explain::report::{Report, Sender};
+
+#[test]
+fn every_kind_in_json() {
+    let lines = write(
+        Format::Json,
+        context(),
+        &every_kind(),
+        &summary(),
+        Ending::Ended,
+    );
+    snapshot("every-kind.json", &lines);
+    let failed = Context {
+        failed_only: true,
+        ..context()
+    };
+    let lines = write(
+        Format::Json,
+        failed,
+        &every_kind(),
+        &summary(),
+        Ending::Ended,
+    );
+    // Handled signals are left out, but news of one that was shown is not.
+    assert!(!lines.contains(r#""v":1,"id":12,"#), "{lines}");
+    for of in [21, 30] {
+        assert!(
+            lines.contains(&format!(r#""event":"update","v":1,"of":{of}"#)),
+            "{lines}"
+        );
+    }
+}
+
+#[test]
+fn every_line_is_as_the_schema_and_the_shapes_say() {
+    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schema.json");
+    let schema = serde_json::from_str(&fs::read_to_string(schema).unwrap()).unwrap();
+    let schema = jsonschema::validator_for(&schema).unwrap();
+    let container = ContainerName {
+        name: Some("fwd_sig".into()),
+        id: "1dcad40f27d5".into(),
+        engine: Some("docker".into()),
+    };
+    let scope = Scope {
+        container: Some(container),
+        ..context().scopes[0].clone()
+    };
+    let mut reports = every_kind();
+    let mut odd = samples::sigterm();
+    odd.id = 50;
+    odd.code = 99;
+    odd.target.comm.0[..2].copy_from_slice(b"\xff\xfe");
+    odd.sender = Sender::Kernel { on_behalf_of: None };
+    reports.push(Report::Signal(Box::new(odd)));
+    let mut kinds = BTreeSet::new();
+    for scopes in [vec![scope], vec![], context().scopes] {
+        let context = Context {
+            all_signals: true,
+            scopes,
+            ..context()
+        };
+        let lines = write(
+            Format::Json,
+            context,
+            &reports,
+            &summary(),
+            Ending::Interrupted,
+        );
+        for line in lines.lines() {
+            let value: serde_json::Value = serde_json::from_str(line).unwrap();
+            // One of ten shapes: the message names none, the line's kind does.
+            assert!(schema.is_valid(&value), "{line}");
+            let decoded: Line =
+                serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+            if value["event"] != "update" {
+                assert_eq!(
+                    serde_json::to_value(decoded).unwrap(),
+                    value,
+                    "nothing is left out"
+                );
+            }
+            let mut more = value.clone();
+            more["surprise"] = 1.into();
+            assert!(!schema.is_valid(&more), "{line}");
+            assert!(serde_json::from_value::<Line>(more).is_err(), "{line}");
+            kinds.insert(value["event"].as_str().unwrap().to_owned());
+        }
+    }
+    let all = "exec exit fork init_exit lost reap signal summary tracing update zombie";
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>().join(" "), all);
+}

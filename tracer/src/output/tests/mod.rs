@@ -1,0 +1,210 @@
+//! The writers against snapshots: reviewed files in `snapshots/`, rewritten
+//! with `SIGTRACE_BLESS=1 cargo test -p sigtrace`. JSON is in
+//! [`json`], what holds for any input in [`any`].
+
+use std::{env, fs, path::Path};
+
+use super::{
+    samples::{self, context, every_kind, picture, summary, write},
+    writer, ContainerName, Context, Ending, Format, Scope, Tracing,
+};
+use crate::explain::report::{Report, Summary};
+
+mod any;
+mod json;
+
+fn snapshot(name: &str, actual: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("src/output/snapshots")
+        .join(name);
+    if env::var_os("SIGTRACE_BLESS").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, actual).unwrap();
+    }
+    let expected = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        actual == expected,
+        "{name} differs; expected:\n{expected}\nactual:\n{actual}"
+    );
+}
+
+fn text(context: Context, reports: &[Report], summary: &Summary) -> String {
+    write(Format::Text, context, reports, summary, Ending::Ended)
+}
+
+#[test]
+fn the_picture() {
+    let context = Context {
+        width: Some(120),
+        ..context()
+    };
+    snapshot("picture.txt", &text(context, &picture(), &summary()));
+}
+
+#[test]
+fn the_picture_of_the_readme_is_real() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = fs::read_to_string(readme).unwrap();
+    let context = Context {
+        width: Some(120),
+        ..context()
+    };
+    let picture = text(context, &picture(), &summary());
+    assert!(
+        readme.contains(&picture),
+        "README.md has another picture than this:\n{picture}"
+    );
+}
+
+#[test]
+fn the_picture_at_80_columns() {
+    let context = Context {
+        width: Some(80),
+        path: true,
+        ..context()
+    };
+    let text = text(context, &picture(), &summary());
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 80),
+        "{text}"
+    );
+    snapshot("picture-80.txt", &text);
+}
+
+#[test]
+fn the_picture_piped() {
+    let context = Context {
+        width: None,
+        ..context()
+    };
+    let text = text(context, &picture(), &summary());
+    assert_eq!(text.lines().count(), 5, "one line per event:\n{text}");
+    snapshot("picture-piped.txt", &text);
+}
+
+#[test]
+fn the_picture_in_color() {
+    let context = Context {
+        color: true,
+        ..context()
+    };
+    let text = text(context, &picture(), &summary());
+    snapshot("picture-color.txt", &text.replace('\u{1b}', "ESC"));
+}
+
+#[test]
+fn every_kind_in_text() {
+    snapshot(
+        "every-kind.txt",
+        &text(context(), &every_kind(), &summary()),
+    );
+    let all = Context {
+        all_signals: true,
+        numeric: true,
+        ..context()
+    };
+    snapshot("every-kind-all.txt", &text(all, &every_kind(), &summary()));
+    let failed = Context {
+        failed_only: true,
+        ..context()
+    };
+    snapshot(
+        "every-kind-failed.txt",
+        &text(failed, &every_kind(), &summary()),
+    );
+}
+
+#[test]
+fn verdicts() {
+    let none = Context {
+        scopes: Vec::new(),
+        ..context()
+    };
+    let clean = Summary {
+        exited: 3,
+        forced: 0,
+        dropped: 1,
+        ended: true,
+        ..Summary::default()
+    };
+    let gaps = Summary {
+        lost: 12,
+        notes: vec!["12 events were lost: causes may be unknown that could be known.".into()],
+        ..clean.clone()
+    };
+    let running = Summary {
+        ended: false,
+        ..summary()
+    };
+    let mut lines = String::new();
+    for (context, summary, ending) in [
+        (context(), clean, Ending::Ended),
+        (context(), gaps, Ending::Ended),
+        (context(), running.clone(), Ending::Interrupted),
+        (context(), Summary::default(), Ending::TimeUp),
+        (none.clone(), running, Ending::Interrupted),
+        (none, Summary::default(), Ending::Failed),
+    ] {
+        let context = Context {
+            width: Some(120),
+            ..context
+        };
+        let text = write(Format::Text, context, &[], &summary, ending);
+        lines.extend(text.lines().skip(1).flat_map(|line| [line, "\n"]));
+    }
+    snapshot("verdicts.txt", &lines);
+}
+
+#[test]
+fn openings() {
+    let mut lines = String::new();
+    let scope = Scope {
+        pidns: 1,
+        ..Scope::default()
+    };
+    let labelled = |label: &str| Scope {
+        label: Some(label.into()),
+        ..scope.clone()
+    };
+    let container = ContainerName {
+        id: "1dcad40f27d5".repeat(5),
+        ..Default::default()
+    };
+    let container = Scope {
+        container: Some(container),
+        pid1: Some("sh".into()),
+        ..scope.clone()
+    };
+    let filters = vec!["process 4242".to_owned(), "only SIGTERM SIGKILL".to_owned()];
+    for (scopes, filters) in [
+        (vec![], vec![]),
+        (vec![], filters.clone()),
+        (vec![scope.clone()], filters),
+        (vec![container], vec![]),
+        (
+            vec![
+                labelled("a {since}"),
+                Scope {
+                    pid1: Some("x".into()),
+                    ..labelled("b")
+                },
+            ],
+            vec![],
+        ),
+    ] {
+        let mut out = Vec::new();
+        let context = Context {
+            scopes,
+            ..context()
+        };
+        let tracing = Tracing {
+            filters,
+            ..samples::tracing()
+        };
+        writer(Format::Text, context, &mut out)
+            .tracing(&tracing)
+            .unwrap();
+        lines += &String::from_utf8(out).unwrap();
+    }
+    snapshot("openings.txt", &lines);
+}

@@ -1,0 +1,170 @@
+//! How text names things: processes, senders, results, spans of time, the
+//! verdict. Words for a single value; [`super::text`] puts them on lines.
+
+use super::{wrap::HARD_SPACE, Context, Scope};
+use crate::{
+    event::Task,
+    explain::{
+        report::{Certainty, ExitReport, Sender, SignalReport, Summary},
+        signals,
+    },
+};
+
+/// The id of a certainty, in text and JSON alike.
+pub(crate) fn certainty(certainty: Certainty) -> &'static str {
+    match certainty {
+        Certainty::Unknown => "unknown",
+        Certainty::Inferred => "inferred",
+        Certainty::Proven => "proven",
+    }
+}
+
+/// The word for a scope as a whole.
+pub(crate) fn verdict(summary: &Summary) -> &'static str {
+    if summary.forced > 0 {
+        "unclean"
+    } else {
+        "clean"
+    }
+}
+
+/// `SIGTERM`, or `15`.
+pub(crate) fn signal(context: &Context, number: i32) -> String {
+    if context.numeric {
+        number.to_string()
+    } else {
+        signals::name(number).into_owned()
+    }
+}
+
+/// What people call a namespace: its label, its container, its number.
+pub(crate) fn scope(scope: &Scope) -> String {
+    let container = scope.container.as_ref();
+    let container = container.map(|c| {
+        let short = || c.id.chars().take(12).collect();
+        c.name.clone().unwrap_or_else(short)
+    });
+    let number = || format!("pid namespace {}", scope.pidns);
+    scope.label.clone().or(container).unwrap_or_else(number)
+}
+
+/// `c-init-sig 16341 (2 inside)`, `PID 1 c-init-sig 16301`. The namespace is
+/// named only where there is more than one to confuse it with.
+pub(crate) fn task(context: &Context, task: &Task) -> String {
+    let name = format!("{} {}", task.comm, task.key.pid);
+    let Some(inside) = task.ns_pids.last() else {
+        return name;
+    };
+    let of = match context.scope_of(&task.namespaces) {
+        Some(of) if context.scopes.len() > 1 => Some(scope(of)),
+        _ => None,
+    };
+    match (*inside, of) {
+        (1, None) => format!("PID 1 {name}"),
+        (1, Some(of)) => format!("PID 1 of {of}: {name}"),
+        (_, None) => format!("{name} ({inside} inside)"),
+        (_, Some(of)) => format!("{name} ({inside} inside {of})"),
+    }
+}
+
+/// `sh 16350`, `kernel for PID 1 c-init-sig 16301`.
+pub(crate) fn sender(context: &Context, sender: &Sender) -> String {
+    match sender {
+        Sender::Process { task: by, .. } => task(context, by),
+        Sender::Kernel {
+            on_behalf_of: Some(by),
+        } => format!("kernel for {}", task(context, by)),
+        Sender::Kernel { on_behalf_of: None } => "kernel".to_owned(),
+        Sender::Terminal => "terminal".to_owned(),
+        Sender::Timer => "timer".to_owned(),
+    }
+}
+
+/// What became of a signal, for the result column.
+pub(crate) fn fate(signal: &SignalReport) -> String {
+    let mut words = signal.fate.replace('_', " ");
+    if signal.fate == "unknown" {
+        words = "fate unknown".to_owned();
+    } else if !signal.settled {
+        words.push_str(" so far");
+    }
+    if let Some(latency) = signal.latency_ns.filter(|&ns| ns >= 100_000_000) {
+        words.push_str(&format!(" after {}", span(latency)));
+    }
+    if signal.count > 1 {
+        words.push_str(&format!(", {} times", signal.count));
+    }
+    words
+}
+
+/// How a process ended, for the result column.
+pub(crate) fn end(context: &Context, exit: &ExitReport) -> String {
+    let core = if exit.core_dumped {
+        ", core dumped"
+    } else {
+        ""
+    };
+    match exit.signal {
+        Some(number) => format!("{} ({}){core}", signal(context, number), exit.exit_code),
+        None => format!("status {}{core}", exit.exit_code),
+    }
+}
+
+/// `850 ms`, `2.1 s`, `3 min 20 s`.
+pub(crate) fn span(ns: u64) -> String {
+    let ms = ns / 1_000_000;
+    match ms {
+        0..1000 => format!("{ms} ms"),
+        1000..60_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
+        _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1000),
+    }
+}
+
+/// `1 process`, `2 processes`.
+pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// Parts that are not broken across lines themselves, except at arrows: their
+/// spaces are hard ones, which [`super::wrap`] turns back.
+pub(crate) fn joined<'a>(parts: impl Iterator<Item = &'a str>, between: &str) -> String {
+    let arrow = format!("{HARD_SPACE}←{HARD_SPACE}");
+    let hard = |part: &str| part.replace(' ', HARD_SPACE).replace(&arrow, " ← ");
+    parts.map(hard).collect::<Vec<_>>().join(between)
+}
+
+/// Pids as runs: `16341, 16344–16350`.
+pub(crate) fn runs(pids: &[u32]) -> Vec<String> {
+    let mut pids = pids.to_vec();
+    pids.sort_unstable();
+    pids.dedup();
+    let mut runs: Vec<(u32, u32)> = Vec::new();
+    for pid in pids {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == pid => *last = pid,
+            _ => runs.push((pid, pid)),
+        }
+    }
+    let word = |(first, last): (u32, u32)| match last - first {
+        0 => first.to_string(),
+        1 => format!("{first}, {last}"),
+        _ => format!("{first}–{last}"),
+    };
+    runs.into_iter().map(word).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_runs_and_chains() {
+        assert_eq!(span(850_000_000), "850 ms");
+        assert_eq!(span(2_190_000_000), "2.1 s");
+        assert_eq!(span(200_000_000_000), "3 min 20 s");
+        assert_eq!(runs(&[7, 3, 4, 5, 9, 10]).join(", "), "3–5, 7, 9, 10");
+        let chain = joined(["PID 1", "sh 2 ← bash 3"].into_iter(), " ← ");
+        assert_eq!(chain, "PID\u{a0}1 ← sh\u{a0}2 ← bash\u{a0}3");
+        assert_eq!(runs(&[u32::MAX, u32::MAX]), ["4294967295"]);
+    }
+}

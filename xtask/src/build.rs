@@ -1,0 +1,146 @@
+//! `cargo xtask build`: the kernel side first, because it is embedded by
+//! tracer/build.rs, then the static binaries. The compiler for the kernel side
+//! comes from `toolchain`.
+
+use std::fs;
+use std::io::{self, IsTerminal};
+use std::process::Command;
+
+use anyhow::{bail, Context, Result};
+
+use crate::cmd;
+use crate::elf;
+use crate::places::Places;
+use crate::toolchain::Toolchain;
+use crate::ui;
+
+/// Linked with the C library inside: runs on any Linux, and as the only file of a guest.
+pub(crate) const HOST_TARGET: &str = "x86_64-unknown-linux-gnu";
+
+const BPF_TARGET: &str = "bpfel-unknown-none";
+
+/// Without them the kernel refuses the programs: no CO-RE and typed arguments
+/// without BTF, no GPL-only helpers without a licence.
+const NEEDED_SECTIONS: [&str; 2] = [".BTF", "license"];
+
+/// Settings of the workspace's release profile that must not reach the kernel
+/// side: stripping takes the BTF away, and bpf-linker does its own LTO.
+const BPF_PROFILE: [&str; 3] = [
+    "profile.release.strip=false",
+    "profile.release.lto=\"off\"",
+    "profile.release.debug=2",
+];
+
+/// Builds all of it.
+pub(crate) fn all(places: &Places) -> Result<()> {
+    kernel_side(places)?;
+    user_side(places)
+}
+
+fn kernel_side(places: &Places) -> Result<()> {
+    let Some(toolchain) = Toolchain::find(places) else {
+        bail!("the compiler for the kernel side is missing; run `cargo xtask setup`");
+    };
+    ui::step(
+        "building the kernel side",
+        "tracer-ebpf, for the kernel's BPF machine",
+        || {
+            let mut cargo = bpf_cargo(&toolchain, places, "build");
+            cmd::run(cargo.arg("--release").args(quiet()))?;
+            let built = places
+                .target
+                .join("ebpf")
+                .join(BPF_TARGET)
+                .join("release/sigtrace-ebpf");
+            let object =
+                fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
+            check_sections(&elf::section_names(&object)?)
+                .with_context(|| format!("{} is of no use to the kernel", built.display()))?;
+            let place = places.ebpf_object();
+            // A new time stamp alone would rebuild everything that embeds it.
+            if fs::read(&place).ok().as_deref() != Some(object.as_slice()) {
+                if let Some(dir) = place.parent() {
+                    fs::create_dir_all(dir)?;
+                }
+                fs::write(&place, object)
+                    .with_context(|| format!("cannot write {}", place.display()))?;
+            }
+            Ok(())
+        },
+    )
+}
+
+/// A cargo command for the kernel side, with everything that it takes to compile for BPF.
+pub(crate) fn bpf_cargo(toolchain: &Toolchain, places: &Places, subcommand: &str) -> Command {
+    let flags = [
+        "--cfg=bpf_target_arch=\"x86_64\"",
+        "-Cdebuginfo=2",
+        "-Clink-arg=--btf",
+    ];
+    let mut cargo = toolchain.cargo();
+    cargo
+        .arg(subcommand)
+        .args(["-Z", "build-std=core", "--target", BPF_TARGET])
+        .args(["--package", "sigtrace-ebpf", "--target-dir"])
+        .arg(places.target.join("ebpf"))
+        .current_dir(&places.root)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+    for setting in BPF_PROFILE {
+        cargo.args(["--config", setting]);
+    }
+    cargo
+}
+
+fn user_side(places: &Places) -> Result<()> {
+    ui::step(
+        "building sigtrace and the test program",
+        "static binaries, so that they run anywhere",
+        || {
+            cmd::run(
+                Command::new("cargo")
+                    .args(["build", "--release", "--target", HOST_TARGET])
+                    .args(quiet())
+                    .args(["--package", "sigtrace", "--package", "sigtrace-tests"])
+                    .current_dir(&places.root)
+                    .env("CARGO_TARGET_DIR", &places.target)
+                    .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static"),
+            )
+        },
+    )
+}
+
+/// cargo's progress is for people: a log would get a line for every package.
+fn quiet() -> Option<&'static str> {
+    (!io::stderr().is_terminal()).then_some("--quiet")
+}
+
+fn check_sections(names: &[String]) -> Result<()> {
+    for needed in NEEDED_SECTIONS {
+        if !names.iter().any(|name| name == needed) {
+            bail!(
+                "it has no section `{needed}`; this happens when it was stripped or linked without --btf \
+                 (sections: {})",
+                names.join(" ")
+            );
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_without_btf_or_licence_is_refused() {
+        let names = |list: &[&str]| {
+            list.iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>()
+        };
+        check_sections(&names(&["", ".BTF", "license"])).unwrap();
+        let error = check_sections(&names(&["", "license"])).unwrap_err();
+        assert!(error.to_string().contains(".BTF"));
+        check_sections(&names(&[".BTF"])).unwrap_err();
+    }
+}

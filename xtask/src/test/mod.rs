@@ -1,0 +1,71 @@
+//! `cargo xtask test`: everything that decides whether a change is good, in the
+//! order of what fails soonest, with one last line that counts it all.
+//!
+//! `units` is cargo test, `boots` plays the scenarios, `play` reads what they
+//! print, `bare` sets everything up in a minimal Debian, `tally` counts.
+
+mod bare;
+pub(crate) mod boots;
+mod play;
+pub(crate) mod tally;
+mod units;
+
+use std::env;
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::kernel::{self, Series};
+use crate::places::Places;
+use crate::{build, lint, setup, ui};
+use tally::Tally;
+
+/// What the command line asks for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Options {
+    /// The long tests too.
+    pub(crate) all: bool,
+    /// Only these kernels; all if empty.
+    pub(crate) kernels: Vec<Series>,
+    /// No virtual machines.
+    pub(crate) no_vm: bool,
+}
+
+/// Runs all of it. Returns whether nothing failed.
+pub(crate) fn command(places: &Places, options: &Options) -> Result<bool> {
+    let begin = Instant::now();
+    setup::to_build(places)?;
+    build::all(places)?;
+    let mut total = Tally::default();
+    total.add(&lint::checks(places)?);
+    total.add(&units::run(places)?);
+    total.add(&boots::native(places)?);
+    if options.no_vm {
+        println!("kernels in virtual machines: left out, as --no-vm asks");
+    } else {
+        total.add(&in_guests(places, &options.kernels)?);
+    }
+    if options.all {
+        total.add(&bare::run(places)?);
+    }
+    ui::say(&format!("all of it took {}", ui::took(begin.elapsed())));
+    println!("{total}");
+    Ok(total.failed == 0)
+}
+
+fn in_guests(places: &Places, kernels: &[Series]) -> Result<Tally> {
+    let all: Vec<Series> = kernel::SERIES
+        .iter()
+        .filter_map(|text| text.parse().ok())
+        .collect();
+    let wanted = if kernels.is_empty() { &all } else { kernels };
+    let boots = boots::in_guests(places, wanted)?;
+    let mut tally = boots.tally;
+    // Who names the kernels wants those and no more.
+    let in_ci = kernels.is_empty() && env::var_os("CI").is_some();
+    if let Some(complaint) = tally::too_few_kernels(in_ci, boots.kernels) {
+        println!("kernels: {complaint}");
+        tally.failed += 1;
+    }
+    Ok(tally)
+}

@@ -1,0 +1,124 @@
+//! Reads what the test program `sigtrace-play` prints: one `PASS name`,
+//! `FAIL name: why` or `SKIP name: why` per scenario, and `END n` as its last
+//! line. Anything else belongs to the scenario that is reported next, and is
+//! shown if that one fails.
+//!
+//! How the program is run is left to `boots`.
+
+use std::fmt::Write as _;
+
+use super::tally::Tally;
+use crate::cmd;
+
+/// Lines of a failed scenario that are shown; debugging wants the last ones.
+const SHOWN: usize = 60;
+
+/// What one run of the program came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) tally: Tally,
+    /// Failures with their output, and reasons of skips, for people.
+    pub(crate) text: String,
+}
+
+impl Report {
+    /// Reads the whole stdout. A missing or wrong `END` is a failure of its
+    /// own: the guest died, or scenarios were lost.
+    pub(crate) fn read(stdout: &str) -> Self {
+        let mut report = Self::default();
+        let mut held = String::new();
+        let mut end: Option<&str> = None;
+        for line in stdout.lines() {
+            let line = line.trim_end_matches('\r');
+            match line.split_once(' ') {
+                Some(("PASS", _)) => report.tally.passed += 1,
+                Some(("FAIL", rest)) => report.fail(rest, &held),
+                Some(("SKIP", rest)) => {
+                    report.tally.skipped += 1;
+                    let _ = writeln!(report.text, "  SKIP {rest}");
+                }
+                Some(("END", rest)) => {
+                    end = Some(rest);
+                    continue;
+                }
+                _ => {
+                    held.push_str(line);
+                    held.push('\n');
+                    continue;
+                }
+            }
+            held.clear();
+        }
+        let seen = report.tally.passed + report.tally.failed + report.tally.skipped;
+        match end.map(str::parse::<usize>) {
+            Some(Ok(said)) if said == seen => {}
+            Some(Ok(said)) => report.fail(
+                &format!("end: the test program speaks of {said} scenarios, {seen} were seen"),
+                &held,
+            ),
+            _ => report.fail(
+                &format!("end: it ended early, after {seen} scenarios"),
+                &held,
+            ),
+        }
+        report
+    }
+
+    fn fail(&mut self, what: &str, held: &str) {
+        self.tally.failed += 1;
+        let _ = writeln!(self.text, "  FAIL {what}");
+        for line in cmd::tail(held, SHOWN).lines() {
+            let _ = writeln!(self.text, "  {line}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_and_keeps_only_the_failures_output() {
+        let report = Report::read(
+            "noise of a\nPASS a\nnoise of b\nmore\nFAIL b: no verdict\nSKIP c: no kprobes here\nEND 3\n",
+        );
+        assert_eq!(
+            report.tally,
+            Tally {
+                passed: 1,
+                failed: 1,
+                skipped: 1
+            }
+        );
+        assert!(!report.text.contains("noise of a"));
+        assert!(
+            report
+                .text
+                .contains("FAIL b: no verdict\n    | noise of b\n    | more\n"),
+            "{}",
+            report.text
+        );
+        assert!(report.text.contains("SKIP c: no kprobes here"));
+    }
+
+    #[test]
+    fn a_missing_end_is_a_failure() {
+        let report = Report::read("PASS a\nthread panicked\n");
+        assert_eq!(
+            report.tally,
+            Tally {
+                passed: 1,
+                failed: 1,
+                skipped: 0
+            }
+        );
+        assert!(report.text.contains("thread panicked"));
+        assert_eq!(Report::read("").tally.failed, 1);
+    }
+
+    #[test]
+    fn lost_scenarios_are_a_failure() {
+        assert_eq!(Report::read("PASS a\nEND 2\n").tally.failed, 1);
+        assert_eq!(Report::read("PASS a\nEND x\n").tally.failed, 1);
+    }
+}
