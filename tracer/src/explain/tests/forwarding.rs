@@ -125,7 +125,7 @@ fn sent_on_to_others_only() {
         "SIGTERM ← PID 1 c-init-sig 16301 ← SIGTERM handled by PID 1 ← sh 16350",
         "the chain goes on behind PID 1"
     );
-    assert!(why(e).contains("passed that on: nothing was forced"));
+    assert!(why(e).contains("PID 1 passed on the request to end"));
 }
 
 #[test]

@@ -297,6 +297,7 @@ fn what_the_end_of_a_namespace_sends_to_the_dead_is_routine() {
         .send(&exiting(&one), &dead, KILL)
         .by_kernel()
         .stack(ZAP_STACK)
+        .unnamed()
         .set(|s| s.state.exit_state = 32)
         .dropped();
     let told = w.run();
