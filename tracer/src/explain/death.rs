@@ -170,7 +170,7 @@ fn by_process(view: View<'_>, victim: &Process, fatal: &Fatal, s: &Signal, at: B
     if let (Some(asked), true) = (asked, s.number != signals::KILL) {
         let request = signals::name(asked);
         d.say(format!(
-            "PID 1 had been asked to end by {request} and passed that on: nothing was forced."
+            "PID 1 passed on the request to end that it had got ({request}): nothing was forced."
         ));
     }
     if s.number == signals::KILL && victim.task.is_pid1() {

@@ -125,7 +125,7 @@ fn sent_on_to_others_only() {
         "SIGTERM ← PID 1 c-init-sig 16301 ← SIGTERM handled by PID 1 ← sh 16350",
         "the chain goes on behind PID 1"
     );
-    assert!(why(e).contains("passed that on: nothing was forced"));
+    assert!(why(e).contains("PID 1 passed on the request to end"));
 }
 
 #[test]
@@ -211,6 +211,8 @@ fn tini_takes_the_signal_and_forces_nothing() {
 fn a_go_pid1_raises_its_signal_again() {
     let (mut w, sh, one, child) = started();
     let first = w.send(&sh, &one, TERM).handled();
+    // With the handler still there, then with the default action.
+    w.send(&one, &one, TERM).tkill().handled();
     let own = w.send(&one, &one, TERM).tkill().dropped();
     w.exit(&one, 2 << 8);
     w.zapped(&one, &child);
@@ -309,6 +311,14 @@ fn another_stop_signal_than_sigterm() {
     assert_eq!(
         second(told.exit(&child)),
         "This process never got the SIGRTMIN+3: PID 1 handled it and sent nothing on."
+    );
+    let (mut w, sh, one, child) = started();
+    w.send(&sh, &one, RTMIN + 3).blocked().go();
+    w.dequeue(&one, RTMIN + 3, &["dequeue_signal", "signalfd_dequeue"]);
+    let told = end(&mut w, &one, &child, 0);
+    assert_eq!(
+        second(told.exit(&child)),
+        "This process never got the SIGRTMIN+3: PID 1 took it and sent nothing on."
     );
 }
 

@@ -297,6 +297,7 @@ fn what_the_end_of_a_namespace_sends_to_the_dead_is_routine() {
         .send(&exiting(&one), &dead, KILL)
         .by_kernel()
         .stack(ZAP_STACK)
+        .unnamed()
         .set(|s| s.state.exit_state = 32)
         .dropped();
     let told = w.run();
@@ -339,4 +340,23 @@ fn a_reload_is_no_stop() {
     let told = w.run();
     assert_eq!(told.exit(&app).stop, None);
     assert!(told.exit(&one).stop.is_some(), "PID 1 did end");
+}
+
+#[test]
+fn what_is_reaped_in_time_is_no_zombie() {
+    let (one, app) = (member(100, 1, "init"), member(101, 2, "app"));
+    let mut w = World::new();
+    w.fork(&host(50, "sh"), &one);
+    w.fork(&one, &app);
+    w.exit(&app, 0);
+    w.push(Fact::Reap {
+        key: app.key,
+        by: Some(100),
+    });
+    let told = w.run();
+    let zombies = told
+        .reports
+        .iter()
+        .filter(|r| matches!(r, Report::Zombie { .. }));
+    assert_eq!(zombies.count(), 0);
 }
