@@ -7,7 +7,6 @@ use nix::sys::signal::Signal;
 
 use super::{play, shared, Scenario, Scene, Set};
 use crate::judge::phrases::Phrase;
-use crate::judge::table::Level;
 use crate::judge::{From, Judge};
 use crate::stage::host::{self, Host};
 use crate::stage::ns::{self, Ns};
@@ -107,7 +106,6 @@ fn ready_made(names: &[&str]) -> Result<Set> {
 
 fn takes_and_forwards(scene: &Scene, judge: &mut Judge<'_>) {
     let (pid1, child) = (scene.pid1(), scene.pid("child"));
-    let level = judge.place.level;
     judge
         .signal(
             "the signal that is taken",
@@ -120,15 +118,12 @@ fn takes_and_forwards(scene: &Scene, judge: &mut Judge<'_>) {
         .signal("SIGTERM to the child", TERM, From::Process(pid1), child)
         .fate("fatal", None)
         .field("/cause", "killed-by-process");
-    let death = judge
+    judge
         .death("the child", child)
         .cause("killed-by-process", "kill-syscall", 143)
         .forced(false)
-        .field("/stop/signal", "SIGTERM");
-    // That PID 1 took its SIGTERM is inferred later than the child's death.
-    if level == Level::Btf {
-        death.says(Phrase::PassedOn);
-    }
+        .field("/stop/signal", "SIGTERM")
+        .says(Phrase::PassedOn);
     judge
         .death("PID 1", pid1)
         .cause("exit", "exit", 143)
