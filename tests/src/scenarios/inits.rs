@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 
 use super::{play, shared, Scenario, Scene, Set};
 use crate::judge::phrases::Phrase;
+use crate::judge::table::Level;
 use crate::judge::{From, Judge};
 use crate::stage::host::{self, Host};
 use crate::stage::ns::{self, Ns};
@@ -123,7 +124,7 @@ fn takes_and_forwards(scene: &Scene, judge: &mut Judge<'_>) {
         .cause("killed-by-process", "kill-syscall", 143)
         .forced(false)
         .field("/stop/signal", "SIGTERM")
-        .says(Phrase::PassedOn);
+        .says(phrase);
     judge
         .death("PID 1", pid1)
         .cause("exit", "exit", 143)
