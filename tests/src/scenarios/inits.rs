@@ -107,6 +107,12 @@ fn ready_made(names: &[&str]) -> Result<Set> {
 
 fn takes_and_forwards(scene: &Scene, judge: &mut Judge<'_>) {
     let (pid1, child) = (scene.pid1(), scene.pid("child"));
+    // Without dequeue_signal it is known only after the child's death that PID 1
+    // took its SIGTERM.
+    let phrase = match judge.place.level {
+        Level::Btf => Phrase::PassedOn,
+        Level::Raw => Phrase::Nothing,
+    };
     judge
         .signal(
             "the signal that is taken",
