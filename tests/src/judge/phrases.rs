@@ -14,6 +14,8 @@ pub(crate) enum Phrase {
     LateAttach,
     NotKnown,
     PassedOn,
+    /// None of the others.
+    Nothing,
 }
 
 /// Words of which each must stand in the explanation.
@@ -40,7 +42,10 @@ const TABLE: &[(Phrase, &[&str])] = &[
         Phrase::NotKnown,
         &["whether this process got one too is not known"],
     ),
-    (Phrase::PassedOn, &["PID 1 passed on the request to end"]),
+    (
+        Phrase::PassedOn,
+        &["and passed that on: nothing was forced"],
+    ),
 ];
 
 /// What is wrong with an explanation that should say this and none of the others.

@@ -13,6 +13,9 @@ use crate::stage::sigtrace::Sigtrace;
 /// Signal, sender, target.
 type Sent = (i32, u32, u32);
 
+/// Whether a filter lets it through.
+type Wanted = Box<dyn Fn(&Sent) -> bool>;
+
 const USR1: i32 = Signal::SIGUSR1 as i32;
 const USR2: i32 = Signal::SIGUSR2 as i32;
 const HUP: i32 = Signal::SIGHUP as i32;
@@ -36,7 +39,7 @@ fn filters(stage: &Stage<'_>) -> Result<Outcome> {
         (USR2, a, b),
     ];
     // Flags, and which of all these signals they let through.
-    let cases: Vec<(Vec<&str>, Box<dyn Fn(&Sent) -> bool>)> = vec![
+    let cases: Vec<(Vec<&str>, Wanted)> = vec![
         (vec!["-s", "USR1"], Box::new(|s| s.0 == USR1)),
         (vec!["-s", "SIGHUP,12"], Box::new(|s| s.0 != USR1)),
         (vec!["--exclude-signal", "USR1"], Box::new(|s| s.0 != USR1)),

@@ -107,7 +107,12 @@ fn ready_made(names: &[&str]) -> Result<Set> {
 
 fn takes_and_forwards(scene: &Scene, judge: &mut Judge<'_>) {
     let (pid1, child) = (scene.pid1(), scene.pid("child"));
-    let level = judge.place.level;
+    // Without dequeue_signal it is known only after the child's death that PID 1
+    // took its SIGTERM.
+    let phrase = match judge.place.level {
+        Level::Btf => Phrase::PassedOn,
+        Level::Raw => Phrase::Nothing,
+    };
     judge
         .signal(
             "the signal that is taken",
@@ -120,15 +125,12 @@ fn takes_and_forwards(scene: &Scene, judge: &mut Judge<'_>) {
         .signal("SIGTERM to the child", TERM, From::Process(pid1), child)
         .fate("fatal", None)
         .field("/cause", "killed-by-process");
-    let death = judge
+    judge
         .death("the child", child)
         .cause("killed-by-process", "kill-syscall", 143)
         .forced(false)
-        .field("/stop/signal", "SIGTERM");
-    // That PID 1 took its SIGTERM is inferred later than the child's death.
-    if level == Level::Btf {
-        death.says(Phrase::PassedOn);
-    }
+        .field("/stop/signal", "SIGTERM")
+        .says(phrase);
     judge
         .death("PID 1", pid1)
         .cause("exit", "exit", 143)

@@ -178,6 +178,13 @@ fn what_comes_to_the_dying_and_the_dead() {
         .send(&sh, &exiting(&app), KILL)
         .set(|s| s.state.exit_state = 32)
         .go();
+    // And 5.10 says of the second SIGKILL to a dead one that one is pending.
+    let pending = w
+        .send(&sh, &exiting(&app), KILL)
+        .set(|s| s.state.exit_state = 32)
+        .outcome(Outcome::AlreadyPending)
+        .go();
+    assert_eq!(reason(&w, pending), ("dropped", Some("zombie"), PROVEN));
     assert_eq!(reason(&w, first), ("fatal", None, PROVEN));
     assert_eq!(
         reason(&w, again),
