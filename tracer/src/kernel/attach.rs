@@ -244,63 +244,51 @@ fn fill<K: aya::Pod>(
 type Refusal = (Hook, Level, ProgramError);
 
 fn attach_all(ebpf: &mut Ebpf, choices: &[Choice], btf: Option<&Btf>) -> Result<(), Refusal> {
-    let chosen = || {
-        choices
-            .iter()
-            .filter_map(|choice| Some((choice.hook, choice.level?)))
-    };
     // Loading takes long (the verifier), attaching does not: all hooks begin
     // to see things at nearly one moment.
-    for (hook, level) in chosen() {
-        load_one(ebpf, hook, level, btf).map_err(|error| (hook, level, error))?;
-    }
-    for (hook, level) in chosen() {
-        attach_one(ebpf, hook, level).map_err(|error| (hook, level, error))?;
-    }
-    Ok(())
+    each(ebpf, choices, |program, name| load_one(program, name, btf))?;
+    each(ebpf, choices, attach_one)
 }
 
-/// Does something to every program of a hook.
+/// Does something to every chosen program.
 fn each(
     ebpf: &mut Ebpf,
-    hook: Hook,
-    level: Level,
-    act: impl Fn(&mut Program) -> Result<(), ProgramError>,
-) -> Result<(), ProgramError> {
-    for name in level.programs(hook) {
-        let program = ebpf.program_mut(&name);
-        act(program.ok_or(ProgramError::UnexpectedProgramType)?)?;
+    choices: &[Choice],
+    act: impl Fn(&mut Program, &str) -> Result<(), ProgramError>,
+) -> Result<(), Refusal> {
+    for choice in choices {
+        let Some(level) = choice.level else { continue };
+        for name in &choice.programs {
+            let program = ebpf.program_mut(name);
+            program
+                .ok_or(ProgramError::UnexpectedProgramType)
+                .and_then(|program| act(program, choice.hook.name()))
+                .map_err(|error| (choice.hook, level, error))?;
+        }
     }
     Ok(())
 }
 
-fn load_one(
-    ebpf: &mut Ebpf,
-    hook: Hook,
-    level: Level,
-    btf: Option<&Btf>,
-) -> Result<(), ProgramError> {
-    let name = hook.name();
-    each(ebpf, hook, level, |program| match (program, btf) {
+fn load_one(program: &mut Program, hook: &str, btf: Option<&Btf>) -> Result<(), ProgramError> {
+    match (program, btf) {
         (Program::RawTracePoint(program), _) => program.load(),
         (Program::KProbe(program), _) => program.load(),
-        (Program::BtfTracePoint(program), Some(btf)) => program.load(name, btf),
-        (Program::FEntry(program), Some(btf)) => program.load(name, btf),
-        (Program::FExit(program), Some(btf)) => program.load(name, btf),
+        (Program::BtfTracePoint(program), Some(btf)) => program.load(hook, btf),
+        (Program::FEntry(program), Some(btf)) => program.load(hook, btf),
+        (Program::FExit(program), Some(btf)) => program.load(hook, btf),
         _ => Err(ProgramError::UnexpectedProgramType),
-    })
+    }
 }
 
-fn attach_one(ebpf: &mut Ebpf, hook: Hook, level: Level) -> Result<(), ProgramError> {
-    let name = hook.name();
-    each(ebpf, hook, level, |program| match program {
-        Program::RawTracePoint(program) => program.attach(name).map(drop),
-        Program::KProbe(program) => program.attach(name, 0).map(drop),
+fn attach_one(program: &mut Program, hook: &str) -> Result<(), ProgramError> {
+    match program {
+        Program::RawTracePoint(program) => program.attach(hook).map(drop),
+        Program::KProbe(program) => program.attach(hook, 0).map(drop),
         Program::BtfTracePoint(program) => program.attach().map(drop),
         Program::FEntry(program) => program.attach().map(drop),
         Program::FExit(program) => program.attach().map(drop),
         _ => Err(ProgramError::UnexpectedProgramType),
-    })
+    }
 }
 
 fn finish(mut ebpf: Ebpf, choices: Vec<Choice>) -> Result<Attached, KernelError> {

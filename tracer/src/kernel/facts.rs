@@ -2,14 +2,13 @@
 //! here, deciding from it in [`super::hooks`], acting on it in
 //! [`super::attach`].
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 use sigtrace_common::layout::{Layout, ABSENT};
 
 use super::{
     btf::Btf,
     hooks::{Facts as HookFacts, Hook, Support},
-    procfs::Proc,
     symbols,
 };
 use crate::event::PidNs;
@@ -94,11 +93,9 @@ impl Facts {
     pub fn probe() -> Self {
         let (types, functions) = read_types(Path::new(BTF_PATH));
         let capabilities = capabilities();
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let facts = Self {
-            release: fs::read_to_string("/proc/sys/kernel/osrelease")
-                .unwrap_or_default()
-                .trim()
-                .to_owned(),
+            release: release.trim().to_owned(),
             lockdown: fs::read_to_string("/sys/kernel/security/lockdown")
                 .ok()
                 .and_then(|text| lockdown(&text).map(str::to_owned)),
@@ -107,13 +104,15 @@ impl Facts {
             kptr_restrict: fs::read_to_string("/proc/sys/kernel/kptr_restrict")
                 .ok()
                 .and_then(|text| text.trim().parse().ok()),
-            on_host: Proc::new("/proc").pidns(std::process::id()) == Some(HOST_PIDNS),
+            on_host: fs::metadata("/proc/self/ns/pid")
+                .is_ok_and(|ns| ns.ino() == u64::from(HOST_PIDNS)),
             ring_buffer: Support::Yes,
             hooks: HookFacts {
                 tp_btf: typed(&types),
                 fentry: typed(&types),
                 kprobe: kprobes(Path::new("/sys/bus/event_source/devices/kprobe/type")),
                 functions,
+                preemptible: preempts_programs(&release),
                 refused: Vec::new(),
             },
             types,
@@ -241,6 +240,16 @@ fn kprobes(pmu: &Path) -> Support {
     }
 }
 
+/// Since Linux 7 tracepoints call their programs with preemption on, which no
+/// type and no file tells; a release that says nothing is taken for a new one.
+fn preempts_programs(release: &str) -> bool {
+    let major = release
+        .split('.')
+        .next()
+        .and_then(|n| n.parse::<u32>().ok());
+    major.is_none_or(|major| major >= 7)
+}
+
 fn ring_buffer() -> Support {
     match aya::sys::is_map_supported(aya::maps::MapType::RingBuf) {
         Ok(true) => Support::Yes,
@@ -267,6 +276,14 @@ mod tests {
             0x1ff_ffff_ffff
         );
         assert_eq!(effective_capabilities("CapEff:\tzz"), 0);
+    }
+
+    #[test]
+    fn programs_are_preempted_since_linux_7() {
+        assert!(!preempts_programs("6.18.15+deb13-cloud-amd64"));
+        assert!(preempts_programs("7.3.4+deb13-cloud-amd64"));
+        assert!(preempts_programs("10.0"));
+        assert!(preempts_programs(""));
     }
 
     #[test]

@@ -96,9 +96,9 @@ impl Ring {
     }
 
     /// Events for which no program could run, because it was running on that
-    /// CPU already (`recursion_misses`, since Linux 5.12). A hook with two
-    /// programs has missed an event only if both have: at most as many as the
-    /// one that missed fewer.
+    /// CPU already (`recursion_misses`, since Linux 5.12). A hook with copies
+    /// of its program has missed an event only if all have: at most as many as
+    /// the one that missed fewest.
     fn missed(&self) -> u64 {
         let mut hooks: HashMap<String, u64> = HashMap::new();
         for (name, program) in self.ebpf.programs() {
@@ -107,7 +107,7 @@ impl Ring {
             let info = fs::read_to_string(path).unwrap_or_default();
             let misses = recursion_misses(&info).unwrap_or(0);
             hooks
-                .entry(name.replace("2_", "_"))
+                .entry(name.replace(['1', '2', '3'], ""))
                 .and_modify(|least| *least = misses.min(*least))
                 .or_insert(misses);
         }
