@@ -53,6 +53,9 @@ pub struct Namespace {
 
 /// Events of one sort that were lost.
 #[derive(Clone, Copy, Debug, Default)]
+    /// Who started before was in another namespace with the same inode; 0 if
+    /// none is known.
+    pub born_ns: u64,
 pub struct Loss {
     /// How many so far.
     pub count: u64,
@@ -166,6 +169,10 @@ impl History {
             self.namespaces.entry(ns).or_default().alive += 1;
         }
         if let (true, Some(ns)) = (task.is_pid1(), task.pidns()) {
+        let own = task.pidns().filter(|_| task.is_pid1());
+        if let Some(ns) = own {
+            self.renew(ns, key);
+        }
             self.namespaces.entry(ns).or_default().pid1 = Some(key);
         }
         self.processes.insert(key, Process::new(task, exact));
@@ -175,6 +182,22 @@ impl History {
     /// not seen.
     fn replaced(&mut self, old: ProcessKey) {
         let Some(process) = self.processes.get_mut(&old) else {
+    /// A PID 1 that was not known joins a namespace: if that has ended, the kernel
+    /// has given its inode to a new one.
+    fn renew(&mut self, ns: PidNs, pid1: ProcessKey) {
+        let Some(namespace) = self.namespaces.get_mut(&ns) else {
+            return;
+        };
+        if !(namespace.pid1_dead || namespace.gone || namespace.zap.is_some()) {
+            return;
+        }
+        *namespace = Namespace {
+            born_ns: pid1.start_ns,
+            ..Namespace::default()
+        };
+        self.ended.retain(|&ended| ended != ns);
+    }
+
             return;
         };
         if process.exit.is_some() {
@@ -245,6 +268,9 @@ impl History {
             if namespace.pid1 == Some(key) {
                 namespace.pid1_dead = true;
             }
+            if key.start_ns < namespace.born_ns {
+                continue;
+            }
             if namespace.alive == 0 {
                 self.ended.push_back(*ns);
             }
@@ -314,7 +340,7 @@ impl History {
         self.see(task, true);
         let key = self.resolve(task.key);
         let namespace = self.namespaces.entry(ns).or_default();
-        namespace.zap.get_or_insert((event, time));
+        namespace.zap = Some((event, time));
         if task.is_pid1() {
             namespace.pid1.get_or_insert(key);
         }
