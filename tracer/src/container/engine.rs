@@ -82,9 +82,9 @@ pub struct EngineError {
 /// Why an engine could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Cause {
-    /// Nobody listens, or not to us.
+    /// Nobody listens, or not to us, or the connection broke.
     #[error("{0}")]
-    Connect(#[source] io::Error),
+    Connection(#[source] io::Error),
     /// No answer in time.
     #[error("no answer within {} ms", .0.as_millis())]
     Late(Duration),
@@ -124,7 +124,7 @@ impl Cause {
         while let Some(cause) = next {
             if let Some(io) = cause.downcast_ref::<io::Error>() {
                 // A copy: the original is in the middle of a chain.
-                return Self::Connect(match io.raw_os_error() {
+                return Self::Connection(match io.raw_os_error() {
                     Some(code) => io::Error::from_raw_os_error(code),
                     None => io::Error::new(io.kind(), io.to_string()),
                 });
@@ -183,9 +183,10 @@ async fn ask(
     // The client counts in whole seconds; the deadline is kept here.
     let docker = Docker::connect_with_unix(&path, patience.as_secs() + 1, API_DEFAULT_VERSION)
         .map_err(|cause| match cause {
-            Error::SocketNotFoundError(_) => {
-                error(socket, Cause::Connect(io::ErrorKind::NotFound.into()))
-            }
+            Error::SocketNotFoundError(_) => error(
+                socket,
+                Cause::Connection(io::Error::from_raw_os_error(libc::ENOENT)),
+            ),
             other => error(socket, Cause::of(&other)),
         })?;
     let all = ListContainersOptionsBuilder::default().all(true).build();

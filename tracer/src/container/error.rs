@@ -131,9 +131,7 @@ impl fmt::Display for ResolveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.problem.say(f, &self.wanted)?;
         if !self.failed.is_empty() && !matches!(self.problem, Problem::Shares { .. }) {
-            f.write_str(
-                "\nwhat is missing here may be known to an engine that could not be asked:",
-            )?;
+            f.write_str("\nengines that could not be asked, and may know more:")?;
             for error in &self.failed {
                 write!(f, "\n  {}", chain(error.as_ref()))?;
             }

@@ -59,7 +59,7 @@ pub async fn find(
     sockets: socket::Sockets,
     names: &[String],
     patience: Duration,
-) -> Result<Resolved, ResolveError> {
+) -> Result<Resolved, Box<ResolveError>> {
     let survey = survey(proc, sockets, names, patience).await;
     let mut resolved = Resolved::default();
     for name in names {

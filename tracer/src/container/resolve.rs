@@ -86,7 +86,7 @@ impl<'a> Candidate<'a> {
     }
 
     /// Its PID namespace.
-    fn pidns(&self, survey: &Survey) -> Result<PidNs, Problem> {
+    fn pidns(&self, survey: &Survey) -> Result<PidNs, Box<Problem>> {
         let mode = self.details.map_or("", |details| &details.pid_mode);
         if mode == "host" {
             return Err(self.shared(Shared::Host));
@@ -108,24 +108,24 @@ impl<'a> Candidate<'a> {
             }
             (Some(process), namespace) => match (process.nested, namespace) {
                 (Some(ns), _) | (None, Some(&Namespace::Own(ns))) => Ok(ns),
-                (None, Some(Namespace::Unknown)) => Err(Problem::Unreadable(self.row())),
+                (None, Some(Namespace::Unknown)) => Err(Problem::Unreadable(self.row()).into()),
                 (None, _) => Err(self.shared(Shared::Host)),
             },
             (None, Some(&Namespace::Own(ns))) => Ok(ns),
             (None, Some(Namespace::Host)) => Err(self.shared(Shared::Host)),
-            (None, Some(Namespace::Unknown)) => Err(Problem::Unreadable(self.row())),
-            (None, None) => Err(Problem::Elsewhere(self.row(), pid)),
+            (None, Some(Namespace::Unknown)) => Err(Problem::Unreadable(self.row()).into()),
+            (None, None) => Err(Problem::Elsewhere(self.row(), pid).into()),
         }
     }
 
-    fn shared(&self, with: Shared) -> Problem {
-        Problem::Shares {
+    fn shared(&self, with: Shared) -> Box<Problem> {
+        Box::new(Problem::Shares {
             row: self.row(),
             with,
             cgroup: self
                 .found
                 .map(|found| (found.cgroup.display().to_string(), found.unified)),
-        }
+        })
     }
 }
 
@@ -170,11 +170,13 @@ fn candidates(survey: &Survey) -> Vec<Candidate<'_>> {
 }
 
 /// The running container that is called so.
-pub fn resolve(survey: &Survey, wanted: &str) -> Result<Container, ResolveError> {
-    let error = |problem| ResolveError {
-        wanted: wanted.to_owned(),
-        problem,
-        failed: survey.failed.clone(),
+pub fn resolve(survey: &Survey, wanted: &str) -> Result<Container, Box<ResolveError>> {
+    let error = |problem| {
+        Box::new(ResolveError {
+            wanted: wanted.to_owned(),
+            problem,
+            failed: survey.failed.clone(),
+        })
     };
     let all = candidates(survey);
     let fits = |one: &Candidate| fit(wanted, one.id, one.name);
@@ -206,7 +208,7 @@ pub fn resolve(survey: &Survey, wanted: &str) -> Result<Container, ResolveError>
             exit_code: one.details.and_then(|details| details.exit_code),
         }));
     }
-    let pidns = one.pidns(survey).map_err(error)?;
+    let pidns = one.pidns(survey).map_err(|problem| error(*problem))?;
     Ok(Container {
         id: one.id.to_owned(),
         name: one.name.map(str::to_owned),

@@ -132,8 +132,8 @@ mod tests {
         let name = ("containerd-shim", Role::Monitor, true);
         assert_eq!(is("containerd-shim", &["systemd"]), name);
         assert_eq!(is("dockerd", &["systemd"]), ("dockerd", Role::Engine, true));
-        assert_eq!(is("crun", &["conmon", "systemd"]).2, true);
-        assert_eq!(is("crun", &["podman", "bash", "sshd"]).2, true);
+        assert!(is("crun", &["conmon", "systemd"]).2);
+        assert!(is("crun", &["podman", "bash", "sshd"]).2);
         assert_eq!(is("podman", &["conmon"]), ("podman", Role::Engine, true));
         assert_eq!(is("kubelet", &["systemd"]).1, Role::Orchestrator);
         assert_eq!(is("docker-init", &shim), ("docker-init", Role::Init, true));
