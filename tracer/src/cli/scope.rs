@@ -118,8 +118,8 @@ pub async fn resolve(
     Ok((scopes, found.notes))
 }
 
-impl From<ResolveError> for Failure {
-    fn from(error: ResolveError) -> Self {
+impl From<Box<ResolveError>> for Failure {
+    fn from(error: Box<ResolveError>) -> Self {
         let code = match error.problem {
             Problem::Ambiguous(_) | Problem::Shares { .. } => Code::Usage,
             Problem::Unknown { .. } | Problem::NotRunning { .. } | Problem::Elsewhere(..) => {
@@ -127,7 +127,7 @@ impl From<ResolveError> for Failure {
             }
             Problem::Unreadable(_) => Code::CannotTrace,
         };
-        Self::new(code, error)
+        Self::new(code, *error)
     }
 }
 
@@ -150,6 +150,47 @@ mod tests {
         for wrong in ["", "0", "fwd_sig", "mnt:[4026532281]", "99999999999"] {
             assert!(wrong.parse::<PidNsArg>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn exit_codes_of_containers() {
+        let row = container::error::Row::default();
+        for (problem, code) in [
+            (Problem::Ambiguous(vec![]), Code::Usage),
+            (
+                Problem::Unknown {
+                    nearest: vec![],
+                    running: vec![],
+                    no_engine: None,
+                },
+                Code::NotFound,
+            ),
+            (
+                Problem::NotRunning {
+                    row: row.clone(),
+                    created: false,
+                    exit_code: None,
+                },
+                Code::NotFound,
+            ),
+            (Problem::Elsewhere(row.clone(), None), Code::NotFound),
+            (Problem::Unreadable(row), Code::CannotTrace),
+        ] {
+            let error = ResolveError {
+                wanted: "x".into(),
+                problem,
+                failed: vec![],
+            };
+            assert_eq!(Failure::from(Box::new(error)).code, code);
+        }
+    }
+
+    #[tokio::test]
+    async fn without_containers_no_engine_is_asked() {
+        let args = TraceArgs::default();
+        let never = || unreachable!("nobody asked for a container");
+        let resolved = resolve(&args, Path::new("/nonexistent"), never).await;
+        assert_eq!(resolved.unwrap(), (vec![], vec![]));
     }
 
     #[test]
