@@ -6,6 +6,9 @@
 
 mod demo;
 mod inside;
+mod judge;
+mod run;
+mod scenarios;
 mod stage;
 mod sys;
 
@@ -14,6 +17,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+
+use crate::stage::host::Host;
 
 /// Plays situations in PID namespaces and judges what sigtrace says about them
 #[derive(Parser)]
@@ -25,6 +30,22 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Play {
+    /// Plays all scenarios on this machine, or those with these names
+    Run {
+        /// Which hooks sigtrace shall use
+        #[arg(long, value_parser = ["auto", "btf", "raw", "kprobe"], default_value = "auto")]
+        hooks: String,
+        /// Which kernel this is, as in expected.toml; default: as uname says
+        #[arg(long, value_name = "SERIES")]
+        kernel: Option<String>,
+        /// The sigtrace under test; default: the one on the PATH
+        #[arg(long, value_name = "FILE")]
+        sigtrace: Option<PathBuf>,
+        /// Scenarios
+        names: Vec<String>,
+    },
+    /// The names of all scenarios
+    List,
     /// A process is killed by force, and sigtrace says why
     Demo {
         /// The sigtrace to show
@@ -56,6 +77,21 @@ fn command(play: Play) -> Result<u8> {
     match play {
         Play::Demo { sigtrace, json } => {
             demo::command(&sigtrace, json).map(|status| u8::try_from(status).unwrap_or(1))
+        }
+        Play::Run {
+            hooks,
+            kernel,
+            sigtrace,
+            names,
+        } => {
+            let host = Host::new(sigtrace, &hooks, kernel)?;
+            run::run(&host, &names).map(|well| u8::from(!well))
+        }
+        Play::List => {
+            for scenario in scenarios::all() {
+                println!("{}", scenario.name);
+            }
+            Ok(0)
         }
         Play::Inside { words } => inside::run(&words).map(|()| 0),
     }

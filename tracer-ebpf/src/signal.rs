@@ -50,8 +50,9 @@ unsafe fn scalar_arg(ctx: *mut c_void, n: usize) -> u64 {
 pub fn raw_signal_generate(ctx: RawTracePointContext) -> i32 {
     debug!(
         &ctx,
-        "signal_generate {} result {}",
+        "signal_generate {} info {:x} result {}",
         ctx.arg::<i32>(0),
+        ctx.arg::<u64>(1),
         ctx.arg::<i32>(4)
     );
     // SAFETY: the arguments of signal_generate.

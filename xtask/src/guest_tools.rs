@@ -1,6 +1,6 @@
 //! Programs that the guests use, from Debian packages unpacked into the cache:
 //! the static busybox that is the guest's whole user space, and the inits that
-//! scenarios put in as PID 1 of a namespace.
+//! scenarios put in as PID 1 of a namespace (`go_init` builds one of them).
 //!
 //! Where they go in the guest is decided by `vm::initramfs`.
 
@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use crate::debian::{Area, Mirrors};
 use crate::places::Places;
-use crate::ui;
+use crate::{go_init, ui};
 
 /// The packages; a changed list makes the cache's entry be filled again.
 const PACKAGES: [&str; 3] = ["busybox-static", "tini", "dumb-init"];
@@ -19,6 +19,8 @@ const PACKAGES: [&str; 3] = ["busybox-static", "tini", "dumb-init"];
 #[derive(Debug, Clone)]
 pub(crate) struct GuestTools {
     dir: PathBuf,
+    /// `None`: it could not be built, and its scenario will be skipped.
+    go_init: Option<PathBuf>,
 }
 
 impl GuestTools {
@@ -28,12 +30,14 @@ impl GuestTools {
     }
 
     /// What else goes on the guest's PATH: name there, file here.
-    pub(crate) fn programs(&self) -> [(&'static str, PathBuf); 3] {
-        [
+    pub(crate) fn programs(&self) -> Vec<(&'static str, PathBuf)> {
+        let mut programs = vec![
             ("tini", self.dir.join("usr/bin/tini-static")),
             ("tini-static", self.dir.join("usr/bin/tini-static")),
             ("dumb-init", self.dir.join("usr/bin/dumb-init")),
-        ]
+        ];
+        programs.extend(self.go_init.clone().map(|file| ("go-init", file)));
+        programs
     }
 }
 
@@ -54,5 +58,14 @@ pub(crate) fn get(places: &Places) -> Result<GuestTools> {
         // Newer Debians ship it below /usr.
         std::os::unix::fs::symlink("usr/bin", dir.join("bin"))?;
     }
-    Ok(GuestTools { dir })
+    let go_init = go_init::get(places).map_or_else(
+        |error| {
+            ui::note(&format!(
+                "go-init cannot be had, its scenario will be skipped: {error:#}"
+            ));
+            None
+        },
+        Some,
+    );
+    Ok(GuestTools { dir, go_init })
 }

@@ -8,6 +8,7 @@ mod demo;
 mod dist;
 mod docs;
 mod elf;
+mod go_init;
 mod guest_tools;
 mod kernel;
 mod lint;

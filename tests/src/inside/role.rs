@@ -96,7 +96,8 @@ fn handles(names: &[&str]) -> Result<()> {
     let mut bell = Bell::for_signals(&signals.collect::<Result<Vec<_>>>()?)?;
     prepare("handles")?;
     loop {
-        bell.wait()?;
+        let number = bell.wait()?;
+        tools::say(&format!("rang-{number}"))?;
     }
 }
 

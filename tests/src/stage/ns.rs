@@ -79,11 +79,18 @@ impl Program {
         person(&self.hear(role)?)
     }
 
-    /// Everybody of this role who has said who it is so far.
-    pub(crate) fn all_met(&self, role: &str) -> Result<Vec<Person>> {
-        let lines = self.lines.so_far();
-        let of_role = |line: &&String| line.split(' ').next() == Some(role);
-        lines.iter().filter(of_role).map(|l| person(l)).collect()
+    /// Waits until so many processes of this role have said who they are.
+    pub(crate) fn everybody(&self, role: &str, count: usize) -> Result<Vec<Person>> {
+        until(&format!("{count} of role {role}"), || {
+            let lines = self.lines.so_far();
+            let of_role = |line: &&String| line.split(' ').next() == Some(role);
+            let people: Vec<_> = lines
+                .iter()
+                .filter(of_role)
+                .map(|line| person(line))
+                .collect::<Result<_>>()?;
+            Ok((people.len() >= count).then_some(people))
+        })
     }
 
     /// Waits for its end.

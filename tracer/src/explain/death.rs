@@ -4,7 +4,7 @@
 
 use crate::event::{BootTime, Frame, Signal};
 use crate::explain::report::{Certainty, Evidence, Explanation, Link, Stop};
-use crate::history::note::{Fate, Note};
+use crate::history::note::{Fate, Note, NotedSender};
 use crate::history::process::{Exited, Fatal, Process};
 
 use super::sender::{self, Origin};
@@ -160,12 +160,19 @@ fn by_process(view: View<'_>, victim: &Process, fatal: &Fatal, s: &Signal, at: B
         }
         _ => format!("{from} sent {name} {}, and the process has no handler for it: the default action ended it.", sender::direction(s)),
     });
-    d.link(
-        None,
-        words::lineage(s.current.key.pid, s.current.comm, &s.ancestry),
-    );
     d.stop = pid1::stop(view, victim, at);
-    pid1::behind_a_sender(view, victim, s, fatal.time, &mut d);
+    let sender = NotedSender {
+        key: s.current.key,
+        comm: s.current.comm,
+        ancestry: s.ancestry.clone(),
+    };
+    let asked = link_sender(view, victim, &sender, fatal.time, &mut d);
+    if let (Some(asked), true) = (asked, s.number != signals::KILL) {
+        let request = signals::name(asked);
+        d.say(format!(
+            "PID 1 passed on the request to end that it had got ({request}): nothing was forced."
+        ));
+    }
     if s.number == signals::KILL && victim.task.is_pid1() {
         pid1::unanswered_stop(view, victim, fatal.time, &mut d);
     }
@@ -304,10 +311,7 @@ fn by_itself(view: View<'_>, victim: &Process, exited: Exited) -> Death {
                 signals::name(note.number)
             ));
             d.evidence(Evidence::Event(note.event));
-            link_note(&mut d, note, role.trim_end());
-            if let Some(sender) = &note.sender {
-                pid1::behind_pid1(view, victim, sender.key, note.time, &mut d);
-            }
+            link_note(view, victim, note, role.trim_end(), &mut d);
         }
         None => d.say(format!(
             "It exited with status {status}{meaning} of its own accord."
@@ -321,7 +325,7 @@ fn by_itself(view: View<'_>, victim: &Process, exited: Exited) -> Death {
 }
 
 /// `SIGTERM handled by PID 1 ← sh 16350 ← bash 15990`.
-pub(crate) fn link_note(d: &mut Death, note: &Note, by: &str) {
+pub(crate) fn link_note(view: View<'_>, of: &Process, note: &Note, by: &str, d: &mut Death) {
     let by = if by.is_empty() {
         String::new()
     } else {
@@ -332,16 +336,34 @@ pub(crate) fn link_note(d: &mut Death, note: &Note, by: &str) {
         Fate::Accepted => "taken",
         other => other.id(),
     };
-    d.link(
-        Some(note.event),
-        format!("{} {verb}{by}", signals::name(note.number)),
-    );
+    let name = signals::name(note.number);
+    d.link(Some(note.event), format!("{name} {verb}{by}"));
     if let Some(sender) = &note.sender {
-        d.link(
-            None,
-            words::lineage(sender.key.pid, sender.comm, &sender.ancestry),
-        );
+        link_sender(view, of, sender, note.time, d);
     }
+}
+
+/// The sender of what a process got, with those behind it; where that is PID 1
+/// passing on what it was asked, the chain goes on there, and the signal that
+/// it was asked by is returned.
+fn link_sender(
+    view: View<'_>,
+    of: &Process,
+    sender: &NotedSender,
+    sent: BootTime,
+    d: &mut Death,
+) -> Option<i32> {
+    let (pid, comm) = (sender.key.pid, sender.comm);
+    let Some(asked) = pid1::passed_on(view, of, sender.key, sent) else {
+        d.link(None, words::lineage(pid, comm, &sender.ancestry));
+        return None;
+    };
+    d.link(None, format!("PID 1 {comm} {pid}"));
+    d.evidence(Evidence::Event(asked.event));
+    if let Some(one) = view.history.process(sender.key) {
+        link_note(view, one, asked, "PID 1", d);
+    }
+    Some(asked.number)
 }
 
 /// The last signal that asks a process to end and that it acted on, a while

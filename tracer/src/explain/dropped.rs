@@ -66,7 +66,10 @@ pub(crate) fn to_the_dying(view: View<'_>, s: &Signal, dying: &Dying) -> Verdict
     };
     if s.outcome != Outcome::Ignored {
         // Before 6.0 prepare_signal lets it through into the queue.
-        v = v.field("result=0: this kernel queues it all the same, and nobody takes it");
+        v = v.field(match s.outcome {
+            Outcome::AlreadyPending => "result=2: one is queued already, and nobody takes it",
+            _ => "result=0: this kernel queues it all the same, and nobody takes it",
+        });
     }
     v
 }

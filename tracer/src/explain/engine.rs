@@ -1,6 +1,6 @@
 //! The engine: events in, reports out, in the order of kernel time. It owns the
 //! clockwork (reorder window, deadlines, outbox); what an event changes stands
-//! in [`super::step`], what it means in the rules beside it.
+//! in `super::step`, what it means in the rules beside it.
 //!
 //! `now` is the only clock. Events and deadlines are worked off in the order of
 //! time, so it makes no difference how often [`Engine::advance`] is called: a
@@ -25,7 +25,7 @@ pub const SETTLE_NS: u64 = 100_000_000;
 /// A dead process that is not reaped is reported after this time.
 pub const ZOMBIE_NS: u64 = 1_000_000_000;
 /// A loss is noticed at most this long after it happened.
-pub const LOSS_NS: u64 = 2_000_000_000;
+pub const LOSS_NS: u64 = 500_000_000;
 /// Deaths that a later loss can still make less certain.
 pub const BY_ABSENCE_KEPT: usize = 1024;
 /// When an open signal's process is looked at, counted from its generation.

@@ -28,9 +28,12 @@ pub(crate) fn at_generation(view: View<'_>, time: BootTime, s: &Signal) -> Optio
     }
     match s.outcome {
         Outcome::Ignored => return Some(dropped::dropped(view, time, s, &dying)),
-        Outcome::AlreadyPending => return Some(dropped::coalesced(s)),
+        // Before 6.0 the dead are not told apart here; below they are.
+        Outcome::AlreadyPending if matches!(dying, Dying::No) => {
+            return Some(dropped::coalesced(s));
+        }
         Outcome::OverflowFail => return Some(dropped::rejected(s)),
-        Outcome::Delivered | Outcome::LoseInfo => {}
+        Outcome::AlreadyPending | Outcome::Delivered | Outcome::LoseInfo => {}
     }
     if !matches!(dying, Dying::No) {
         // SIGKILL still ends a core dump.
@@ -51,6 +54,10 @@ pub(crate) fn at_generation(view: View<'_>, time: BootTime, s: &Signal) -> Optio
         return Some(
             Verdict::proven(Fate::Dropped)
                 .because("target-exiting")
+                .field(format!(
+                    "all {} threads have PF_EXITING",
+                    s.state.threads_seen
+                ))
                 .say(format!("Every thread was exiting when {name} came.")),
         );
     }

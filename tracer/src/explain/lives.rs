@@ -59,7 +59,7 @@ impl Engine {
                     &open.signal,
                     Some(event),
                     taken,
-                    "the function that took it (kernel symbols are hidden)",
+                    "the name of the function that took it",
                 ),
                 None if there || !seen => fate::died_first(&open.signal, id, there),
                 None => fate::gone(self.view(), open.time, &open.signal, id, time, false),

@@ -1,10 +1,10 @@
 //! Signals that were queued and have no end yet, and how a later event is
 //! matched to one of them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::event::{BootTime, ProcessKey, Signal};
+use crate::history::hash::Map;
 
 /// Open signals of one process that are followed; the oldest is given up for
 /// a new one. Real-time signals to a process that never takes them queue up.
@@ -45,7 +45,7 @@ impl Open {
 /// All of them, by id.
 #[derive(Debug, Default)]
 pub(crate) struct OpenSignals {
-    by_id: HashMap<u64, Open>,
+    by_id: Map<u64, Open>,
 }
 
 impl OpenSignals {

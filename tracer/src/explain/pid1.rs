@@ -3,12 +3,12 @@
 //! the stop signal before it is only what the history covers; the sentences
 //! themselves stand in [`super::stopped`].
 
-use crate::event::{flag, BootTime, Info, PidNs, ProcessKey, Signal, Task};
+use crate::event::{flag, BootTime, Info, ProcessKey, Signal, Task};
 use crate::explain::report::{Certainty, Evidence, Stop};
 use crate::history::note::{Fate, Note};
 use crate::history::process::{Fatal, Process};
 
-use super::death::{self, Death};
+use super::death::Death;
 use super::sender::SI_KERNEL;
 use super::signals::{self, DefaultAction};
 use super::verdict::View;
@@ -262,7 +262,9 @@ pub(crate) fn stop_signal(one: &Process, before: BootTime) -> Option<&Note> {
 
 fn stop_of(one: &Process, at: BootTime) -> Option<Stop> {
     let note = stop_signal(one, at)?;
-    Some(Stop {
+    // A reload by SIGHUP is no stop as long as PID 1 goes on.
+    let ends = one.exit.is_some() || one.fatal.is_some();
+    (ends || note.number == signals::TERM).then(|| Stop {
         signal: note.number,
         used_ns: words::between(note.time, at),
     })
@@ -270,53 +272,23 @@ fn stop_of(one: &Process, at: BootTime) -> Option<Stop> {
 
 /// The stop that a death belongs to: that of its own namespace's PID 1.
 pub(crate) fn stop(view: View<'_>, victim: &Process, at: BootTime) -> Option<Stop> {
-    stop_of(pid1_of(view, victim.task.pidns()?)?, at)
+    stop_of(view.history.pid1(victim.task.pidns()?)?, at)
 }
 
-fn pid1_of(view: View<'_>, ns: PidNs) -> Option<&Process> {
-    view.history.pid1(ns)
-}
-
-/// A process got a signal from the PID 1 of its namespace: the chain goes on to
-/// what that PID 1 had got itself.
-pub(crate) fn behind_pid1(
-    view: View<'_>,
+/// A process got a signal from the PID 1 of its namespace: what that PID 1 had
+/// been asked itself, and acted on, before.
+pub(crate) fn passed_on<'a>(
+    view: View<'a>,
     victim: &Process,
     sender: ProcessKey,
     sent: BootTime,
-    d: &mut Death,
-) {
-    let Some(one) = victim.task.pidns().and_then(|ns| pid1_of(view, ns)) else {
-        return;
-    };
+) -> Option<&'a Note> {
+    let one = view.history.pid1(victim.task.pidns()?)?;
     let sender = view.history.resolve(sender);
     if one.task.key != sender || sender == victim.task.key {
-        return;
+        return None;
     }
-    let acted = stop_signal(one, sent).filter(|n| matches!(n.fate, Fate::Handled | Fate::Accepted));
-    if let Some(note) = acted {
-        d.evidence(Evidence::Event(note.event));
-        death::link_note(d, note, "PID 1");
-    }
-}
-
-/// The same for the signal that ended it; says so, because then nothing was
-/// forced: PID 1 passed on what it was asked.
-pub(crate) fn behind_a_sender(
-    view: View<'_>,
-    victim: &Process,
-    s: &Signal,
-    sent: BootTime,
-    d: &mut Death,
-) {
-    let links = d.chain.len();
-    behind_pid1(view, victim, s.current.key, sent, d);
-    if d.chain.len() > links && s.number != signals::KILL {
-        d.say(format!(
-            "PID 1 passed on the request to end: {}.",
-            d.chain[links].what
-        ));
-    }
+    stop_signal(one, sent).filter(|n| matches!(n.fate, Fate::Handled | Fate::Accepted))
 }
 
 /// The last signal that a PID 1 sent to itself and that was dropped.

@@ -4,7 +4,7 @@ use crate::event::{Handler, Signal};
 use crate::history::note::Fate;
 
 use super::sender::Origin;
-use super::{signals, stack};
+use super::signals;
 
 /// SIGCHLD, SIGURG and SIGWINCH that end nothing, timers to a handler, job
 /// control that worked, and what a namespace's end sends to the dead.
@@ -16,7 +16,10 @@ pub(crate) fn is(s: &Signal, origin: Origin, fate: Fate) -> bool {
         signals::CHLD | signals::URG | signals::WINCH => true,
         _ if matches!(fate, Fate::Stopped | Fate::Continued) => true,
         // The end of a namespace sends to zombies and to the dying as well.
-        signals::KILL => fate == Fate::Dropped && stack::has(&s.stack, "zap_pid_ns_processes"),
+        signals::KILL => {
+            let of_pid1 = origin == Origin::KernelForCurrent && s.current.is_pid1();
+            fate == Fate::Dropped && of_pid1
+        }
         _ if origin == Origin::Timer => {
             fate == Fate::Accepted
                 || (matches!(

@@ -61,14 +61,19 @@ pub(crate) fn origin(signal: &Signal) -> Origin {
     }
 }
 
-/// `send_sig(…, 0)` of the kernel: a broken pipe, a parent's death. The only
-/// system call that ends here is a write to `cgroup.kill`.
+/// No siginfo was handed in (SEND_SIG_NOINFO): kill(2) since Linux 7, a write
+/// to `cgroup.kill`, or `send_sig(…, 0)` of the kernel: a broken pipe, a file
+/// too large, a parent's death. A stack that names no system call tells the
+/// rest of these; routine signals have none.
 fn unsaid(signal: &Signal) -> Origin {
     let exiting = signal.current.flags & flag::PF_EXITING != 0;
-    if signal.number == signals::KILL && !exiting && !own_doing(signal) {
-        Origin::Process
-    } else {
+    let own_fault =
+        own_doing(signal) && matches!(signal.number, signals::PIPE | signals::XFSZ);
+    let named = signal.stack.iter().any(|frame| frame.function.is_some());
+    if exiting || own_fault || (named && signal.number != signals::KILL) {
         Origin::KernelForCurrent
+    } else {
+        Origin::Process
     }
 }
 
@@ -126,6 +131,7 @@ pub(crate) fn forced(signal: &Signal) -> bool {
 /// `from inside`, `from outside`, or `by the kernel`.
 pub(crate) fn direction(signal: &Signal) -> &'static str {
     match origin(signal) {
+        Origin::Process if signal.target.namespaces.is_empty() => "on the host",
         Origin::Process if inside(&signal.current, &signal.target) => {
             "from inside its PID namespace"
         }

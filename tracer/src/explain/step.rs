@@ -107,7 +107,7 @@ impl Engine {
                     &open.signal,
                     Some(event),
                     taken,
-                    "the function that took it (kernel symbols are hidden)",
+                    "the name of the function that took it",
                 );
                 self.conclude(id, verdict, event, taken);
             }

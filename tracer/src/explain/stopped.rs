@@ -30,7 +30,7 @@ pub(crate) fn about(
         Some(stop) => {
             d.evidence(Evidence::Event(stop.event));
             if matches!(stop.fate, Fate::Handled | Fate::Accepted) {
-                death::link_note(d, stop, "PID 1");
+                death::link_note(view, one, stop, "PID 1", d);
                 acted(view, victim, one, stop, killed, d);
             } else {
                 not_acted(one, stop, ended, d);
@@ -334,7 +334,7 @@ fn without_stop(view: View<'_>, one: &Process, ended: BootTime, d: &mut Death) {
             d.advise(own_exit(one));
         }
         None => {
-            d.say("Nothing had asked it to: no SIGTERM was sent to PID 1, it exited on its own.");
+            d.say("No SIGTERM was sent to PID 1: it exited on its own.");
             d.advise(own_exit(one));
         }
     }

@@ -13,18 +13,23 @@
 //! namespaces. What was forgotten is known to be (see
 //! [`note::Recent::complete_since`]).
 
+pub mod hash;
 pub mod note;
 pub mod process;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
 use crate::event::{BootTime, Dispositions, PidNs, ProcessKey, Task};
+use hash::Map;
 use note::Sent;
 use process::{Exited, Process};
 
-/// Starts that differ by less are the same process: `/proc/PID/stat` counts in
-/// ticks of 10 ms, and no pid is reused that fast.
+/// Starts that differ by less are the same process, if one of them is from
+/// `/proc/PID/stat`, which counts in ticks ([`TICK_NS`]). Two exact ones are not:
+/// whoever restores processes chooses their pids, and at once.
 pub const SAME_START_NS: u64 = 20_000_000;
+/// Length of a tick (`USER_HZ` is 100 on every Linux).
+pub const TICK_NS: u64 = 10_000_000;
 /// Dead processes that are kept after they were reaped, for a late question
 /// about them.
 pub const DEAD_KEPT: usize = 1024;
@@ -58,15 +63,20 @@ pub struct Loss {
 /// See the module.
 #[derive(Debug, Default)]
 pub struct History {
-    processes: HashMap<ProcessKey, Process>,
-    by_pid: HashMap<u32, ProcessKey>,
-    namespaces: HashMap<PidNs, Namespace>,
+    processes: Map<ProcessKey, Process>,
+    by_pid: Map<u32, ProcessKey>,
+    namespaces: Map<PidNs, Namespace>,
     dead: VecDeque<ProcessKey>,
     ended: VecDeque<PidNs>,
-    losses: HashMap<&'static str, Loss>,
+    losses: Map<&'static str, Loss>,
     orphans: Vec<u64>,
     unseen_ends: u64,
     pinned: HashSet<PidNs>,
+}
+
+fn same_start(known: u64, other: u64) -> bool {
+    let rounded = known % TICK_NS == 0 || other % TICK_NS == 0;
+    rounded && known.abs_diff(other) < SAME_START_NS
 }
 
 impl History {
@@ -84,7 +94,7 @@ impl History {
             return key;
         }
         match self.by_pid.get(&key.pid) {
-            Some(&known) if known.start_ns.abs_diff(key.start_ns) < SAME_START_NS => known,
+            Some(&known) if same_start(known.start_ns, key.start_ns) => known,
             _ => key,
         }
     }
@@ -260,7 +270,9 @@ impl History {
             return;
         }
         if process.exit.is_none() {
-            self.unseen_ends += 1;
+            // One that was a zombie from the start ended before tracing began.
+            let zombie = process.dispositions.is_some_and(|d| d.state == b'Z');
+            self.unseen_ends += u64::from(!zombie);
             self.orphans.append(&mut process.open);
             let namespaces = process.task.namespaces.clone();
             self.leave(key, &namespaces);
@@ -279,21 +291,7 @@ impl History {
             }
         }
         self.dead.push_back(key);
-        // The PID 1 of a namespace with living members explains their end:
-        // it goes to the back of the queue, as long as those are few.
-        let mut kept = 0;
-        while self.dead.len() > DEAD_KEPT && kept < NAMESPACES_KEPT {
-            let Some(old) = self.dead.pop_front() else {
-                break;
-            };
-            if self.needed(old) {
-                kept += 1;
-                self.dead.push_back(old);
-            } else {
-                self.processes.remove(&old);
-            }
-        }
-        while self.dead.len() > DEAD_KEPT + NAMESPACES_KEPT {
+        while self.dead.len() > DEAD_KEPT {
             let Some(old) = self.dead.pop_front() else {
                 break;
             };
@@ -309,16 +307,6 @@ impl History {
     /// Processes whose end was not seen.
     pub fn unseen_ends(&self) -> u64 {
         self.unseen_ends
-    }
-
-    fn needed(&self, key: ProcessKey) -> bool {
-        let Some(process) = self.processes.get(&key) else {
-            return false;
-        };
-        let Some(ns) = process.task.pidns().and_then(|ns| self.namespaces.get(&ns)) else {
-            return false;
-        };
-        ns.pid1 == Some(key) && ns.alive > 0
     }
 
     /// The kernel began to kill everything in a namespace.
@@ -371,5 +359,17 @@ impl History {
     /// Everything that was lost.
     pub fn lost(&self) -> u64 {
         self.losses.values().map(|l| l.count).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_rounded_starts_are_the_same_by_and_large() {
+        assert!(same_start(4_807_030_000_000, 4_807_031_234_567));
+        assert!(!same_start(4_807_030_000_000, 4_807_051_234_567));
+        assert!(!same_start(4_807_168_043_142, 4_807_176_525_597));
     }
 }

@@ -162,7 +162,7 @@ fn why(error: &ProgramError) -> String {
                     .iter()
                     .all(|start| !line.starts_with(start))
             };
-            let last = log.lines().filter(said).next_back().unwrap_or("");
+            let last = log.lines().rfind(said).unwrap_or("");
             format!("the kernel refuses the program: {io_error}: {last}")
         }
         error => {

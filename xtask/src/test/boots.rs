@@ -18,7 +18,7 @@ use crate::kernel::Series;
 use crate::places::Places;
 use crate::vm::run::{Ending, Sink};
 use crate::vm::{Guest, Options};
-use crate::{cmd, ui};
+use crate::{cmd, guest_tools, ui};
 
 /// Hook levels: what this kernel does best, and the least that must work everywhere.
 const LEVELS: [&str; 2] = ["auto", "raw"];
@@ -73,11 +73,16 @@ pub(crate) fn native(places: &Places) -> Result<Tally> {
     ui::say("playing all scenarios on this machine's own kernel, hooks raw");
     let begin = Instant::now();
     let binaries = places.static_binaries();
-    let path = format!(
-        "{}:{}",
-        binaries.display(),
-        env::var("PATH").unwrap_or_default()
+    // The machine's own tini and dumb-init go before those of the guests.
+    let mut path = vec![binaries.display().to_string()];
+    path.extend(env::var("PATH"));
+    let tools = guest_tools::get(places)?.programs();
+    path.extend(
+        tools
+            .iter()
+            .filter_map(|(_, file)| Some(file.parent()?.display().to_string())),
     );
+    let path = path.join(":");
     let output = Command::new("timeout")
         .args(["--kill-after=10", &LIMIT.as_secs().to_string()])
         .arg(binaries.join("sigtrace-play"))

@@ -178,6 +178,13 @@ fn what_comes_to_the_dying_and_the_dead() {
         .send(&sh, &exiting(&app), KILL)
         .set(|s| s.state.exit_state = 32)
         .go();
+    // And 5.10 says of the second SIGKILL to a dead one that one is pending.
+    let pending = w
+        .send(&sh, &exiting(&app), KILL)
+        .set(|s| s.state.exit_state = 32)
+        .outcome(Outcome::AlreadyPending)
+        .go();
+    assert_eq!(reason(&w, pending), ("dropped", Some("zombie"), PROVEN));
     assert_eq!(reason(&w, first), ("fatal", None, PROVEN));
     assert_eq!(
         reason(&w, again),
@@ -323,4 +330,40 @@ fn a_bystander_inside_makes_no_signal_of_this_namespace() {
     let told = w.run();
     assert_eq!(told.summary.signals, 1);
     assert_eq!(told.signal(sent).pidns, Some(NS));
+}
+
+#[test]
+fn without_siginfo_and_without_symbols() {
+    let (by, app) = (host(50, "systemd"), member(101, 2, "app"));
+    let mut w = World::new();
+    // The only system call that sends so is a write to cgroup.kill.
+    let cgroup = w
+        .send(&by, &app, KILL)
+        .unnamed()
+        .set(|s| s.info = Info::None)
+        .fatal();
+    // A parent thread that exits, for prctl(PR_SET_PDEATHSIG).
+    let parent = w
+        .send(&exiting(&by), &member(102, 3, "b"), KILL)
+        .unnamed()
+        .set(|s| s.info = Info::None)
+        .fatal();
+    let told = w.run();
+    let s = told.signal(cgroup);
+    assert!(matches!(&s.sender, Sender::Process { task, .. } if task.key == by.key));
+    assert_eq!(
+        (s.cause, s.explanation.certainty),
+        (Some("cgroup-kill"), Certainty::Inferred)
+    );
+    let s = told.signal(parent);
+    assert!(matches!(
+        &s.sender,
+        Sender::Kernel {
+            on_behalf_of: Some(_)
+        }
+    ));
+    assert_eq!(
+        (s.cause, s.explanation.certainty),
+        (Some("unknown"), Certainty::Unknown)
+    );
 }

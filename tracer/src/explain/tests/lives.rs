@@ -1,9 +1,9 @@
 //! Who is who: identity over exec, threads and reused pids, nested namespaces,
-//! and deaths of other kinds.
+//! zombies and what is outside.
 
 use super::world::*;
-use crate::event::{Fact, Handler, ProcessKey, Task};
-use crate::explain::report::{Certainty, Evidence, Report};
+use crate::event::{Dispositions, Fact, Handler, ProcessKey, Task};
+use crate::explain::report::{Certainty, Report};
 use crate::explain::signals::*;
 
 #[test]
@@ -174,124 +174,6 @@ fn a_reused_pid_is_another_process() {
 }
 
 #[test]
-fn two_hundred_die_at_once() {
-    let (mut w, sh, one) = (World::new(), host(50, "sh"), member(100, 1, "init"));
-    w.fork(&sh, &one);
-    let children: Vec<_> = (0..200)
-        .map(|n| member(1000 + n, 2 + n, "worker"))
-        .collect();
-    for c in &children {
-        w.fork(&one, c);
-    }
-    w.send(&sh, &one, TERM).handled();
-    w.exit(&one, 0);
-    for c in &children {
-        w.zap(&one, c);
-    }
-    for c in children.iter().rev() {
-        w.exit(c, KILL);
-    }
-    let told = w.run();
-    for c in &children {
-        let e = told.exit(c);
-        assert_eq!(
-            (e.cause, e.explanation.certainty, e.chain.len()),
-            ("pid1-exited", Certainty::Proven, 4)
-        );
-    }
-    assert_eq!((told.summary.exited, told.summary.forced), (201, 200));
-}
-
-#[test]
-fn abort_and_the_calls_that_kill() {
-    let (sh, app) = (host(50, "sh"), member(101, 2, "app"));
-    let cases: [(&[&str], i32, &str); 5] = [
-        (KILL_STACK, 0, "kill-syscall"),
-        (
-            &["do_send_specific", "__x64_sys_tgkill"],
-            -6,
-            "tkill-syscall",
-        ),
-        (&["do_rt_sigqueueinfo"], -1, "sigqueue-syscall"),
-        (
-            &["do_pidfd_send_signal", "__x64_sys_pidfd_send_signal"],
-            0,
-            "pidfd-signal",
-        ),
-        (&[], -6, "tkill-syscall"),
-    ];
-    for (stack, code, mechanism) in cases {
-        let mut w = World::new();
-        w.send(&sh, &app, KILL)
-            .stack(stack)
-            .set(|s| s.code = code)
-            .fatal();
-        w.exit(&app, KILL);
-        let told = w.run();
-        let e = told.exit(&app);
-        assert_eq!(
-            (e.cause, e.mechanism, e.forced),
-            ("killed-by-process", Some(mechanism), true)
-        );
-        assert_eq!(chain(e), "SIGKILL ← sh 50");
-    }
-    let mut w = World::new();
-    let id = w.send(&app, &app, ABRT).tkill().go();
-    w.deliver(&app, ABRT, Handler::Default);
-    w.exit(&app, ABRT | 0x80);
-    let told = w.run();
-    assert_eq!(
-        (told.exit(&app).cause, told.signal(id).cause),
-        ("abort", Some("abort"))
-    );
-    assert_eq!(told.exit(&app).mechanism, Some("tkill-syscall"));
-    // An abort that somebody else asked for is none.
-    let mut w = World::new();
-    w.send(&sh, &app, ABRT).go();
-    w.deliver(&app, ABRT, Handler::Default);
-    w.exit(&app, ABRT);
-    assert_eq!(w.run().exit(&app).cause, "killed-by-process");
-}
-
-#[test]
-fn a_death_by_an_unseen_signal() {
-    let app = member(101, 2, "app");
-    let mut w = World::new();
-    w.exit(&app, KILL);
-    let told = w.run();
-    let e = told.exit(&app);
-    assert_eq!(
-        (e.cause, e.explanation.certainty, e.forced),
-        ("unknown", Certainty::Unknown, true)
-    );
-    assert!(e.explanation.missing[0].contains("the sending of SIGKILL"));
-    assert!(e
-        .explanation
-        .evidence
-        .contains(&Evidence::Stack("do_exit".into())));
-}
-
-#[test]
-fn exits_and_what_their_status_means() {
-    for (status, text) in [
-        (0, "It exited with status 0 of its own accord."),
-        (127 << 8, "the program was not found"),
-        (143 << 8, "128 + 15"),
-    ] {
-        let app = member(101, 2, "app");
-        let mut w = World::new();
-        w.exit(&app, status);
-        let told = w.run();
-        let e = told.exit(&app);
-        assert_eq!(
-            (e.cause, e.mechanism, e.forced, e.signal),
-            ("exit", Some("exit"), false, None)
-        );
-        assert!(why(e).contains(text), "{}", why(e));
-    }
-}
-
-#[test]
 fn what_is_outside_is_not_reported() {
     let mut w = World::new();
     w.fork(&host(50, "sh"), &host(51, "x"));
@@ -415,10 +297,66 @@ fn what_the_end_of_a_namespace_sends_to_the_dead_is_routine() {
         .send(&exiting(&one), &dead, KILL)
         .by_kernel()
         .stack(ZAP_STACK)
+        .unnamed()
         .set(|s| s.state.exit_state = 32)
         .dropped();
     let told = w.run();
     assert_eq!(told.signal(id).reason, Some("zombie"));
     assert!(told.signal(id).routine);
     assert_eq!((told.summary.dropped, told.summary.forced), (0, 0));
+}
+
+#[test]
+fn a_zombie_from_before_is_no_unseen_end() {
+    let dead = member(101, 2, "dead");
+    let mut w = World::new();
+    w.push(Fact::Snapshot {
+        task: dead.clone(),
+        dispositions: Dispositions {
+            state: b'Z',
+            ..Dispositions::default()
+        },
+    });
+    w.push(Fact::Reap {
+        key: dead.key,
+        by: Some(100),
+    });
+    assert!(w.run().summary.notes.is_empty());
+}
+
+#[test]
+fn a_reload_is_no_stop() {
+    let (sh, one, app) = (
+        host(50, "sh"),
+        member(100, 1, "init"),
+        member(101, 2, "app"),
+    );
+    let mut w = World::new();
+    w.fork(&sh, &one);
+    w.send(&sh, &one, HUP).handled();
+    w.exit(&app, 0);
+    w.pass(MS);
+    w.exit(&one, 0);
+    let told = w.run();
+    assert_eq!(told.exit(&app).stop, None);
+    assert!(told.exit(&one).stop.is_some(), "PID 1 did end");
+}
+
+#[test]
+fn what_is_reaped_in_time_is_no_zombie() {
+    let (one, app) = (member(100, 1, "init"), member(101, 2, "app"));
+    let mut w = World::new();
+    w.fork(&host(50, "sh"), &one);
+    w.fork(&one, &app);
+    w.exit(&app, 0);
+    w.push(Fact::Reap {
+        key: app.key,
+        by: Some(100),
+    });
+    let told = w.run();
+    let zombies = told
+        .reports
+        .iter()
+        .filter(|r| matches!(r, Report::Zombie { .. }));
+    assert_eq!(zombies.count(), 0);
 }

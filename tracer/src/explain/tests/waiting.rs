@@ -261,23 +261,24 @@ fn a_delivery_on_its_way_beats_the_look() {
 
 #[test]
 fn flushed_by_sigaction() {
-    let (mut w, sh, app) = pair();
-    let id = w.send(&sh, &app, TERM).blocked().go();
-    w.pass(60 * MS);
-    w.observe(
-        &app,
-        Dispositions {
-            state: b'S',
-            ignored: bit(TERM),
-            ..Dispositions::default()
-        },
-    );
-    let told = w.run();
-    assert_eq!(
-        (told.signal(id).fate, told.signal(id).reason),
-        ("discarded", Some("sig-ign"))
-    );
-    assert_eq!(told.signal(id).explanation.certainty, Certainty::Inferred);
+    for sees_dequeue in [true, false] {
+        let (mut w, sh, app) = pair();
+        w.coverage.sees_dequeue = sees_dequeue;
+        let id = w.send(&sh, &app, TERM).blocked().go();
+        w.pass(60 * MS);
+        w.observe(
+            &app,
+            Dispositions {
+                state: b'S',
+                ignored: bit(TERM),
+                ..Dispositions::default()
+            },
+        );
+        let told = w.run();
+        let s = told.signal(id);
+        assert_eq!((s.fate, s.reason), ("discarded", Some("sig-ign")));
+        assert_eq!(s.explanation.certainty, Certainty::Inferred);
+    }
 }
 
 #[test]
@@ -401,5 +402,22 @@ fn real_time_signals_queue_up() {
     assert_eq!(
         (told.signal(a).fate, told.signal(b).fate),
         ("handled", "pending")
+    );
+}
+
+#[test]
+fn a_debugger_between_the_queue_and_the_delivery() {
+    let (mut w, sh, app) = pair();
+    let id = w
+        .send(&sh, &app, TERM)
+        .handler(USER)
+        .set(|s| s.state.traced = true)
+        .go();
+    w.dequeue(&app, TERM, &["dequeue_signal", "get_signal"]);
+    w.pass(300 * MS);
+    w.deliver(&app, TERM, USER);
+    assert_eq!(
+        w.run().history_of(id),
+        [("pending", false), ("handled", true)]
     );
 }

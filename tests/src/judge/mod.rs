@@ -1,0 +1,15 @@
+//! What sigtrace said ([`events`]) held against what happened ([`verdict`]) and
+//! against how sure it can be on this kernel ([`table`]), with the sentences that
+//! tell the situations apart ([`phrases`]).
+
+pub(crate) mod events;
+pub(crate) mod phrases;
+pub(crate) mod table;
+pub(crate) mod verdict;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use events::{Event, Seen};
+pub(crate) use table::{Place, Table};
+pub(crate) use verdict::{From, Judge};

@@ -1,0 +1,378 @@
+//! Holds the events of one scenario against what is known to have happened. Each
+//! event is claimed once; what nobody claims is a wrong verdict too, so nothing
+//! can be said about these processes that the scenario does not know of.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde_json::Value;
+
+use super::phrases::{self, Phrase};
+use super::table::{Place, Sure, Table};
+use super::Event;
+
+/// Who must have sent a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum From {
+    /// A process, by its pid on the host.
+    Process(u32),
+    /// The kernel on behalf of a process.
+    KernelFor(u32),
+}
+
+/// One scenario's judge.
+pub(crate) struct Judge<'a> {
+    scenario: &'a str,
+    table: &'a Table,
+    pub(crate) place: &'a Place,
+    events: Vec<&'a Event>,
+    claimed: Vec<bool>,
+    /// Where the signals to a process and its death stand: thousands of claims
+    /// are made where thousands of processes die.
+    by_pid: HashMap<u64, Vec<usize>>,
+    claims: BTreeSet<String>,
+    pub(crate) faults: Vec<String>,
+    names: BTreeMap<u32, String>,
+}
+
+impl<'a> Judge<'a> {
+    pub(crate) fn new(
+        scenario: &'a str,
+        table: &'a Table,
+        place: &'a Place,
+        events: Vec<&'a Event>,
+    ) -> Self {
+        let mut by_pid: HashMap<u64, Vec<usize>> = HashMap::new();
+        for (at, event) in events.iter().enumerate() {
+            let path = if event.is_death() {
+                "/task/pid"
+            } else {
+                "/target/pid"
+            };
+            if let Some(pid) = event.number(path) {
+                by_pid.entry(pid).or_default().push(at);
+            }
+        }
+        Self {
+            scenario,
+            table,
+            place,
+            claimed: vec![false; events.len()],
+            by_pid,
+            events,
+            claims: BTreeSet::new(),
+            faults: Vec::new(),
+            names: BTreeMap::new(),
+        }
+    }
+
+    /// Something is wrong.
+    pub(crate) fn fault(&mut self, what: impl Into<String>) {
+        self.faults.push(what.into());
+    }
+
+    /// What to call a process in messages.
+    pub(crate) fn call(&mut self, pid: u32, name: &str) {
+        self.names.insert(pid, name.to_owned());
+    }
+
+    /// The next signal with this number to this process. `claim` is its name in
+    /// the table of expectations.
+    pub(crate) fn signal(
+        &mut self,
+        claim: &str,
+        number: i32,
+        from: From,
+        to: u32,
+    ) -> Verdict<'_, 'a> {
+        let found = self.find(to, |event| is_signal(event, number, from, to));
+        if found.is_none() {
+            let to = self.name(to);
+            self.fault(format!("{claim}: no signal {number} {from:?} → {to}"));
+        }
+        Verdict::new(self, found, claim)
+    }
+
+    /// Whether there is one more of these that nobody has claimed.
+    pub(crate) fn has_signal(&self, number: i32, from: From, to: u32) -> bool {
+        let events = self.events.iter().zip(&self.claimed);
+        let mut free = events.filter(|(_, &claimed)| !claimed);
+        free.any(|(event, _)| is_signal(event, number, from, to))
+    }
+
+    /// The next death of a process with this pid.
+    pub(crate) fn death(&mut self, claim: &str, pid: u32) -> Verdict<'_, 'a> {
+        let found = self.find(pid, Event::is_death);
+        if found.is_none() {
+            let who = self.name(pid);
+            self.fault(format!("{claim}: no death of {who}"));
+        }
+        Verdict::new(self, found, claim)
+    }
+
+    /// The SIGKILL of a dying PID 1 to a process, and the death by it.
+    pub(crate) fn zapped(&mut self, claim: &str, pid: u32, pid1: u32) -> Verdict<'_, 'a> {
+        self.signal(
+            &format!("SIGKILL to {claim}"),
+            libc::SIGKILL,
+            From::KernelFor(pid1),
+            pid,
+        )
+        .fate("fatal", None)
+        .field("/cause", "pid1-exited");
+        self.death(claim, pid)
+            .cause("pid1-exited", "kernel-signal", 137)
+            .field("/signal", "SIGKILL")
+            .forced(true)
+    }
+
+    /// The play ends a PID 1 by SIGKILL from outside, once its scene is over.
+    pub(crate) fn cleared(&mut self, pid1: u32) {
+        let play = std::process::id();
+        self.signal("SIGKILL to PID 1", libc::SIGKILL, From::Process(play), pid1)
+            .fate("fatal", None)
+            .field("/cause", "killed-by-process");
+        self.death("PID 1", pid1)
+            .cause("killed-by-process", "kill-syscall", 137)
+            .forced(true);
+    }
+
+    /// Everything is claimed, but for routine signals and what only accompanies.
+    pub(crate) fn nothing_else(&mut self) {
+        for (at, event) in self.events.iter().enumerate() {
+            let matters = event.is_death()
+                || (event.is_signal() && event.now["routine"] != Value::Bool(true));
+            if matters && !self.claimed[at] {
+                self.faults
+                    .push(format!("an event that did not happen: {}", event.now));
+            }
+        }
+    }
+
+    /// The table's rows have all been needed.
+    pub(crate) fn table_is_met(&mut self) {
+        let unmet = self.table.unmet(self.scenario, self.place, &self.claims);
+        for claim in unmet {
+            self.faults.push(format!(
+                "expected.toml has a row for {claim}, which is not claimed here"
+            ));
+        }
+    }
+
+    fn name(&self, pid: u32) -> String {
+        self.names
+            .get(&pid)
+            .map_or_else(|| pid.to_string(), |name| format!("{name} {pid}"))
+    }
+
+    fn find(&mut self, pid: u32, wanted: impl Fn(&Event) -> bool) -> Option<usize> {
+        let of_pid = self.by_pid.get(&u64::from(pid))?;
+        let mut free = of_pid.iter().filter(|&&at| !self.claimed[at]);
+        let at = *free.find(|&&at| wanted(self.events[at]))?;
+        self.claimed[at] = true;
+        Some(at)
+    }
+
+    /// Whether it is as sure as the table says; false: it cannot know here, and
+    /// says so, and there is nothing further to check.
+    fn grade(&mut self, claim: &str, event: &Event, verdict: &str) -> bool {
+        self.claims.insert(claim.to_owned());
+        let (expected, because) = self.table.expected(self.scenario, claim, self.place);
+        let because = if because.is_empty() {
+            String::new()
+        } else {
+            format!(" ({because})")
+        };
+        let missing = event.now["missing"].as_array().map_or(0, Vec::len);
+        let certainty = event.text("/certainty");
+        if expected == Sure::Impossible {
+            if verdict != "unknown" || missing == 0 {
+                self.fault(format!(
+                    "{claim}: expected it to be unknown with what is missing{because}, got {verdict}"
+                ));
+            }
+            return false;
+        }
+        if certainty != expected.to_string() {
+            self.fault(format!(
+                "{claim}: expected {expected}{because}, got {certainty}; missing: {}",
+                event.now["missing"]
+            ));
+        }
+        if certainty != "proven" && missing == 0 {
+            self.fault(format!("{claim}: {certainty}, but nothing is missing"));
+        }
+        true
+    }
+}
+
+fn is_signal(event: &Event, number: i32, from: From, to: u32) -> bool {
+    let sender = &event.now["sender"];
+    event.is_signal()
+        && event.number("/signal/number") == u64::try_from(number).ok()
+        && event.number("/target/pid") == Some(to.into())
+        && match from {
+            From::Process(pid) => sender["kind"] == "process" && sender["pid"] == pid,
+            From::KernelFor(pid) => {
+                sender["kind"] == "kernel" && sender["on_behalf_of"]["pid"] == pid
+            }
+        }
+}
+
+/// One event on trial.
+pub(crate) struct Verdict<'j, 'a> {
+    judge: &'j mut Judge<'a>,
+    event: Option<&'a Event>,
+    claim: String,
+}
+
+impl<'j, 'a> Verdict<'j, 'a> {
+    fn new(judge: &'j mut Judge<'a>, found: Option<usize>, claim: &str) -> Self {
+        let event = found.map(|at| judge.events[at]);
+        Self {
+            judge,
+            event,
+            claim: claim.to_owned(),
+        }
+    }
+
+    fn wrong(&mut self, what: &str) {
+        if let Some(event) = self.event {
+            let fault = format!("{}: {what}: {}", self.claim, event.now);
+            self.judge.faults.push(fault);
+        }
+    }
+
+    /// A signal's fate and its reason, as sure as the table says.
+    pub(crate) fn fate(mut self, fate: &str, reason: Option<&str>) -> Self {
+        let Some(event) = self.event else { return self };
+        let got = event.text("/fate");
+        if !self.judge.grade(&self.claim, event, got) {
+            self.event = None;
+            return self;
+        }
+        if got != fate || event.now["reason"].as_str() != reason {
+            self.wrong(&format!("expected {fate} {}", reason.unwrap_or("")));
+        }
+        if event.now["settled"] != Value::Bool(true) && !matches!(fate, "blocked" | "pending") {
+            self.wrong("its fate is not settled");
+        }
+        self
+    }
+
+    /// A signal's fate when it was first told.
+    pub(crate) fn fate_at_first(mut self, fate: &str, reason: &str) -> Self {
+        let wrong = self
+            .event
+            .is_some_and(|e| e.first["fate"] != fate || e.first["reason"] != reason);
+        if wrong {
+            self.wrong(&format!("expected {fate} {reason} at first"));
+        }
+        self
+    }
+
+    /// A death's cause, how it was carried out and the status, as sure as the
+    /// table says.
+    pub(crate) fn cause(mut self, cause: &str, mechanism: &str, status: i32) -> Self {
+        let Some(event) = self.event else { return self };
+        let got = event.text("/cause");
+        if event.now["exit_code"] != status {
+            self.wrong(&format!("expected status {status}"));
+        }
+        if !self.judge.grade(&self.claim, event, got) {
+            self.event = None;
+            return self;
+        }
+        if got != cause || event.text("/mechanism") != mechanism {
+            self.wrong(&format!("expected {cause} by {mechanism}"));
+        }
+        self
+    }
+
+    /// Whether it was killed by force.
+    pub(crate) fn forced(self, forced: bool) -> Self {
+        self.is("/forced", &Value::Bool(forced))
+    }
+
+    /// A text at a path.
+    pub(crate) fn field(self, path: &str, expected: &str) -> Self {
+        self.is(path, &Value::from(expected))
+    }
+
+    /// A value at a path.
+    pub(crate) fn is(mut self, path: &str, expected: &Value) -> Self {
+        let wrong = self
+            .event
+            .is_some_and(|event| event.now.pointer(path) != Some(expected));
+        if wrong {
+            self.wrong(&format!("expected {path} to be {expected}"));
+        }
+        self
+    }
+
+    /// Nothing at a path.
+    pub(crate) fn absent(mut self, path: &str) -> Self {
+        if self.event.is_some_and(|e| e.now.pointer(path).is_some()) {
+            self.wrong(&format!("expected no {path}"));
+        }
+        self
+    }
+
+    /// A list at a path has this text.
+    pub(crate) fn has(mut self, path: &str, expected: &str) -> Self {
+        let wrong = self.event.is_some_and(|event| {
+            let list = event.now.pointer(path).and_then(Value::as_array);
+            !list.is_some_and(|list| list.iter().any(|item| item == expected))
+        });
+        if wrong {
+            self.wrong(&format!("expected {path} to have {expected}"));
+        }
+        self
+    }
+
+    /// The chain begins with links that begin so.
+    pub(crate) fn chain(mut self, expected: &[&str]) -> Self {
+        let Some(event) = self.event else { return self };
+        let links = event.now["chain"].as_array().cloned().unwrap_or_default();
+        let fits = |(at, begin): (usize, &&str)| {
+            links
+                .get(at)
+                .and_then(|link| link["what"].as_str())
+                .is_some_and(|what| what.starts_with(begin))
+        };
+        if !expected.iter().enumerate().all(fits) {
+            self.wrong(&format!("expected a chain of {expected:?}"));
+        }
+        self
+    }
+
+    /// Of the sentences that tell situations apart, this one and no other.
+    pub(crate) fn says(mut self, phrase: Phrase) -> Self {
+        let Some(event) = self.event else { return self };
+        for fault in phrases::faults(event.text("/explanation"), phrase) {
+            self.wrong(&fault);
+        }
+        self
+    }
+
+    /// The explanation has these words.
+    pub(crate) fn words(mut self, words: &[&str]) -> Self {
+        let Some(event) = self.event else { return self };
+        for word in words {
+            if !event.text("/explanation").contains(word) {
+                self.wrong(&format!("does not say \"{word}\""));
+            }
+        }
+        self
+    }
+
+    /// The explanation has none of these words.
+    pub(crate) fn no_words(mut self, words: &[&str]) -> Self {
+        let Some(event) = self.event else { return self };
+        for word in words {
+            if event.text("/explanation").contains(word) {
+                self.wrong(&format!("says \"{word}\""));
+            }
+        }
+        self
+    }
+}

@@ -1,0 +1,130 @@
+//! What sigtrace cannot do, it has to say: namespaces that are gone, no
+//! permission, hidden symbols.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
+
+use super::{own, Outcome, Scenario, Stage};
+use crate::judge::phrases::Phrase;
+use crate::stage::ns::{self, Ns};
+use crate::stage::sigtrace::{Ended, Sigtrace};
+
+/// Where kernel addresses are hidden or not.
+const KPTR: &str = "/proc/sys/kernel/kptr_restrict";
+
+pub(super) fn scenarios() -> Vec<Scenario> {
+    vec![
+        own("namespace-gone", gone),
+        own("namespace-goes-while-attaching", going),
+        own("not-root", not_root),
+        own("hidden-symbols", hidden_symbols),
+    ]
+}
+
+fn told(ended: &Ended) -> Vec<String> {
+    let mut lines = ended.lines.clone();
+    lines.push(format!("status {:?}, stderr:", ended.status));
+    lines.push(ended.errors.clone());
+    lines
+}
+
+fn gone(stage: &Stage<'_>) -> Result<Outcome> {
+    let ns = Ns::new(&["c-init-nosig"])?;
+    let ino = ns.ino.to_string();
+    ns.pid1.end()?;
+    let ended = Sigtrace::start(stage.host, &["--pidns", &ino])?.ended()?;
+    let mut faults = Vec::new();
+    if !matches!(ended.status, Some(1 | 4)) {
+        faults.push(format!(
+            "expected status 1 (failed) or 4 (nothing found), got {:?}",
+            ended.status
+        ));
+    }
+    if !ended.errors.contains(&ino) {
+        faults.push(format!("stderr does not name namespace {ino}"));
+    }
+    Ok(Outcome::of(faults, &told(&ended)))
+}
+
+/// It dies at some moment of the attaching: told as gone, or as ended.
+fn going(stage: &Stage<'_>) -> Result<Outcome> {
+    let ns = Ns::new(&["c-init-nosig", "20"])?;
+    let ino = ns.ino.to_string();
+    let sigtrace = Sigtrace::start(stage.host, &["--pidns", &ino, "--once", "-o", "json"])?;
+    ns.pid1.end()?;
+    let ended = sigtrace.ended()?;
+    let mut faults = Vec::new();
+    match ended.status {
+        Some(0) => {}
+        Some(1 | 4) if ended.errors.contains(&ino) => {}
+        other => faults.push(format!(
+            "expected it to end well, or to say that {ino} is gone; status {other:?}"
+        )),
+    }
+    Ok(Outcome::of(faults, &told(&ended)))
+}
+
+/// What nobody may do.
+const NOBODY: u32 = 65_534;
+
+fn not_root(stage: &Stage<'_>) -> Result<Outcome> {
+    let ns = Ns::new(&["c-init-nosig"])?;
+    // The folders above the binary may be closed to others.
+    let folder = Path::new("/tmp").join(format!("sigtrace-play-{}", std::process::id()));
+    fs::create_dir(&folder).context("a folder for nobody")?;
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755))?;
+    let copy = folder.join("sigtrace");
+    let run = || -> Result<Ended> {
+        fs::copy(&stage.host.sigtrace, &copy).context("a copy for nobody")?;
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755))?;
+        let mut command = Command::new(&copy);
+        command
+            .args(["--pidns", &ns.ino.to_string()])
+            .current_dir("/")
+            .uid(NOBODY)
+            .gid(NOBODY);
+        Sigtrace::spawn(&mut command)?.ended()
+    };
+    let ended = run();
+    fs::remove_dir_all(&folder).context("removing the folder for nobody")?;
+    let ended = ended?;
+    let mut faults = Vec::new();
+    if ended.status != Some(3) {
+        faults.push(format!("expected status 3, got {:?}", ended.status));
+    }
+    if !ended.errors.contains("CAP_BPF") && !ended.errors.contains("CAP_SYS_ADMIN") {
+        faults.push("stderr does not name the capability that is missing".to_owned());
+    }
+    Ok(Outcome::of(faults, &told(&ended)))
+}
+
+/// The main job works where the kernel hides its symbols.
+fn hidden_symbols(stage: &Stage<'_>) -> Result<Outcome> {
+    if !stage.host.guest {
+        return Ok(Outcome::Skipped(
+            "kptr_restrict is a setting of the whole machine, so only in a guest".to_owned(),
+        ));
+    }
+    let before = fs::read_to_string(KPTR).context(KPTR)?;
+    let ns = Ns::new(&["c-init-sig", "1"])?;
+    let child = ns.pid1.everybody("child", 1)?[0].host;
+    fs::write(KPTR, "2").context(KPTR)?;
+    let ino = ns.ino.to_string();
+    let attached = Sigtrace::attached(stage.host, &["--pidns", &ino, "--once", "-o", "json"]);
+    fs::write(KPTR, before).context(KPTR)?;
+    let sigtrace = attached?;
+    ns::kill(ns.pid1.pid, Signal::SIGTERM)?;
+    ns.pid1.wait()?;
+    let ended = sigtrace.ended()?.well()?;
+    Ok(stage.judged(&ended, &[ns.ino], |_, judge| {
+        judge
+            .zapped("the child", child, ns.pid1.pid)
+            .says(Phrase::NothingSentOn);
+    }))
+}

@@ -1,0 +1,185 @@
+//! Deaths that no PID 1 has to do with, and deaths by the hundred.
+
+use super::world::*;
+use crate::event::{Fact, Handler, Info, Task};
+use crate::explain::report::{Certainty, Evidence};
+use crate::explain::signals::*;
+
+#[test]
+fn two_hundred_die_at_once() {
+    let (mut w, sh, one) = (World::new(), host(50, "sh"), member(100, 1, "init"));
+    w.fork(&sh, &one);
+    let children: Vec<_> = (0..200)
+        .map(|n| member(1000 + n, 2 + n, "worker"))
+        .collect();
+    for c in &children {
+        w.fork(&one, c);
+    }
+    w.send(&sh, &one, TERM).handled();
+    w.exit(&one, 0);
+    for c in &children {
+        w.zap(&one, c);
+    }
+    for c in children.iter().rev() {
+        w.exit(c, KILL);
+    }
+    let told = w.run();
+    for c in &children {
+        let e = told.exit(c);
+        assert_eq!(
+            (e.cause, e.explanation.certainty, e.chain.len()),
+            ("pid1-exited", Certainty::Proven, 4)
+        );
+    }
+    assert_eq!((told.summary.exited, told.summary.forced), (201, 200));
+}
+
+#[test]
+fn abort_and_the_calls_that_kill() {
+    let (sh, app) = (host(50, "sh"), member(101, 2, "app"));
+    let cases: [(&[&str], i32, &str); 5] = [
+        (KILL_STACK, 0, "kill-syscall"),
+        (
+            &["do_send_specific", "__x64_sys_tgkill"],
+            -6,
+            "tkill-syscall",
+        ),
+        (&["do_rt_sigqueueinfo"], -1, "sigqueue-syscall"),
+        (
+            &["do_pidfd_send_signal", "__x64_sys_pidfd_send_signal"],
+            0,
+            "pidfd-signal",
+        ),
+        (&[], -6, "tkill-syscall"),
+    ];
+    for (stack, code, mechanism) in cases {
+        let mut w = World::new();
+        w.send(&sh, &app, KILL)
+            .stack(stack)
+            .set(|s| s.code = code)
+            .fatal();
+        w.exit(&app, KILL);
+        let told = w.run();
+        let e = told.exit(&app);
+        assert_eq!(
+            (e.cause, e.mechanism, e.forced),
+            ("killed-by-process", Some(mechanism), true)
+        );
+        assert_eq!(chain(e), "SIGKILL ← sh 50");
+    }
+    let mut w = World::new();
+    let id = w.send(&app, &app, ABRT).tkill().go();
+    w.deliver(&app, ABRT, Handler::Default);
+    w.exit(&app, ABRT | 0x80);
+    let told = w.run();
+    assert_eq!(
+        (told.exit(&app).cause, told.signal(id).cause),
+        ("abort", Some("abort"))
+    );
+    assert_eq!(told.exit(&app).mechanism, Some("tkill-syscall"));
+    // An abort that somebody else asked for is none.
+    let mut w = World::new();
+    w.send(&sh, &app, ABRT).go();
+    w.deliver(&app, ABRT, Handler::Default);
+    w.exit(&app, ABRT);
+    assert_eq!(w.run().exit(&app).cause, "killed-by-process");
+    let mut w = World::new();
+    w.send(&sh, &app, ABRT).tkill().go();
+    w.deliver(&app, ABRT, Handler::Default);
+    w.exit(&app, ABRT);
+    assert_eq!(w.run().exit(&app).cause, "killed-by-process");
+}
+
+#[test]
+fn a_death_by_an_unseen_signal() {
+    let app = member(101, 2, "app");
+    let mut w = World::new();
+    w.exit(&app, KILL);
+    let told = w.run();
+    let e = told.exit(&app);
+    assert_eq!(
+        (e.cause, e.explanation.certainty, e.forced),
+        ("unknown", Certainty::Unknown, true)
+    );
+    assert!(e.explanation.missing[0].contains("the sending of SIGKILL"));
+    assert!(e
+        .explanation
+        .evidence
+        .contains(&Evidence::Stack("do_exit".into())));
+}
+
+#[test]
+fn exits_and_what_their_status_means() {
+    for (status, text) in [
+        (0, "It exited with status 0 of its own accord."),
+        (127 << 8, "the program was not found"),
+        (143 << 8, "128 + 15"),
+    ] {
+        let app = member(101, 2, "app");
+        let mut w = World::new();
+        w.exit(&app, status);
+        let told = w.run();
+        let e = told.exit(&app);
+        assert_eq!(
+            (e.cause, e.mechanism, e.forced, e.signal),
+            ("exit", Some("exit"), false, None)
+        );
+        assert!(why(e).contains(text), "{}", why(e));
+    }
+}
+
+#[test]
+fn the_end_of_a_thread_is_no_signal() {
+    // exec ends the other threads with a SIGKILL without siginfo.
+    let (sh, app) = (host(50, "sh"), member(101, 2, "app"));
+    let mut w = World::new();
+    w.push(Fact::Deliver {
+        task: Task {
+            tid: 105,
+            ..app.clone()
+        },
+        number: KILL,
+        code: 0,
+        info: Info::None,
+        handler: Handler::Default,
+        signal_flags: 0,
+        group_exit_code: 0,
+    });
+    w.push(Fact::Exec {
+        task: app.clone(),
+        old_tid: 101,
+    });
+    let term = w.send(&sh, &app, TERM).fatal();
+    w.exit(&app, TERM);
+    let told = w.run();
+    assert_eq!(told.signal(term).fate, "fatal");
+    assert_eq!(told.exit(&app).cause, "killed-by-process");
+    assert_eq!(told.summary.signals, 1);
+}
+
+#[test]
+fn the_first_fatal_signal_wins() {
+    let (sh, other, app) = (host(50, "sh"), host(51, "other"), member(101, 2, "app"));
+    let mut w = World::new();
+    w.send(&other, &app, QUIT).go();
+    w.send(&sh, &app, TERM)
+        .set(|s| s.state.shared_pending |= bit(QUIT))
+        .fatal();
+    w.deliver(&app, QUIT, Handler::Default);
+    w.exit(&app, TERM);
+    let told = w.run();
+    assert_eq!(chain(told.exit(&app)), "SIGTERM ← sh 50");
+    assert_eq!(told.exit(&app).cause, "killed-by-process");
+}
+
+#[test]
+fn only_pid1_passes_on_what_pid1_was_asked() {
+    let (sh, one) = (host(50, "sh"), member(100, 1, "init"));
+    let (app, by) = (member(101, 2, "app"), member(102, 3, "by"));
+    let mut w = World::new();
+    w.fork(&sh, &one);
+    w.send(&sh, &one, TERM).handled();
+    w.send(&by, &app, TERM).fatal();
+    w.exit(&app, TERM);
+    assert_eq!(chain(w.run().exit(&app)), "SIGTERM ← by 102");
+}
