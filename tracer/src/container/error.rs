@@ -200,7 +200,7 @@ fn unknown(
         write!(f, "; did you mean {}?", names.join(", "))?;
     }
     if running.is_empty() {
-        f.write_str("\nno container runs here")?;
+        f.write_str("\nno container was found running")?;
     } else {
         f.write_str("\nrunning:")?;
         table(f, running, false)?;
@@ -208,7 +208,7 @@ fn unknown(
     if let Some(places) = no_engine {
         write!(
             f,
-            "\nno engine knows of names here (sockets looked for: {}); give the id, or the PID \
+            "\nno engine could be asked for names (sockets looked for: {}); give the id, or the PID \
              namespace of one of the processes: --pidns /proc/PID/ns/pid",
             places
                 .iter()

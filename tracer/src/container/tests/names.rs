@@ -128,7 +128,7 @@ fn without_any_engine_ids_still_work() {
     assert_eq!(container.engine.as_deref(), Some("docker"));
     let (_, text) = problem(&survey, "fwd_sig");
     assert!(
-        text.contains("no engine knows of names here (sockets looked for: /run/docker.sock)"),
+        text.contains("no engine could be asked for names (sockets looked for: /run/docker.sock)"),
         "{text}"
     );
     assert!(text.contains("\n  -  docker  1dca00000000"), "{text}");
