@@ -1,7 +1,12 @@
 //! From the command line to what the kernel side is asked for, with everything
 //! checked that can be checked before anything is attached.
 
-use std::{collections::HashMap, env, fs, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    collections::HashMap,
+    env, fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{anyhow, Context as _};
 use sigtrace_common::filter::{PID_SENDER, PID_TARGET};
@@ -16,8 +21,8 @@ use crate::{
     output::Scope,
 };
 
-/// The folder of the cgroup v2 hierarchy.
-const CGROUPS: &str = "/sys/fs/cgroup";
+/// Where the cgroup v2 hierarchy is: alone, or beside those of cgroup v1.
+const CGROUPS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 
 /// A namespace that holds everything is no limit: without the host's.
 pub fn without_host(scopes: Vec<Scope>, proc: &Proc) -> Vec<Scope> {
@@ -104,11 +109,14 @@ pub fn of(args: &TraceArgs, scopes: &[Scope]) -> Result<Request, Failure> {
 /// The inode of a cgroup's folder, which is its id in the kernel. A path as
 /// `/proc/PID/cgroup` has it counts from the root of the hierarchy.
 fn cgroup_id(path: &Path) -> Result<u64, Failure> {
-    let below = Path::new(CGROUPS).join(path.strip_prefix("/").unwrap_or(path));
-    let folder = if path.starts_with(CGROUPS) {
-        path
-    } else {
-        &below
+    let below = path.strip_prefix("/").unwrap_or(path);
+    let below = CGROUPS.map(|root| Path::new(root).join(below));
+    let whole = path.starts_with(CGROUPS[0]);
+    let is_v2 = |folder: &&PathBuf| folder.join("cgroup.controllers").exists();
+    let folder = match below.iter().find(is_v2) {
+        _ if whole => path,
+        Some(folder) => folder,
+        None => &below[0],
     };
     let usage = |error: anyhow::Error| Failure::new(Code::Usage, error);
     let metadata = fs::metadata(folder)

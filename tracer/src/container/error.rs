@@ -129,7 +129,7 @@ fn table(f: &mut fmt::Formatter<'_>, rows: &[Row], with_state: bool) -> fmt::Res
 
 impl fmt::Display for ResolveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.problem.say(f, &self.wanted)?;
+        self.problem.say(f, self)?;
         if !self.failed.is_empty() && !matches!(self.problem, Problem::Shares { .. }) {
             f.write_str("\nengines that could not be asked, and may know more:")?;
             for error in &self.failed {
@@ -143,13 +143,14 @@ impl fmt::Display for ResolveError {
 impl Error for ResolveError {}
 
 impl Problem {
-    fn say(&self, f: &mut fmt::Formatter<'_>, wanted: &str) -> fmt::Result {
+    fn say(&self, f: &mut fmt::Formatter<'_>, error: &ResolveError) -> fmt::Result {
+        let wanted = &error.wanted;
         match self {
             Self::Unknown {
                 nearest,
                 running,
                 no_engine,
-            } => unknown(f, wanted, nearest, running, no_engine.as_deref()),
+            } => unknown(f, error, nearest, running, no_engine.as_deref()),
             Self::Ambiguous(rows) => {
                 write!(f, "several containers are called {wanted:?}, or have an id that begins so; say which by its id:")?;
                 table(f, rows, true)
@@ -186,7 +187,7 @@ impl Problem {
 
 fn unknown(
     f: &mut fmt::Formatter<'_>,
-    wanted: &str,
+    ResolveError { wanted, failed, .. }: &ResolveError,
     nearest: &[String],
     running: &[Row],
     no_engine: Option<&[String]>,
@@ -216,7 +217,7 @@ fn unknown(
                 .collect::<Vec<_>>()
                 .join(", ")
         )?;
-    } else if running.iter().any(|row| row.name.is_none()) {
+    } else if failed.is_empty() && running.iter().any(|row| row.name.is_none()) {
         f.write_str(
             "\nthose without a name are known by id alone (crictl ps, nerdctl ps show both)",
         )?;
@@ -242,21 +243,26 @@ fn shares(
                 f,
                 "the container {row} has no PID namespace of its own, it shares that of {other}: \
                  when its first process ends nothing else is killed, when the PID 1 of {other} \
-                 ends everything in both is. Trace {other}, which shows both, or only this one"
+                 ends everything in both is. Trace {other}, which shows both, or this one alone"
             )?;
         }
     }
+    // `; trace it by its cgroup` or `or this one alone by its cgroup`.
+    let it = match with {
+        Shared::Host => "; trace it",
+        Shared::Container(_) => "",
+    };
     match cgroup {
-        Some((path, true)) => write!(
+        Some((path, true)) => write!(f, "{it} by its cgroup: --cgroup {}", printable(path)),
+        Some((_, false)) => write!(
             f,
-            "; trace its cgroup: --cgroup /sys/fs/cgroup{}",
-            printable(path)
+            "{it} by the ids of its processes, -p PID (its cgroup is of cgroup v1, which cannot \
+             be traced by)"
         ),
-        Some((_, false)) => f.write_str(
-            "; by its cgroup that needs cgroup v2, which this host does not use for it: trace \
-             its processes with -p PID",
+        None => write!(
+            f,
+            "{it} by its cgroup: --cgroup PATH, as /proc/PID/cgroup has it"
         ),
-        None => f.write_str("; trace its cgroup: --cgroup PATH, as /proc/PID/cgroup has it"),
     }
 }
 

@@ -39,7 +39,7 @@ pub struct Container {
     /// Its first process on the host, by its engine's word.
     pub pid: Option<u32>,
     /// The signal that a stop begins with, where configured.
-    pub stop_signal: Option<String>,
+    pub stop_signal: Option<i32>,
     /// How long a stop waits before it kills, where configured.
     pub stop_timeout_s: Option<u64>,
 }
@@ -72,7 +72,10 @@ pub async fn find(
             resolved.containers.push(container);
         }
     }
-    let note = |error: &Arc<engine::EngineError>| error::chain(error.as_ref());
+    let note = |error: &Arc<engine::EngineError>| {
+        let why = error::chain(error.as_ref());
+        format!("{why}; its containers are known by id alone")
+    };
     resolved.notes = survey.failed.iter().map(note).collect();
     Ok(resolved)
 }

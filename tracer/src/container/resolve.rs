@@ -14,7 +14,7 @@ use super::{
     host::{Found, Host, Namespace},
     Container,
 };
-use crate::{event::PidNs, nearest::nearest};
+use crate::{event::PidNs, explain::signals, nearest::nearest};
 
 /// Fewest characters of an id that are taken for one.
 pub const PREFIX: usize = 4;
@@ -215,9 +215,14 @@ pub fn resolve(survey: &Survey, wanted: &str) -> Result<Container, Box<ResolveEr
         engine: one.engine.map(str::to_owned),
         pidns,
         pid: one.details.and_then(|details| details.pid),
-        stop_signal: one.details.and_then(|details| details.stop_signal.clone()),
+        stop_signal: one.details.and_then(stop_signal),
         stop_timeout_s: one.details.and_then(|details| details.stop_timeout_s),
     })
+}
+
+/// Engines have it as a name or a number.
+fn stop_signal(details: &Details) -> Option<i32> {
+    signals::parse(details.stop_signal.as_deref()?)
 }
 
 /// For people: by name, those without at the end.

@@ -48,7 +48,7 @@ pub struct Recognized {
 }
 
 /// Names as the kernel has them, the program, and its role.
-const PROGRAMS: [(&str, &str, Role); 30] = [
+const PROGRAMS: [(&str, &str, Role); 29] = [
     ("dockerd", "dockerd", Role::Engine),
     ("containerd", "containerd", Role::Engine),
     ("podman", "podman", Role::Engine),
@@ -56,7 +56,6 @@ const PROGRAMS: [(&str, &str, Role); 30] = [
     ("buildkitd", "buildkitd", Role::Engine),
     ("buildah", "buildah", Role::Engine),
     ("containerd-shim", "containerd-shim", Role::Monitor),
-    ("docker-containe", "docker-containerd", Role::Monitor),
     ("conmon", "conmon", Role::Monitor),
     ("conmonrs", "conmon-rs", Role::Monitor),
     ("runc", "runc", Role::Runtime),

@@ -67,8 +67,7 @@ pub(crate) fn origin(signal: &Signal) -> Origin {
 /// rest of these; routine signals have none.
 fn unsaid(signal: &Signal) -> Origin {
     let exiting = signal.current.flags & flag::PF_EXITING != 0;
-    let own_fault =
-        own_doing(signal) && matches!(signal.number, signals::PIPE | signals::XFSZ);
+    let own_fault = own_doing(signal) && matches!(signal.number, signals::PIPE | signals::XFSZ);
     let named = signal.stack.iter().any(|frame| frame.function.is_some());
     if exiting || own_fault || (named && signal.number != signals::KILL) {
         Origin::KernelForCurrent

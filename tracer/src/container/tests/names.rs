@@ -102,7 +102,7 @@ fn by_name_by_id_and_by_its_beginning() {
             engine: Some("docker".into()),
             pidns: NS,
             pid: Some(60),
-            stop_signal: Some("SIGQUIT".into()),
+            stop_signal: Some(3),
             stop_timeout_s: Some(3),
         }
     );
@@ -113,6 +113,20 @@ fn by_name_by_id_and_by_its_beginning() {
     let (problem, text) = problem(&survey, "1dc");
     assert!(matches!(problem, Problem::Unknown { .. }));
     assert!(text.contains("4 characters"), "{text}");
+}
+
+#[test]
+fn stop_signals_are_names_or_numbers() {
+    for (said, number) in [("15", Some(15)), ("QUIT", Some(3)), ("", None), ("x", None)] {
+        let mut one = running(&id("1dca"), "web", 60);
+        one.details.as_mut().unwrap().stop_signal = Some(said.to_owned());
+        let survey = survey(vec![engine("podman", &[one])]);
+        assert_eq!(
+            resolve(&survey, "web").unwrap().stop_signal,
+            number,
+            "{said}"
+        );
+    }
 }
 
 #[test]
@@ -246,7 +260,10 @@ fn shared_namespaces_are_explained() {
             ..
         }
     ));
-    assert!(text.contains("--cgroup /sys/fs/cgroup/docker/x"), "{text}");
+    assert!(
+        text.contains("; trace it by its cgroup: --cgroup /docker/x"),
+        "{text}"
+    );
     let (problem, text) = super::names::problem(&with_mode(&format!("container:{web}")), "side");
     assert!(
         matches!(problem, Problem::Shares { with: Shared::Container(name), .. } if name == "web")
@@ -270,7 +287,7 @@ fn shared_namespaces_are_explained() {
     survey.host.containers.insert(side, on_v1);
     let (_, text) = super::names::problem(&survey, "2bcd");
     assert!(
-        text.contains("needs cgroup v2") && text.contains("-p PID"),
+        text.contains("is of cgroup v1") && text.contains("-p PID"),
         "{text}"
     );
 }
@@ -357,4 +374,10 @@ fn engines_that_failed_are_named() {
         text.contains("/run/podman/podman.sock: no answer within 1000 ms"),
         "{text}"
     );
+    // Nameless for that reason, not because nobody knows names there.
+    let host = &mut survey.host.containers;
+    host.insert(id("1dca"), found(Namespace::Own(NS)));
+    assert!(!problem(&survey, "web").1.contains("crictl"));
+    survey.failed.clear();
+    assert!(problem(&survey, "web").1.contains("crictl"));
 }
