@@ -12,7 +12,8 @@ use aya_ebpf::{
 use sigtrace_common::record::{Call, Exit, Kind};
 
 use crate::{
-    emit, filter,
+    emit::{self, turn, First, Only, Second, Turn},
+    filter,
     globals::{global, DEAD},
     mem::{current, pointer, Addr, Direct, Mem, Probe},
     task, trace,
@@ -22,37 +23,85 @@ const SIGNAL_GROUP_EXIT: u32 = 0x4;
 
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 pub fn raw_sched_process_exit(ctx: RawTracePointContext) -> i32 {
-    // Older kernels have no second argument, and a program that reads beyond
-    // the arguments cannot be attached: the verifier drops this branch there.
-    let group_dead = if global!(CONFIG.exit_group_dead) != 0 {
-        ctx.arg::<u64>(1) as u32 & 1
-    } else {
-        u32::MAX
-    };
     // SAFETY: the arguments of sched_process_exit.
-    unsafe { exit::<Probe>(ctx.as_ptr(), ctx.arg::<u64>(0) as Addr, group_dead) }
+    unsafe {
+        exit::<Probe, First>(
+            ctx.as_ptr(),
+            ctx.arg::<u64>(0) as Addr,
+            raw_group_dead(&ctx),
+        )
+    }
+}
+
+#[raw_tracepoint(tracepoint = "sched_process_exit")]
+pub fn raw2_sched_process_exit(ctx: RawTracePointContext) -> i32 {
+    // SAFETY: the arguments of sched_process_exit.
+    unsafe {
+        exit::<Probe, Second>(
+            ctx.as_ptr(),
+            ctx.arg::<u64>(0) as Addr,
+            raw_group_dead(&ctx),
+        )
+    }
 }
 
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn btf_sched_process_exit(ctx: BtfTracePointContext) -> i32 {
-    let group_dead = if global!(CONFIG.exit_group_dead) != 0 {
+    // SAFETY: the arguments of sched_process_exit.
+    unsafe {
+        exit::<Direct, First>(
+            ctx.as_ptr(),
+            ctx.arg::<u64>(0) as Addr,
+            btf_group_dead(&ctx),
+        )
+    }
+}
+
+#[btf_tracepoint(function = "sched_process_exit")]
+pub fn btf2_sched_process_exit(ctx: BtfTracePointContext) -> i32 {
+    // SAFETY: the arguments of sched_process_exit.
+    unsafe {
+        exit::<Direct, Second>(
+            ctx.as_ptr(),
+            ctx.arg::<u64>(0) as Addr,
+            btf_group_dead(&ctx),
+        )
+    }
+}
+
+/// The tracepoint has no such argument here.
+const NO_ARGUMENT: u32 = u32::MAX;
+
+/// Older kernels have no second argument, and a program that reads beyond the
+/// arguments cannot be attached: the verifier drops the branch there.
+#[inline(always)]
+fn raw_group_dead(ctx: &RawTracePointContext) -> u32 {
+    if global!(CONFIG.exit_group_dead) != 0 {
         ctx.arg::<u64>(1) as u32 & 1
     } else {
-        u32::MAX
-    };
-    // SAFETY: the arguments of sched_process_exit.
-    unsafe { exit::<Direct>(ctx.as_ptr(), ctx.arg::<u64>(0) as Addr, group_dead) }
+        NO_ARGUMENT
+    }
+}
+
+/// The same for the other sort of program.
+#[inline(always)]
+fn btf_group_dead(ctx: &BtfTracePointContext) -> u32 {
+    if global!(CONFIG.exit_group_dead) != 0 {
+        ctx.arg::<u64>(1) as u32 & 1
+    } else {
+        NO_ARGUMENT
+    }
 }
 
 #[inline(always)]
-unsafe fn exit<M: Mem>(ctx: *mut c_void, task: Addr, group_dead: u32) -> i32 {
+unsafe fn exit<M: Mem, T: Turn>(ctx: *mut c_void, task: Addr, group_dead: u32) -> i32 {
     // SAFETY: the caller's duty.
     unsafe {
         if !filter::process::<M>(task) {
             return 0;
         }
         let signal = pointer::<M>(task, global!(LAYOUT.task_signal));
-        let dead = if group_dead == u32::MAX {
+        let dead = if group_dead == NO_ARGUMENT {
             // `live` is counted down before the tracepoint: 0 for the last
             // thread, and for two that race; user space counts the first.
             u32::from(M::get::<i32>(signal, global!(LAYOUT.signal_live)) == 0)
@@ -61,6 +110,9 @@ unsafe fn exit<M: Mem>(ctx: *mut c_void, task: Addr, group_dead: u32) -> i32 {
         };
         let tgid: u32 = M::get(task, global!(LAYOUT.task_tgid));
         if dead == 0 && tgid != M::get::<u32>(task, global!(LAYOUT.task_pid)) {
+            return 0;
+        }
+        if !turn::<M, T>(Kind::Exit, task) {
             return 0;
         }
         let leader = pointer::<M>(task, global!(LAYOUT.task_group_leader));
@@ -95,22 +147,28 @@ unsafe fn exit<M: Mem>(ctx: *mut c_void, task: Addr, group_dead: u32) -> i32 {
 
 #[fentry(function = "do_exit")]
 pub fn fentry_do_exit(ctx: FEntryContext) -> i32 {
-    do_exit(ctx.arg(0))
+    do_exit::<First>(ctx.arg(0))
+}
+
+#[fentry(function = "do_exit")]
+pub fn fentry2_do_exit(ctx: FEntryContext) -> i32 {
+    do_exit::<Second>(ctx.arg(0))
 }
 
 #[kprobe(function = "do_exit")]
 pub fn kprobe_do_exit(ctx: ProbeContext) -> i32 {
-    do_exit(ctx.arg(0).unwrap_or(0))
+    do_exit::<Only>(ctx.arg(0).unwrap_or(0))
 }
 
-fn do_exit(status: u64) -> i32 {
+#[inline(always)]
+fn do_exit<T: Turn>(status: u64) -> i32 {
     let task = current();
     // SAFETY: the current task.
     unsafe {
         let leader = Probe::get::<u32>(task, global!(LAYOUT.task_pid))
             == Probe::get::<u32>(task, global!(LAYOUT.task_tgid));
         if leader && filter::process::<Probe>(task) {
-            call(Kind::DoExit, task, status);
+            call::<T>(Kind::DoExit, task, status);
         }
     }
     0
@@ -118,24 +176,30 @@ fn do_exit(status: u64) -> i32 {
 
 #[fentry(function = "do_group_exit")]
 pub fn fentry_do_group_exit(ctx: FEntryContext) -> i32 {
-    do_group_exit(ctx.arg(0))
+    do_group_exit::<First>(ctx.arg(0))
+}
+
+#[fentry(function = "do_group_exit")]
+pub fn fentry2_do_group_exit(ctx: FEntryContext) -> i32 {
+    do_group_exit::<Second>(ctx.arg(0))
 }
 
 #[kprobe(function = "do_group_exit")]
 pub fn kprobe_do_group_exit(ctx: ProbeContext) -> i32 {
-    do_group_exit(ctx.arg(0).unwrap_or(0))
+    do_group_exit::<Only>(ctx.arg(0).unwrap_or(0))
 }
 
 /// Only the thread that decides: once GROUP_EXIT is set, the others merely
 /// follow.
-fn do_group_exit(status: u64) -> i32 {
+#[inline(always)]
+fn do_group_exit<T: Turn>(status: u64) -> i32 {
     let task = current();
     // SAFETY: the current task.
     unsafe {
         let signal = pointer::<Probe>(task, global!(LAYOUT.task_signal));
         let flags: u32 = Probe::get(signal, global!(LAYOUT.signal_flags));
         if flags & SIGNAL_GROUP_EXIT == 0 && filter::process::<Probe>(task) {
-            call(Kind::GroupExit, task, status);
+            call::<T>(Kind::GroupExit, task, status);
         }
     }
     0
@@ -143,28 +207,38 @@ fn do_group_exit(status: u64) -> i32 {
 
 #[fentry(function = "zap_pid_ns_processes")]
 pub fn fentry_zap_pid_ns_processes(ctx: FEntryContext) -> i32 {
-    zap(ctx.arg::<u64>(0) as Addr)
+    zap::<First>(ctx.arg::<u64>(0) as Addr)
+}
+
+#[fentry(function = "zap_pid_ns_processes")]
+pub fn fentry2_zap_pid_ns_processes(ctx: FEntryContext) -> i32 {
+    zap::<Second>(ctx.arg::<u64>(0) as Addr)
 }
 
 #[kprobe(function = "zap_pid_ns_processes")]
 pub fn kprobe_zap_pid_ns_processes(ctx: ProbeContext) -> i32 {
-    zap(ctx.arg::<u64>(0).unwrap_or(0) as Addr)
+    zap::<Only>(ctx.arg::<u64>(0).unwrap_or(0) as Addr)
 }
 
-fn zap(pidns: Addr) -> i32 {
+#[inline(always)]
+fn zap<T: Turn>(pidns: Addr) -> i32 {
     let task = current();
     // SAFETY: the current task, and the argument of zap_pid_ns_processes.
     unsafe {
         if filter::process::<Probe>(task) {
             let inum: u32 = Probe::get(pidns, global!(LAYOUT.pidns_inum));
-            call(Kind::ZapPidNs, task, u64::from(inum));
+            call::<T>(Kind::ZapPidNs, task, u64::from(inum));
         }
     }
     0
 }
 
 #[inline(always)]
-unsafe fn call(kind: Kind, task: Addr, argument: u64) {
+unsafe fn call<T: Turn>(kind: Kind, task: Addr, argument: u64) {
+    // SAFETY: the current task.
+    if unsafe { !turn::<Probe, T>(kind, task) } {
+        return;
+    }
     let Some(mut entry) = emit::reserve::<Call>(kind) else {
         return;
     };

@@ -14,36 +14,41 @@ use sigtrace_common::{
 
 /// Set by the loader from the running kernel's BTF.
 #[unsafe(no_mangle)]
-pub static LAYOUT: Layout = Layout::EMPTY;
+pub(crate) static LAYOUT: Layout = Layout::EMPTY;
 
 /// Set by the loader from the command line and the kernel's facts.
 #[unsafe(no_mangle)]
-pub static CONFIG: Config = Config::EVERYTHING;
+pub(crate) static CONFIG: Config = Config::EVERYTHING;
 
 /// The records. The loader sets the size.
 #[map]
-pub static EVENTS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
+pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 
 /// Records that found no room, by `Kind`.
 #[map]
-pub static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(KINDS as u32, 0);
+pub(crate) static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(KINDS as u32, 0);
 
 /// Wanted PID namespaces, by inode.
 #[map]
-pub static PIDNS: HashMap<u32, u32> = HashMap::with_max_entries(ENTRIES, 0);
+pub(crate) static PIDNS: HashMap<u32, u32> = HashMap::with_max_entries(ENTRIES, 0);
 
 /// Wanted cgroups, by id.
 #[map]
-pub static CGROUPS: HashMap<u64, u32> = HashMap::with_max_entries(ENTRIES, 0);
+pub(crate) static CGROUPS: HashMap<u64, u32> = HashMap::with_max_entries(ENTRIES, 0);
 
 /// Wanted processes: `PID_TARGET`, `PID_SENDER` or both.
 #[map]
-pub static PIDS: HashMap<u32, u32> = HashMap::with_max_entries(ENTRIES, 0);
+pub(crate) static PIDS: HashMap<u32, u32> = HashMap::with_max_entries(ENTRIES, 0);
 
 /// Dead processes whose end was reported, with their start times: by
 /// `sched_process_free` they have no PID namespace left to filter on.
 #[map]
-pub static DEAD: LruHashMap<u32, u64> = LruHashMap::with_max_entries(16384, 0);
+pub(crate) static DEAD: LruHashMap<u32, u64> = LruHashMap::with_max_entries(16384, 0);
+
+/// What the first of two equal programs has reported and the second has not
+/// come to yet: see `emit::Turn`.
+#[map]
+pub(crate) static SEEN: LruHashMap<u64, u64> = LruHashMap::with_max_entries(8192, 0);
 
 /// Reads one field of [`LAYOUT`] or [`CONFIG`] as the loader set it.
 macro_rules! global {

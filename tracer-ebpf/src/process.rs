@@ -9,7 +9,8 @@ use aya_ebpf::{
 use sigtrace_common::record::{Exec, Fork, Kind, Reap};
 
 use crate::{
-    emit, filter,
+    emit::{self, turn, First, Only, Second, Turn},
+    filter,
     globals::{global, DEAD},
     mem::{current, pointer, Addr, Direct, Mem, Probe},
     task,
@@ -18,13 +19,25 @@ use crate::{
 #[raw_tracepoint(tracepoint = "sched_process_fork")]
 pub fn raw_sched_process_fork(ctx: RawTracePointContext) -> i32 {
     // SAFETY: the arguments of sched_process_fork.
-    unsafe { fork::<Probe>(ctx.arg::<u64>(0) as Addr, ctx.arg::<u64>(1) as Addr) }
+    unsafe { fork::<Probe, First>(ctx.arg::<u64>(0) as Addr, ctx.arg::<u64>(1) as Addr) }
+}
+
+#[raw_tracepoint(tracepoint = "sched_process_fork")]
+pub fn raw2_sched_process_fork(ctx: RawTracePointContext) -> i32 {
+    // SAFETY: the arguments of sched_process_fork.
+    unsafe { fork::<Probe, Second>(ctx.arg::<u64>(0) as Addr, ctx.arg::<u64>(1) as Addr) }
 }
 
 #[btf_tracepoint(function = "sched_process_fork")]
 pub fn btf_sched_process_fork(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the arguments of sched_process_fork.
-    unsafe { fork::<Direct>(ctx.arg::<u64>(0) as Addr, ctx.arg::<u64>(1) as Addr) }
+    unsafe { fork::<Direct, First>(ctx.arg::<u64>(0) as Addr, ctx.arg::<u64>(1) as Addr) }
+}
+
+#[btf_tracepoint(function = "sched_process_fork")]
+pub fn btf2_sched_process_fork(ctx: BtfTracePointContext) -> i32 {
+    // SAFETY: the arguments of sched_process_fork.
+    unsafe { fork::<Direct, Second>(ctx.arg::<u64>(0) as Addr, ctx.arg::<u64>(1) as Addr) }
 }
 
 #[inline(always)]
@@ -37,7 +50,7 @@ unsafe fn is_leader<M: Mem>(task: Addr) -> bool {
 }
 
 #[inline(always)]
-unsafe fn fork<M: Mem>(parent: Addr, child: Addr) -> i32 {
+unsafe fn fork<M: Mem, T: Turn>(parent: Addr, child: Addr) -> i32 {
     // SAFETY: the caller's duty.
     unsafe {
         // Threads are not reported: a process's signals tell how many it has.
@@ -45,6 +58,9 @@ unsafe fn fork<M: Mem>(parent: Addr, child: Addr) -> i32 {
             || !(filter::process::<M>(child)
                 || global!(CONFIG.by_pid) != 0 && filter::process::<M>(parent))
         {
+            return 0;
+        }
+        if !turn::<M, T>(Kind::Fork, child) {
             return 0;
         }
         let Some(mut entry) = emit::reserve::<Fork>(Kind::Fork) else {
@@ -62,20 +78,32 @@ unsafe fn fork<M: Mem>(parent: Addr, child: Addr) -> i32 {
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
 pub fn raw_sched_process_exec(ctx: RawTracePointContext) -> i32 {
     // SAFETY: the arguments of sched_process_exec.
-    unsafe { exec::<Probe>(ctx.arg::<u64>(0) as Addr, ctx.arg(1)) }
+    unsafe { exec::<Probe, First>(ctx.arg::<u64>(0) as Addr, ctx.arg(1)) }
+}
+
+#[raw_tracepoint(tracepoint = "sched_process_exec")]
+pub fn raw2_sched_process_exec(ctx: RawTracePointContext) -> i32 {
+    // SAFETY: the arguments of sched_process_exec.
+    unsafe { exec::<Probe, Second>(ctx.arg::<u64>(0) as Addr, ctx.arg(1)) }
 }
 
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn btf_sched_process_exec(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the arguments of sched_process_exec.
-    unsafe { exec::<Direct>(ctx.arg::<u64>(0) as Addr, ctx.arg(1)) }
+    unsafe { exec::<Direct, First>(ctx.arg::<u64>(0) as Addr, ctx.arg(1)) }
+}
+
+#[btf_tracepoint(function = "sched_process_exec")]
+pub fn btf2_sched_process_exec(ctx: BtfTracePointContext) -> i32 {
+    // SAFETY: the arguments of sched_process_exec.
+    unsafe { exec::<Direct, Second>(ctx.arg::<u64>(0) as Addr, ctx.arg(1)) }
 }
 
 #[inline(always)]
-unsafe fn exec<M: Mem>(task: Addr, old_pid: u32) -> i32 {
+unsafe fn exec<M: Mem, T: Turn>(task: Addr, old_pid: u32) -> i32 {
     // SAFETY: the caller's duty.
     unsafe {
-        if !filter::process::<M>(task) {
+        if !filter::process::<M>(task) || !turn::<M, T>(Kind::Exec, task) {
             return 0;
         }
         let Some(mut entry) = emit::reserve::<Exec>(Kind::Exec) else {
@@ -94,22 +122,31 @@ unsafe fn exec<M: Mem>(task: Addr, old_pid: u32) -> i32 {
 #[fentry(function = "release_task")]
 pub fn fentry_release_task(ctx: FEntryContext) -> i32 {
     // SAFETY: release_task(struct task_struct *p).
-    unsafe { release::<Direct>(ctx.arg::<u64>(0) as Addr) }
+    unsafe { release::<Direct, First>(ctx.arg::<u64>(0) as Addr) }
+}
+
+#[fentry(function = "release_task")]
+pub fn fentry2_release_task(ctx: FEntryContext) -> i32 {
+    // SAFETY: release_task(struct task_struct *p).
+    unsafe { release::<Direct, Second>(ctx.arg::<u64>(0) as Addr) }
 }
 
 #[kprobe(function = "release_task")]
 pub fn kprobe_release_task(ctx: ProbeContext) -> i32 {
     // SAFETY: release_task(struct task_struct *p).
-    unsafe { release::<Probe>(ctx.arg::<u64>(0).unwrap_or(0) as Addr) }
+    unsafe { release::<Probe, Only>(ctx.arg::<u64>(0).unwrap_or(0) as Addr) }
 }
 
 #[inline(always)]
-unsafe fn release<M: Mem>(task: Addr) -> i32 {
+unsafe fn release<M: Mem, T: Turn>(task: Addr) -> i32 {
     // SAFETY: the caller's duty.
     unsafe {
         // The old leader that an exec by another thread leaves behind has lost
         // its id by now and so is no leader here.
-        if !is_leader::<M>(task) || !filter::process::<M>(task) {
+        if !is_leader::<M>(task)
+            || !filter::process::<M>(task)
+            || !turn::<M, T>(Kind::Release, task)
+        {
             return 0;
         }
         let by = Probe::get(current(), global!(LAYOUT.task_tgid));

@@ -13,7 +13,7 @@ use crate::places::Places;
 use crate::{go_init, ui};
 
 /// The packages; a changed list makes the cache's entry be filled again.
-const PACKAGES: [&str; 3] = ["busybox-static", "tini", "dumb-init"];
+const PACKAGES: [&str; 4] = ["busybox-static", "tini", "dumb-init", "libc6"];
 
 /// Statically linked programs for the guest.
 #[derive(Debug, Clone)]
@@ -27,6 +27,24 @@ impl GuestTools {
     /// The shell and all its applets.
     pub(crate) fn busybox(&self) -> PathBuf {
         self.dir.join("bin/busybox")
+    }
+
+    /// What dumb-init is linked with, which Debian has no static build of:
+    /// place there, file here.
+    pub(crate) fn libraries(&self) -> Vec<(&'static str, PathBuf)> {
+        let folder = "lib/x86_64-linux-gnu";
+        [
+            ("lib64/ld-linux-x86-64.so.2", "ld-linux-x86-64.so.2"),
+            ("lib/x86_64-linux-gnu/libc.so.6", "libc.so.6"),
+        ]
+        .into_iter()
+        .filter_map(|(place, name)| {
+            // Newer Debians ship them below /usr.
+            let folders = [self.dir.join(folder), self.dir.join("usr").join(folder)];
+            let mut files = folders.into_iter().map(|folder| folder.join(name));
+            Some((place, files.find(|file| file.is_file())?))
+        })
+        .collect()
     }
 
     /// What else goes on the guest's PATH: name there, file here.

@@ -258,9 +258,18 @@ fn attach_all(ebpf: &mut Ebpf, choices: &[Choice], btf: Option<&Btf>) -> Result<
     Ok(())
 }
 
-fn program(ebpf: &mut Ebpf, hook: Hook, level: Level) -> Result<&mut Program, ProgramError> {
-    ebpf.program_mut(&level.program(hook))
-        .ok_or(ProgramError::UnexpectedProgramType)
+/// Does something to every program of a hook.
+fn each(
+    ebpf: &mut Ebpf,
+    hook: Hook,
+    level: Level,
+    act: impl Fn(&mut Program) -> Result<(), ProgramError>,
+) -> Result<(), ProgramError> {
+    for name in level.programs(hook) {
+        let program = ebpf.program_mut(&name);
+        act(program.ok_or(ProgramError::UnexpectedProgramType)?)?;
+    }
+    Ok(())
 }
 
 fn load_one(
@@ -270,26 +279,26 @@ fn load_one(
     btf: Option<&Btf>,
 ) -> Result<(), ProgramError> {
     let name = hook.name();
-    match (program(ebpf, hook, level)?, btf) {
+    each(ebpf, hook, level, |program| match (program, btf) {
         (Program::RawTracePoint(program), _) => program.load(),
         (Program::KProbe(program), _) => program.load(),
         (Program::BtfTracePoint(program), Some(btf)) => program.load(name, btf),
         (Program::FEntry(program), Some(btf)) => program.load(name, btf),
         (Program::FExit(program), Some(btf)) => program.load(name, btf),
         _ => Err(ProgramError::UnexpectedProgramType),
-    }
+    })
 }
 
 fn attach_one(ebpf: &mut Ebpf, hook: Hook, level: Level) -> Result<(), ProgramError> {
     let name = hook.name();
-    match program(ebpf, hook, level)? {
+    each(ebpf, hook, level, |program| match program {
         Program::RawTracePoint(program) => program.attach(name).map(drop),
         Program::KProbe(program) => program.attach(name, 0).map(drop),
         Program::BtfTracePoint(program) => program.attach().map(drop),
         Program::FEntry(program) => program.attach().map(drop),
         Program::FExit(program) => program.attach().map(drop),
         _ => Err(ProgramError::UnexpectedProgramType),
-    }
+    })
 }
 
 fn finish(mut ebpf: Ebpf, choices: Vec<Choice>) -> Result<Attached, KernelError> {

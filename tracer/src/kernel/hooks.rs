@@ -82,6 +82,15 @@ impl Hook {
         )
     }
 
+    /// Whether the kernel can preempt a program there; the others are called
+    /// under a lock (siglock), or in a softirq.
+    fn is_preemptible(self) -> bool {
+        !matches!(
+            self,
+            Self::SignalGenerate | Self::SignalDeliver | Self::DequeueSignal | Self::ProcessFree
+        )
+    }
+
     /// Without it the main job cannot be done.
     pub fn is_needed(self) -> bool {
         matches!(self, Self::SignalGenerate | Self::ProcessExit)
@@ -131,14 +140,18 @@ impl Level {
         }
     }
 
-    /// Prefix of the program's name in the object file.
-    pub fn program(self, hook: Hook) -> String {
+    /// Names of its programs in the object file: where the kernel can preempt
+    /// one, a second stands in for it (`emit::Turn` in tracer-ebpf).
+    pub fn programs(self, hook: Hook) -> Vec<String> {
         let prefix = match (self, hook) {
             (Self::Btf, hook) if hook.is_tracepoint() => "btf",
             (Self::Raw, _) => "raw",
             (level, hook) => level.name(hook),
         };
-        format!("{prefix}_{}", hook.name())
+        let twin = hook.is_preemptible() && self != Self::Kprobe;
+        let mut names = vec![format!("{prefix}_{}", hook.name())];
+        names.extend(twin.then(|| format!("{prefix}2_{}", hook.name())));
+        names
     }
 }
 
@@ -409,22 +422,31 @@ mod tests {
 
     #[test]
     fn program_names_are_those_of_the_object() {
+        let programs = |level: Level, hook| level.programs(hook).join(" ");
         assert_eq!(
-            Level::Btf.program(Hook::SignalGenerate),
+            programs(Level::Btf, Hook::SignalGenerate),
             "btf_signal_generate"
         );
         assert_eq!(
-            Level::Raw.program(Hook::ProcessFree),
+            programs(Level::Raw, Hook::ProcessFree),
             "raw_sched_process_free"
         );
         assert_eq!(
-            Level::Btf.program(Hook::DequeueSignal),
+            programs(Level::Btf, Hook::DequeueSignal),
             "fexit_dequeue_signal"
         );
         assert_eq!(
-            Level::Kprobe.program(Hook::DequeueSignal),
+            programs(Level::Kprobe, Hook::DequeueSignal),
             "kretprobe_dequeue_signal"
         );
-        assert_eq!(Level::Btf.program(Hook::DoExit), "fentry_do_exit");
+        assert_eq!(programs(Level::Kprobe, Hook::DoExit), "kprobe_do_exit");
+        assert_eq!(
+            programs(Level::Btf, Hook::DoExit),
+            "fentry_do_exit fentry2_do_exit"
+        );
+        assert_eq!(
+            programs(Level::Raw, Hook::ProcessExit),
+            "raw_sched_process_exit raw2_sched_process_exit"
+        );
     }
 }

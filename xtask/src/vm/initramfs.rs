@@ -25,10 +25,13 @@ pub(crate) struct Content {
     pub(crate) command: Vec<String>,
 }
 
-const FOLDERS: [&str; 14] = [
+const FOLDERS: [&str; 17] = [
     "bin",
     "dev",
     "etc",
+    "lib",
+    "lib/x86_64-linux-gnu",
+    "lib64",
     "proc",
     "root",
     "run",
@@ -57,6 +60,9 @@ pub(crate) fn assemble(tools: &GuestTools, content: &Content) -> Result<Vec<u8>>
     }
     for (name, file) in tools.programs() {
         archive.file(&format!("usr/bin/{name}"), 0o755, &read(&file)?);
+    }
+    for (place, file) in tools.libraries() {
+        archive.file(place, 0o755, &read(&file)?);
     }
     archive.file(
         "etc/passwd",
