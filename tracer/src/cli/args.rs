@@ -67,8 +67,8 @@ pub struct TraceArgs {
     /// (/proc/PID/ns/pid). Repeatable
     #[arg(long, value_name = "INODE|PATH", help_heading = "What to trace")]
     pub pidns: Vec<PidNsArg>,
-    /// Trace processes of this cgroup and those below it (a folder under
-    /// /sys/fs/cgroup, cgroup v2). Repeatable
+    /// Trace processes of this cgroup and those below it (cgroup v2): a folder
+    /// under /sys/fs/cgroup, or the path that /proc/PID/cgroup has. Repeatable
     #[arg(long = "cgroup", value_name = "PATH", help_heading = "What to trace")]
     pub cgroups: Vec<PathBuf>,
     /// Only signals sent by or to this process (its pid on the host). Repeatable

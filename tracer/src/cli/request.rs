@@ -92,7 +92,7 @@ pub fn of(args: &TraceArgs, scopes: &[Scope]) -> Result<Request, Failure> {
         cgroups: args
             .cgroups
             .iter()
-            .map(|path| cgroup_id(path))
+            .map(|path| cgroup_id(path, CGROUPS.map(Path::new)))
             .collect::<Result<_, _>>()?,
         pids: pids.into_iter().collect(),
         buffer: args.buffer_bytes(),
@@ -108,10 +108,10 @@ pub fn of(args: &TraceArgs, scopes: &[Scope]) -> Result<Request, Failure> {
 
 /// The inode of a cgroup's folder, which is its id in the kernel. A path as
 /// `/proc/PID/cgroup` has it counts from the root of the hierarchy.
-fn cgroup_id(path: &Path) -> Result<u64, Failure> {
+fn cgroup_id(path: &Path, roots: [&Path; 2]) -> Result<u64, Failure> {
     let below = path.strip_prefix("/").unwrap_or(path);
-    let below = CGROUPS.map(|root| Path::new(root).join(below));
-    let whole = path.starts_with(CGROUPS[0]);
+    let below = roots.map(|root| root.join(below));
+    let whole = path.starts_with(roots[0]);
     let is_v2 = |folder: &&PathBuf| folder.join("cgroup.controllers").exists();
     let folder = match below.iter().find(is_v2) {
         _ if whole => path,
@@ -130,4 +130,33 @@ fn cgroup_id(path: &Path) -> Result<u64, Failure> {
         )));
     }
     Ok(metadata.ino())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cgroup_is_found_alone_and_beside_those_of_version_1() {
+        let root = env::temp_dir().join(format!("sigtrace-cgroups-{}", std::process::id()));
+        let (v1, v2) = (root.join("docker/x"), root.join("unified/docker/x"));
+        for (folder, files) in [(&v1, 1), (&v2, 2)] {
+            fs::create_dir_all(folder).unwrap();
+            for file in ["cgroup.procs", "cgroup.controllers"].iter().take(files) {
+                fs::write(folder.join(file), "").unwrap();
+            }
+        }
+        let unified = root.join("unified");
+        let id = |path: &Path| cgroup_id(path, [&root, &unified]);
+        let wanted = fs::metadata(&v2).unwrap().ino();
+        assert_eq!(id(Path::new("/docker/x")).unwrap(), wanted);
+        assert_eq!(id(&v2).unwrap(), wanted);
+        // Said so, not taken for another.
+        assert_eq!(id(&v1).unwrap_err().code, Code::Usage);
+        assert_eq!(id(Path::new("/docker/y")).unwrap_err().code, Code::Usage);
+        fs::write(v1.join("cgroup.controllers"), "").unwrap();
+        let alone = fs::metadata(&v1).unwrap().ino();
+        assert_eq!(id(Path::new("docker/x")).unwrap(), alone);
+        fs::remove_dir_all(&root).unwrap();
+    }
 }
