@@ -44,7 +44,7 @@ const TABLE: &[(Phrase, &[&str])] = &[
     ),
     (
         Phrase::PassedOn,
-        &["and passed that on: nothing was forced"],
+        &["PID 1 passed on the request to end", "nothing was forced"],
     ),
 ];
 

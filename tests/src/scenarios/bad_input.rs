@@ -1,5 +1,5 @@
 //! What sigtrace cannot do, it has to say: namespaces that are gone, no
-//! permission, hidden symbols.
+//! permission, hidden symbols, a namespace around itself.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -23,6 +23,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         own("namespace-gone", gone),
         own("namespace-goes-while-attaching", going),
         own("not-root", not_root),
+        own("namespace-of-its-own", nested_sigtrace),
         own("hidden-symbols", hidden_symbols),
     ]
 }
@@ -104,6 +105,25 @@ fn not_root(stage: &Stage<'_>) -> Result<Outcome> {
     Ok(Outcome::of(faults, &told(&ended)))
 }
 
+/// sigtrace itself in a PID namespace: it works, and says what is lost.
+fn nested_sigtrace(stage: &Stage<'_>) -> Result<Outcome> {
+    let ns = Ns::new(&["c-init-nosig"])?;
+    let sigtrace = stage.host.sigtrace.to_str().context("its path")?;
+    let doctor = ns.enter(&["exec", sigtrace, "doctor"])?;
+    let status = doctor.wait()?;
+    let said = doctor.all_said()?;
+    let mut faults = Vec::new();
+    if !status.success() {
+        faults.push(format!("the main job can be done here, but {status}"));
+    }
+    for words in ["not the host's", "--pid=host"] {
+        if !said.iter().any(|line| line.contains(words)) {
+            faults.push(format!("the doctor does not say \"{words}\""));
+        }
+    }
+    Ok(Outcome::of(faults, &said))
+}
+
 /// The main job works where the kernel hides its symbols.
 fn hidden_symbols(stage: &Stage<'_>) -> Result<Outcome> {
     if !stage.host.guest {
@@ -115,16 +135,21 @@ fn hidden_symbols(stage: &Stage<'_>) -> Result<Outcome> {
     let ns = Ns::new(&["c-init-sig", "1"])?;
     let child = ns.pid1.everybody("child", 1)?[0].host;
     fs::write(KPTR, "2").context(KPTR)?;
-    let ino = ns.ino.to_string();
-    let attached = Sigtrace::attached(stage.host, &["--pidns", &ino, "--once", "-o", "json"]);
+    let killed = Ns::new(&["c-init-nosig"])?;
+    let (ino, other) = (ns.ino.to_string(), killed.ino.to_string());
+    let scope = ["--pidns", &ino, "--pidns", &other, "--once", "-o", "json"];
+    let attached = Sigtrace::attached(stage.host, &scope);
     fs::write(KPTR, before).context(KPTR)?;
     let sigtrace = attached?;
     ns::kill(ns.pid1.pid, Signal::SIGTERM)?;
     ns.pid1.wait()?;
+    ns::kill(killed.pid1.pid, Signal::SIGKILL)?;
+    killed.pid1.wait()?;
     let ended = sigtrace.ended()?.well()?;
-    Ok(stage.judged(&ended, &[ns.ino], |_, judge| {
+    Ok(stage.judged(&ended, &[ns.ino, killed.ino], |_, judge| {
         judge
             .zapped("the child", child, ns.pid1.pid)
             .says(Phrase::NothingSentOn);
+        judge.cleared(killed.pid1.pid);
     }))
 }

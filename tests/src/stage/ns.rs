@@ -93,6 +93,12 @@ impl Program {
         })
     }
 
+    /// All that it wrote, once it has ended.
+    pub(crate) fn all_said(&self) -> Result<Vec<String>> {
+        self.lines.wait_for_end()?;
+        Ok(self.lines.so_far())
+    }
+
     /// Waits for its end.
     pub(crate) fn wait(&self) -> Result<ExitStatus> {
         if let Some(status) = self.ended.get() {
