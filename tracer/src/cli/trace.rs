@@ -3,6 +3,7 @@
 //! put together in [`super::request`].
 
 use std::{
+    env,
     io::{self, Write},
     path::Path,
     time::Duration,
@@ -15,6 +16,7 @@ use tokio::{
 
 use super::{args::TraceArgs, request, scope, Code, Failure};
 use crate::{
+    container::socket::Sockets,
     event::{
         decode::{Decoder, Starts},
         BootTime, Event, Fact, PidNs, ProcessKey,
@@ -67,7 +69,9 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
     let mut facts = Facts::probe();
     kernel::attach::check(&facts)?;
     let proc = Proc::new("/proc");
-    let scopes = request::without_host(&args, scope::resolve(&args, Path::new("/proc"))?)?;
+    let sockets = || Sockets::of(|name| env::var_os(name));
+    let (scopes, unasked) = scope::resolve(&args, Path::new("/proc"), sockets).await?;
+    let scopes = request::without_host(&args, scopes)?;
     request::check_targets(&args, &scopes, &proc, facts.on_host)?;
     let wanted = request::of(&args, &scopes)?;
     // Before anything is attached: from here on a signal ends the trace
@@ -81,7 +85,8 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
         offset_ns: kernel::wall_clock_offset_ns(),
     };
     let coverage = coverage(&attached, &facts, &wanted);
-    let tracing = tracing(&args, &attached, &facts);
+    let mut tracing = tracing(&args, &attached, &facts);
+    tracing.notes.extend(unasked);
     let stdout = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let mut live = Live {
         decoder: Decoder {
