@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     event::PidNs,
-    kernel::{attach::Request, hooks::Forced, log, procfs::Proc},
+    kernel::{attach::Request, facts::HOST_PIDNS, hooks::Forced, log, procfs::Proc},
     output::Scope,
 };
 
@@ -20,12 +20,16 @@ use crate::{
 const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// A namespace that holds everything is no limit: without the host's.
-pub fn without_host(scopes: Vec<Scope>, proc: &Proc) -> Vec<Scope> {
-    let host = proc.pidns(1);
-    if scopes.iter().any(|scope| Some(scope.pidns) == host) {
-        return Vec::new();
+pub fn without_host(args: &TraceArgs, scopes: Vec<Scope>) -> Result<Vec<Scope>, Failure> {
+    if !scopes.iter().any(|scope| scope.pidns == HOST_PIDNS) {
+        return Ok(scopes);
     }
-    scopes
+    if args.once {
+        return Err(Failure::usage(
+            "--once waits for the end of what is traced, and the host's PID namespace has none",
+        ));
+    }
+    Ok(Vec::new())
 }
 
 /// Namespaces and processes that are not there are said at once: waiting for
@@ -60,10 +64,16 @@ pub fn check_targets(
             }
         }
     }
-    for &pid in args.pids.iter().chain(&args.from_pids).chain(&args.to_pids) {
-        if !pids.contains(&pid) && !Path::new(&format!("/proc/{pid}")).exists() {
-            return missing(format!("there is no process {pid} on this host"));
+    for &pid in pids_given.into_iter().flatten() {
+        if pids.contains(&pid) {
+            continue;
         }
+        return missing(match proc.leader_of(pid) {
+            Some(leader) => {
+                format!("{pid} is a thread; signals are filtered by process: give {leader}")
+            }
+            None => format!("there is no process {pid} on this host"),
+        });
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use super::{
     error::KernelError,
     facts::{Facts, Types},
     hooks::{choose, Choice, Forced, Hook, Level, Support},
+    sys,
 };
 use crate::event::{BootTime, PidNs};
 
@@ -82,7 +83,7 @@ pub fn check(facts: &Facts) -> Result<&Types, KernelError> {
 /// Attaches; `facts` learn what the kernel turned down.
 pub fn attach(facts: &mut Facts, request: &Request) -> Result<Attached, KernelError> {
     let types = check(facts)?.clone();
-    raise_memlock();
+    sys::raise_memlock();
     let mut btf = None;
     loop {
         let choices = choose(&facts.hooks, request.forced);
@@ -102,8 +103,9 @@ pub fn attach(facts: &mut Facts, request: &Request) -> Result<Attached, KernelEr
         fill_filters(&mut ebpf, request)?;
         match attach_all(&mut ebpf, &choices, btf.as_ref()) {
             Ok(()) => {
+                // The kernel's types, parsed, take tens of megabytes.
                 drop(btf);
-                give_back_memory();
+                sys::give_back_memory();
                 return finish(ebpf, choices);
             }
             Err((hook, level, error)) => learn(facts, hook, level, &error),
@@ -317,25 +319,4 @@ fn finish(mut ebpf: Ebpf, choices: Vec<Choice>) -> Result<Attached, KernelError>
         ring,
         lost,
     })
-}
-
-/// The kernel's types, parsed, take tens of megabytes in small pieces, and the
-/// allocator would keep them for later.
-fn give_back_memory() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: frees only what is free.
-    unsafe {
-        libc::malloc_trim(0);
-    }
-}
-
-/// Before 5.11 maps count against RLIMIT_MEMLOCK. Later kernels do not care,
-/// so a refusal says nothing.
-fn raise_memlock() {
-    let limit = libc::rlimit {
-        rlim_cur: libc::RLIM_INFINITY,
-        rlim_max: libc::RLIM_INFINITY,
-    };
-    // SAFETY: a valid struct, and no memory is kept.
-    unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit) };
 }

@@ -9,30 +9,34 @@ use sigtrace_common::layout::{Layout, ABSENT};
 use super::{
     btf::Btf,
     hooks::{Facts as HookFacts, Hook, Support},
+    procfs::Proc,
     symbols,
 };
+use crate::event::PidNs;
 
 /// Where the kernel's own type information is.
 pub const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 /// `PROC_PID_INIT_INO`: the inode of the host's PID namespace.
-const HOST_PIDNS: &str = "pid:[4026531836]";
+pub const HOST_PIDNS: PidNs = 0xeffffffc;
 const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_SYSLOG: u32 = 34;
 const CAP_SYS_PTRACE: u32 = 19;
 
-/// Fields without which no fact can be read.
-const NEEDED_FIELDS: [&str; 9] = [
-    "task_pid",
-    "task_tgid",
-    "task_comm",
-    "task_group_leader",
-    "task_thread_pid",
-    "task_signal",
-    "task_sighand",
-    "pid_numbers",
-    "pidns_inum",
+/// Fields that a kernel may lack: what they tell is told less well without
+/// them. Without any other, identities or fates would be wrong.
+const OPTIONAL_FIELDS: [&str; 10] = [
+    "task_pdeath_signal",
+    "task_exit_signal",
+    "task_real_blocked",
+    "task_mm",
+    "task_cgroups",
+    "signal_core_state",
+    "mm_core_state",
+    "css_set_dfl_cgrp",
+    "cgroup_parent",
+    "cgroup_kn",
 ];
 
 /// What the kernel's type information says.
@@ -51,12 +55,12 @@ pub struct Types {
 }
 
 impl Types {
-    /// The needed fields that are absent.
+    /// Fields that are absent and cannot be done without.
     pub fn missing(&self) -> Vec<&'static str> {
         self.absent
             .iter()
             .copied()
-            .filter(|field| NEEDED_FIELDS.contains(field))
+            .filter(|field| !OPTIONAL_FIELDS.contains(field))
             .collect()
     }
 }
@@ -103,8 +107,7 @@ impl Facts {
             kptr_restrict: fs::read_to_string("/proc/sys/kernel/kptr_restrict")
                 .ok()
                 .and_then(|text| text.trim().parse().ok()),
-            on_host: fs::read_link("/proc/self/ns/pid")
-                .is_ok_and(|link| link.to_str() == Some(HOST_PIDNS)),
+            on_host: Proc::new("/proc").pidns(std::process::id()) == Some(HOST_PIDNS),
             ring_buffer: Support::Yes,
             hooks: HookFacts {
                 tp_btf: typed(&types),
@@ -125,7 +128,7 @@ impl Facts {
         }
     }
 
-    /// Has this capability, or CAP_SYS_ADMIN, which includes the newer ones.
+    /// Has this capability.
     fn has(&self, capability: u32) -> bool {
         self.capabilities >> capability & 1 == 1
     }
@@ -274,8 +277,8 @@ mod tests {
     }
 
     #[test]
-    fn every_needed_field_exists_in_the_table() {
-        for field in NEEDED_FIELDS {
+    fn every_optional_field_exists_in_the_table() {
+        for field in OPTIONAL_FIELDS {
             assert!(
                 Layout::PATHS.iter().any(|(name, _)| *name == field),
                 "{field}"

@@ -96,7 +96,7 @@ impl Hook {
         matches!(self, Self::SignalGenerate | Self::ProcessExit)
     }
 
-    /// What is lost without it; `None` if nothing.
+    /// What is lost without it.
     pub fn lost_without(self) -> &'static str {
         match self {
             Self::SignalGenerate => "no signal is seen at all",

@@ -18,9 +18,9 @@ use aya::{
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use sigtrace_common::record::{Kind, KINDS};
-use tokio::io::{unix::AsyncFd, Interest};
+use tokio::io::unix::AsyncFd;
 
-use super::{attach::Attached, error::KernelError};
+use super::{attach::Attached, error::KernelError, sys};
 
 /// How long to wait for more after the first record.
 const LINGER: Duration = Duration::from_millis(2);
@@ -42,11 +42,8 @@ pub struct Ring {
 impl Ring {
     /// Takes over attached programs; must be called within tokio's runtime.
     pub fn new(attached: Attached) -> Result<Self, KernelError> {
-        // SAFETY: the buffer's descriptor stays open and the same for as long
-        // as the buffer lives.
-        let fd = unsafe { AsyncFd::register_with_interest(attached.ring, Interest::READABLE) };
         Ok(Self {
-            fd: fd.map_err(|error| KernelError::Wait(error.into()))?,
+            fd: sys::wait_for(attached.ring).map_err(KernelError::Wait)?,
             lost: attached.lost,
             told: [0; KINDS],
             told_missed: 0,
