@@ -107,7 +107,7 @@ impl Facts {
             kptr_restrict: fs::read_to_string("/proc/sys/kernel/kptr_restrict")
                 .ok()
                 .and_then(|text| text.trim().parse().ok()),
-            on_host: Proc::new("/proc").pidns(std::process::id()) == Some(HOST_PIDNS),
+            on_host: Proc::new("/proc").own_pidns() == Some(HOST_PIDNS),
             ring_buffer: Support::Yes,
             hooks: HookFacts {
                 tp_btf: typed(&types),
