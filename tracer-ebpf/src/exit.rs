@@ -5,8 +5,10 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{
-    macros::{btf_tracepoint, fentry, kprobe, raw_tracepoint},
-    programs::{BtfTracePointContext, FEntryContext, ProbeContext, RawTracePointContext},
+    macros::{btf_tracepoint, fentry, kprobe, raw_tracepoint, tracepoint},
+    programs::{
+        BtfTracePointContext, FEntryContext, ProbeContext, RawTracePointContext, TracePointContext,
+    },
     EbpfContext,
 };
 use sigtrace_common::record::{Call, Exit, Kind};
@@ -116,6 +118,13 @@ pub fn btf3_sched_process_exit(ctx: BtfTracePointContext) -> i32 {
             btf_group_dead(&ctx),
         )
     }
+}
+
+/// As an ordinary tracepoint's program, which runs with preemption off.
+#[tracepoint(category = "sched", name = "sched_process_exit")]
+pub fn tp_sched_process_exit(ctx: TracePointContext) -> i32 {
+    // SAFETY: it is the current task that exits.
+    unsafe { exit::<Probe, Only>(ctx.as_ptr(), current(), NO_ARGUMENT) }
 }
 
 /// The tracepoint has no such argument here.
