@@ -162,14 +162,10 @@ impl Engine {
             if report.time.0.saturating_add(LOSS_NS) < time.0 {
                 continue;
             }
-            let exited = Exited {
-                event: report.id,
-                time: report.time,
-                status: signals::KILL,
-            };
             let Some(process) = self.history.process(report.task.key) else {
                 continue;
             };
+            let Some(exited) = process.exit else { continue };
             let death = death::of_exit(self.view(), process, exited, &[]);
             if death.explanation.certainty >= report.explanation.certainty {
                 continue;
@@ -192,7 +188,8 @@ impl Engine {
 
     /// Whether a later loss can take its proof away.
     pub(super) fn rests_on_absence(&mut self, report: &ExitReport) {
-        if report.cause != "pid1-exited" || report.explanation.certainty != Certainty::Proven {
+        let rests = matches!(report.cause, "pid1-exited" | "exit");
+        if !rests || report.explanation.certainty != Certainty::Proven {
             return;
         }
         if self.by_absence.len() == BY_ABSENCE_KEPT {

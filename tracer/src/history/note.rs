@@ -98,6 +98,13 @@ pub struct Note {
     pub settled: Option<BootTime>,
 }
 
+impl Note {
+    /// Whether the process acted on it and went on.
+    pub fn acted_on(&self) -> bool {
+        matches!(self.fate, Fate::Handled | Fate::Accepted)
+    }
+}
+
 /// A signal that a process sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent {

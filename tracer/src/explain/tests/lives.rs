@@ -384,7 +384,13 @@ fn a_reload_is_no_stop() {
     w.exit(&one, 0);
     let told = w.run();
     assert_eq!(told.exit(&app).stop, None);
-    assert!(told.exit(&one).stop.is_some(), "PID 1 did end");
+    let e = told.exit(&one);
+    assert_eq!(e.stop, None);
+    assert_eq!(
+        why(e),
+        "It exited with status 0, 1.0 ms after its handler ran for SIGHUP; whether because of that is not known."
+    );
+    assert_eq!(chain(e), "PID 1 exited with status 0");
 }
 
 #[test]
