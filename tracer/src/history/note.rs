@@ -88,7 +88,7 @@ pub struct Note {
     pub time: BootTime,
     /// Which signal.
     pub number: i32,
-    /// What became of it, so far.
+    /// What became of it, so far, as the rules judge.
     pub fate: Fate,
     /// Why, where the fate has a reason.
     pub reason: Option<&'static str>,
