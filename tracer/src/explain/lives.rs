@@ -62,8 +62,10 @@ impl Engine {
                     taken,
                     "the name of the function that took it",
                 ),
-                None if there || !seen => fate::died_first(&open.signal, id, there),
-                None => fate::gone(self.view(), open.time, &open.signal, id, time, false),
+                None if open.got.is_none() && (there || !seen) => {
+                    fate::died_first(&open.signal, id, there)
+                }
+                None => fate::gone(self.view(), open, id, time, false),
             };
             self.conclude(o, verdict, id, time);
         }

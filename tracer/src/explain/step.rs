@@ -118,8 +118,10 @@ impl Engine {
                 let Some((event, seen, flushed)) = open.gone else {
                     return;
                 };
-                let verdict =
-                    fate::gone(self.view(), open.time, &open.signal, event, seen, flushed);
+                if fate::held(open, flushed) {
+                    return;
+                }
+                let verdict = fate::gone(self.view(), open, event, seen, flushed);
                 self.conclude(id, verdict, event, seen);
             }
             Deadline::Look(id) => {
