@@ -1,7 +1,7 @@
 //! Processes run other programs, die and are reaped; losses make what was said
 //! about the dead less certain.
 
-use crate::event::{BootTime, Frame, ProcessKey, Task};
+use crate::event::{Ancestor, BootTime, Frame, ProcessKey, Task};
 use crate::explain::report::{Certainty, ExitReport, Report, Update};
 use crate::history::process::Exited;
 use crate::history::NOT_RUN;
@@ -12,7 +12,6 @@ use super::{death, fate, signals};
 impl Engine {
     pub(super) fn exec(&mut self, id: u64, time: BootTime, task: Task, old_tid: u32) {
         let process = self.history.see(&task, true);
-        process.leader_exit = None;
         let pid = process.task.key.pid;
         // The other threads are gone, and the caller has become the leader
         // (de_thread): it keeps its queue under the leader's tid.
@@ -34,7 +33,14 @@ impl Engine {
         }
     }
 
-    pub(super) fn exit(&mut self, task: Task, exited: Exited, pending: u64, frames: &[Frame]) {
+    pub(super) fn exit(
+        &mut self,
+        task: Task,
+        exited: Exited,
+        pending: u64,
+        ancestry: &[Ancestor],
+        frames: &[Frame],
+    ) {
         let Exited {
             event: id,
             time,
@@ -44,10 +50,13 @@ impl Engine {
             return;
         }
         let key = self.history.resolve(task.key);
-        let open = self
-            .history
-            .process(key)
-            .map_or_else(Vec::new, |p| p.open.clone());
+        let open = self.history.process_mut(key).map_or_else(Vec::new, |p| {
+            // A child whose parent ended before it is another's by now.
+            if let Some(parent) = ancestry.first() {
+                p.parent = Some(parent.key);
+            }
+            p.open.clone()
+        });
         for o in open {
             let Some(open) = self.open.get(o) else {
                 continue;
