@@ -296,9 +296,8 @@ pub(crate) fn stop(view: View<'_>, victim: &Process, at: BootTime) -> Option<Sto
     let told = || {
         got(victim, at, STOP_NS)
             .filter(|n| n.acted_on() || n.fate == Fate::Fatal)
-            .filter_map(|n| passed_on(view, victim, n.sender.as_ref()?.key, n.number, n.time))
-            .next()
-            .is_some()
+            .filter_map(|n| Some((n, n.sender.as_ref()?.key)))
+            .any(|(n, by)| passed_on(view, victim, by, n.number, n.time).is_some())
     };
     if ended || told() {
         stop_of(one, at)

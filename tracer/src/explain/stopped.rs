@@ -288,7 +288,15 @@ fn nothing(
         .iter()
         .filter(|s| s.time >= stop.time && s.time <= killed)
         .collect();
-    let others = sent.iter().filter(|s| s.number == stop.number).count() as u64;
+    // One process may have got it more than once.
+    let mut others: Vec<_> = Vec::new();
+    for s in sent.iter().filter(|s| s.number == stop.number) {
+        if !others.contains(&s.target) {
+            others.push(s.target);
+            d.evidence(Evidence::Event(s.event));
+        }
+    }
+    let others = others.len() as u64;
     if started > stop.time {
         d.say(format!(
             "This process never got the {name}: it was started only {} after PID 1 had got it.",

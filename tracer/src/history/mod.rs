@@ -119,11 +119,6 @@ impl History {
         self.processes.get_mut(&key)
     }
 
-    /// The process that has a pid now.
-    pub fn by_pid(&self, pid: u32) -> Option<&Process> {
-        self.processes.get(self.by_pid.get(&pid)?)
-    }
-
     /// A namespace.
     pub fn namespace(&self, ns: PidNs) -> Option<&Namespace> {
         self.namespaces.get(&ns)

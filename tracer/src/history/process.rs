@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::event::{BootTime, Dispositions, ProcessKey, Signal, Task};
 
-use super::note::{Fate, Note, NotedSender, Recent, Sent};
+use super::note::{Fate, Note, Recent, Sent};
 
 /// Signals that a process got which are remembered.
 pub const NOTES: usize = 24;
@@ -101,15 +101,6 @@ impl Process {
             if !fate.interim() {
                 note.settled = Some(time);
             }
-        }
-    }
-
-    /// The process as a sender.
-    pub fn as_sender(&self) -> NotedSender {
-        NotedSender {
-            key: self.task.key,
-            comm: self.task.comm,
-            ancestry: Vec::new(),
         }
     }
 }
