@@ -199,7 +199,7 @@ impl<W: io::Write> Output for Text<W> {
     fn summary(&mut self, summary: &Summary, ending: Ending, _now: BootTime) -> io::Result<()> {
         self.due(None)?;
         let (head, rest) = frame::verdict(&self.context, summary, ending, self.clean_exits);
-        let tone = if summary.forced > 0 {
+        let tone = if summary.ended_badly > 0 {
             Tone::Alarm
         } else {
             Tone::Good

@@ -32,6 +32,7 @@ fn two_hundred_deaths_are_a_few_lines_in_text_and_all_in_json() {
     let summary = Summary {
         exited: 201,
         forced: 200,
+        ended_badly: 200,
         ended: true,
         ..Summary::default()
     };
