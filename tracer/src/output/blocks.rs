@@ -200,6 +200,13 @@ pub(crate) fn other(context: &Context, report: &Report) -> Option<Block> {
             time, kind, count, ..
         } => {
             let what = wording::counted(*count, "event", "events");
+            if *kind == "not-run" {
+                let what = format!(
+                    "up to {what}: sigtrace's program in the kernel could not run, because it was \
+                     running on that CPU already"
+                );
+                return Some(Block::new(*time, "LOST", &what, "", "", Tone::Warning));
+            }
             let what = format!("{what} of kind {kind}: the kernel's buffer was full");
             let mut block = Block::new(*time, "LOST", &what, "", "", Tone::Warning);
             block.row(

@@ -234,8 +234,8 @@ shapes! {
         v: u32 = "1.",
         id: u64 = "Number of the event.",
         time: String = "When it was noticed.",
-        kind: String = "Which sort.",
-        count: u64 = "How many.",
+        kind: String = "Which sort; `not-run`: any, for which no program could run.",
+        count: u64 = "How many; `not-run`: at most.",
     }
     /// The end.
     Summary {

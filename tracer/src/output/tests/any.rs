@@ -142,6 +142,30 @@ fn nothing_hostile_reaches_the_terminal() {
 }
 
 #[test]
+fn what_could_not_run_is_not_blamed_on_the_buffer() {
+    let lost = |kind| {
+        let lost = Report::Lost {
+            id: 1,
+            time: at(1),
+            kind,
+            count: 12,
+        };
+        let context = Context {
+            width: None,
+            ..context()
+        };
+        text(context, &[lost], &summary())
+    };
+    let shown = lost("not-run");
+    assert!(
+        shown.contains("LOST      up to 12 events: sigtrace's program"),
+        "{shown}"
+    );
+    assert!(!shown.contains("buffer"), "{shown}");
+    assert!(lost("signal").contains("a larger --buffer"));
+}
+
+#[test]
 fn a_fault_is_shown_among_failures_and_a_polite_end_is_not() {
     let ended_by = |signal| {
         let signal = Some(signal);
