@@ -9,4 +9,5 @@ pub mod event;
 pub mod explain;
 pub mod history;
 pub mod kernel;
+mod nearest;
 pub mod output;

@@ -7,10 +7,14 @@ use std::io::{self, Write};
 use clap::Args as ClapArgs;
 use serde::Serialize;
 
-use super::{nearest, show::Show, topic, Code, Failure};
+use super::{show::Show, topic, Code, Failure};
 use crate::{
     event::printable,
-    explain::ids::{self, Kind},
+    explain::{
+        ids::{self, Kind},
+        signals,
+    },
+    nearest::nearest,
     output::{wrap::wrap, Format},
 };
 
@@ -72,7 +76,9 @@ pub fn run(args: &ExplainArgs) -> Result<(), Failure> {
         Some(what) => topic::find(what),
     };
     if let (true, Some(what)) = (topics.is_empty(), &args.what) {
-        let similar = nearest::nearest(what);
+        let ids = ids::all().iter().map(|entry| entry.id.to_owned());
+        let signals = (1..=31).map(|number| signals::name(number).into_owned());
+        let similar = nearest(what, ids.chain(signals));
         let known = "`sigtrace explain` lists all ids; signals and exit codes are known too";
         let message = match similar.as_slice() {
             [] => format!("nothing is called {what:?}; {known}"),

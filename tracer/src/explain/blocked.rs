@@ -63,6 +63,14 @@ pub(crate) fn waiting(s: &Signal, waited_ns: u64, seen: Option<u8>) -> Verdict {
         } else {
             ""
         };
+        // The state may have changed since, and is that of the leader alone.
+        let v = match (seen, st.threads) {
+            (Some(_), 0 | 1) => v,
+            (Some(_), n) => v.but(format!("the states of {} further threads", n - 1)),
+            (None, _) => v.but(
+                "a later look at its state: this is the one in which it was when the signal came",
+            ),
+        };
         return v.because("uninterruptible").say(format!(
             "{name} has waited for {waited}: the process sleeps in the kernel where no signal wakes it (state D), usually for a disk or a network file system.{killable}"
         ));

@@ -2,18 +2,18 @@
 //! own exit. What a dying PID 1 does to its namespace stands in
 //! [`super::pid1`].
 
-use crate::event::{BootTime, Frame, Signal};
+use crate::event::{BootTime, Frame, Info, Signal};
 use crate::explain::report::{Certainty, Evidence, Explanation, Link, Stop};
 use crate::history::note::{Fate, Note, NotedSender};
 use crate::history::process::{Exited, Fatal, Process};
 
-use super::sender::{self, Origin};
+use super::sender::{self, Origin, SI_TKILL, SI_USER};
 use super::signals;
 use super::verdict::{empty, View};
 use super::{pid1, stack, words};
 
-/// `si_code` of tkill(2) and tgkill(2).
-const SI_TKILL: i32 = -6;
+/// Kills a child that is forked into a control group which is being killed.
+const FORKED_INTO: &str = "cgroup_post_fork";
 /// A signal that a process acted on explains its exit only for so long.
 const ACTED_NS: u64 = 60_000_000_000;
 /// How far a chain is followed from one death to the next.
@@ -107,6 +107,9 @@ pub(crate) fn by_signal(view: View<'_>, victim: &Process, fatal: &Fatal, at: Boo
     if let Some(proof) = pid1::zapped(view, s) {
         return pid1::killed(view, victim, &s.current, proof, Some((fatal, s)), at);
     }
+    if s.number == signals::KILL && stack::has(&s.stack, FORKED_INTO) {
+        return forked_into_the_killed(fatal, s);
+    }
     match sender::origin(s) {
         Origin::Process => by_process(view, victim, fatal, s, at),
         _ => by_kernel(fatal, s),
@@ -116,25 +119,25 @@ pub(crate) fn by_signal(view: View<'_>, victim: &Process, fatal: &Fatal, at: Boo
 fn by_process(view: View<'_>, victim: &Process, fatal: &Fatal, s: &Signal, at: BootTime) -> Death {
     let name = signals::name(s.number);
     let call = stack::system_call(&s.stack);
-    let mechanism = call.map_or_else(|| mechanism_by_code(s), |c| c.1);
+    let mechanism = match call {
+        Some((_, mechanism)) => Ok(mechanism),
+        None => mechanism_by_code(s),
+    };
     let own = s.current.key == s.target.key;
     let cause = match mechanism {
-        "cgroup-kill" => "cgroup-kill",
+        Ok("cgroup-kill") => "cgroup-kill",
         _ if own && s.number == signals::ABRT && s.code == SI_TKILL => "abort",
         _ => "killed-by-process",
     };
-    let mut d = Death::new(cause, Some(mechanism));
+    let mut d = Death::new(cause, mechanism.ok());
     d.kernel_path = stack::path(&s.stack);
     if let Some((function, _)) = call {
         d.evidence(Evidence::Stack(function.to_owned()));
     }
     d.evidence(Evidence::Field(format!("si_code={}", s.code)));
     d.evidence(Evidence::Event(fatal.event));
-    if cause == "cgroup-kill" && call.is_none() {
-        d.missing(
-            "kernel symbols: that it was a write to cgroup.kill",
-            Certainty::Inferred,
-        );
+    if let Err(missing) = mechanism {
+        d.missing(missing, Certainty::Inferred);
     }
     let from = words::who(&s.current);
     d.link(
@@ -179,13 +182,37 @@ fn by_process(view: View<'_>, victim: &Process, fatal: &Fatal, s: &Signal, at: B
     d
 }
 
-fn mechanism_by_code(s: &Signal) -> &'static str {
-    match s.code {
-        _ if s.info == crate::event::Info::None => "cgroup-kill",
-        SI_TKILL => "tkill-syscall",
-        -1 => "sigqueue-syscall",
-        _ => "kill-syscall",
+/// By which call a process sent it, without names on the stack; else what is
+/// missing to tell. Nobody but tkill(2) and tgkill(2) may use their code
+/// (`do_rt_sigqueueinfo`, `pidfd_send_signal`); the codes of kill(2) and
+/// sigqueue(3) come from pidfd_send_signal(2) as well. Without a siginfo it is
+/// kill(2) since Linux 7, or a write to cgroup.kill, which sends nothing but
+/// SIGKILL.
+fn mechanism_by_code(s: &Signal) -> Result<&'static str, &'static str> {
+    match (s.info, s.code) {
+        (Info::None, _) if s.number == signals::KILL => {
+            Err("kernel symbols: kill(2) or cgroup.kill")
+        }
+        (Info::None, _) => Err("kernel symbols: kill(2) or pidfd_send_signal(2)"),
+        (_, SI_TKILL) => Ok("tkill-syscall"),
+        (_, SI_USER) => Err("kernel symbols: kill(2) or pidfd_send_signal(2)"),
+        _ => Err("kernel symbols: sigqueue(3) or pidfd_send_signal(2)"),
     }
+}
+
+/// A child that was forked into a control group while that was being killed
+/// (`cgroup_post_fork`): the forking parent has nothing to do with it.
+fn forked_into_the_killed(fatal: &Fatal, s: &Signal) -> Death {
+    let mut d = Death::new("cgroup-kill", Some("cgroup-kill"));
+    d.kernel_path = stack::path(&s.stack);
+    d.evidence(Evidence::Stack(FORKED_INTO.to_owned()));
+    d.evidence(Evidence::Event(fatal.event));
+    d.say("It was forked into a control group that was being killed (cgroup.kill), so the kernel killed it with the others.");
+    d.link(
+        Some(fatal.event),
+        format!("{} by the kernel", signals::name(s.number)),
+    );
+    d
 }
 
 /// The kernel's own signals have no rule yet: their path is the evidence.

@@ -2,7 +2,7 @@
 //! kernel's own order (`prepare_signal`, `sig_ignored`, `sig_task_ignored`),
 //! and those that were pending already or found no place.
 
-use crate::event::{flag, BootTime, Handler, Outcome, Signal};
+use crate::event::{flag, BootTime, Handler, Info, Outcome, Signal};
 use crate::history::note::Fate;
 
 use super::verdict::{Verdict, View};
@@ -198,7 +198,9 @@ pub(crate) fn handler(handler: Handler) -> String {
 pub(crate) fn coalesced(s: &Signal) -> Verdict {
     let name = signals::name(s.number);
     let queue = if s.to_process { "process" } else { "thread" };
-    if sender::origin(s) == sender::Origin::Timer {
+    // setitimer(2) and alarm(2) send what they send without an overrun count.
+    let posix_timer = s.info == Info::Full && s.code == sender::SI_TIMER;
+    if posix_timer && sender::origin(s) == sender::Origin::Timer {
         return Verdict::proven(Fate::Coalesced)
             .because("timer-overrun")
             .say(format!(

@@ -90,7 +90,9 @@ pub(crate) fn by_delivery(number: i32, d: &Delivery) -> (Fate, Option<&'static s
         // flag away first (force_sig_info_to_task), and does kill a PID 1.
         Handler::Default => match signals::default_action(number) {
             DefaultAction::Ignore => (Fate::Discarded, Some("default-ignore")),
-            DefaultAction::Cont => (Fate::Continued, None),
+            // What goes on did so at its generation (prepare_signal), and was
+            // settled then.
+            DefaultAction::Cont => (Fate::Discarded, Some("default-ignore")),
             _ if d.pid1
                 && d.signal_flags & flag::UNKILLABLE != 0
                 && !signals::kernel_only(number) =>
@@ -124,13 +126,13 @@ pub(crate) fn at_delivery(generated: BootTime, s: &Signal, d: &Delivery) -> Verd
                     words::span(waited)
                 ))
                 .advise(format!("install a handler for {name} in PID 1 before it unblocks the signal")),
+            _ if s.number == signals::CONT => v.say("By the time SIGCONT was taken, there was nothing to continue: a process goes on as soon as one is sent."),
             _ => v.say(format!("By the time it was taken, the process ignored {name}: it was thrown away.")),
         },
         Fate::Stopped if s.number == signals::STOP => v.say("The process stopped."),
         Fate::Stopped => v
             .but("whether its process group is orphaned: such a group is not stopped by this signal")
             .say(format!("The process stopped by the default action of {name}.")),
-        Fate::Continued => v.say("The process goes on."),
         _ => v,
     }
 }

@@ -4,6 +4,7 @@
 use crate::event::{BootTime, Frame, ProcessKey, Task};
 use crate::explain::report::{Certainty, ExitReport, Report, Update};
 use crate::history::process::Exited;
+use crate::history::NOT_RUN;
 
 use super::engine::{Deadline, Engine, BY_ABSENCE_KEPT, LOSS_NS, ZOMBIE_NS};
 use super::{death, fate, signals};
@@ -155,7 +156,7 @@ impl Engine {
                 count,
             },
         );
-        if !kind.starts_with("signal") {
+        if !kind.starts_with("signal") && kind != NOT_RUN {
             return;
         }
         for mut report in std::mem::take(&mut self.by_absence) {

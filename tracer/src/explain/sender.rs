@@ -9,13 +9,13 @@ use crate::explain::report::Sender;
 use super::{signals, stack};
 
 /// `si_code` of kill(2).
-const SI_USER: i32 = 0;
+pub(crate) const SI_USER: i32 = 0;
 /// `si_code` of sigqueue(3).
 const SI_QUEUE: i32 = -1;
 /// `si_code` of tkill(2) and tgkill(2).
-const SI_TKILL: i32 = -6;
+pub(crate) const SI_TKILL: i32 = -6;
 /// `si_code` of a POSIX timer.
-const SI_TIMER: i32 = -2;
+pub(crate) const SI_TIMER: i32 = -2;
 /// `si_code` of the kernel itself.
 pub(crate) const SI_KERNEL: i32 = 0x80;
 
@@ -63,13 +63,13 @@ pub(crate) fn origin(signal: &Signal) -> Origin {
 
 /// No siginfo was handed in (SEND_SIG_NOINFO): kill(2) since Linux 7, a write
 /// to `cgroup.kill`, or `send_sig(…, 0)` of the kernel: a broken pipe, a file
-/// too large, a parent's death. A stack that names no system call tells the
-/// rest of these; routine signals have none.
+/// too large, a parent's death, a fork into a control group that is being killed.
+/// A stack that names no system call tells the rest of these; routine signals
+/// have none.
 fn unsaid(signal: &Signal) -> Origin {
     let exiting = signal.current.flags & flag::PF_EXITING != 0;
     let own_fault = own_doing(signal) && matches!(signal.number, signals::PIPE | signals::XFSZ);
-    let named = signal.stack.iter().any(|frame| frame.function.is_some());
-    if exiting || own_fault || (named && signal.number != signals::KILL) {
+    if exiting || own_fault || stack::named(&signal.stack) {
         Origin::KernelForCurrent
     } else {
         Origin::Process

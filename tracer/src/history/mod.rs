@@ -36,6 +36,10 @@ pub const DEAD_KEPT: usize = 1024;
 /// Namespaces that are kept after they ended.
 pub const NAMESPACES_KEPT: usize = 64;
 
+/// The sort of events for which a program could not run: of which sort they
+/// were is not known.
+pub const NOT_RUN: &str = "not-run";
+
 /// One PID namespace.
 #[derive(Clone, Debug, Default)]
 pub struct Namespace {
@@ -49,6 +53,9 @@ pub struct Namespace {
     pub pid1_dead: bool,
     /// Nothing in it is left, as the kernel says.
     pub gone: bool,
+    /// Who started before was in another namespace with the same inode; 0 if
+    /// none is known.
+    pub born_ns: u64,
 }
 
 /// Events of one sort that were lost.
@@ -162,13 +169,33 @@ impl History {
         }
         let mut task = task.clone();
         task.key = key;
+        let own = task.pidns().filter(|_| task.is_pid1());
+        if let Some(ns) = own {
+            self.renew(ns, key);
+        }
         for &ns in &task.namespaces {
             self.namespaces.entry(ns).or_default().alive += 1;
         }
-        if let (true, Some(ns)) = (task.is_pid1(), task.pidns()) {
+        if let Some(ns) = own {
             self.namespaces.entry(ns).or_default().pid1 = Some(key);
         }
         self.processes.insert(key, Process::new(task, exact));
+    }
+
+    /// A PID 1 that was not known joins a namespace: if that has ended, the kernel
+    /// has given its inode to a new one.
+    fn renew(&mut self, ns: PidNs, pid1: ProcessKey) {
+        let Some(namespace) = self.namespaces.get_mut(&ns) else {
+            return;
+        };
+        if !(namespace.pid1_dead || namespace.gone || namespace.zap.is_some()) {
+            return;
+        }
+        *namespace = Namespace {
+            born_ns: pid1.start_ns,
+            ..Namespace::default()
+        };
+        self.ended.retain(|&ended| ended != ns);
     }
 
     /// A pid is in use again: the end of the process before, or its reaping, was
@@ -241,6 +268,9 @@ impl History {
             let Some(namespace) = self.namespaces.get_mut(ns) else {
                 continue;
             };
+            if key.start_ns < namespace.born_ns {
+                continue;
+            }
             namespace.alive = namespace.alive.saturating_sub(1);
             if namespace.pid1 == Some(key) {
                 namespace.pid1_dead = true;
@@ -314,9 +344,9 @@ impl History {
         self.see(task, true);
         let key = self.resolve(task.key);
         let namespace = self.namespaces.entry(ns).or_default();
-        namespace.zap.get_or_insert((event, time));
+        namespace.zap = Some((event, time));
         if task.is_pid1() {
-            namespace.pid1.get_or_insert(key);
+            namespace.pid1 = Some(key);
         }
     }
 
@@ -347,11 +377,13 @@ impl History {
     }
 
     /// How many events of a sort (by the beginning of its name) were lost
-    /// since a time; more than were, rather than fewer.
+    /// since a time; more than were, rather than fewer. Events for which a
+    /// program could not run ([`NOT_RUN`]) may be of any sort.
     pub fn lost_since(&self, kind: &str, time: BootTime) -> u64 {
         self.losses
             .iter()
-            .filter(|(name, loss)| name.starts_with(kind) && loss.last.is_some_and(|l| l >= time))
+            .filter(|(name, _)| name.starts_with(kind) || **name == NOT_RUN)
+            .filter(|(_, loss)| loss.last.is_some_and(|l| l >= time))
             .map(|(_, loss)| loss.count)
             .sum()
     }

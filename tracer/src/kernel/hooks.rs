@@ -96,7 +96,7 @@ impl Hook {
         matches!(self, Self::SignalGenerate | Self::ProcessExit)
     }
 
-    /// What is lost without it; `None` if nothing.
+    /// What is lost without it.
     pub fn lost_without(self) -> &'static str {
         match self {
             Self::SignalGenerate => "no signal is seen at all",
@@ -140,18 +140,24 @@ impl Level {
         }
     }
 
-    /// Names of its programs in the object file: where the kernel can preempt
-    /// one, a second stands in for it (`emit::Turn` in tracer-ebpf).
-    pub fn programs(self, hook: Hook) -> Vec<String> {
+    /// Names of its programs in the object file: one, or three copies where
+    /// the kernel can preempt a program (`emit::Turn` in tracer-ebpf).
+    pub fn programs(self, hook: Hook, preemptible: bool) -> Vec<String> {
         let prefix = match (self, hook) {
             (Self::Btf, hook) if hook.is_tracepoint() => "btf",
             (Self::Raw, _) => "raw",
             (level, hook) => level.name(hook),
         };
-        let twin = hook.is_preemptible() && self != Self::Kprobe;
-        let mut names = vec![format!("{prefix}_{}", hook.name())];
-        names.extend(twin.then(|| format!("{prefix}2_{}", hook.name())));
-        names
+        let copies: &[&str] = if preemptible && hook.is_preemptible() && self != Self::Kprobe {
+            &["1", "2", "3"]
+        } else {
+            &[""]
+        };
+        let name = hook.name();
+        copies
+            .iter()
+            .map(|copy| format!("{prefix}{copy}_{name}"))
+            .collect()
     }
 }
 
@@ -201,6 +207,8 @@ pub struct Facts {
     /// Functions of [`Hook`] that the kernel's BTF names, with the number of
     /// their arguments.
     pub functions: Vec<(Hook, u32)>,
+    /// Programs can be preempted by tasks that come to the same hook.
+    pub preemptible: bool,
     /// What the kernel turned down when it was tried, and why.
     pub refused: Vec<(Hook, Level, String)>,
 }
@@ -214,6 +222,8 @@ pub struct Choice {
     pub level: Option<Level>,
     /// Why not better than that, if it could be better.
     pub because: Option<String>,
+    /// Names of the programs, for [`level`](Self::level).
+    pub programs: Vec<String>,
 }
 
 /// Chooses for every hook.
@@ -228,6 +238,7 @@ pub fn choose(facts: &Facts, forced: Forced) -> Vec<Choice> {
         .map(|choice| match choice.hook {
             Hook::ProcessFree if sees_release => Choice {
                 level: None,
+                programs: Vec::new(),
                 because: Some("not needed beside release_task".into()),
                 ..choice
             },
@@ -248,10 +259,12 @@ fn choose_one(facts: &Facts, forced: Forced, hook: Hook) -> Choice {
             Some(why) => because = because.or(Some(why)),
         }
     }
+    let programs = level.map(|level: Level| level.programs(hook, facts.preemptible));
     Choice {
         hook,
         level,
         because,
+        programs: programs.unwrap_or_default(),
     }
 }
 
@@ -313,6 +326,7 @@ mod tests {
                 .filter(|hook| !hook.is_tracepoint())
                 .map(|hook| (hook, if hook == Hook::DequeueSignal { 3 } else { 1 }))
                 .collect(),
+            preemptible: false,
             refused: Vec::new(),
         }
     }
@@ -422,7 +436,7 @@ mod tests {
 
     #[test]
     fn program_names_are_those_of_the_object() {
-        let programs = |level: Level, hook| level.programs(hook).join(" ");
+        let programs = |level: Level, hook| level.programs(hook, false).join(" ");
         assert_eq!(
             programs(Level::Btf, Hook::SignalGenerate),
             "btf_signal_generate"
@@ -439,14 +453,21 @@ mod tests {
             programs(Level::Kprobe, Hook::DequeueSignal),
             "kretprobe_dequeue_signal"
         );
-        assert_eq!(programs(Level::Kprobe, Hook::DoExit), "kprobe_do_exit");
+        assert_eq!(programs(Level::Btf, Hook::DoExit), "fentry_do_exit");
+        let copies = |level: Level, hook| level.programs(hook, true).join(" ");
         assert_eq!(
-            programs(Level::Btf, Hook::DoExit),
-            "fentry_do_exit fentry2_do_exit"
+            copies(Level::Raw, Hook::ProcessExit),
+            "raw1_sched_process_exit raw2_sched_process_exit raw3_sched_process_exit"
         );
         assert_eq!(
-            programs(Level::Raw, Hook::ProcessExit),
-            "raw_sched_process_exit raw2_sched_process_exit"
+            copies(Level::Btf, Hook::SignalGenerate),
+            "btf_signal_generate",
+            "called under siglock"
+        );
+        assert_eq!(
+            copies(Level::Kprobe, Hook::DoExit),
+            "kprobe_do_exit",
+            "not preempted"
         );
     }
 }

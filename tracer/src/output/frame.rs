@@ -45,8 +45,9 @@ fn scope(scope: &Scope, more: &[String]) -> String {
     let number = format!("pid namespace {}", scope.pidns);
     let name = wording::scope(scope);
     let known = if name == number { None } else { Some(number) };
-    let beside: Vec<_> = known
+    let beside: Vec<_> = wording::container_beside(scope, &name)
         .into_iter()
+        .chain(known)
         .chain(scope.note.clone())
         .chain(more.iter().cloned())
         .collect();

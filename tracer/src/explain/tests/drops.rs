@@ -336,25 +336,46 @@ fn a_bystander_inside_makes_no_signal_of_this_namespace() {
 fn without_siginfo_and_without_symbols() {
     let (by, app) = (host(50, "systemd"), member(101, 2, "app"));
     let mut w = World::new();
-    // The only system call that sends so is a write to cgroup.kill.
-    let cgroup = w
+    // A write to cgroup.kill sends so, and kill(2) since Linux 7.
+    let kill = w
         .send(&by, &app, KILL)
         .unnamed()
         .set(|s| s.info = Info::None)
         .fatal();
+    let told = w.run();
+    let s = told.signal(kill);
+    assert!(matches!(&s.sender, Sender::Process { task, .. } if task.key == by.key));
+    assert_eq!(
+        (s.cause, s.mechanism, s.explanation.certainty),
+        (Some("killed-by-process"), None, Certainty::Inferred)
+    );
+    assert_eq!(
+        s.explanation.missing,
+        ["kernel symbols: kill(2) or cgroup.kill"]
+    );
+    // cgroup.kill sends nothing else.
+    let mut w = World::new();
+    let term = w
+        .send(&by, &app, TERM)
+        .unnamed()
+        .set(|s| s.info = Info::None)
+        .fatal();
+    let told = w.run();
+    let s = told.signal(term);
+    assert_eq!((s.cause, s.mechanism), (Some("killed-by-process"), None));
+    assert!(
+        !format!("{s:?}").contains("cgroup.kill"),
+        "{:?}",
+        s.explanation
+    );
     // A parent thread that exits, for prctl(PR_SET_PDEATHSIG).
+    let mut w = World::new();
     let parent = w
         .send(&exiting(&by), &member(102, 3, "b"), KILL)
         .unnamed()
         .set(|s| s.info = Info::None)
         .fatal();
     let told = w.run();
-    let s = told.signal(cgroup);
-    assert!(matches!(&s.sender, Sender::Process { task, .. } if task.key == by.key));
-    assert_eq!(
-        (s.cause, s.explanation.certainty),
-        (Some("cgroup-kill"), Certainty::Inferred)
-    );
     let s = told.signal(parent);
     assert!(matches!(
         &s.sender,
@@ -365,5 +386,75 @@ fn without_siginfo_and_without_symbols() {
     assert_eq!(
         (s.cause, s.explanation.certainty),
         (Some("unknown"), Certainty::Unknown)
+    );
+}
+
+#[test]
+fn the_calls_that_look_the_same_without_symbols() {
+    let (by, app) = (host(50, "sh"), member(101, 2, "app"));
+    for (code, missing) in [
+        (0, "kernel symbols: kill(2) or pidfd_send_signal(2)"),
+        (-1, "kernel symbols: sigqueue(3) or pidfd_send_signal(2)"),
+    ] {
+        let mut w = World::new();
+        let id = w
+            .send(&by, &app, TERM)
+            .unnamed()
+            .set(|s| s.code = code)
+            .fatal();
+        let told = w.run();
+        let s = told.signal(id);
+        assert_eq!((s.cause, s.mechanism), (Some("killed-by-process"), None));
+        assert_eq!(s.explanation.missing, [missing]);
+        assert_eq!(s.explanation.certainty, Certainty::Inferred);
+    }
+}
+
+#[test]
+fn a_child_forked_into_a_killed_group() {
+    let (parent, child) = (member(101, 2, "app"), member(102, 3, "app"));
+    let mut w = World::new();
+    let id = w
+        .send(&parent, &child, KILL)
+        .stack(&[
+            "do_send_sig_info",
+            "cgroup_post_fork",
+            "copy_process",
+            "kernel_clone",
+            "__do_sys_clone3",
+        ])
+        .set(|s| s.info = Info::None)
+        .fatal();
+    w.exit(&child, KILL);
+    let told = w.run();
+    let s = told.signal(id);
+    assert!(matches!(&s.sender, Sender::Kernel { .. }), "{:?}", s.sender);
+    let e = told.exit(&child);
+    assert_eq!(
+        (e.cause, e.mechanism, e.explanation.certainty),
+        ("cgroup-kill", Some("cgroup-kill"), PROVEN)
+    );
+    assert_eq!(chain(e), "SIGKILL by the kernel");
+    assert!(!why(e).contains("app"), "{}", why(e));
+}
+
+#[test]
+fn a_timer_of_setitimer_has_no_overruns() {
+    let (by, app) = (host(0, "swapper"), member(101, 2, "app"));
+    let mut w = World::new();
+    w.send(&by, &app, ALRM)
+        .by_kernel()
+        .stack(&["it_real_fn"])
+        .blocked()
+        .go();
+    let again = w
+        .send(&by, &app, ALRM)
+        .by_kernel()
+        .stack(&["it_real_fn"])
+        .outcome(Outcome::AlreadyPending)
+        .go();
+    assert_eq!(
+        reason(&w, again),
+        ("coalesced", Some("already-pending"), PROVEN)
     );
 }

@@ -116,6 +116,31 @@ fn sigterm_left_out_partial_or_lost() {
 }
 
 #[test]
+fn what_a_program_that_did_not_run_missed_may_be_anything() {
+    let (mut w, _, one, child) = started();
+    w.push(crate::event::Fact::Lost {
+        kind: "not-run",
+        count: 2,
+    });
+    let told = end(&mut w, &one, &child, 0);
+    assert_eq!(
+        second(told.exit(&child)),
+        "Whether PID 1 was asked to end (SIGTERM) is not known: 2 signal events were lost."
+    );
+    // Also if it is noticed later.
+    let (mut w, sh, one, child) = started();
+    w.send(&sh, &one, TERM).handled();
+    w.exit(&one, 0);
+    w.zapped(&one, &child);
+    w.push(crate::event::Fact::Lost {
+        kind: "not-run",
+        count: 2,
+    });
+    let told = w.run();
+    assert!(told.update_of(told.exit(&child).id).is_some());
+}
+
+#[test]
 fn losses_before_the_stop_do_not_matter() {
     let (mut w, sh, one, child) = started();
     w.push(crate::event::Fact::Lost {

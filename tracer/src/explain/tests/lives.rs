@@ -241,6 +241,51 @@ fn a_namespace_that_the_kernel_says_is_gone() {
 }
 
 #[test]
+fn an_inode_that_is_used_again_is_another_namespace() {
+    let (sh, old, left) = (
+        host(50, "sh"),
+        member(100, 1, "old"),
+        member(101, 2, "left"),
+    );
+    let mut w = World::new();
+    w.fork(&sh, &old);
+    w.fork(&old, &left);
+    w.send(&sh, &old, TERM).handled();
+    w.push(Fact::ZapPidNs {
+        task: exiting(&old),
+        pidns: NS,
+    });
+    w.exit(&old, 0);
+    w.push(Fact::NamespaceGone { pidns: NS });
+    w.pass(900 * MS);
+    let at = w.now;
+    let new = |pid, inside, comm| {
+        let mut task = member(pid, inside, comm);
+        task.key.start_ns = at;
+        task
+    };
+    let (one, app) = (new(200, 1, "new"), new(201, 2, "app"));
+    w.fork(&sh, &one);
+    w.fork(&one, &app);
+    assert!(!w.run().ended, "the new one goes on");
+    // Whose end was missed belongs to the old one.
+    w.fork(&sh, &new(101, 3, "other"));
+    w.exit(&new(101, 3, "other"), 0);
+    w.send(&sh, &app, KILL).unnamed().by_kernel().fatal();
+    w.exit(&app, KILL);
+    let told = w.run();
+    assert_eq!(told.exit(&app).cause, "unknown");
+    assert_eq!(told.exit(&app).stop, None);
+    assert!(!told.ended);
+    w.push(Fact::ZapPidNs {
+        task: exiting(&one),
+        pidns: NS,
+    });
+    w.exit(&one, 0);
+    assert!(w.run().ended);
+}
+
+#[test]
 fn a_key_is_found_by_its_rounded_start() {
     let mut h = crate::history::History::default();
     let mut task = member(101, 2, "app");

@@ -132,7 +132,41 @@ fn the_state_seen_later_counts_more() {
         ..Dispositions::default()
     };
     w.observe(&app, seen);
-    assert_eq!(w.run().signal(id).reason, Some("uninterruptible"));
+    let told = w.run();
+    let s = told.signal(id);
+    assert_eq!(
+        (s.reason, s.explanation.certainty),
+        (Some("uninterruptible"), Certainty::Proven)
+    );
+    // From its state at that moment alone, or with further threads: likely.
+    let (mut w, sh, app) = pair();
+    let id = w.send(&sh, &app, TERM).set(|s| s.state.state = 2).go();
+    let (at_once, mut more) = (w.run(), pair().0);
+    assert_eq!(
+        at_once.signal(id).explanation.certainty,
+        Certainty::Inferred
+    );
+    let id = more.send(&sh, &app, TERM).set(|s| s.state.threads = 3).go();
+    more.pass(60 * MS);
+    more.observe(&app, seen);
+    let told = more.run();
+    let s = told.signal(id);
+    assert_eq!(s.reason, Some("uninterruptible"));
+    assert_eq!(s.explanation.missing, ["the states of 2 further threads"]);
+}
+
+#[test]
+fn a_blocked_sigcont_that_is_delivered_later_continues_nothing() {
+    let (mut w, sh, app) = pair();
+    let id = w.send(&sh, &app, CONT).blocked().go();
+    w.pass(MS);
+    w.deliver(&app, CONT, Handler::Default);
+    let told = w.run();
+    let s = told.signal(id);
+    assert_eq!(
+        (s.fate, s.reason, s.settled),
+        ("discarded", Some("default-ignore"), true)
+    );
 }
 
 #[test]

@@ -213,7 +213,17 @@ fn openings() {
         id: "1dcad40f27d5".repeat(5),
         ..Default::default()
     };
-    let container = Scope {
+    let named = ContainerName {
+        name: Some("fwd_sig".into()),
+        engine: Some("docker".into()),
+        ..container.clone()
+    };
+    let of_engine = ContainerName {
+        engine: Some("cri-o".into()),
+        ..container.clone()
+    };
+    let of = |container: ContainerName| Scope {
+        label: container.name.clone(),
         container: Some(container),
         pid1: Some("sh".into()),
         ..scope.clone()
@@ -223,7 +233,9 @@ fn openings() {
         (vec![], vec![]),
         (vec![], filters.clone()),
         (vec![scope.clone()], filters),
-        (vec![container], vec![]),
+        (vec![of(container)], vec![]),
+        (vec![of(of_engine)], vec![]),
+        (vec![of(named)], vec![]),
         (
             vec![
                 labelled("a {since}"),
