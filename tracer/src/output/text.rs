@@ -23,7 +23,7 @@ use super::{
     wording, Context, Ending, Output, Tracing,
 };
 use crate::{
-    event::{printable, BootTime},
+    event::BootTime,
     explain::report::{Certainty, ExitReport, Report, SignalReport, Summary, Update},
 };
 
@@ -155,7 +155,7 @@ impl<W: io::Write> Output for Text<W> {
         self.lines.opening(&line, tracing.since)?;
         for note in &tracing.notes {
             self.lines
-                .line(&format!("note: {}", printable(note)), "note:".len() + 1)?;
+                .line(&format!("note: {note}"), "note:".len() + 1)?;
         }
         self.lines.flush()
     }
@@ -194,7 +194,7 @@ impl<W: io::Write> Output for Text<W> {
         self.lines.verdict(&head, &rest, tone)?;
         for note in &summary.notes {
             self.lines
-                .line(&format!("note: {}", printable(note)), "note:".len() + 1)?;
+                .line(&format!("note: {note}"), "note:".len() + 1)?;
         }
         self.lines.flush()
     }

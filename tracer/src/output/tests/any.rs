@@ -119,6 +119,10 @@ fn nothing_hostile_reaches_the_terminal() {
         });
         // Twice as often as is written whole: the crowd's line too.
         let reports = [reports.clone(), reports.clone(), reports.clone(), reports].concat();
+        let summary = || Summary {
+            notes: vec![text_of_it.clone()],
+            ..summary()
+        };
         for width in [Some(80), None] {
             let mut context = Context { width, ..context() };
             context.scopes[0].label = Some(text_of_it.clone());
