@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{bail, Context, Result};
@@ -52,6 +53,7 @@ fn kernel_side(places: &Places) -> Result<()> {
                 .join("ebpf")
                 .join(BPF_TARGET)
                 .join("release/sigtrace-ebpf");
+            let built = without_debug_info(&toolchain, &built)?;
             let object =
                 fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
             check_sections(&elf::section_names(&object)?)
@@ -68,6 +70,19 @@ fn kernel_side(places: &Places) -> Result<()> {
             Ok(())
         },
     )
+}
+
+/// BTF is made from the debug information, which then only takes room: in the
+/// binary, and in memory while it loads. Without objcopy it stays.
+fn without_debug_info(toolchain: &Toolchain, built: &Path) -> Result<PathBuf> {
+    let stripped = built.with_extension("stripped");
+    match toolchain.objcopy() {
+        Some(mut objcopy) => {
+            cmd::run(objcopy.arg("--strip-debug").arg(built).arg(&stripped))?;
+            Ok(stripped)
+        }
+        None => Ok(built.to_owned()),
+    }
 }
 
 /// A cargo command for the kernel side, with everything that it takes to compile for BPF.

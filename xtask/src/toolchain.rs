@@ -89,6 +89,19 @@ impl Toolchain {
         }
     }
 
+    /// LLVM's objcopy, where there is one: Debian's comes with the compiler.
+    pub(crate) fn objcopy(&self) -> Option<Command> {
+        match self {
+            Self::Rustup { .. } => Some(Command::new(cmd::on_path("llvm-objcopy")?)),
+            Self::Debian { compiler, .. } => {
+                let usr = compiler.parent()?.join("usr/lib");
+                let mut command = Command::new(usr.join("llvm-22/bin/llvm-objcopy"));
+                command.env("LD_LIBRARY_PATH", usr.join("x86_64-linux-gnu"));
+                Some(command)
+            }
+        }
+    }
+
     /// A cargo that compiles with this toolchain.
     pub(crate) fn cargo(&self) -> Command {
         match self {
