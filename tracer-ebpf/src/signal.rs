@@ -127,7 +127,7 @@ unsafe fn generate<M: Mem>(
                 result,
                 action,
             );
-            trace::fill::<ANCESTORS>(&raw mut (*out).trace, ctx);
+            trace::fill::<ANCESTORS>(&raw mut (*out).trace, Some(ctx));
             entry.submit(0);
         }
         0

@@ -17,13 +17,17 @@ use crate::{
 /// not filled is left as it is, and the counts say what counts.
 ///
 /// # Safety
-/// `out` must point into a reserved record, `ctx` be the program's context.
+/// `out` must point into a reserved record, `ctx` be the program's context, or
+/// `None` for no stack.
 #[inline(always)]
-pub(crate) unsafe fn fill<const LEVELS: usize>(out: *mut Trace, ctx: *mut c_void) {
+pub(crate) unsafe fn fill<const LEVELS: usize>(out: *mut Trace, ctx: Option<*mut c_void>) {
     // SAFETY: the caller's duty.
     unsafe {
         ancestry::<LEVELS>(out);
-        (*out).frame_count = stack((&raw mut (*out).stack).cast(), FRAMES as u32, ctx);
+        (*out).frame_count = match ctx {
+            Some(ctx) => stack((&raw mut (*out).stack).cast(), FRAMES as u32, ctx),
+            None => 0,
+        };
     }
 }
 

@@ -81,6 +81,7 @@ impl Engine {
             target,
             reported: false,
             taken: None,
+            got: None,
             gone: None,
             looks: 0,
             letter: None,
@@ -153,16 +154,16 @@ impl Engine {
             .iter()
             .copied()
             .filter(|&o| {
-                self.open
-                    .get(o)
-                    .is_some_and(|o| o.taken.is_none() && pending(o) == Some(false))
+                self.open.get(o).is_some_and(|o| {
+                    o.taken.is_none() && !fate::held(o, false) && pending(o) == Some(false)
+                })
             })
             .collect();
         for o in gone {
             let Some(open) = self.open.get(o) else {
                 continue;
             };
-            let verdict = fate::gone(self.view(), open.time, &open.signal, id, time, false);
+            let verdict = fate::gone(self.view(), open, id, time, false);
             self.conclude(o, verdict, id, time);
         }
     }
@@ -209,7 +210,11 @@ impl Engine {
         signal_flags: u32,
     ) {
         let process = self.history.see(task, true);
-        let found = self.open.taken(&process.open, task.tid, number);
+        let got = self.open.got_by(&process.open, task.tid).filter(|&o| {
+            let open = self.open.get(o);
+            open.is_some_and(|o| o.signal.number == number)
+        });
+        let found = got.or_else(|| self.open.taken(&process.open, task.tid, number));
         let delivery = Delivery {
             event: id,
             time,
@@ -258,15 +263,22 @@ impl Engine {
         let Some(process) = self.history.process(task.key) else {
             return;
         };
-        let Some(o) = self.open.taken(&process.open, task.tid, number) else {
+        let (found, before) = (
+            self.open.taken(&process.open, task.tid, number),
+            self.open.got_by(&process.open, task.tid),
+        );
+        // A thread takes the next one when it is done with the one before.
+        if let Some((o, open)) = before.and_then(|o| Some((o, self.open.get(o)?))) {
+            let verdict = fate::gone(self.view(), open, id, time, false);
+            self.conclude(o, verdict, id, time);
+        }
+        let Some((o, open)) = found.and_then(|o| Some((o, self.open.get_mut(o)?))) else {
             return;
         };
         if stack::has(frames, "get_signal") {
+            open.got = Some((id, time, task.tid));
             return;
         }
-        let Some(open) = self.open.get_mut(o) else {
-            return;
-        };
         if let Some(function) = stack::find(frames, stack::ACCEPTS) {
             let verdict = fate::accepted(open.time, &open.signal, id, time, function);
             self.conclude(o, verdict, id, time);

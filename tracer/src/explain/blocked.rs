@@ -34,6 +34,21 @@ fn blocked(s: &Signal) -> bool {
     st.blocked & bit != 0
 }
 
+/// A thread took it, `waited_ns` after it was generated, and has not acted on it:
+/// only a debugger comes in between (`ptrace_signal`).
+pub(crate) fn held(s: &Signal, waited_ns: u64, event: u64) -> Verdict {
+    let v = if s.state.traced {
+        Verdict::proven(Fate::Pending).field("ptrace is set")
+    } else {
+        Verdict::inferred(Fate::Pending, "whether the process is traced by now")
+    };
+    v.because("traced").event(event).say(format!(
+        "A thread has taken {} from the queue and not acted on it {} after it came: the process is traced, and its debugger decides.",
+        signals::name(s.number),
+        words::span(waited_ns)
+    ))
+}
+
 /// What it waits for, `waited_ns` after it was generated; `seen` is the state
 /// letter of a later look at the process.
 pub(crate) fn waiting(s: &Signal, waited_ns: u64, seen: Option<u8>) -> Verdict {

@@ -9,13 +9,11 @@ use crate::history::process::{Exited, Fatal, Process};
 
 use super::sender::{self, Origin, SI_TKILL, SI_USER};
 use super::signals;
-use super::verdict::{empty, View};
+use super::verdict::{empty, Blind, View};
 use super::{pid1, stack, words};
 
 /// Kills a child that is forked into a control group which is being killed.
 const FORKED_INTO: &str = "cgroup_post_fork";
-/// A signal that a process acted on explains its exit only for so long.
-const ACTED_NS: u64 = 60_000_000_000;
 /// How far a chain is followed from one death to the next.
 const CHAIN_DEPTH: usize = 8;
 
@@ -169,7 +167,7 @@ fn by_process(view: View<'_>, victim: &Process, fatal: &Fatal, s: &Signal, at: B
         comm: s.current.comm,
         ancestry: s.ancestry.clone(),
     };
-    let asked = link_sender(view, victim, &sender, fatal.time, &mut d);
+    let asked = link_sender(view, victim, &sender, s.number, fatal.time, &mut d);
     if let (Some(asked), true) = (asked, s.number != signals::KILL) {
         let request = signals::name(asked);
         d.say(format!(
@@ -177,7 +175,7 @@ fn by_process(view: View<'_>, victim: &Process, fatal: &Fatal, s: &Signal, at: B
         ));
     }
     if s.number == signals::KILL && victim.task.is_pid1() {
-        pid1::unanswered_stop(view, victim, fatal.time, &mut d);
+        pid1::unanswered_stop(view, victim, "it", fatal.time, &mut d);
     }
     d
 }
@@ -307,7 +305,7 @@ fn unseen(
     d
 }
 
-/// It exited of its own accord.
+/// It exited with a status.
 fn by_itself(view: View<'_>, victim: &Process, exited: Exited) -> Death {
     let status = (exited.status >> 8) & 0xff;
     let mut d = Death::new("exit", Some("exit"));
@@ -322,33 +320,72 @@ fn by_itself(view: View<'_>, victim: &Process, exited: Exited) -> Death {
         format!("{role}exited with status {status}"),
     );
     let meaning = signals::exit_code(status).map_or_else(String::new, |m| format!(" ({m})"));
-    match acted_on(victim, exited.time) {
-        Some(note) => {
-            let how = if note.fate == Fate::Handled {
-                "its handler ran for"
-            } else {
-                "it took"
-            };
-            d.say(format!(
-                "It exited with status {status}{meaning}, {} after {how} {}.",
-                words::span(words::between(
-                    note.settled.unwrap_or(note.time),
-                    exited.time
-                )),
-                signals::name(note.number)
-            ));
-            d.evidence(Evidence::Event(note.event));
-            link_note(view, victim, note, role.trim_end(), &mut d);
-        }
-        None => d.say(format!(
-            "It exited with status {status}{meaning} of its own accord."
-        )),
+    let exit = format!("It exited with status {status}{meaning}");
+    let after = |note: &Note| {
+        let how = if note.fate == Fate::Handled {
+            "its handler ran for"
+        } else {
+            "it took"
+        };
+        let acted = note.settled.unwrap_or(note.time);
+        format!(
+            "{} after {how} {}",
+            words::span(words::between(acted, exited.time)),
+            signals::name(note.number)
+        )
+    };
+    if let Some(note) = pid1::request(victim, exited.time) {
+        d.say(format!("{exit}, {}.", after(note)));
+        d.evidence(Evidence::Event(note.event));
+        link_note(view, victim, note, role.trim_end(), &mut d);
+    } else if let Some(note) = pid1::perhaps_request(victim, exited.time) {
+        d.say(format!(
+            "{exit}, {}; whether because of that is not known.",
+            after(note)
+        ));
+        d.evidence(Evidence::Event(note.event));
+    } else {
+        unasked(view, victim, exited, &exit, &mut d);
     }
     if status == 2 && pid1::dropped_own(victim, exited.time).is_some() {
         d.say("Status 2 is how Go's runtime ends as PID 1: the signal that it raised against itself was dropped.");
     }
     d.stop = pid1::stop(view, victim, exited.time);
     d
+}
+
+/// It was not seen to act on a request to end before it exited. That it exited
+/// is certain all the same, so an attachment that came late only limits what is
+/// said; what was missed since makes it less certain.
+fn unasked(view: View<'_>, victim: &Process, exited: Exited, exit: &str, d: &mut Death) {
+    let earliest = exited.time.0.saturating_sub(pid1::STOP_NS);
+    let since = BootTime(victim.task.key.start_ns.max(earliest));
+    let blind = [signals::TERM, signals::INT, signals::QUIT]
+        .into_iter()
+        .find_map(|number| view.blind_to(number, since));
+    match blind {
+        Some(Blind::Late) => d.say(format!(
+            "{exit}; what it got before sigtrace was attached, {} before, is not known.",
+            words::span(words::between(view.coverage.since, exited.time))
+        )),
+        Some(blind) => {
+            d.missing(blind.missing(), Certainty::Inferred);
+            d.say(format!(
+                "{exit}; whether a signal had asked it to end is not known: {}.",
+                blind.because()
+            ));
+        }
+        None if !victim.notes.complete_since(since) => {
+            d.missing(
+                "older signals, which were forgotten to bound memory",
+                Certainty::Inferred,
+            );
+            d.say(format!(
+                "{exit}; whether a signal had asked it to end is no longer known."
+            ));
+        }
+        None => d.say(format!("{exit}.")),
+    }
 }
 
 /// `SIGTERM handled by PID 1 ← sh 16350 ← bash 15990`.
@@ -366,7 +403,7 @@ pub(crate) fn link_note(view: View<'_>, of: &Process, note: &Note, by: &str, d: 
     let name = signals::name(note.number);
     d.link(Some(note.event), format!("{name} {verb}{by}"));
     if let Some(sender) = &note.sender {
-        link_sender(view, of, sender, note.time, d);
+        link_sender(view, of, sender, note.number, note.time, d);
     }
 }
 
@@ -377,11 +414,12 @@ fn link_sender(
     view: View<'_>,
     of: &Process,
     sender: &NotedSender,
+    number: i32,
     sent: BootTime,
     d: &mut Death,
 ) -> Option<i32> {
     let (pid, comm) = (sender.key.pid, sender.comm);
-    let Some(asked) = pid1::passed_on(view, of, sender.key, sent) else {
+    let Some(asked) = pid1::passed_on(view, of, sender.key, number, sent) else {
         d.link(None, words::lineage(pid, comm, &sender.ancestry));
         return None;
     };
@@ -391,18 +429,6 @@ fn link_sender(
         link_note(view, one, asked, "PID 1", d);
     }
     Some(asked.number)
-}
-
-/// The last signal that asks a process to end and that it acted on, a while
-/// before it exited.
-fn acted_on(victim: &Process, exited: BootTime) -> Option<&Note> {
-    victim.notes.iter().rev().find(|n| {
-        matches!(n.fate, Fate::Handled | Fate::Accepted)
-            && pid1::asks_to_end(n.number)
-            && n.time <= exited
-            && words::between(n.time, exited) < ACTED_NS
-            && n.sender.as_ref().is_none_or(|s| s.key != victim.task.key)
-    })
 }
 
 /// Appends the chain of another death, which this one follows from.

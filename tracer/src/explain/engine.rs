@@ -24,7 +24,7 @@ pub const WINDOW_NS: u64 = 20_000_000;
 pub const SETTLE_NS: u64 = 100_000_000;
 /// A dead process that is not reaped is reported after this time.
 pub const ZOMBIE_NS: u64 = 1_000_000_000;
-/// A loss is noticed at most this long after it happened.
+/// A death is looked at again if a loss is noticed at most this long after it.
 pub const LOSS_NS: u64 = 500_000_000;
 /// Deaths that a later loss can still make less certain.
 pub const BY_ABSENCE_KEPT: usize = 1024;

@@ -6,6 +6,7 @@ use crate::event::{flag, BootTime, Handler, Outcome, Signal};
 use crate::history::note::Fate;
 
 use super::dropped::{self, Dying};
+use super::open::Open;
 use super::signals::{self, DefaultAction};
 use super::verdict::{Verdict, View};
 use super::words;
@@ -187,16 +188,24 @@ pub(crate) fn waited_for(s: &Signal) -> bool {
     s.state.real_blocked & bit != 0 && s.state.blocked & bit == 0
 }
 
+/// Whether a debugger may hold it: its absence from the queue is no end then. A
+/// traced thread stops with the signal in hand (`ptrace_signal`), and its tracer
+/// can suppress or replace it.
+pub(crate) fn held(open: &Open, flushed: bool) -> bool {
+    let s = &open.signal;
+    open.got.is_some() || (s.state.traced && !flushed && !waited_for(s))
+}
+
 /// A later look finds it gone from the queue although no delivery was seen.
 /// `flushed`: the process ignores it now.
 pub(crate) fn gone(
     view: View<'_>,
-    generated: BootTime,
-    s: &Signal,
+    open: &Open,
     event: u64,
     time: BootTime,
     flushed: bool,
 ) -> Verdict {
+    let (generated, s) = (open.time, &*open.signal);
     let lost = view.history.lost_since("deliver", generated);
     if lost > 0 {
         return Verdict::unknown(format!(
@@ -206,6 +215,15 @@ pub(crate) fn gone(
         .event(event)
         .say(format!(
             "{} is no longer pending, and what took it was lost.",
+            signals::name(s.number)
+        ));
+    }
+    if held(open, flushed) {
+        let v = Verdict::inferred(Fate::Swallowed, "what the debugger did with it")
+            .because("tracer")
+            .event(open.got.map_or(event, |got| got.0));
+        return v.say(format!(
+            "{} was taken from the queue and no handler ran: the process was traced, and its debugger suppressed the signal or replaced it.",
             signals::name(s.number)
         ));
     }

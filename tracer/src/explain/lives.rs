@@ -1,7 +1,7 @@
 //! Processes run other programs, die and are reaped; losses make what was said
 //! about the dead less certain.
 
-use crate::event::{BootTime, Frame, ProcessKey, Task};
+use crate::event::{Ancestor, BootTime, Frame, ProcessKey, Task};
 use crate::explain::report::{Certainty, ExitReport, Report, Update};
 use crate::history::process::Exited;
 use crate::history::NOT_RUN;
@@ -12,7 +12,6 @@ use super::{death, fate, signals};
 impl Engine {
     pub(super) fn exec(&mut self, id: u64, time: BootTime, task: Task, old_tid: u32) {
         let process = self.history.see(&task, true);
-        process.leader_exit = None;
         let pid = process.task.key.pid;
         // The other threads are gone, and the caller has become the leader
         // (de_thread): it keeps its queue under the leader's tid.
@@ -34,7 +33,14 @@ impl Engine {
         }
     }
 
-    pub(super) fn exit(&mut self, task: Task, exited: Exited, pending: u64, frames: &[Frame]) {
+    pub(super) fn exit(
+        &mut self,
+        task: Task,
+        exited: Exited,
+        pending: u64,
+        ancestry: &[Ancestor],
+        frames: &[Frame],
+    ) {
         let Exited {
             event: id,
             time,
@@ -44,10 +50,13 @@ impl Engine {
             return;
         }
         let key = self.history.resolve(task.key);
-        let open = self
-            .history
-            .process(key)
-            .map_or_else(Vec::new, |p| p.open.clone());
+        let open = self.history.process_mut(key).map_or_else(Vec::new, |p| {
+            // A child whose parent ended before it is another's by now.
+            if let Some(parent) = ancestry.first() {
+                p.parent = Some(parent.key);
+            }
+            p.open.clone()
+        });
         for o in open {
             let Some(open) = self.open.get(o) else {
                 continue;
@@ -62,8 +71,10 @@ impl Engine {
                     taken,
                     "the name of the function that took it",
                 ),
-                None if there || !seen => fate::died_first(&open.signal, id, there),
-                None => fate::gone(self.view(), open.time, &open.signal, id, time, false),
+                None if open.got.is_none() && (there || !seen) => {
+                    fate::died_first(&open.signal, id, there)
+                }
+                None => fate::gone(self.view(), open, id, time, false),
             };
             self.conclude(o, verdict, id, time);
         }
@@ -163,14 +174,10 @@ impl Engine {
             if report.time.0.saturating_add(LOSS_NS) < time.0 {
                 continue;
             }
-            let exited = Exited {
-                event: report.id,
-                time: report.time,
-                status: signals::KILL,
-            };
             let Some(process) = self.history.process(report.task.key) else {
                 continue;
             };
+            let Some(exited) = process.exit else { continue };
             let death = death::of_exit(self.view(), process, exited, &[]);
             if death.explanation.certainty >= report.explanation.certainty {
                 continue;
@@ -193,7 +200,8 @@ impl Engine {
 
     /// Whether a later loss can take its proof away.
     pub(super) fn rests_on_absence(&mut self, report: &ExitReport) {
-        if report.cause != "pid1-exited" || report.explanation.certainty != Certainty::Proven {
+        let rests = matches!(report.cause, "pid1-exited" | "exit");
+        if !rests || report.explanation.certainty != Certainty::Proven {
             return;
         }
         if self.by_absence.len() == BY_ABSENCE_KEPT {

@@ -27,6 +27,9 @@ pub(crate) struct Open {
     pub(crate) reported: bool,
     /// Taken from the queue by an unnamed function: event and time.
     pub(crate) taken: Option<(u64, BootTime)>,
+    /// Taken by `get_signal` of a thread: event, time and tid. A delivery
+    /// follows at once, or a debugger decides.
+    pub(crate) got: Option<(u64, BootTime, u32)>,
     /// Seen gone by a look: event, time, and whether it is ignored now.
     pub(crate) gone: Option<(u64, BootTime, bool)>,
     /// How often it was looked at.
@@ -75,13 +78,22 @@ impl OpenSignals {
         ids
     }
 
+    /// The one that a thread's `get_signal` has taken and not yet delivered.
+    pub(crate) fn got_by(&self, candidates: &[u64], tid: u32) -> Option<u64> {
+        let got = |id: &&u64| {
+            let open = self.by_id.get(id);
+            open.and_then(|o| o.got).is_some_and(|(_, _, t)| t == tid)
+        };
+        candidates.iter().find(got).copied()
+    }
+
     /// The one that a thread takes: its own queue comes before the process's
     /// (`dequeue_signal`), and each is served in order.
     pub(crate) fn taken(&self, candidates: &[u64], tid: u32, number: i32) -> Option<u64> {
         let fits = |id: &&u64| {
             self.by_id
                 .get(id)
-                .is_some_and(|o| o.can_be_taken_by(tid, number))
+                .is_some_and(|o| o.got.is_none() && o.can_be_taken_by(tid, number))
         };
         let own = |id: &&u64| self.by_id.get(id).is_some_and(|o| o.tid.is_some());
         candidates

@@ -14,9 +14,11 @@ use super::signals::{self, DefaultAction};
 use super::verdict::View;
 use super::{stack, stopped, words};
 
-/// Signals other than SIGTERM are taken for a request to end only if PID 1
-/// ended so soon after them: SIGHUP and SIGUSR1 often mean something else.
-const OTHER_STOP_NS: u64 = 60_000_000_000;
+/// A request to end explains an end for so long: the longest grace period that
+/// is common.
+pub(crate) const STOP_NS: u64 = 600_000_000_000;
+/// A signal that may have been one is mentioned for so long.
+const PERHAPS_NS: u64 = 60_000_000_000;
 
 /// Why a SIGKILL is the end of a namespace.
 #[derive(Clone, Debug, Default)]
@@ -228,59 +230,90 @@ fn first_sentence(one: &Task, end: &End, outer: bool) -> String {
     format!("{whose} {what}, so the kernel killed everything left {left} (zap_pid_ns_processes).")
 }
 
-/// Signals that commonly ask a program to end.
-pub(crate) fn asks_to_end(number: i32) -> bool {
+/// systemd's request to a PID 1 to end.
+const SYSTEMD_STOP: i32 = signals::RTMIN + 3;
+
+/// Signals that ask a program to end and seldom mean anything else.
+fn asks_to_end(number: i32) -> bool {
     matches!(
         number,
-        signals::TERM
-            | signals::INT
-            | signals::QUIT
-            | signals::HUP
-            | signals::USR1
-            | signals::USR2
-            | signals::PWR
+        signals::TERM | signals::INT | signals::QUIT | SYSTEMD_STOP
+    )
+}
+
+/// Signals that may ask a program to end, and often mean something else.
+fn may_ask_to_end(number: i32) -> bool {
+    matches!(
+        number,
+        signals::HUP | signals::USR1 | signals::USR2 | signals::PWR
     ) || number >= signals::RTMIN
 }
 
-/// The signal that asked a PID 1 to end: the last SIGTERM that it acted on, else
-/// another such signal a short while before, else a SIGTERM that did nothing.
+/// What others sent to a process at most `within` before a time, newest first.
+fn got(one: &Process, before: BootTime, within: u64) -> impl Iterator<Item = &Note> {
+    one.notes.iter().rev().filter(move |n| {
+        n.time <= before
+            && words::between(n.time, before) <= within
+            && n.sender.as_ref().is_none_or(|s| s.key != one.task.key)
+    })
+}
+
+/// The last request to end that a process acted on, a while before.
+pub(crate) fn request(one: &Process, before: BootTime) -> Option<&Note> {
+    got(one, before, STOP_NS).find(|n| n.acted_on() && asks_to_end(n.number))
+}
+
+/// The last signal that may have been one, a short while before: that an end
+/// follows upon it proves nothing.
+pub(crate) fn perhaps_request(one: &Process, before: BootTime) -> Option<&Note> {
+    got(one, before, PERHAPS_NS).find(|n| n.acted_on() && may_ask_to_end(n.number))
+}
+
+/// The signal that asked a PID 1 to end: the last that it acted on, else a
+/// SIGTERM that did nothing.
 pub(crate) fn stop_signal(one: &Process, before: BootTime) -> Option<&Note> {
-    let foreign =
-        |n: &&Note| n.time <= before && n.sender.as_ref().is_none_or(|s| s.key != one.task.key);
-    let acted = |n: &&Note| matches!(n.fate, Fate::Handled | Fate::Accepted);
-    let notes = || one.notes.iter().rev().filter(foreign);
-    notes()
-        .filter(acted)
-        .find(|n| n.number == signals::TERM)
-        .or_else(|| {
-            notes()
-                .filter(acted)
-                .find(|n| asks_to_end(n.number) && words::between(n.time, before) < OTHER_STOP_NS)
-        })
-        .or_else(|| notes().find(|n| n.number == signals::TERM))
+    request(one, before).or_else(|| got(one, before, STOP_NS).find(|n| n.number == signals::TERM))
+}
+
+/// A SIGTERM from so long ago that it explains nothing.
+pub(crate) fn old_sigterm(one: &Process, before: BootTime) -> Option<&Note> {
+    got(one, before, u64::MAX).find(|n| n.number == signals::TERM)
 }
 
 fn stop_of(one: &Process, at: BootTime) -> Option<Stop> {
     let note = stop_signal(one, at)?;
-    // A reload by SIGHUP is no stop as long as PID 1 goes on.
-    let ends = one.exit.is_some() || one.fatal.is_some();
-    (ends || note.number == signals::TERM).then(|| Stop {
+    Some(Stop {
         signal: note.number,
         used_ns: words::between(note.time, at),
     })
 }
 
-/// The stop that a death belongs to: that of its own namespace's PID 1.
+/// The stop that a death belongs to: that of its own namespace's PID 1, if that
+/// has ended, or had told this process to end.
 pub(crate) fn stop(view: View<'_>, victim: &Process, at: BootTime) -> Option<Stop> {
-    stop_of(view.history.pid1(victim.task.pidns()?)?, at)
+    let one = view.history.pid1(victim.task.pidns()?)?;
+    let ended = one.exit.or(one.exiting).is_some() || one.fatal.is_some();
+    let told = || {
+        got(victim, at, STOP_NS)
+            .filter(|n| n.acted_on() || n.fate == Fate::Fatal)
+            .filter_map(|n| Some((n, n.sender.as_ref()?.key)))
+            .any(|(n, by)| passed_on(view, victim, by, n.number, n.time).is_some())
+    };
+    if ended || told() {
+        stop_of(one, at)
+    } else {
+        None
+    }
 }
 
 /// A process got a signal from the PID 1 of its namespace: what that PID 1 had
-/// been asked itself, and acted on, before.
+/// been asked itself, and acted on, before. It is the same signal, or SIGTERM
+/// for another that asks to end.
 pub(crate) fn passed_on<'a>(
     view: View<'a>,
     victim: &Process,
     sender: ProcessKey,
+    number: i32,
     sent: BootTime,
 ) -> Option<&'a Note> {
     let one = view.history.pid1(victim.task.pidns()?)?;
@@ -288,7 +321,13 @@ pub(crate) fn passed_on<'a>(
     if one.task.key != sender || sender == victim.task.key {
         return None;
     }
-    stop_signal(one, sent).filter(|n| matches!(n.fate, Fate::Handled | Fate::Accepted))
+    let same = |n: &Note| {
+        n.number == number
+            || (number == signals::TERM && matches!(n.number, signals::INT | signals::QUIT))
+    };
+    request(one, sent)
+        .filter(|n| same(n))
+        .or_else(|| perhaps_request(one, sent).filter(|n| same(n)))
 }
 
 /// The last signal that a PID 1 sent to itself and that was dropped.
@@ -302,11 +341,18 @@ pub(crate) fn dropped_own(one: &Process, before: BootTime) -> Option<&Note> {
 }
 
 /// A PID 1 was killed by force: what had become of the request to end before.
-pub(crate) fn unanswered_stop(view: View<'_>, one: &Process, killed: BootTime, d: &mut Death) {
+/// `it`: how to call that PID 1.
+pub(crate) fn unanswered_stop(
+    view: View<'_>,
+    one: &Process,
+    it: &str,
+    killed: BootTime,
+    d: &mut Death,
+) {
     let Some(note) = stop_signal(one, killed) else {
         if let Some(blind) = view.blind_to(signals::TERM, BootTime(one.task.key.start_ns)) {
             d.say(format!(
-                "Whether it had been asked to end before is not known: {}.",
+                "Whether {it} had been asked to end before is not known: {}.",
                 blind.because()
             ));
         }
@@ -315,19 +361,21 @@ pub(crate) fn unanswered_stop(view: View<'_>, one: &Process, killed: BootTime, d
     let ago = words::span(words::between(note.time, killed));
     let name = signals::name(note.number);
     d.evidence(Evidence::Event(note.event));
-    d.say(match note.fate {
+    let mut sentence = match note.fate {
         Fate::Dropped | Fate::Discarded => {
             format!(
-                "The {name} that it got {ago} before had been {} ({}).",
+                "The {name} that {it} got {ago} before had been {} ({}).",
                 note.fate.id(),
                 note.reason.unwrap_or("unknown")
             )
         }
-        Fate::Handled => format!("It had handled {name} {ago} before and was still running."),
-        Fate::Accepted => format!("It had taken {name} {ago} before and was still running."),
-        Fate::Blocked => format!("It blocked the {name} that it got {ago} before."),
-        _ => format!("It had not acted on the {name} that it got {ago} before."),
-    });
+        Fate::Handled => format!("{it} had handled {name} {ago} before and was still running."),
+        Fate::Accepted => format!("{it} had taken {name} {ago} before and was still running."),
+        Fate::Blocked => format!("{it} blocked the {name} that it got {ago} before."),
+        _ => format!("{it} had not acted on the {name} that it got {ago} before."),
+    };
+    sentence[..1].make_ascii_uppercase();
+    d.say(sentence);
     if let Some(reason) = note.reason {
         d.contributing.push(reason);
     }

@@ -80,7 +80,11 @@ impl Engine {
         }
         let (generated, signal, letter, target) =
             (open.time, open.signal.clone(), open.letter, open.target);
-        let verdict = blocked::waiting(&signal, words::between(generated, now), letter);
+        let waited = words::between(generated, now);
+        let verdict = match open.got {
+            Some((event, ..)) => blocked::held(&signal, waited, event),
+            None => blocked::waiting(&signal, waited, letter),
+        };
         if let Some(process) = self.history.process_mut(target) {
             process.settle(id, verdict.fate, verdict.reason, now);
         }

@@ -56,6 +56,7 @@ impl Engine {
                 group_dead,
                 status,
                 pending,
+                ancestry,
                 stack,
                 ..
             } => {
@@ -65,9 +66,9 @@ impl Engine {
                     status,
                 };
                 if group_dead {
-                    self.exit(task, exited, pending, &stack);
+                    self.exit(task, exited, pending, &ancestry, &stack);
                 } else {
-                    self.history.see(&task, true).leader_exit = Some(exited);
+                    self.history.see(&task, true);
                 }
             }
             Fact::DoExit { task, .. } => {
@@ -118,8 +119,10 @@ impl Engine {
                 let Some((event, seen, flushed)) = open.gone else {
                     return;
                 };
-                let verdict =
-                    fate::gone(self.view(), open.time, &open.signal, event, seen, flushed);
+                if fate::held(open, flushed) {
+                    return;
+                }
+                let verdict = fate::gone(self.view(), open, event, seen, flushed);
                 self.conclude(id, verdict, event, seen);
             }
             Deadline::Look(id) => {
@@ -147,7 +150,11 @@ impl Engine {
                 let Some(exit) = process.exit else { return };
                 process.zombie_reported = true;
                 let task = process.task.clone();
-                let parent = self.history.by_pid(task.ppid).map(|p| p.task.clone());
+                // Not by its bare pid: another process may have that by now.
+                let parent = process.parent.and_then(|p| self.history.process(p));
+                let parent = parent
+                    .filter(|p| p.exit.is_none() && !p.reaped)
+                    .map(|p| p.task.clone());
                 if self.in_scope(&task) {
                     let report = Report::Zombie {
                         id: exit.event,

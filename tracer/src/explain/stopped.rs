@@ -23,20 +23,52 @@ pub(crate) fn about(
     d: &mut Death,
 ) {
     if let End::Killed(number) = end {
-        return pid1_killed(view, one, *number, killed, d);
+        return pid1_killed(view, victim, one, *number, killed, d);
     }
     let ended = one.exit.map_or(killed, |e| e.time.min(killed));
     match pid1::stop_signal(one, ended) {
         Some(stop) => {
             d.evidence(Evidence::Event(stop.event));
-            if matches!(stop.fate, Fate::Handled | Fate::Accepted) {
+            if stop.acted_on() {
                 death::link_note(view, one, stop, "PID 1", d);
-                acted(view, victim, one, stop, killed, d);
+                acted(view, victim, one, stop, Cut::exited(killed), d);
             } else {
                 not_acted(one, stop, ended, d);
             }
         }
         None => without_stop(view, one, ended, d),
+    }
+}
+
+/// PID 1's end, as what cut short those that were not done.
+#[derive(Clone, Copy)]
+struct Cut {
+    /// When this process was killed.
+    at: BootTime,
+    /// The signal that had ended PID 1; `None`: it had exited.
+    by: Option<i32>,
+}
+
+impl Cut {
+    fn exited(at: BootTime) -> Self {
+        Self { at, by: None }
+    }
+
+    /// `PID 1 exited without waiting for it to finish`; `for_what` is what it
+    /// did not wait for.
+    fn end(self, for_what: &str) -> String {
+        match self.by {
+            Some(number) => format!("PID 1 was killed by {}", signals::name(number)),
+            None => format!("PID 1 exited without waiting{for_what}"),
+        }
+    }
+
+    fn advice(self, else_this: &'static str) -> &'static str {
+        match self.by {
+            Some(signals::KILL) => "make it end faster once it is asked to, or allow more time before the kill (docker stop --timeout)",
+            Some(_) => "find out why PID 1 crashed while it ended",
+            None => else_this,
+        }
     }
 }
 
@@ -49,19 +81,9 @@ fn verb(stop: &Note) -> &'static str {
 }
 
 /// PID 1 acted on the stop signal and exited: what did this process get?
-fn acted(
-    view: View<'_>,
-    victim: &Process,
-    one: &Process,
-    stop: &Note,
-    killed: BootTime,
-    d: &mut Death,
-) {
-    let from_pid1 = |n: &&Note| {
-        n.sender
-            .as_ref()
-            .is_some_and(|s| view.history.resolve(s.key) == one.task.key)
-    };
+fn acted(view: View<'_>, victim: &Process, one: &Process, stop: &Note, cut: Cut, d: &mut Death) {
+    let killed = cut.at;
+    let from_pid1 = |n: &&Note| is_from(view, n, one);
     let got = || {
         victim
             .notes
@@ -69,36 +91,54 @@ fn acted(
             .filter(|n| n.time >= stop.time && n.time <= killed && n.number != signals::KILL)
     };
     if let Some(note) = got().filter(from_pid1).find(|n| n.number == stop.number) {
-        return forwarded(stop, note, killed, d);
+        return forwarded(stop, note, cut, d);
     }
     if let Some(note) = got().rfind(from_pid1) {
         return another(stop, note, d);
     }
     if let Some(note) = got().find(|n| n.number == stop.number) {
-        return from_elsewhere(stop, note, killed, d);
+        return from_elsewhere(stop, note, cut, d);
     }
     nothing(view, victim, one, stop, killed, d);
 }
 
-fn forwarded(stop: &Note, note: &Note, killed: BootTime, d: &mut Death) {
+fn is_from(view: View<'_>, note: &Note, one: &Process) -> bool {
+    note.sender
+        .as_ref()
+        .is_some_and(|s| view.history.resolve(s.key) == one.task.key)
+}
+
+fn forwarded(stop: &Note, note: &Note, cut: Cut, d: &mut Death) {
     let name = signals::name(stop.number);
     d.evidence(Evidence::Event(note.event));
     let on = format!("PID 1 {} {name} and sent it on to this process", verb(stop));
-    let since = |t: Option<BootTime>| words::span(words::between(t.unwrap_or(note.time), killed));
+    let since = |t: Option<BootTime>| words::span(words::between(t.unwrap_or(note.time), cut.at));
     match note.fate {
         Fate::Handled => {
             d.contributing.push("too-slow");
-            d.say(format!("{on}, whose handler began {} before the end; PID 1 exited without waiting for it to finish.", since(note.settled)));
-            d.advise("let PID 1 wait for its children (waitpid) before it exits, or use an init that does (docker run --init, tini)");
+            d.say(format!(
+                "{on}, whose handler began {} before the end; {}.",
+                since(note.settled),
+                cut.end(" for it to finish")
+            ));
+            d.advise(cut.advice("let PID 1 wait for its children (waitpid) before it exits, or use an init that does (docker run --init, tini)"));
         }
         Fate::Accepted => {
             d.contributing.push("too-slow");
-            d.say(format!("{on}, which took it {} before the end; PID 1 exited without waiting for it to finish.", since(note.settled)));
-            d.advise("let PID 1 wait for its children (waitpid) before it exits");
+            d.say(format!(
+                "{on}, which took it {} before the end; {}.",
+                since(note.settled),
+                cut.end(" for it to finish")
+            ));
+            d.advise(cut.advice("let PID 1 wait for its children (waitpid) before it exits"));
         }
         Fate::Blocked => {
             d.contributing.push("blocked-mask");
-            d.say(format!("{on}, which blocked it and had not acted on it {} later, when PID 1 exited without waiting.", since(None)));
+            d.say(format!(
+                "{on}, which blocked it and had not acted on it {} later, when {}.",
+                since(None),
+                cut.end("")
+            ));
             d.advise(format!("let this process unblock {name}, and let PID 1 wait for its children before it exits"));
         }
         Fate::Dropped | Fate::Discarded => dropped(&on, &name, note, d),
@@ -108,15 +148,16 @@ fn forwarded(stop: &Note, note: &Note, killed: BootTime, d: &mut Death) {
                 Certainty::Inferred,
             );
             d.say(format!("{on}; what became of it there is not known."));
-            d.advise("let PID 1 wait for its children (waitpid) before it exits");
+            d.advise(cut.advice("let PID 1 wait for its children (waitpid) before it exits"));
         }
         _ => {
             d.contributing.push("too-slow");
             d.say(format!(
-                "{on}, which had not got to act on it {} later, when PID 1 exited without waiting.",
-                since(None)
+                "{on}, which had not got to act on it {} later, when {}.",
+                since(None),
+                cut.end("")
             ));
-            d.advise("let PID 1 wait for its children (waitpid) before it exits, or use an init that does (docker run --init, tini)");
+            d.advise(cut.advice("let PID 1 wait for its children (waitpid) before it exits, or use an init that does (docker run --init, tini)"));
         }
     }
 }
@@ -175,14 +216,14 @@ fn another(stop: &Note, note: &Note, d: &mut Death) {
     ));
 }
 
-fn from_elsewhere(stop: &Note, note: &Note, killed: BootTime, d: &mut Death) {
+fn from_elsewhere(stop: &Note, note: &Note, cut: Cut, d: &mut Death) {
     let name = signals::name(stop.number);
     d.evidence(Evidence::Event(note.event));
     let from = note.sender.as_ref().map_or_else(
         || "the kernel".to_owned(),
         |s| format!("{} {}", s.comm, s.key.pid),
     );
-    let before = words::span(words::between(note.time, killed));
+    let before = words::span(words::between(note.time, cut.at));
     let became = match note.fate {
         Fate::Dropped | Fate::Discarded => format!(
             "it was {} ({})",
@@ -199,8 +240,11 @@ fn from_elsewhere(stop: &Note, note: &Note, killed: BootTime, d: &mut Death) {
     } else {
         d.contributing.push("too-slow");
     }
-    d.say(format!("This process had got {name} from {from} {before} before, and {became}; PID 1 exited without waiting for it."));
-    d.advise("let PID 1 wait for its children (waitpid) before it exits");
+    d.say(format!(
+        "This process had got {name} from {from} {before} before, and {became}; {}.",
+        cut.end(" for it")
+    ));
+    d.advise(cut.advice("let PID 1 wait for its children (waitpid) before it exits"));
 }
 
 /// Nothing came to this process, if the history covers that.
@@ -244,7 +288,15 @@ fn nothing(
         .iter()
         .filter(|s| s.time >= stop.time && s.time <= killed)
         .collect();
-    let others = sent.iter().filter(|s| s.number == stop.number).count() as u64;
+    // One process may have got it more than once.
+    let mut others: Vec<_> = Vec::new();
+    for s in sent.iter().filter(|s| s.number == stop.number) {
+        if !others.contains(&s.target) {
+            others.push(s.target);
+            d.evidence(Evidence::Event(s.event));
+        }
+    }
+    let others = others.len() as u64;
     if started > stop.time {
         d.say(format!(
             "This process never got the {name}: it was started only {} after PID 1 had got it.",
@@ -334,35 +386,131 @@ fn without_stop(view: View<'_>, one: &Process, ended: BootTime, d: &mut Death) {
             d.advise(own_exit(one));
         }
         None => {
-            d.say("No SIGTERM was sent to PID 1: it exited on its own.");
+            let sentence = match (
+                pid1::perhaps_request(one, ended),
+                pid1::old_sigterm(one, ended),
+            ) {
+                (Some(note), _) => {
+                    d.evidence(Evidence::Event(note.event));
+                    format!(
+                        "PID 1 {} {} {} before it exited; whether it exited because of that is not known.",
+                        verb(note),
+                        signals::name(note.number),
+                        words::span(words::between(note.time, ended))
+                    )
+                }
+                (None, Some(note)) => {
+                    d.evidence(Evidence::Event(note.event));
+                    format!(
+                        "The last SIGTERM to PID 1 was sent {} before: too long ago to be taken for the cause of its exit.",
+                        words::span(words::between(note.time, ended))
+                    )
+                }
+                (None, None) => "No SIGTERM was sent to PID 1: it exited on its own.".to_owned(),
+            };
+            d.say(sentence);
             d.advise(own_exit(one));
         }
     }
 }
 
-/// PID 1 did not exit: a signal ended it.
-fn pid1_killed(view: View<'_>, one: &Process, number: i32, killed: BootTime, d: &mut Death) {
-    let name = signals::name(number);
-    if number == signals::KILL {
-        d.say("SIGKILL leaves PID 1 no chance to pass anything on, so this process was not told to end by it.");
-    } else {
-        d.say(format!(
-            "It ended by {name} before it could pass anything on to its children."
-        ));
+/// PID 1 did not exit: a signal ended it. If it had acted on a request to end
+/// before, what it had passed on counts first: that is a stop whose grace period
+/// ran out.
+fn pid1_killed(
+    view: View<'_>,
+    victim: &Process,
+    one: &Process,
+    number: i32,
+    killed: BootTime,
+    d: &mut Death,
+) {
+    let at = one.fatal.as_ref().map_or(killed, |f| f.time.min(killed));
+    let asked = pid1::request(one, at);
+    match asked {
+        Some(stop) => {
+            d.evidence(Evidence::Event(stop.event));
+            let cut = Cut {
+                at: killed,
+                by: Some(number),
+            };
+            acted(view, victim, one, stop, cut, d);
+        }
+        None => unasked(view, victim, one, number, at, d),
     }
     match &one.fatal {
         Some(fatal) => {
             d.evidence(Evidence::Event(fatal.event));
-            if number == signals::KILL {
-                pid1::unanswered_stop(view, one, fatal.time, d);
+            if number == signals::KILL && asked.is_none() {
+                pid1::unanswered_stop(view, one, "PID 1", fatal.time, d);
             }
             death::follow(view, one, killed, d);
         }
-        None => d.missing(format!("who sent {name} to PID 1"), Certainty::Inferred),
+        None => d.missing(
+            format!("who sent {} to PID 1", signals::name(number)),
+            Certainty::Inferred,
+        ),
     }
     d.advise(if number == signals::KILL {
         "find out why PID 1 had to be killed; its end is the end of every process in its namespace"
     } else {
         "find out why PID 1 crashed; its end is the end of every process in its namespace"
     });
+}
+
+/// PID 1 was not seen to act on a request to end before a signal ended it.
+fn unasked(
+    view: View<'_>,
+    victim: &Process,
+    one: &Process,
+    number: i32,
+    at: BootTime,
+    d: &mut Death,
+) {
+    let name = signals::name(number);
+    let told = victim
+        .notes
+        .iter()
+        .rev()
+        .find(|n| n.time <= at && n.number != signals::KILL && is_from(view, n, one));
+    if let Some(note) = told {
+        d.evidence(Evidence::Event(note.event));
+        return d.say(format!(
+            "PID 1 had sent this process {} {} before it was ended by {name} itself.",
+            signals::name(note.number),
+            words::span(words::between(note.time, at))
+        ));
+    }
+    let kill = number == signals::KILL;
+    let first = if kill {
+        "SIGKILL leaves PID 1 no chance to pass anything on".to_owned()
+    } else {
+        format!("It ended by {name} before it could pass anything on to its children")
+    };
+    let started = BootTime(victim.task.key.start_ns);
+    match view.blind_to(signals::TERM, started) {
+        Some(Blind::Late) => d.say(format!(
+            "{first}, and it had sent this process nothing since sigtrace was attached."
+        )),
+        Some(blind) => {
+            d.missing(blind.missing(), Certainty::Inferred);
+            d.say(format!(
+                "{first}; whether it had told this process to end before is not known: {}.",
+                blind.because()
+            ));
+        }
+        None if !victim.notes.complete_since(started) => {
+            d.missing(
+                "older signals, which were forgotten to bound memory",
+                Certainty::Inferred,
+            );
+            d.say(format!(
+                "{first}; whether it had told this process to end before is no longer known."
+            ));
+        }
+        None if kill => d.say(format!(
+            "{first}, so this process was not told to end by it."
+        )),
+        None => d.say(format!("{first}.")),
+    }
 }

@@ -1,6 +1,8 @@
 //! What has happened so far: state per process and per PID namespace, made of
-//! events in the order of time. It remembers and judges nothing; the rules
-//! over it stand in [`crate::explain`].
+//! events in the order of time. It remembers and judges nothing itself: the
+//! rules stand in [`crate::explain`], whose engine also writes here what became
+//! of each signal ([`note::Note::fate`], [`process::Process::settle`]), which
+//! one was fatal and which are open, because later deaths are explained by it.
 //!
 //! A process is (pid, start), never a bare pid. Facts from `/proc` have a start
 //! rounded to the clock tick, so a start within [`SAME_START_NS`] of the same
@@ -82,7 +84,7 @@ pub struct History {
 }
 
 fn same_start(known: u64, other: u64) -> bool {
-    let rounded = known % TICK_NS == 0 || other % TICK_NS == 0;
+    let rounded = known.is_multiple_of(TICK_NS) || other.is_multiple_of(TICK_NS);
     rounded && known.abs_diff(other) < SAME_START_NS
 }
 
@@ -115,11 +117,6 @@ impl History {
     pub fn process_mut(&mut self, key: ProcessKey) -> Option<&mut Process> {
         let key = self.resolve(key);
         self.processes.get_mut(&key)
-    }
-
-    /// The process that has a pid now.
-    pub fn by_pid(&self, pid: u32) -> Option<&Process> {
-        self.processes.get(self.by_pid.get(&pid)?)
     }
 
     /// A namespace.

@@ -88,7 +88,7 @@ pub struct Note {
     pub time: BootTime,
     /// Which signal.
     pub number: i32,
-    /// What became of it, so far.
+    /// What became of it, so far, as the rules judge.
     pub fate: Fate,
     /// Why, where the fate has a reason.
     pub reason: Option<&'static str>,
@@ -96,6 +96,13 @@ pub struct Note {
     pub sender: Option<NotedSender>,
     /// When its fate was settled.
     pub settled: Option<BootTime>,
+}
+
+impl Note {
+    /// Whether the process acted on it and went on.
+    pub fn acted_on(&self) -> bool {
+        matches!(self.fate, Fate::Handled | Fate::Accepted)
+    }
 }
 
 /// A signal that a process sent.

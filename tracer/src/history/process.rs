@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::event::{BootTime, Dispositions, ProcessKey, Signal, Task};
 
-use super::note::{Fate, Note, NotedSender, Recent, Sent};
+use super::note::{Fate, Note, Recent, Sent};
 
 /// Signals that a process got which are remembered.
 pub const NOTES: usize = 24;
@@ -42,7 +42,8 @@ pub struct Process {
     pub task: Task,
     /// Whether its start time is exact: `/proc` rounds to 10 ms.
     pub exact: bool,
-    /// Its parent, where its fork was seen.
+    /// Its parent: who forked it, and once it has exited, whose child it was
+    /// then.
     pub parent: Option<ProcessKey>,
     /// Its dispositions when they were last looked at.
     pub dispositions: Option<Dispositions>,
@@ -56,8 +57,6 @@ pub struct Process {
     pub fatal: Option<Fatal>,
     /// It began to exit as a whole (`do_group_exit`), with this status.
     pub exiting: Option<Exited>,
-    /// Its leader exited, other threads go on.
-    pub leader_exit: Option<Exited>,
     /// It is dead.
     pub exit: Option<Exited>,
     /// Its parent waited for it.
@@ -79,7 +78,6 @@ impl Process {
             open: Vec::new(),
             fatal: None,
             exiting: None,
-            leader_exit: None,
             exit: None,
             reaped: false,
             zombie_reported: false,
@@ -103,15 +101,6 @@ impl Process {
             if !fate.interim() {
                 note.settled = Some(time);
             }
-        }
-    }
-
-    /// The process as a sender.
-    pub fn as_sender(&self) -> NotedSender {
-        NotedSender {
-            key: self.task.key,
-            comm: self.task.comm,
-            ancestry: Vec::new(),
         }
     }
 }

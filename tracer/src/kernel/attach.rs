@@ -122,7 +122,7 @@ fn learn(facts: &mut Facts, hook: Hook, level: Level, error: &ProgramError) {
         Level::Btf if hook.is_tracepoint() => Some(&mut facts.hooks.tp_btf),
         Level::Btf => Some(&mut facts.hooks.fentry),
         Level::Kprobe => Some(&mut facts.hooks.kprobe),
-        Level::Raw => None,
+        Level::Raw | Level::Tracepoint => None,
     };
     match sort {
         Some(sort) if denied => *sort = Support::No(why),
@@ -272,6 +272,7 @@ fn each(
 fn load_one(program: &mut Program, hook: &str, btf: Option<&Btf>) -> Result<(), ProgramError> {
     match (program, btf) {
         (Program::RawTracePoint(program), _) => program.load(),
+        (Program::TracePoint(program), _) => program.load(),
         (Program::KProbe(program), _) => program.load(),
         (Program::BtfTracePoint(program), Some(btf)) => program.load(hook, btf),
         (Program::FEntry(program), Some(btf)) => program.load(hook, btf),
@@ -283,6 +284,7 @@ fn load_one(program: &mut Program, hook: &str, btf: Option<&Btf>) -> Result<(), 
 fn attach_one(program: &mut Program, hook: &str) -> Result<(), ProgramError> {
     match program {
         Program::RawTracePoint(program) => program.attach(hook).map(drop),
+        Program::TracePoint(program) => program.attach("sched", hook).map(drop),
         Program::KProbe(program) => program.attach(hook, 0).map(drop),
         Program::BtfTracePoint(program) => program.attach().map(drop),
         Program::FEntry(program) => program.attach().map(drop),

@@ -94,6 +94,9 @@ impl Facts {
         let (types, functions) = read_types(Path::new(BTF_PATH));
         let capabilities = capabilities();
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        // `#1 SMP PREEMPT_DYNAMIC Debian …`
+        let build = fs::read_to_string("/proc/sys/kernel/version").unwrap_or_default();
+        let preemptible = build.contains("PREEMPT");
         let facts = Self {
             release: release.trim().to_owned(),
             lockdown: fs::read_to_string("/sys/kernel/security/lockdown")
@@ -112,7 +115,8 @@ impl Facts {
                 fentry: typed(&types),
                 kprobe: kprobes(Path::new("/sys/bus/event_source/devices/kprobe/type")),
                 functions,
-                preemptible: preempts_programs(&release),
+                preempts_tracepoints: release_at_least(&release, 7, 0),
+                preempts_functions: release_at_least(&release, 6, 13) && preemptible,
                 refused: Vec::new(),
             },
             types,
@@ -240,14 +244,16 @@ fn kprobes(pmu: &Path) -> Support {
     }
 }
 
-/// Since Linux 7 tracepoints call their programs with preemption on, which no
-/// type and no file tells; a release that says nothing is taken for a new one.
-fn preempts_programs(release: &str) -> bool {
-    let major = release
-        .split('.')
-        .next()
-        .and_then(|n| n.parse::<u32>().ok());
-    major.is_none_or(|major| major >= 7)
+/// Since Linux 7 tracepoints call their programs with preemption on, and since
+/// 6.13 (lazy preemption) distributions' kernels really preempt them; no type
+/// and no file tells. A release that says nothing is taken for a new one.
+fn release_at_least(release: &str, major: u32, minor: u32) -> bool {
+    let mut numbers = release.split(['.', '-', '+']).map(str::parse::<u32>);
+    let mut number = || numbers.next().and_then(Result::ok);
+    match (number(), number()) {
+        (Some(a), Some(b)) => (a, b) >= (major, minor),
+        _ => true,
+    }
 }
 
 fn ring_buffer() -> Support {
@@ -279,11 +285,12 @@ mod tests {
     }
 
     #[test]
-    fn programs_are_preempted_since_linux_7() {
-        assert!(!preempts_programs("6.18.15+deb13-cloud-amd64"));
-        assert!(preempts_programs("7.3.4+deb13-cloud-amd64"));
-        assert!(preempts_programs("10.0"));
-        assert!(preempts_programs(""));
+    fn releases_are_compared_as_numbers() {
+        assert!(!release_at_least("6.18.15+deb13-cloud-amd64", 7, 0));
+        assert!(release_at_least("6.18.15+deb13-cloud-amd64", 6, 13));
+        assert!(!release_at_least("6.1.0-56-cloud-amd64", 6, 13));
+        assert!(release_at_least("10.0-rc1", 7, 0));
+        assert!(release_at_least("", 7, 0));
     }
 
     #[test]

@@ -123,6 +123,8 @@ pub enum Level {
     Btf,
     /// Raw tracepoint.
     Raw,
+    /// Ordinary tracepoint, by perf_event_open(2).
+    Tracepoint,
     /// kprobe or kretprobe.
     Kprobe,
 }
@@ -135,6 +137,7 @@ impl Level {
             (Self::Btf, hook) if hook.is_tracepoint() => "tp_btf",
             (Self::Btf, _) => "fentry",
             (Self::Raw, _) => "raw_tracepoint",
+            (Self::Tracepoint, _) => "tracepoint",
             (Self::Kprobe, Hook::DequeueSignal) => "kretprobe",
             (Self::Kprobe, _) => "kprobe",
         }
@@ -146,9 +149,11 @@ impl Level {
         let prefix = match (self, hook) {
             (Self::Btf, hook) if hook.is_tracepoint() => "btf",
             (Self::Raw, _) => "raw",
+            (Self::Tracepoint, _) => "tp",
             (level, hook) => level.name(hook),
         };
-        let copies: &[&str] = if preemptible && hook.is_preemptible() && self != Self::Kprobe {
+        let runs_preempted = matches!(self, Self::Btf | Self::Raw);
+        let copies: &[&str] = if preemptible && hook.is_preemptible() && runs_preempted {
             &["1", "2", "3"]
         } else {
             &[""]
@@ -207,8 +212,11 @@ pub struct Facts {
     /// Functions of [`Hook`] that the kernel's BTF names, with the number of
     /// their arguments.
     pub functions: Vec<(Hook, u32)>,
-    /// Programs can be preempted by tasks that come to the same hook.
-    pub preemptible: bool,
+    /// Programs at tracepoints can be preempted by tasks that come to the
+    /// same one (Linux 7).
+    pub preempts_tracepoints: bool,
+    /// So can those at functions.
+    pub preempts_functions: bool,
     /// What the kernel turned down when it was tried, and why.
     pub refused: Vec<(Hook, Level, String)>,
 }
@@ -250,7 +258,7 @@ pub fn choose(facts: &Facts, forced: Forced) -> Vec<Choice> {
 fn choose_one(facts: &Facts, forced: Forced, hook: Hook) -> Choice {
     let mut because = None;
     let mut level = None;
-    for candidate in candidates(hook) {
+    for candidate in candidates(facts, hook) {
         match refused(facts, forced, hook, candidate) {
             None => {
                 level = Some(candidate);
@@ -259,7 +267,8 @@ fn choose_one(facts: &Facts, forced: Forced, hook: Hook) -> Choice {
             Some(why) => because = because.or(Some(why)),
         }
     }
-    let programs = level.map(|level: Level| level.programs(hook, facts.preemptible));
+    let preemptible = preempts(facts, hook);
+    let programs = level.map(|level: Level| level.programs(hook, preemptible));
     Choice {
         hook,
         level,
@@ -268,11 +277,25 @@ fn choose_one(facts: &Facts, forced: Forced, hook: Hook) -> Choice {
     }
 }
 
-fn candidates(hook: Hook) -> Vec<Level> {
+fn preempts(facts: &Facts, hook: Hook) -> bool {
+    hook.is_preemptible()
+        && if hook.is_tracepoint() {
+            facts.preempts_tracepoints
+        } else {
+            facts.preempts_functions
+        }
+}
+
+/// Best first. While a program is preempted, other tasks' events pass it by;
+/// so where that can happen, those come first that run with preemption off.
+fn candidates(facts: &Facts, hook: Hook) -> Vec<Level> {
+    let preempts = preempts(facts, hook);
     match hook {
         // Has no BTF-typed twin: it is itself the fallback of release_task.
         Hook::ProcessFree => vec![Level::Raw],
+        Hook::ProcessExit if preempts => vec![Level::Tracepoint, Level::Btf, Level::Raw],
         hook if hook.is_tracepoint() => vec![Level::Btf, Level::Raw],
+        _ if preempts => vec![Level::Kprobe, Level::Btf],
         _ => vec![Level::Btf, Level::Kprobe],
     }
 }
@@ -281,7 +304,7 @@ fn refused(facts: &Facts, forced: Forced, hook: Hook, level: Level) -> Option<St
     let allowed = match forced {
         Forced::Auto => true,
         Forced::Btf => level == Level::Btf,
-        Forced::Raw => level == Level::Raw,
+        Forced::Raw => matches!(level, Level::Raw | Level::Tracepoint),
         Forced::Kprobe => level != Level::Btf,
     };
     if !allowed {
@@ -298,7 +321,7 @@ fn refused(facts: &Facts, forced: Forced, hook: Hook, level: Level) -> Option<St
         Level::Btf if hook.is_tracepoint() => &facts.tp_btf,
         Level::Btf => &facts.fentry,
         Level::Kprobe => &facts.kprobe,
-        Level::Raw => &Support::Yes,
+        Level::Raw | Level::Tracepoint => &Support::Yes,
     };
     if let Support::No(why) = support {
         return Some(why.clone());
@@ -326,7 +349,8 @@ mod tests {
                 .filter(|hook| !hook.is_tracepoint())
                 .map(|hook| (hook, if hook == Hook::DequeueSignal { 3 } else { 1 }))
                 .collect(),
-            preemptible: false,
+            preempts_tracepoints: false,
+            preempts_functions: false,
             refused: Vec::new(),
         }
     }
@@ -347,6 +371,33 @@ mod tests {
             level(&choose(&facts, Forced::Auto), Hook::SignalGenerate),
             None
         );
+    }
+
+    #[test]
+    fn where_programs_are_preempted_those_that_are_not_come_first() {
+        let mut facts = all();
+        facts.preempts_functions = true;
+        let choices = choose(&facts, Forced::Auto);
+        assert_eq!(level(&choices, Hook::ReleaseTask), Some(Level::Kprobe));
+        assert_eq!(level(&choices, Hook::ProcessExit), Some(Level::Btf));
+        facts.preempts_tracepoints = true;
+        let choices = choose(&facts, Forced::Auto);
+        assert_eq!(level(&choices, Hook::ProcessExit), Some(Level::Tracepoint));
+        assert_eq!(level(&choices, Hook::SignalGenerate), Some(Level::Btf));
+        assert_eq!(level(&choices, Hook::DequeueSignal), Some(Level::Btf));
+        let fork = choices
+            .iter()
+            .find(|c| c.hook == Hook::ProcessFork)
+            .unwrap();
+        assert_eq!(fork.programs.len(), 3);
+        let raw = choose(&facts, Forced::Raw);
+        assert_eq!(level(&raw, Hook::ProcessExit), Some(Level::Tracepoint));
+        facts
+            .refused
+            .push((Hook::ProcessExit, Level::Tracepoint, "no tracefs".into()));
+        let raw = choose(&facts, Forced::Raw);
+        let exit = raw.iter().find(|c| c.hook == Hook::ProcessExit).unwrap();
+        assert_eq!((exit.level, exit.programs.len()), (Some(Level::Raw), 3));
     }
 
     fn level(choices: &[Choice], hook: Hook) -> Option<Level> {

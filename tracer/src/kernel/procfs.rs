@@ -51,7 +51,17 @@ impl Proc {
 
     /// Inode of the PID namespace that a process lives in.
     pub fn pidns(&self, pid: u32) -> Option<PidNs> {
-        let link = fs::read_link(self.root.join(format!("{pid}/ns/pid"))).ok()?;
+        self.pidns_of(&pid.to_string())
+    }
+
+    /// Inode of our own. By `self`: our pid is that of our namespace, and /proc
+    /// may be another's, where it is somebody else's.
+    pub fn own_pidns(&self) -> Option<PidNs> {
+        self.pidns_of("self")
+    }
+
+    fn pidns_of(&self, name: &str) -> Option<PidNs> {
+        let link = fs::read_link(self.root.join(name).join("ns/pid")).ok()?;
         namespace_inode(link.to_str()?)
     }
 
@@ -137,7 +147,7 @@ impl Proc {
     /// Every process that lives in one of the namespaces or below one; all
     /// processes if there is no namespace to choose by.
     pub fn members(&mut self, namespaces: &[PidNs]) -> io::Result<Vec<Process>> {
-        let own = self.pidns(std::process::id());
+        let own = self.own_pidns();
         let mut members = Vec::new();
         for pid in self.pids()? {
             // A look at one link spares the rest for the host's processes; a

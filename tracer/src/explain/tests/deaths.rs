@@ -111,7 +111,7 @@ fn a_death_by_an_unseen_signal() {
 #[test]
 fn exits_and_what_their_status_means() {
     for (status, text) in [
-        (0, "It exited with status 0 of its own accord."),
+        (0, "It exited with status 0."),
         (127 << 8, "the program was not found"),
         (143 << 8, "128 + 15"),
     ] {
@@ -182,4 +182,149 @@ fn only_pid1_passes_on_what_pid1_was_asked() {
     w.send(&by, &app, TERM).fatal();
     w.exit(&app, TERM);
     assert_eq!(chain(w.run().exit(&app)), "SIGTERM ← by 102");
+}
+
+#[test]
+fn an_exit_and_what_is_not_known_of_it() {
+    type Change = fn(&mut World);
+    let cases: [(&str, Change); 3] = [
+        ("SIGINT is left out by the signal filter", |w| {
+            w.coverage.signals = all_but(INT);
+        }),
+        ("a filter by process or cgroup", |w| {
+            w.coverage.partial = true;
+        }),
+        ("1 signal event was lost", |w| {
+            w.push(Fact::Lost {
+                kind: "signal",
+                count: 1,
+            });
+        }),
+    ];
+    let app = member(101, 2, "app");
+    for (because, change) in cases {
+        let mut w = World::new();
+        change(&mut w);
+        w.exit(&app, 0);
+        let told = w.run();
+        let e = told.exit(&app);
+        assert!(why(e).contains(because), "{}", why(e));
+        assert_eq!(
+            (e.cause, e.explanation.certainty),
+            ("exit", Certainty::Inferred)
+        );
+    }
+    // A loss that is noticed only later.
+    let mut w = World::new();
+    w.exit(&app, 3 << 8);
+    w.push(Fact::Lost {
+        kind: "signal",
+        count: 1,
+    });
+    let told = w.run();
+    let e = told.exit(&app);
+    assert_eq!(why(e), "It exited with status 3.");
+    let now = told.update_of(e.id).expect("an update");
+    assert_eq!(now.explanation.certainty, Certainty::Inferred);
+    assert!(why(now).starts_with("It exited with status 3; whether"));
+    // Older than sigtrace.
+    let mut old = app.clone();
+    old.key.start_ns = 300 * MS + 1;
+    let mut w = World::new();
+    w.exit(&old, 0);
+    assert!(why(w.run().exit(&old))
+        .contains("what it got before sigtrace was attached, 100 ms before, is not known"));
+    // Forgotten.
+    let mut w = World::new();
+    for _ in 0..40 {
+        w.send(&host(50, "sh"), &app, PIPE).handled();
+    }
+    w.exit(&app, 0);
+    assert!(why(w.run().exit(&app)).contains("no longer known"));
+}
+
+#[test]
+fn the_latest_request_explains_an_exit() {
+    let (sh, app) = (host(50, "sh"), member(101, 2, "app"));
+    let mut w = World::new();
+    w.send(&sh, &app, TERM).handled();
+    w.pass(300_000 * MS);
+    w.send(&sh, &app, INT).handled();
+    w.pass(MS);
+    w.exit(&app, 0);
+    assert_eq!(
+        chain(w.run().exit(&app)),
+        "exited with status 0 ← SIGINT handled ← sh 50"
+    );
+    // An hour ago is too long ago.
+    let mut w = World::new();
+    w.send(&sh, &app, TERM).handled();
+    w.pass(3_600_000 * MS);
+    w.exit(&app, 0);
+    assert_eq!(chain(w.run().exit(&app)), "exited with status 0");
+}
+
+#[test]
+fn only_the_same_request_is_passed_on() {
+    let (sh, one, app) = (
+        host(50, "sh"),
+        member(100, 1, "init"),
+        member(101, 2, "app"),
+    );
+    for (asked, sent, passed) in [
+        (TERM, TERM, true),
+        (INT, TERM, true),
+        (HUP, HUP, true),
+        (HUP, TERM, false),
+        (TERM, INT, false),
+        (TERM, USR1, false),
+    ] {
+        let mut w = World::new();
+        w.fork(&sh, &one);
+        w.send(&sh, &one, asked).handled();
+        w.send(&one, &app, sent).fatal();
+        w.exit(&app, sent);
+        let told = w.run();
+        let e = told.exit(&app);
+        assert_eq!(
+            why(e).contains("PID 1 passed on the request to end"),
+            passed,
+            "{}",
+            why(e)
+        );
+        assert_eq!(chain(e).contains("handled by PID 1"), passed);
+    }
+    let mut w = World::new();
+    w.fork(&sh, &one);
+    w.send(&sh, &one, TERM).handled();
+    w.pass(3_600_000 * MS);
+    w.send(&one, &app, TERM).fatal();
+    w.exit(&app, TERM);
+    let told = w.run();
+    assert!(!why(told.exit(&app)).contains("passed on"));
+    assert_eq!(told.exit(&app).stop, None);
+}
+
+#[test]
+fn a_stop_that_pid1_outlives_is_not_that_of_every_death() {
+    let (sh, one, app) = (
+        host(50, "sh"),
+        member(100, 1, "init"),
+        member(101, 2, "app"),
+    );
+    let mut w = World::new();
+    w.fork(&sh, &one);
+    w.send(&sh, &one, TERM).dropped();
+    w.pass(MS);
+    w.exit(&app, 0);
+    assert_eq!(w.run().exit(&app).stop, None);
+    let mut w = World::new();
+    w.fork(&sh, &one);
+    w.send(&sh, &one, TERM).handled();
+    w.send(&one, &app, TERM).handled();
+    w.exit(&app, 0);
+    assert_eq!(
+        w.run().exit(&app).stop.as_ref().map(|s| s.signal),
+        Some(TERM)
+    );
 }

@@ -387,3 +387,69 @@ fn a_loss_that_is_noticed_later_takes_the_proof_away() {
     let told = w.run();
     assert!(told.update_of(told.exit(&child).id).is_none());
 }
+
+/// The usual end of a container whose child is too slow.
+#[test]
+fn pid1_killed_after_it_had_passed_the_stop_on() {
+    let (mut w, sh, one, child) = started();
+    w.send(&sh, &one, TERM).handled();
+    w.send(&one, &child, TERM).handled();
+    w.pass(10_000 * MS);
+    w.send(&host(900, "dockerd"), &one, KILL).fatal();
+    w.exit(&one, KILL);
+    w.zapped(&one, &child);
+    let told = w.run();
+    let e = told.exit(&child);
+    assert_eq!(
+        second(e),
+        "PID 1 handled SIGTERM and sent it on to this process, whose handler began 10.0 s before the end; PID 1 was killed by SIGKILL."
+    );
+    assert_eq!(e.contributing, ["too-slow"]);
+    assert!(!why(e).contains("no chance"), "{}", why(e));
+    // It had not passed it on.
+    let (mut w, sh, one, child) = started();
+    w.send(&sh, &one, TERM).handled();
+    w.pass(10_000 * MS);
+    w.send(&host(900, "dockerd"), &one, KILL).fatal();
+    w.exit(&one, KILL);
+    w.zapped(&one, &child);
+    let told = w.run();
+    let e = told.exit(&child);
+    assert!(second(e).starts_with("This process never got the SIGTERM: PID 1 handled it"));
+    assert_eq!(e.contributing, ["not-forwarded"]);
+}
+
+#[test]
+fn pid1_killed_and_what_is_known_of_its_children() {
+    let killed = |change: &dyn Fn(&mut World, &Task, &Task)| {
+        let (mut w, sh, one, child) = started();
+        change(&mut w, &one, &child);
+        w.send(&sh, &one, TERM).dropped();
+        w.send(&host(900, "dockerd"), &one, KILL).fatal();
+        w.exit(&one, KILL);
+        w.zapped(&one, &child);
+        let told = w.run();
+        let e = told.exit(&child);
+        (second(e).to_owned(), why(e), e.explanation.certainty)
+    };
+    let (said, all, certainty) = killed(&|_, _, _| ());
+    assert_eq!(said, "SIGKILL leaves PID 1 no chance to pass anything on, so this process was not told to end by it.");
+    assert!(all.contains("The SIGTERM that PID 1 got"), "{all}");
+    assert_eq!(certainty, Certainty::Proven);
+    let (said, ..) = killed(&|w, one, child| {
+        w.send(one, child, TERM).handled();
+    });
+    assert!(
+        said.starts_with("PID 1 had sent this process SIGTERM "),
+        "{said}"
+    );
+    let (said, _, certainty) = killed(&|w, _, _| w.coverage.partial = true);
+    assert!(said.contains("is not known: a filter by process"), "{said}");
+    assert_eq!(certainty, Certainty::Inferred);
+    let (said, _, certainty) = killed(&|w, _, _| w.coverage.since.0 += 500 * MS);
+    assert!(
+        said.ends_with("nothing since sigtrace was attached."),
+        "{said}"
+    );
+    assert_eq!(certainty, Certainty::Proven);
+}

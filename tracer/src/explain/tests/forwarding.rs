@@ -108,6 +108,7 @@ fn sent_on_to_others_only() {
     let other = member(16342, 3, "worker");
     w.fork(&one, &other);
     w.send(&sh, &one, TERM).handled();
+    w.send(&one, &other, TERM).handled();
     w.send(&one, &other, TERM).fatal();
     w.exit(&other, TERM);
     let told = end(&mut w, &one, &child, 0);

@@ -232,6 +232,55 @@ fn zombies_and_their_reaping() {
 }
 
 #[test]
+fn the_parent_of_a_zombie_is_not_whoever_has_its_pid_now() {
+    let (one, parent) = (member(100, 1, "init"), member(150, 2, "parent"));
+    let app = Task {
+        ppid: 150,
+        ..member(151, 3, "app")
+    };
+    let of = |w: &World| {
+        w.run().reports.iter().find_map(|r| match r {
+            Report::Zombie { task, parent, .. } if task.key == app.key => {
+                Some(parent.as_ref().map(|p| p.comm))
+            }
+            _ => None,
+        })
+    };
+    let start = || {
+        let mut w = World::new();
+        w.fork(&host(50, "sh"), &one);
+        // By a process that is not its parent: CLONE_PARENT.
+        w.fork(&one, &parent);
+        w.fork(&one, &app);
+        w.push(Fact::Exit {
+            task: exiting(&app),
+            group_dead: true,
+            status: 0,
+            signal_flags: 0,
+            pending: 0,
+            pdeath_signal: 0,
+            ancestry: vec![crate::event::Ancestor {
+                key: parent.key,
+                comm: parent.comm,
+            }],
+            stack: vec![],
+        });
+        w
+    };
+    assert_eq!(of(&start()), Some(Some(parent.comm)));
+    let mut w = start();
+    w.exit(&parent, 0);
+    w.push(Fact::Reap {
+        key: parent.key,
+        by: Some(100),
+    });
+    let mut other = member(150, 4, "other");
+    other.key.start_ns = w.now;
+    w.fork(&one, &other);
+    assert_eq!(of(&w), Some(None));
+}
+
+#[test]
 fn a_namespace_that_the_kernel_says_is_gone() {
     let mut w = World::new();
     w.fork(&host(50, "sh"), &member(100, 1, "init"));
@@ -387,7 +436,13 @@ fn a_reload_is_no_stop() {
     w.exit(&one, 0);
     let told = w.run();
     assert_eq!(told.exit(&app).stop, None);
-    assert!(told.exit(&one).stop.is_some(), "PID 1 did end");
+    let e = told.exit(&one);
+    assert_eq!(e.stop, None);
+    assert_eq!(
+        why(e),
+        "It exited with status 0, 1.0 ms after its handler ran for SIGHUP; whether because of that is not known."
+    );
+    assert_eq!(chain(e), "PID 1 exited with status 0");
 }
 
 #[test]

@@ -455,3 +455,61 @@ fn a_debugger_between_the_queue_and_the_delivery() {
         [("pending", false), ("handled", true)]
     );
 }
+
+#[test]
+fn a_debugger_that_lets_no_signal_through() {
+    for traced in [true, false] {
+        let (mut w, sh, app) = pair();
+        let id = w
+            .send(&sh, &app, TERM)
+            .handler(USER)
+            .set(|s| s.state.traced = traced)
+            .go();
+        let got = w.dequeue(&app, TERM, &["dequeue_signal", "get_signal"]);
+        w.pass(60 * MS);
+        let empty = Dispositions {
+            state: b't',
+            ..Dispositions::default()
+        };
+        w.observe(&app, empty);
+        w.pass(300 * MS);
+        let second = w.send(&sh, &app, TERM).handler(USER).go();
+        let told = w.run_until(w.now + 200 * MS);
+        let s = told.signal(id);
+        assert_eq!(
+            (s.fate, s.reason, s.settled),
+            ("pending", Some("traced"), false)
+        );
+        assert!(s.explanation.evidence.contains(&Evidence::Event(got)));
+        // The next one, which it does let through.
+        w.dequeue(&app, TERM, &["dequeue_signal", "get_signal"]);
+        w.deliver(&app, TERM, USER);
+        let told = w.run();
+        assert_eq!(told.signal(second).fate, "handled");
+        let s = told.signal(id);
+        assert_eq!(
+            (s.fate, s.reason, s.settled, s.explanation.certainty),
+            ("swallowed", Some("tracer"), true, Certainty::Inferred)
+        );
+    }
+    // Nothing comes after it.
+    for sees_dequeue in [true, false] {
+        let (mut w, sh, app) = pair();
+        w.coverage.sees_dequeue = sees_dequeue;
+        let id = w
+            .send(&sh, &app, TERM)
+            .handler(USER)
+            .set(|s| s.state.traced = true)
+            .go();
+        if sees_dequeue {
+            w.dequeue(&app, TERM, &["dequeue_signal", "get_signal"]);
+        }
+        w.pass(300 * MS);
+        w.send(&sh, &app, USR1).handled();
+        w.exit(&app, 0);
+        assert_eq!(
+            w.run().history_of(id),
+            [("pending", false), ("swallowed", true)]
+        );
+    }
+}
