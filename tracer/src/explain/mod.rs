@@ -28,7 +28,7 @@ mod stack;
 mod step;
 mod stopped;
 mod verdict;
-mod words;
+pub(crate) mod words;
 
 #[cfg(test)]
 mod tests;

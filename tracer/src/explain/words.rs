@@ -1,4 +1,4 @@
-//! Small pieces of text that every rule uses the same way.
+//! Small pieces of text that every rule and every output uses the same way.
 
 use crate::event::{Ancestor, BootTime, Comm, Task};
 

@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     event::BootTime,
-    explain::report::{Certainty, ExitReport, Explanation, Report, SignalReport},
+    explain::{
+        report::{Certainty, ExitReport, Explanation, Report, SignalReport},
+        words,
+    },
 };
 
 /// A signal.
@@ -67,7 +70,7 @@ pub(crate) fn signal_again(context: &Context, time: BootTime, now: &SignalReport
     let mut result = wording::fate(now);
     let waited = time.0.saturating_sub(now.time.0);
     if now.latency_ns.is_none() && waited >= 1_000_000_000 {
-        result.push_str(&format!(", {} after it was sent", wording::span(waited)));
+        result.push_str(&format!(", {} after it was sent", words::span(waited)));
     }
     let failed = select::failed(now);
     let tone = if failed { Tone::Warning } else { Tone::Plain };
@@ -199,7 +202,7 @@ pub(crate) fn other(context: &Context, report: &Report) -> Option<Block> {
         Report::Lost {
             time, kind, count, ..
         } => {
-            let what = wording::counted(*count, "event", "events");
+            let what = words::count(*count, "event", "events");
             if *kind == "not-run" {
                 let what = format!(
                     "up to {what}: sigtrace's program in the kernel could not run, because it was \

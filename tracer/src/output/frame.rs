@@ -2,7 +2,7 @@
 //! since when, and the last, which is the verdict.
 
 use super::{wording, Context, Ending, Scope, Tracing};
-use crate::explain::report::Summary;
+use crate::explain::{report::Summary, words};
 
 /// `tracing fwd_sig (pid namespace 4026532281, made by the demo) since {since};
 /// PID 1 is c-init-sig`, the moment to be filled in.
@@ -96,16 +96,16 @@ pub(crate) fn verdict(
         deaths(summary),
         format!(
             "{} dropped",
-            wording::counted(summary.dropped, "signal", "signals")
+            words::count(summary.dropped, "signal", "signals")
         ),
-        format!("{} lost", wording::counted(summary.lost, "event", "events")),
+        format!("{} lost", words::count(summary.lost, "event", "events")),
     ];
     if summary.routine > 0 && !context.all_signals {
-        let count = wording::counted(summary.routine, "routine signal", "routine signals");
+        let count = words::count(summary.routine, "routine signal", "routine signals");
         parts.push(format!("{count} not shown"));
     }
     if clean_exits > 0 {
-        let count = wording::counted(clean_exits, "clean exit", "clean exits");
+        let count = words::count(clean_exits, "clean exit", "clean exits");
         parts.push(format!("{count} not shown"));
     }
     let comma = if summary.ended { ", " } else { ": " };
@@ -120,7 +120,7 @@ fn deaths(summary: &Summary) -> String {
         ended_badly,
         ..
     } = *summary;
-    let all = wording::counted(exited, "process", "processes");
+    let all = words::count(exited, "process", "processes");
     match (exited, ended_badly, forced) {
         (0, ..) if summary.unseen_ends > 0 => "no process was seen to end".to_owned(),
         (0, ..) => "no process ended".to_owned(),

@@ -1,12 +1,13 @@
-//! How text names things: processes, senders, results, spans of time, the
-//! verdict. Words for a single value; [`super::text`] puts them on lines.
+//! How text names things: processes, senders, results, the verdict. Words for a
+//! single value; [`super::text`] puts them on lines. Spans of time and counts
+//! are worded as in sentences ([`words`]).
 
 use super::{wrap::HARD_SPACE, Context, Scope};
 use crate::{
     event::Task,
     explain::{
         report::{Certainty, ExitReport, Sender, SignalReport, Summary},
-        signals,
+        signals, words,
     },
 };
 
@@ -93,19 +94,19 @@ pub(crate) fn sender(context: &Context, sender: &Sender) -> String {
 
 /// What became of a signal, for the result column.
 pub(crate) fn fate(signal: &SignalReport) -> String {
-    let mut words = signal.fate.replace('_', " ");
+    let mut said = signal.fate.replace('_', " ");
     if signal.fate == "unknown" {
-        words = "fate unknown".to_owned();
+        said = "fate unknown".to_owned();
     } else if !signal.settled {
-        words.push_str(" so far");
+        said.push_str(" so far");
     }
     if let Some(latency) = signal.latency_ns.filter(|&ns| ns >= 100_000_000) {
-        words.push_str(&format!(" after {}", span(latency)));
+        said.push_str(&format!(" after {}", words::span(latency)));
     }
     if signal.count > 1 {
-        words.push_str(&format!(", {} times", signal.count));
+        said.push_str(&format!(", {} times", signal.count));
     }
-    words
+    said
 }
 
 /// How a process ended, for the result column.
@@ -119,21 +120,6 @@ pub(crate) fn end(context: &Context, exit: &ExitReport) -> String {
         Some(number) => format!("{} ({}){core}", signal(context, number), exit.exit_code),
         None => format!("status {}{core}", exit.exit_code),
     }
-}
-
-/// `850 ms`, `2.1 s`, `3 min 20 s`.
-pub(crate) fn span(ns: u64) -> String {
-    let ms = ns / 1_000_000;
-    match ms {
-        0..1000 => format!("{ms} ms"),
-        1000..60_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
-        _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1000),
-    }
-}
-
-/// `1 process`, `2 processes`.
-pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// Parts that are not broken across lines themselves, except at arrows: their
@@ -169,10 +155,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_runs_and_chains() {
-        assert_eq!(span(850_000_000), "850 ms");
-        assert_eq!(span(2_190_000_000), "2.1 s");
-        assert_eq!(span(200_000_000_000), "3 min 20 s");
+    fn a_span_reads_as_in_sentences() {
+        let waited = 200_000_000_000;
+        let late = SignalReport {
+            latency_ns: Some(waited),
+            ..super::super::samples::sigterm()
+        };
+        assert_eq!(fate(&late), "handled after 3 min");
+        assert_eq!(words::span(waited), "3 min");
+    }
+
+    #[test]
+    fn runs_and_chains() {
         assert_eq!(runs(&[7, 3, 4, 5, 9, 10]).join(", "), "3–5, 7, 9, 10");
         let chain = joined(["PID 1", "sh 2 ← bash 3"].into_iter(), " ← ");
         assert_eq!(chain, "PID\u{a0}1 ← sh\u{a0}2 ← bash\u{a0}3");
