@@ -216,5 +216,7 @@ fn stream(seen: &Seen, status: Option<i32>, errors: &str) -> Outcome {
             "all should have ended, and nothing be lost: {summary}"
         ));
     }
-    Outcome::of(faults, &[])
+    let lost = seen.events.iter().filter(|e| e.kind() == "lost");
+    let lines: Vec<String> = lost.map(|event| event.now.to_string()).collect();
+    Outcome::of(faults, &lines)
 }

@@ -299,7 +299,7 @@ pub struct Exit {
     pub pdeath_signal: i32,
     /// `task_struct.exit_signal` of the leader: what its parent gets.
     pub exit_signal: i32,
-    /// Its ancestry and the path by which it got here.
+    /// Its parent and the path by which it got here.
     pub trace: Trace,
 }
 

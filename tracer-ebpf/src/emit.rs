@@ -47,46 +47,61 @@ pub(crate) fn now() -> u64 {
     unsafe { bpf_ktime_get_boot_ns() }
 }
 
-/// Which of two equal programs at one hook this is.
+/// Which of three equal programs at one hook this is.
 ///
-/// Where a program can be preempted (fentry on preemptible kernels, tracepoints
-/// since Linux 7) and the next task on that CPU comes to the same hook, the
-/// kernel does not run the program again but counts a miss. Its twin is another
-/// program, and runs. So hooks outside of locks have two, and the second
-/// reports what the first has not.
+/// Where a program can be preempted (at tracepoints since Linux 7) and the next
+/// task on that CPU comes to the same hook, the kernel does not run the program
+/// again but counts a miss. Its copies are other programs, and run. So hooks
+/// outside of locks have three on such kernels, and each reports what those
+/// before it have not.
 pub(crate) trait Turn {
     /// Whether this program is to report the event.
     fn mine(kind: Kind, tid: u32, start_ns: u64) -> bool;
 }
 
-/// Reports, and says so to the second.
+/// Reports, and says so to the others.
 pub(crate) struct First;
 
 impl Turn for First {
     #[inline(always)]
     fn mine(kind: Kind, tid: u32, start_ns: u64) -> bool {
-        // If it cannot be said, the second reports.
+        // If it cannot be said, another reports.
         SEEN.insert(key(kind, tid), start_ns, 0).is_ok()
     }
 }
 
-/// Reports what the first has not.
+/// Reports what the first has not, and says so.
 pub(crate) struct Second;
 
 impl Turn for Second {
     #[inline(always)]
     fn mine(kind: Kind, tid: u32, start_ns: u64) -> bool {
-        let key = key(kind, tid);
-        // SAFETY: the value is copied at once.
-        let seen = unsafe { SEEN.get(key).copied() } == Some(start_ns);
+        !seen(kind, tid, start_ns) && First::mine(kind, tid, start_ns)
+    }
+}
+
+/// Reports what no other has.
+pub(crate) struct Third;
+
+impl Turn for Third {
+    #[inline(always)]
+    fn mine(kind: Kind, tid: u32, start_ns: u64) -> bool {
+        let seen = seen(kind, tid, start_ns);
         if seen {
-            let _ = SEEN.remove(key);
+            let _ = SEEN.remove(key(kind, tid));
         }
         !seen
     }
 }
 
-/// Has no twin: kprobes run with preemption off.
+#[inline(always)]
+fn seen(kind: Kind, tid: u32, start_ns: u64) -> bool {
+    // SAFETY: the value is copied at once.
+    unsafe { SEEN.get(key(kind, tid)).copied() == Some(start_ns) }
+}
+
+/// The only one there is: of kprobes, which run with preemption off, and of
+/// everything on kernels that do not preempt programs.
 pub(crate) struct Only;
 
 impl Turn for Only {

@@ -5,14 +5,16 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{
-    macros::{btf_tracepoint, fentry, kprobe, raw_tracepoint},
-    programs::{BtfTracePointContext, FEntryContext, ProbeContext, RawTracePointContext},
+    macros::{btf_tracepoint, fentry, kprobe, raw_tracepoint, tracepoint},
+    programs::{
+        BtfTracePointContext, FEntryContext, ProbeContext, RawTracePointContext, TracePointContext,
+    },
     EbpfContext,
 };
 use sigtrace_common::record::{Call, Exit, Kind};
 
 use crate::{
-    emit::{self, turn, First, Only, Second, Turn},
+    emit::{self, turn, First, Only, Second, Third, Turn},
     filter,
     globals::{global, DEAD},
     mem::{current, pointer, Addr, Direct, Mem, Probe},
@@ -20,9 +22,22 @@ use crate::{
 };
 
 const SIGNAL_GROUP_EXIT: u32 = 0x4;
+const SIGKILL: i32 = 9;
 
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 pub fn raw_sched_process_exit(ctx: RawTracePointContext) -> i32 {
+    // SAFETY: the arguments of sched_process_exit.
+    unsafe {
+        exit::<Probe, Only>(
+            ctx.as_ptr(),
+            ctx.arg::<u64>(0) as Addr,
+            raw_group_dead(&ctx),
+        )
+    }
+}
+
+#[raw_tracepoint(tracepoint = "sched_process_exit")]
+pub fn raw1_sched_process_exit(ctx: RawTracePointContext) -> i32 {
     // SAFETY: the arguments of sched_process_exit.
     unsafe {
         exit::<Probe, First>(
@@ -45,8 +60,32 @@ pub fn raw2_sched_process_exit(ctx: RawTracePointContext) -> i32 {
     }
 }
 
+#[raw_tracepoint(tracepoint = "sched_process_exit")]
+pub fn raw3_sched_process_exit(ctx: RawTracePointContext) -> i32 {
+    // SAFETY: the arguments of sched_process_exit.
+    unsafe {
+        exit::<Probe, Third>(
+            ctx.as_ptr(),
+            ctx.arg::<u64>(0) as Addr,
+            raw_group_dead(&ctx),
+        )
+    }
+}
+
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn btf_sched_process_exit(ctx: BtfTracePointContext) -> i32 {
+    // SAFETY: the arguments of sched_process_exit.
+    unsafe {
+        exit::<Direct, Only>(
+            ctx.as_ptr(),
+            ctx.arg::<u64>(0) as Addr,
+            btf_group_dead(&ctx),
+        )
+    }
+}
+
+#[btf_tracepoint(function = "sched_process_exit")]
+pub fn btf1_sched_process_exit(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the arguments of sched_process_exit.
     unsafe {
         exit::<Direct, First>(
@@ -67,6 +106,25 @@ pub fn btf2_sched_process_exit(ctx: BtfTracePointContext) -> i32 {
             btf_group_dead(&ctx),
         )
     }
+}
+
+#[btf_tracepoint(function = "sched_process_exit")]
+pub fn btf3_sched_process_exit(ctx: BtfTracePointContext) -> i32 {
+    // SAFETY: the arguments of sched_process_exit.
+    unsafe {
+        exit::<Direct, Third>(
+            ctx.as_ptr(),
+            ctx.arg::<u64>(0) as Addr,
+            btf_group_dead(&ctx),
+        )
+    }
+}
+
+/// As an ordinary tracepoint's program, which runs with preemption off.
+#[tracepoint(category = "sched", name = "sched_process_exit")]
+pub fn tp_sched_process_exit(ctx: TracePointContext) -> i32 {
+    // SAFETY: it is the current task that exits.
+    unsafe { exit::<Probe, Only>(ctx.as_ptr(), current(), NO_ARGUMENT) }
 }
 
 /// The tracepoint has no such argument here.
@@ -139,7 +197,15 @@ unsafe fn exit<M: Mem, T: Turn>(ctx: *mut c_void, task: Addr, group_dead: u32) -
         };
         (*out).pdeath_signal = M::get(task, global!(LAYOUT.task_pdeath_signal));
         (*out).exit_signal = M::get(leader, global!(LAYOUT.task_exit_signal));
-        trace::fill(&raw mut (*out).trace, ctx);
+        // Of its ancestors only the parent, who has to reap it. A process that
+        // is killed got here by a signal, which has brought its own stack: when
+        // hundreds are killed at once, less work here is fewer misses.
+        let killed = flags & SIGNAL_GROUP_EXIT != 0 && (*out).status & 0x7f == SIGKILL;
+        if killed {
+            trace::fill::<1>(&raw mut (*out).trace, None);
+        } else {
+            trace::fill::<1>(&raw mut (*out).trace, Some(ctx));
+        }
         entry.submit(0);
         0
     }
@@ -147,12 +213,22 @@ unsafe fn exit<M: Mem, T: Turn>(ctx: *mut c_void, task: Addr, group_dead: u32) -
 
 #[fentry(function = "do_exit")]
 pub fn fentry_do_exit(ctx: FEntryContext) -> i32 {
+    do_exit::<Only>(ctx.arg(0))
+}
+
+#[fentry(function = "do_exit")]
+pub fn fentry1_do_exit(ctx: FEntryContext) -> i32 {
     do_exit::<First>(ctx.arg(0))
 }
 
 #[fentry(function = "do_exit")]
 pub fn fentry2_do_exit(ctx: FEntryContext) -> i32 {
     do_exit::<Second>(ctx.arg(0))
+}
+
+#[fentry(function = "do_exit")]
+pub fn fentry3_do_exit(ctx: FEntryContext) -> i32 {
+    do_exit::<Third>(ctx.arg(0))
 }
 
 #[kprobe(function = "do_exit")]
@@ -176,12 +252,22 @@ fn do_exit<T: Turn>(status: u64) -> i32 {
 
 #[fentry(function = "do_group_exit")]
 pub fn fentry_do_group_exit(ctx: FEntryContext) -> i32 {
+    do_group_exit::<Only>(ctx.arg(0))
+}
+
+#[fentry(function = "do_group_exit")]
+pub fn fentry1_do_group_exit(ctx: FEntryContext) -> i32 {
     do_group_exit::<First>(ctx.arg(0))
 }
 
 #[fentry(function = "do_group_exit")]
 pub fn fentry2_do_group_exit(ctx: FEntryContext) -> i32 {
     do_group_exit::<Second>(ctx.arg(0))
+}
+
+#[fentry(function = "do_group_exit")]
+pub fn fentry3_do_group_exit(ctx: FEntryContext) -> i32 {
+    do_group_exit::<Third>(ctx.arg(0))
 }
 
 #[kprobe(function = "do_group_exit")]
@@ -207,12 +293,22 @@ fn do_group_exit<T: Turn>(status: u64) -> i32 {
 
 #[fentry(function = "zap_pid_ns_processes")]
 pub fn fentry_zap_pid_ns_processes(ctx: FEntryContext) -> i32 {
+    zap::<Only>(ctx.arg::<u64>(0) as Addr)
+}
+
+#[fentry(function = "zap_pid_ns_processes")]
+pub fn fentry1_zap_pid_ns_processes(ctx: FEntryContext) -> i32 {
     zap::<First>(ctx.arg::<u64>(0) as Addr)
 }
 
 #[fentry(function = "zap_pid_ns_processes")]
 pub fn fentry2_zap_pid_ns_processes(ctx: FEntryContext) -> i32 {
     zap::<Second>(ctx.arg::<u64>(0) as Addr)
+}
+
+#[fentry(function = "zap_pid_ns_processes")]
+pub fn fentry3_zap_pid_ns_processes(ctx: FEntryContext) -> i32 {
+    zap::<Third>(ctx.arg::<u64>(0) as Addr)
 }
 
 #[kprobe(function = "zap_pid_ns_processes")]

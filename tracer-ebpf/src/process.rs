@@ -9,7 +9,7 @@ use aya_ebpf::{
 use sigtrace_common::record::{Exec, Fork, Kind, Reap};
 
 use crate::{
-    emit::{self, turn, First, Only, Second, Turn},
+    emit::{self, turn, First, Only, Second, Third, Turn},
     filter,
     globals::{global, DEAD},
     mem::{current, pointer, Addr, Direct, Mem, Probe},
@@ -18,6 +18,12 @@ use crate::{
 
 #[raw_tracepoint(tracepoint = "sched_process_fork")]
 pub fn raw_sched_process_fork(ctx: RawTracePointContext) -> i32 {
+    // SAFETY: the arguments of sched_process_fork.
+    unsafe { fork::<Probe, Only>(ctx.arg::<u64>(0) as Addr, ctx.arg::<u64>(1) as Addr) }
+}
+
+#[raw_tracepoint(tracepoint = "sched_process_fork")]
+pub fn raw1_sched_process_fork(ctx: RawTracePointContext) -> i32 {
     // SAFETY: the arguments of sched_process_fork.
     unsafe { fork::<Probe, First>(ctx.arg::<u64>(0) as Addr, ctx.arg::<u64>(1) as Addr) }
 }
@@ -28,8 +34,20 @@ pub fn raw2_sched_process_fork(ctx: RawTracePointContext) -> i32 {
     unsafe { fork::<Probe, Second>(ctx.arg::<u64>(0) as Addr, ctx.arg::<u64>(1) as Addr) }
 }
 
+#[raw_tracepoint(tracepoint = "sched_process_fork")]
+pub fn raw3_sched_process_fork(ctx: RawTracePointContext) -> i32 {
+    // SAFETY: the arguments of sched_process_fork.
+    unsafe { fork::<Probe, Third>(ctx.arg::<u64>(0) as Addr, ctx.arg::<u64>(1) as Addr) }
+}
+
 #[btf_tracepoint(function = "sched_process_fork")]
 pub fn btf_sched_process_fork(ctx: BtfTracePointContext) -> i32 {
+    // SAFETY: the arguments of sched_process_fork.
+    unsafe { fork::<Direct, Only>(ctx.arg::<u64>(0) as Addr, ctx.arg::<u64>(1) as Addr) }
+}
+
+#[btf_tracepoint(function = "sched_process_fork")]
+pub fn btf1_sched_process_fork(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the arguments of sched_process_fork.
     unsafe { fork::<Direct, First>(ctx.arg::<u64>(0) as Addr, ctx.arg::<u64>(1) as Addr) }
 }
@@ -38,6 +56,12 @@ pub fn btf_sched_process_fork(ctx: BtfTracePointContext) -> i32 {
 pub fn btf2_sched_process_fork(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the arguments of sched_process_fork.
     unsafe { fork::<Direct, Second>(ctx.arg::<u64>(0) as Addr, ctx.arg::<u64>(1) as Addr) }
+}
+
+#[btf_tracepoint(function = "sched_process_fork")]
+pub fn btf3_sched_process_fork(ctx: BtfTracePointContext) -> i32 {
+    // SAFETY: the arguments of sched_process_fork.
+    unsafe { fork::<Direct, Third>(ctx.arg::<u64>(0) as Addr, ctx.arg::<u64>(1) as Addr) }
 }
 
 #[inline(always)]
@@ -78,6 +102,12 @@ unsafe fn fork<M: Mem, T: Turn>(parent: Addr, child: Addr) -> i32 {
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
 pub fn raw_sched_process_exec(ctx: RawTracePointContext) -> i32 {
     // SAFETY: the arguments of sched_process_exec.
+    unsafe { exec::<Probe, Only>(ctx.arg::<u64>(0) as Addr, ctx.arg(1)) }
+}
+
+#[raw_tracepoint(tracepoint = "sched_process_exec")]
+pub fn raw1_sched_process_exec(ctx: RawTracePointContext) -> i32 {
+    // SAFETY: the arguments of sched_process_exec.
     unsafe { exec::<Probe, First>(ctx.arg::<u64>(0) as Addr, ctx.arg(1)) }
 }
 
@@ -87,8 +117,20 @@ pub fn raw2_sched_process_exec(ctx: RawTracePointContext) -> i32 {
     unsafe { exec::<Probe, Second>(ctx.arg::<u64>(0) as Addr, ctx.arg(1)) }
 }
 
+#[raw_tracepoint(tracepoint = "sched_process_exec")]
+pub fn raw3_sched_process_exec(ctx: RawTracePointContext) -> i32 {
+    // SAFETY: the arguments of sched_process_exec.
+    unsafe { exec::<Probe, Third>(ctx.arg::<u64>(0) as Addr, ctx.arg(1)) }
+}
+
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn btf_sched_process_exec(ctx: BtfTracePointContext) -> i32 {
+    // SAFETY: the arguments of sched_process_exec.
+    unsafe { exec::<Direct, Only>(ctx.arg::<u64>(0) as Addr, ctx.arg(1)) }
+}
+
+#[btf_tracepoint(function = "sched_process_exec")]
+pub fn btf1_sched_process_exec(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the arguments of sched_process_exec.
     unsafe { exec::<Direct, First>(ctx.arg::<u64>(0) as Addr, ctx.arg(1)) }
 }
@@ -97,6 +139,12 @@ pub fn btf_sched_process_exec(ctx: BtfTracePointContext) -> i32 {
 pub fn btf2_sched_process_exec(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the arguments of sched_process_exec.
     unsafe { exec::<Direct, Second>(ctx.arg::<u64>(0) as Addr, ctx.arg(1)) }
+}
+
+#[btf_tracepoint(function = "sched_process_exec")]
+pub fn btf3_sched_process_exec(ctx: BtfTracePointContext) -> i32 {
+    // SAFETY: the arguments of sched_process_exec.
+    unsafe { exec::<Direct, Third>(ctx.arg::<u64>(0) as Addr, ctx.arg(1)) }
 }
 
 #[inline(always)]
@@ -122,6 +170,12 @@ unsafe fn exec<M: Mem, T: Turn>(task: Addr, old_pid: u32) -> i32 {
 #[fentry(function = "release_task")]
 pub fn fentry_release_task(ctx: FEntryContext) -> i32 {
     // SAFETY: release_task(struct task_struct *p).
+    unsafe { release::<Direct, Only>(ctx.arg::<u64>(0) as Addr) }
+}
+
+#[fentry(function = "release_task")]
+pub fn fentry1_release_task(ctx: FEntryContext) -> i32 {
+    // SAFETY: release_task(struct task_struct *p).
     unsafe { release::<Direct, First>(ctx.arg::<u64>(0) as Addr) }
 }
 
@@ -129,6 +183,12 @@ pub fn fentry_release_task(ctx: FEntryContext) -> i32 {
 pub fn fentry2_release_task(ctx: FEntryContext) -> i32 {
     // SAFETY: release_task(struct task_struct *p).
     unsafe { release::<Direct, Second>(ctx.arg::<u64>(0) as Addr) }
+}
+
+#[fentry(function = "release_task")]
+pub fn fentry3_release_task(ctx: FEntryContext) -> i32 {
+    // SAFETY: release_task(struct task_struct *p).
+    unsafe { release::<Direct, Third>(ctx.arg::<u64>(0) as Addr) }
 }
 
 #[kprobe(function = "release_task")]

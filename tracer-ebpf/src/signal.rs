@@ -13,7 +13,7 @@ use aya_ebpf::{
 use aya_log_ebpf::debug;
 use sigtrace_common::{
     layout::ABSENT,
-    record::{Deliver, Dequeue, Kind, Signal, SignalTraced, TargetState, THREADS},
+    record::{Deliver, Dequeue, Kind, Signal, SignalTraced, TargetState, ANCESTORS, THREADS},
 };
 
 use crate::{
@@ -127,7 +127,7 @@ unsafe fn generate<M: Mem>(
                 result,
                 action,
             );
-            trace::fill(&raw mut (*out).trace, ctx);
+            trace::fill::<ANCESTORS>(&raw mut (*out).trace, Some(ctx));
             entry.submit(0);
         }
         0

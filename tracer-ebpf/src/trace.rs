@@ -5,7 +5,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::bpf_get_stack;
-use sigtrace_common::record::{Trace, ANCESTORS, FRAMES};
+use sigtrace_common::record::{Trace, FRAMES};
 
 use crate::{
     globals::global,
@@ -13,16 +13,21 @@ use crate::{
     task,
 };
 
-/// Fills `out` for the current task.
+/// Fills `out` for the current task, with so many of its ancestors: what is
+/// not filled is left as it is, and the counts say what counts.
 ///
 /// # Safety
-/// `out` must point into a reserved record, `ctx` be the program's context.
+/// `out` must point into a reserved record, `ctx` be the program's context, or
+/// `None` for no stack.
 #[inline(always)]
-pub(crate) unsafe fn fill(out: *mut Trace, ctx: *mut c_void) {
+pub(crate) unsafe fn fill<const LEVELS: usize>(out: *mut Trace, ctx: Option<*mut c_void>) {
     // SAFETY: the caller's duty.
     unsafe {
-        ancestry(out);
-        (*out).frame_count = stack((&raw mut (*out).stack).cast(), FRAMES as u32, ctx);
+        ancestry::<LEVELS>(out);
+        (*out).frame_count = match ctx {
+            Some(ctx) => stack((&raw mut (*out).stack).cast(), FRAMES as u32, ctx),
+            None => 0,
+        };
     }
 }
 
@@ -43,13 +48,13 @@ pub(crate) unsafe fn stack(out: *mut u64, frames: u32, ctx: *mut c_void) -> u32 
 }
 
 #[inline(always)]
-unsafe fn ancestry(out: *mut Trace) {
+unsafe fn ancestry<const LEVELS: usize>(out: *mut Trace) {
     // SAFETY: the caller's duty.
     unsafe {
         let mut at = current();
         let mut count = 0u32;
         let mut i = 0;
-        while i < ANCESTORS {
+        while i < LEVELS {
             let parent = pointer::<Probe>(at, global!(LAYOUT.task_real_parent));
             at = pointer::<Probe>(parent, global!(LAYOUT.task_group_leader));
             let tgid: u32 = Probe::get(at, global!(LAYOUT.task_tgid));

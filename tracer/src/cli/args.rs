@@ -53,12 +53,13 @@ pub enum Command {
 /// Flags of the live trace.
 #[derive(ClapArgs, Clone, Debug, Default)]
 pub struct TraceArgs {
-    /// Trace this container: its id, or 4 or more of its first characters.
-    /// Repeatable. Both ends count: signals into it and out of it
+    /// Trace this container: its name (Docker and Podman), its id, or 4 or more
+    /// of the id's first characters. Repeatable. Both ends count: signals into it
+    /// and out of it
     #[arg(
         short,
         long = "container",
-        value_name = "ID",
+        value_name = "NAME|ID",
         help_heading = "What to trace"
     )]
     pub containers: Vec<String>,
@@ -66,8 +67,8 @@ pub struct TraceArgs {
     /// (/proc/PID/ns/pid). Repeatable
     #[arg(long, value_name = "INODE|PATH", help_heading = "What to trace")]
     pub pidns: Vec<PidNsArg>,
-    /// Trace processes of this cgroup and those below it (a folder under
-    /// /sys/fs/cgroup, cgroup v2). Repeatable
+    /// Trace processes of this cgroup and those below it (cgroup v2): a folder
+    /// under /sys/fs/cgroup, or the path that /proc/PID/cgroup has. Repeatable
     #[arg(long = "cgroup", value_name = "PATH", help_heading = "What to trace")]
     pub cgroups: Vec<PathBuf>,
     /// Only signals sent by or to this process (its pid on the host). Repeatable
@@ -228,11 +229,11 @@ pub enum Hooks {
 const EXAMPLES: &str = "\
 Examples:
   It is killed now and then (exit code 137) and nobody knows by whom. Wait for it:
-    sigtrace --container 1dcad40f27d5 -x
+    sigtrace --container fwd_sig -x
   The same without a container engine: name the PID namespace of any process in it:
     sigtrace --pidns /proc/16301/ns/pid
   I stop it and it takes ten seconds. Trace until it has ended, then read the verdict:
-    sigtrace --container 1dcad40f27d5 --once
+    sigtrace --container fwd_sig --once
   I send a signal and nothing happens. What does the kernel do with it?
     sigtrace --to-pid 16301 --signal TERM,INT,HUP --path
   Who keeps killing things on this host? For five minutes, for a script:

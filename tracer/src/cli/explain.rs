@@ -7,10 +7,14 @@ use std::io::{self, Write};
 use clap::Args as ClapArgs;
 use serde::Serialize;
 
-use super::{nearest, show::Show, topic, Code, Failure};
+use super::{show::Show, topic, Code, Failure};
 use crate::{
     event::printable,
-    explain::ids::{self, Kind},
+    explain::{
+        ids::{self, Kind},
+        signals,
+    },
+    nearest::nearest,
     output::{wrap::wrap, Format},
 };
 
@@ -48,6 +52,9 @@ pub(crate) struct Topic {
     /// What to do.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) advice: String,
+    /// Of an id: whether this version reports it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reported: Option<bool>,
 }
 
 impl From<&ids::Entry> for Topic {
@@ -59,6 +66,7 @@ impl From<&ids::Entry> for Topic {
             meaning: entry.meaning.to_owned(),
             text: entry.text.to_owned(),
             advice: entry.advice.to_owned(),
+            reported: Some(entry.reported),
         }
     }
 }
@@ -72,7 +80,9 @@ pub fn run(args: &ExplainArgs) -> Result<(), Failure> {
         Some(what) => topic::find(what),
     };
     if let (true, Some(what)) = (topics.is_empty(), &args.what) {
-        let similar = nearest::nearest(what);
+        let ids = ids::all().iter().map(|entry| entry.id.to_owned());
+        let signals = (1..=31).map(|number| signals::name(number).into_owned());
+        let similar = nearest(what, ids.chain(signals));
         let known = "`sigtrace explain` lists all ids; signals and exit codes are known too";
         let message = match similar.as_slice() {
             [] => format!("nothing is called {what:?}; {known}"),
@@ -111,6 +121,8 @@ fn json(out: &mut impl Write, topics: &[Topic]) -> io::Result<()> {
     }
     Ok(())
 }
+
+const NOT_REPORTED: &str = "not reported by this version";
 
 /// How a kind is said.
 fn kind(kind: &str) -> &str {
@@ -154,7 +166,11 @@ fn text(
                 _ => writeln!(out, "{line}")?,
             }
         }
-        for (label, text) in [("why", &topic.text), ("fix", &topic.advice)] {
+        let note = match topic.reported {
+            Some(false) => NOT_REPORTED,
+            _ => "",
+        };
+        for (label, text) in [("note", note), ("why", &topic.text), ("fix", &topic.advice)] {
             if text.is_empty() {
                 continue;
             }
@@ -174,7 +190,11 @@ fn list(out: &mut impl Write, topics: &[Topic], width: Option<usize>) -> io::Res
             last = topic.kind;
             writeln!(out, "{}", title(last))?;
         }
-        let line = format!("  {:column$}  {}", topic.id, topic.meaning);
+        let mark = match topic.reported {
+            Some(false) => format!(" ({NOT_REPORTED})"),
+            _ => String::new(),
+        };
+        let line = format!("  {:column$}  {}{mark}", topic.id, topic.meaning);
         for line in width.map_or_else(
             || vec![line.clone()],
             |width| wrap(&line, width, column + 4),
@@ -200,9 +220,9 @@ fn markdown() -> String {
         "# What the ids mean\n\n\
          Every signal that sigtrace sees gets a fate, a fate that needs one a reason, every death a\n\
          cause and a mechanism. The ids never change their meaning. `sigtrace explain ID` says the\n\
-         same; this page is made of the same table (`sigtrace explain --markdown`). An id that stands\n\
-         here is not yet found by every version: a death that no rule fits is `unknown`, with its\n\
-         evidence.\n",
+         same; this page is made of the same table (`sigtrace explain --markdown`). Some ids are here\n\
+         before any rule leads to them; they are marked as not reported. A death that no rule fits is\n\
+         `unknown`, with its evidence.\n",
     );
     for kind in [Kind::Fate, Kind::Reason, Kind::Cause, Kind::Mechanism] {
         page += &format!("\n## {}\n", title(kind.word()));
@@ -213,6 +233,9 @@ fn markdown() -> String {
                 capital(entry.meaning),
                 entry.text
             );
+            if !entry.reported {
+                page += &format!("\n*{}.*\n", capital(NOT_REPORTED));
+            }
             if !entry.advice.is_empty() {
                 page += &format!("\n**What to do:** {}\n", entry.advice);
             }
@@ -265,6 +288,29 @@ mod tests {
             .map(|line| line["kind"].as_str().unwrap())
             .collect();
         assert_eq!(kinds, ["cause", "mechanism"]);
+    }
+
+    #[test]
+    fn what_is_not_reported_yet_is_marked() {
+        let shown = shown("frozen", None);
+        assert!(
+            shown.contains("\n   note   not reported by this version\n"),
+            "{shown}"
+        );
+        for (what, mark) in [
+            ("oom-memcg", Some("false")),
+            ("pid1-exited", Some("true")),
+            ("SIGTERM", None),
+        ] {
+            let mut out = Vec::new();
+            json(&mut out, &topic::find(what)).unwrap();
+            let line = String::from_utf8(out).unwrap();
+            let said = mark.map(|mark| format!("\"reported\":{mark}}}"));
+            match said {
+                Some(said) => assert!(line.contains(&said), "{line}"),
+                None => assert!(!line.contains("reported"), "{line}"),
+            }
+        }
     }
 
     #[test]

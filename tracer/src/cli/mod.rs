@@ -11,7 +11,6 @@ pub mod completions;
 pub mod doctor;
 pub mod duration;
 pub mod explain;
-mod nearest;
 pub mod request;
 pub mod scope;
 pub mod show;

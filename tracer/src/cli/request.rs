@@ -1,7 +1,12 @@
 //! From the command line to what the kernel side is asked for, with everything
 //! checked that can be checked before anything is attached.
 
-use std::{collections::HashMap, env, fs, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    collections::HashMap,
+    env, fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{anyhow, Context as _};
 use sigtrace_common::filter::{PID_SENDER, PID_TARGET};
@@ -12,20 +17,24 @@ use super::{
 };
 use crate::{
     event::PidNs,
-    kernel::{attach::Request, hooks::Forced, log, procfs::Proc},
+    kernel::{attach::Request, facts::HOST_PIDNS, hooks::Forced, log, procfs::Proc},
     output::Scope,
 };
 
-/// The folder of the cgroup v2 hierarchy.
-const CGROUPS: &str = "/sys/fs/cgroup";
+/// Where the cgroup v2 hierarchy is: alone, or beside those of cgroup v1.
+const CGROUPS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 
 /// A namespace that holds everything is no limit: without the host's.
-pub fn without_host(scopes: Vec<Scope>, proc: &Proc) -> Vec<Scope> {
-    let host = proc.pidns(1);
-    if scopes.iter().any(|scope| Some(scope.pidns) == host) {
-        return Vec::new();
+pub fn without_host(args: &TraceArgs, scopes: Vec<Scope>) -> Result<Vec<Scope>, Failure> {
+    if !scopes.iter().any(|scope| scope.pidns == HOST_PIDNS) {
+        return Ok(scopes);
     }
-    scopes
+    if args.once {
+        return Err(Failure::usage(
+            "--once waits for the end of what is traced, and the host's PID namespace has none",
+        ));
+    }
+    Ok(Vec::new())
 }
 
 /// Namespaces and processes that are not there are said at once: waiting for
@@ -60,10 +69,16 @@ pub fn check_targets(
             }
         }
     }
-    for &pid in args.pids.iter().chain(&args.from_pids).chain(&args.to_pids) {
-        if !pids.contains(&pid) && !Path::new(&format!("/proc/{pid}")).exists() {
-            return missing(format!("there is no process {pid} on this host"));
+    for &pid in pids_given.into_iter().flatten() {
+        if pids.contains(&pid) {
+            continue;
         }
+        return missing(match proc.leader_of(pid) {
+            Some(leader) => {
+                format!("{pid} is a thread; signals are filtered by process: give {leader}")
+            }
+            None => format!("there is no process {pid} on this host"),
+        });
     }
     Ok(())
 }
@@ -87,7 +102,7 @@ pub fn of(args: &TraceArgs, scopes: &[Scope]) -> Result<Request, Failure> {
         cgroups: args
             .cgroups
             .iter()
-            .map(|path| cgroup_id(path))
+            .map(|path| cgroup_id(path, CGROUPS.map(Path::new)))
             .collect::<Result<_, _>>()?,
         pids: pids.into_iter().collect(),
         buffer: args.buffer_bytes(),
@@ -103,12 +118,15 @@ pub fn of(args: &TraceArgs, scopes: &[Scope]) -> Result<Request, Failure> {
 
 /// The inode of a cgroup's folder, which is its id in the kernel. A path as
 /// `/proc/PID/cgroup` has it counts from the root of the hierarchy.
-fn cgroup_id(path: &Path) -> Result<u64, Failure> {
-    let below = Path::new(CGROUPS).join(path.strip_prefix("/").unwrap_or(path));
-    let folder = if path.starts_with(CGROUPS) {
-        path
-    } else {
-        &below
+fn cgroup_id(path: &Path, roots: [&Path; 2]) -> Result<u64, Failure> {
+    let below = path.strip_prefix("/").unwrap_or(path);
+    let below = roots.map(|root| root.join(below));
+    let whole = path.starts_with(roots[0]);
+    let is_v2 = |folder: &&PathBuf| folder.join("cgroup.controllers").exists();
+    let folder = match below.iter().find(is_v2) {
+        _ if whole => path,
+        Some(folder) => folder,
+        None => &below[0],
     };
     let usage = |error: anyhow::Error| Failure::new(Code::Usage, error);
     let metadata = fs::metadata(folder)
@@ -122,4 +140,33 @@ fn cgroup_id(path: &Path) -> Result<u64, Failure> {
         )));
     }
     Ok(metadata.ino())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cgroup_is_found_alone_and_beside_those_of_version_1() {
+        let root = env::temp_dir().join(format!("sigtrace-cgroups-{}", std::process::id()));
+        let (v1, v2) = (root.join("docker/x"), root.join("unified/docker/x"));
+        for (folder, files) in [(&v1, 1), (&v2, 2)] {
+            fs::create_dir_all(folder).unwrap();
+            for file in ["cgroup.procs", "cgroup.controllers"].iter().take(files) {
+                fs::write(folder.join(file), "").unwrap();
+            }
+        }
+        let unified = root.join("unified");
+        let id = |path: &Path| cgroup_id(path, [&root, &unified]);
+        let wanted = fs::metadata(&v2).unwrap().ino();
+        assert_eq!(id(Path::new("/docker/x")).unwrap(), wanted);
+        assert_eq!(id(&v2).unwrap(), wanted);
+        // Said so, not taken for another.
+        assert_eq!(id(&v1).unwrap_err().code, Code::Usage);
+        assert_eq!(id(Path::new("/docker/y")).unwrap_err().code, Code::Usage);
+        fs::write(v1.join("cgroup.controllers"), "").unwrap();
+        let alone = fs::metadata(&v1).unwrap().ino();
+        assert_eq!(id(Path::new("docker/x")).unwrap(), alone);
+        fs::remove_dir_all(&root).unwrap();
+    }
 }

@@ -1,5 +1,6 @@
 //! What `--pidns`, `--label` and `--container` name, resolved to PID
-//! namespaces. The last part reads `/proc`, under a root that tests choose.
+//! namespaces. Containers are found by [`container`]; which exit code it means
+//! that one is not found is decided here.
 
 use std::{
     fmt::Debug,
@@ -13,7 +14,7 @@ use anyhow::anyhow;
 
 use super::{args::TraceArgs, Code, Failure};
 use crate::{
-    container,
+    container::{self, engine::PATIENCE, error::Problem, socket::Sockets, ResolveError},
     event::PidNs,
     output::{ContainerName, Scope},
 };
@@ -72,10 +73,15 @@ impl PidNsArg {
     }
 }
 
-/// The namespaces that the flags name, in their order. The namespaces exist
-/// when this returns, or a moment before; names of their first processes are
-/// looked up in `proc`.
-pub fn resolve(args: &TraceArgs, proc: &Path) -> Result<Vec<Scope>, Failure> {
+/// The namespaces that the flags name, in their order, and what could not be
+/// found out. They exist when this returns, or a moment before; names of their
+/// first processes are looked up in `proc`, names of containers by asking the
+/// engines at `sockets`, which takes a second at most.
+pub async fn resolve(
+    args: &TraceArgs,
+    proc: &Path,
+    sockets: impl FnOnce() -> Sockets,
+) -> Result<(Vec<Scope>, Vec<String>), Failure> {
     let mut scopes = Vec::new();
     for (i, pidns) in args.pidns.iter().enumerate() {
         let pidns = pidns.inode()?;
@@ -92,29 +98,37 @@ pub fn resolve(args: &TraceArgs, proc: &Path) -> Result<Vec<Scope>, Failure> {
             container: None,
         });
     }
-    for name in &args.containers {
-        let found = container::find(proc, name).map_err(not_found)?;
+    if args.containers.is_empty() {
+        return Ok((scopes, Vec::new()));
+    }
+    let found = container::find(proc, sockets(), &args.containers, PATIENCE).await?;
+    for container in found.containers {
         scopes.push(Scope {
-            pidns: found.pidns,
-            label: None,
+            pidns: container.pidns,
+            label: container.name.clone(),
             note: None,
-            pid1: container::pid1_of(proc, found.pidns),
+            pid1: container::pid1_of(proc, container.pidns),
             container: Some(ContainerName {
-                name: None,
-                id: found.id,
-                engine: found.engine.map(str::to_owned),
+                name: container.name,
+                id: container.id,
+                engine: container.engine,
             }),
         });
     }
-    Ok(scopes)
+    Ok((scopes, found.notes))
 }
 
-fn not_found(error: container::NotFound) -> Failure {
-    let code = match error {
-        container::NotFound::NoSuchId(_) => Code::NotFound,
-        _ => Code::Usage,
-    };
-    Failure::new(code, error)
+impl From<Box<ResolveError>> for Failure {
+    fn from(error: Box<ResolveError>) -> Self {
+        let code = match error.problem {
+            Problem::Ambiguous(_) | Problem::Shares { .. } => Code::Usage,
+            Problem::Unknown { .. } | Problem::NotRunning { .. } | Problem::Elsewhere(..) => {
+                Code::NotFound
+            }
+            Problem::Unreadable(_) => Code::CannotTrace,
+        };
+        Self::new(code, *error)
+    }
 }
 
 #[cfg(test)]
@@ -136,6 +150,47 @@ mod tests {
         for wrong in ["", "0", "fwd_sig", "mnt:[4026532281]", "99999999999"] {
             assert!(wrong.parse::<PidNsArg>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn exit_codes_of_containers() {
+        let row = container::error::Row::default();
+        for (problem, code) in [
+            (Problem::Ambiguous(vec![]), Code::Usage),
+            (
+                Problem::Unknown {
+                    nearest: vec![],
+                    running: vec![],
+                    no_engine: None,
+                },
+                Code::NotFound,
+            ),
+            (
+                Problem::NotRunning {
+                    row: row.clone(),
+                    created: false,
+                    exit_code: None,
+                },
+                Code::NotFound,
+            ),
+            (Problem::Elsewhere(row.clone(), None), Code::NotFound),
+            (Problem::Unreadable(row), Code::CannotTrace),
+        ] {
+            let error = ResolveError {
+                wanted: "x".into(),
+                problem,
+                failed: vec![],
+            };
+            assert_eq!(Failure::from(Box::new(error)).code, code);
+        }
+    }
+
+    #[tokio::test]
+    async fn without_containers_no_engine_is_asked() {
+        let args = TraceArgs::default();
+        let never = || unreachable!("nobody asked for a container");
+        let resolved = resolve(&args, Path::new("/nonexistent"), never).await;
+        assert_eq!(resolved.unwrap(), (vec![], vec![]));
     }
 
     #[test]

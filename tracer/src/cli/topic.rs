@@ -71,6 +71,7 @@ fn signal(number: i32) -> Topic {
         meaning: format!("by default: {}", action.word()),
         text,
         advice: String::new(),
+        reported: None,
     }
 }
 
@@ -116,6 +117,7 @@ fn exit_code(code: i32) -> Topic {
         meaning,
         text: text.to_owned(),
         advice: advice.to_owned(),
+        reported: None,
     }
 }
 

@@ -3,6 +3,7 @@
 //! put together in [`super::request`].
 
 use std::{
+    env,
     io::{self, Write},
     path::Path,
     time::Duration,
@@ -15,6 +16,7 @@ use tokio::{
 
 use super::{args::TraceArgs, request, scope, Code, Failure};
 use crate::{
+    container::socket::Sockets,
     event::{
         decode::{Decoder, Starts},
         BootTime, Event, Fact, PidNs, ProcessKey,
@@ -67,7 +69,9 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
     let mut facts = Facts::probe();
     kernel::attach::check(&facts)?;
     let proc = Proc::new("/proc");
-    let scopes = request::without_host(scope::resolve(&args, Path::new("/proc"))?, &proc);
+    let sockets = || Sockets::of(|name| env::var_os(name));
+    let (scopes, unasked) = scope::resolve(&args, Path::new("/proc"), sockets).await?;
+    let scopes = request::without_host(&args, scopes)?;
     request::check_targets(&args, &scopes, &proc, facts.on_host)?;
     let wanted = request::of(&args, &scopes)?;
     // Before anything is attached: from here on a signal ends the trace
@@ -81,7 +85,8 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
         offset_ns: kernel::wall_clock_offset_ns(),
     };
     let coverage = coverage(&attached, &facts, &wanted);
-    let tracing = tracing(&args, &attached, &facts);
+    let mut tracing = tracing(&args, &attached, &facts);
+    tracing.notes.extend(unasked);
     let stdout = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let mut live = Live {
         decoder: Decoder {
@@ -100,6 +105,7 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
         next_id: 1,
         watched: Vec::new(),
         losses_checked: Instant::now(),
+        losses_unchecked: false,
         ticks_until: Instant::now(),
         once: args.once,
     };
@@ -168,6 +174,8 @@ struct Live<'a> {
     /// The first process of each traced namespace.
     watched: Vec<(PidNs, ProcessKey)>,
     losses_checked: Instant,
+    /// Something came in since then.
+    losses_unchecked: bool,
     ticks_until: Instant,
     once: bool,
 }
@@ -238,7 +246,10 @@ impl Live<'_> {
                 + Duration::from_millis(1)
         });
         let tick = (now < self.ticks_until || self.log.is_on()).then(|| now + TICK);
-        deadline.into_iter().chain(tick).min()
+        let losses = self
+            .losses_unchecked
+            .then(|| self.losses_checked + LOSS_EVERY);
+        deadline.into_iter().chain(tick).chain(losses).min()
     }
 
     /// Takes in what is there and writes what is settled.
@@ -259,7 +270,8 @@ impl Live<'_> {
             if more {
                 until = last.unwrap_or(until);
             }
-            if last.is_some() && self.losses_checked.elapsed() >= LOSS_EVERY {
+            self.losses_unchecked |= last.is_some();
+            if self.losses_unchecked && self.losses_checked.elapsed() >= LOSS_EVERY {
                 self.losses();
             }
             self.advance(until)?;
@@ -287,6 +299,7 @@ impl Live<'_> {
 
     fn losses(&mut self) {
         self.losses_checked = Instant::now();
+        self.losses_unchecked = false;
         for (kind, count) in self.ring.losses() {
             self.push(kernel::now(), Fact::Lost { kind, count });
         }

@@ -1,6 +1,6 @@
 //! Container ids in cgroup paths. Each engine and each cgroup driver has its
 //! own way to write them; the innermost one counts, because containers run
-//! inside containers.
+//! inside containers. Pure: `host` reads the files.
 
 use std::path::PathBuf;
 
@@ -13,30 +13,37 @@ pub struct Named {
     pub engine: Option<&'static str>,
     /// The cgroup, from the root of its hierarchy.
     pub cgroup: PathBuf,
+    /// That is the unified hierarchy, cgroup v2.
+    pub unified: bool,
 }
 
-/// Scopes of systemd's driver: `docker-ID.scope`.
-const SCOPES: [(&str, &str); 5] = [
-    ("docker-", "docker"),
-    ("libpod-", "podman"),
-    ("cri-containerd-", "containerd"),
-    ("crio-", "cri-o"),
-    ("nerdctl-", "containerd"),
+/// What stands before the id: `docker-ID.scope` with systemd's driver,
+/// `libpod-ID` without, `….slice:cri-containerd:ID` where a runtime without
+/// that driver got a path that was meant for it.
+const PREFIXES: [(&str, &str); 6] = [
+    ("docker", "docker"),
+    ("libpod", "podman"),
+    ("libpod-payload", "podman"),
+    ("cri-containerd", "containerd"),
+    ("crio", "cri-o"),
+    ("nerdctl", "containerd"),
 ];
 
 /// The container that `/proc/PID/cgroup` names; the unified hierarchy's line
 /// first, since in mixed set-ups v1 controllers may lie elsewhere.
 pub fn container_of(text: &str) -> Option<Named> {
     let path = |line: &str| line.splitn(3, ':').nth(2).map(str::to_owned);
-    let unified = text.lines().filter(|line| line.starts_with("0::"));
-    let others = text.lines().filter(|line| !line.starts_with("0::"));
-    unified
-        .chain(others)
-        .filter_map(path)
-        .find_map(|path| in_path(&path))
+    let of = |unified| {
+        let lines = text.lines();
+        let mut paths = lines
+            .filter(move |line| line.starts_with("0::") == unified)
+            .filter_map(path);
+        paths.find_map(|path| in_path(&path, unified))
+    };
+    of(true).or_else(|| of(false))
 }
 
-fn in_path(path: &str) -> Option<Named> {
+fn in_path(path: &str, unified: bool) -> Option<Named> {
     let parts: Vec<_> = path.split('/').collect();
     (0..parts.len()).rev().find_map(|i| {
         let parent = i.checked_sub(1).map(|above| parts[above]);
@@ -45,27 +52,25 @@ fn in_path(path: &str) -> Option<Named> {
             id: id.to_owned(),
             engine,
             cgroup: parts[..=i].join("/").into(),
+            unified,
         })
     })
 }
 
 fn in_name<'a>(name: &'a str, parent: Option<&str>) -> Option<(&'a str, Option<&'static str>)> {
-    if let Some(scope) = name.strip_suffix(".scope") {
-        let known = SCOPES.iter().find_map(|&(prefix, engine)| {
-            let id = scope.strip_prefix(prefix)?;
-            is_id(id).then_some((id, Some(engine)))
-        });
-        // Other engines with systemd's driver: anything, a dash, the id.
-        return known.or_else(|| {
-            let (_, id) = scope.rsplit_once('-')?;
-            is_id(id).then_some((id, None))
-        });
-    }
-    if let Some(id) = SCOPES.iter().find_map(|&(prefix, engine)| {
-        let id = name.strip_prefix(prefix)?;
-        is_id(id).then_some((id, Some(engine)))
-    }) {
-        return Some(id);
+    let bare = name.strip_suffix(".scope").unwrap_or(name);
+    if let Some((before, id)) = bare.rsplit_once(['-', ':']).filter(|&(_, id)| is_id(id)) {
+        // The monitor of a container has its id in its name and is outside.
+        if before.ends_with("conmon") {
+            return None;
+        }
+        let driver = before.rsplit(':').next().unwrap_or(before);
+        let known = PREFIXES.iter().find(|&&(prefix, _)| prefix == driver);
+        // Another engine with systemd's driver: anything, a dash, the id.
+        return match known {
+            Some(&(_, engine)) => Some((id, Some(engine))),
+            None => (bare != name || before.contains(':')).then_some((id, None)),
+        };
     }
     let engine = match parent {
         Some("docker") => Some("docker"),

@@ -171,6 +171,14 @@ impl<F: Functions> Decoder<F> {
 
     fn task(&self, r: &record::Task) -> Task {
         let levels = (r.level as usize).min(record::NS_LEVELS);
+        let mut ns_pids = r.ns_pids[..levels].to_vec();
+        let mut namespaces = r.ns_inums[..levels].to_vec();
+        if r.level as usize > levels {
+            // Its own namespace is one of those left out: what is said of the
+            // last one known must not be said of it.
+            ns_pids.push(0);
+            namespaces.push(0);
+        }
         Task {
             key: self.starts.key(r.tgid, r.start_ns),
             tid: r.tid,
@@ -178,8 +186,8 @@ impl<F: Functions> Decoder<F> {
             uid: r.uid,
             flags: r.flags,
             comm: Comm(r.comm),
-            ns_pids: r.ns_pids[..levels].to_vec(),
-            namespaces: r.ns_inums[..levels].to_vec(),
+            ns_pids,
+            namespaces,
             cgroup_id: r.cgroup_id,
         }
     }
@@ -375,6 +383,19 @@ mod tests {
     #[test]
     fn without_siginfo_the_kernel_is_named() {
         assert_eq!([code(0, 9), code(1, 9), code(2, 9)], [0, 0x80, 9]);
+    }
+
+    #[test]
+    fn a_namespace_too_deep_is_nobodys() {
+        let mut r = record::Fork::new_zeroed();
+        r.header.kind = Kind::Fork as u32;
+        r.child.level = 9;
+        r.child.ns_pids = [1; 8];
+        let Some((_, Fact::Fork { child, .. })) = decoder().decode(r.as_bytes()) else {
+            panic!("no fork");
+        };
+        assert!(!child.is_pid1());
+        assert_eq!(child.pidns(), Some(0));
     }
 
     #[test]

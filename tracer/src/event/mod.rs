@@ -190,7 +190,8 @@ pub struct TargetState {
     pub handler: Handler,
     /// `sa_flags` for this signal.
     pub sa_flags: u64,
-    /// Blocked by the thread that was chosen first.
+    /// Blocked by the thread that it was sent to: of a signal for the whole
+    /// process, usually the leader.
     pub blocked: u64,
     /// Blocked by it outside its `sigtimedwait`.
     pub real_blocked: u64,

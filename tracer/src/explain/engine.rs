@@ -193,6 +193,8 @@ impl Engine {
         reports.extend(self.outbox.flush(BootTime(u64::MAX)));
         let mut summary = self.summary.clone();
         summary.lost = self.history.lost();
+        summary.unseen_ends = self.history.unseen_ends();
+        summary.partial = self.coverage.partial;
         summary.ended = self.ended();
         summary.notes = self.notes();
         (reports, summary)

@@ -111,6 +111,7 @@ impl Engine {
         self.rests_on_absence(&report);
         self.summary.exited += 1;
         self.summary.forced += u64::from(report.forced);
+        self.summary.ended_badly += u64::from(report.ended_badly());
         self.outbox.push(time, id, Report::Exit(Box::new(report)));
         self.at(time, ZOMBIE_NS, Deadline::Zombie(key));
     }

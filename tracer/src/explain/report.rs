@@ -1,6 +1,7 @@
 //! What is reported: the values that every output shows, text and JSON alike.
 //! Outputs format these and decide nothing.
 
+use super::signals;
 use crate::event::{Ancestor, BootTime, PidNs, Task};
 
 /// How sure an explanation is.
@@ -161,6 +162,19 @@ pub struct ExitReport {
     pub explanation: Explanation,
 }
 
+/// Signals by which processes are asked to end. To end by one of them without
+/// having a handler for it is how a clean stop looks.
+const POLITE: [i32; 3] = [signals::HUP, signals::INT, signals::TERM];
+
+impl ExitReport {
+    /// It did not end of its own accord, nor as it was asked to: the rule for
+    /// what is shown as an alarm and for what makes a whole unclean.
+    pub fn ended_badly(&self) -> bool {
+        let rudely = self.signal.is_some_and(|number| !POLITE.contains(&number));
+        self.forced || self.core_dumped || rudely
+    }
+}
+
 /// Something became known about what was reported before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Update {
@@ -177,6 +191,13 @@ pub struct Summary {
     pub exited: u64,
     /// Of those, by force.
     pub forced: u64,
+    /// Of those, not of their own accord nor as they were asked to
+    /// ([`ExitReport::ended_badly`]); those by force are among them.
+    pub ended_badly: u64,
+    /// Processes whose end was not seen; they are not among `exited`.
+    pub unseen_ends: u64,
+    /// A filter by process or cgroup was in force ([`Coverage::partial`]).
+    pub partial: bool,
     /// Signals that were dropped.
     pub dropped: u64,
     /// Events that were lost.

@@ -84,7 +84,7 @@ pub struct History {
 }
 
 fn same_start(known: u64, other: u64) -> bool {
-    let rounded = known % TICK_NS == 0 || other % TICK_NS == 0;
+    let rounded = known.is_multiple_of(TICK_NS) || other.is_multiple_of(TICK_NS);
     rounded && known.abs_diff(other) < SAME_START_NS
 }
 

@@ -15,6 +15,7 @@ use super::{
     error::KernelError,
     facts::{Facts, Types},
     hooks::{choose, Choice, Forced, Hook, Level, Support},
+    sys,
 };
 use crate::event::{BootTime, PidNs};
 
@@ -82,7 +83,7 @@ pub fn check(facts: &Facts) -> Result<&Types, KernelError> {
 /// Attaches; `facts` learn what the kernel turned down.
 pub fn attach(facts: &mut Facts, request: &Request) -> Result<Attached, KernelError> {
     let types = check(facts)?.clone();
-    raise_memlock();
+    sys::raise_memlock();
     let mut btf = None;
     loop {
         let choices = choose(&facts.hooks, request.forced);
@@ -102,8 +103,9 @@ pub fn attach(facts: &mut Facts, request: &Request) -> Result<Attached, KernelEr
         fill_filters(&mut ebpf, request)?;
         match attach_all(&mut ebpf, &choices, btf.as_ref()) {
             Ok(()) => {
+                // The kernel's types, parsed, take tens of megabytes.
                 drop(btf);
-                give_back_memory();
+                sys::give_back_memory();
                 return finish(ebpf, choices);
             }
             Err((hook, level, error)) => learn(facts, hook, level, &error),
@@ -120,7 +122,7 @@ fn learn(facts: &mut Facts, hook: Hook, level: Level, error: &ProgramError) {
         Level::Btf if hook.is_tracepoint() => Some(&mut facts.hooks.tp_btf),
         Level::Btf => Some(&mut facts.hooks.fentry),
         Level::Kprobe => Some(&mut facts.hooks.kprobe),
-        Level::Raw => None,
+        Level::Raw | Level::Tracepoint => None,
     };
     match sort {
         Some(sort) if denied => *sort = Support::No(why),
@@ -242,63 +244,53 @@ fn fill<K: aya::Pod>(
 type Refusal = (Hook, Level, ProgramError);
 
 fn attach_all(ebpf: &mut Ebpf, choices: &[Choice], btf: Option<&Btf>) -> Result<(), Refusal> {
-    let chosen = || {
-        choices
-            .iter()
-            .filter_map(|choice| Some((choice.hook, choice.level?)))
-    };
     // Loading takes long (the verifier), attaching does not: all hooks begin
     // to see things at nearly one moment.
-    for (hook, level) in chosen() {
-        load_one(ebpf, hook, level, btf).map_err(|error| (hook, level, error))?;
-    }
-    for (hook, level) in chosen() {
-        attach_one(ebpf, hook, level).map_err(|error| (hook, level, error))?;
-    }
-    Ok(())
+    each(ebpf, choices, |program, name| load_one(program, name, btf))?;
+    each(ebpf, choices, attach_one)
 }
 
-/// Does something to every program of a hook.
+/// Does something to every chosen program.
 fn each(
     ebpf: &mut Ebpf,
-    hook: Hook,
-    level: Level,
-    act: impl Fn(&mut Program) -> Result<(), ProgramError>,
-) -> Result<(), ProgramError> {
-    for name in level.programs(hook) {
-        let program = ebpf.program_mut(&name);
-        act(program.ok_or(ProgramError::UnexpectedProgramType)?)?;
+    choices: &[Choice],
+    act: impl Fn(&mut Program, &str) -> Result<(), ProgramError>,
+) -> Result<(), Refusal> {
+    for choice in choices {
+        let Some(level) = choice.level else { continue };
+        for name in &choice.programs {
+            let program = ebpf.program_mut(name);
+            program
+                .ok_or(ProgramError::UnexpectedProgramType)
+                .and_then(|program| act(program, choice.hook.name()))
+                .map_err(|error| (choice.hook, level, error))?;
+        }
     }
     Ok(())
 }
 
-fn load_one(
-    ebpf: &mut Ebpf,
-    hook: Hook,
-    level: Level,
-    btf: Option<&Btf>,
-) -> Result<(), ProgramError> {
-    let name = hook.name();
-    each(ebpf, hook, level, |program| match (program, btf) {
+fn load_one(program: &mut Program, hook: &str, btf: Option<&Btf>) -> Result<(), ProgramError> {
+    match (program, btf) {
         (Program::RawTracePoint(program), _) => program.load(),
+        (Program::TracePoint(program), _) => program.load(),
         (Program::KProbe(program), _) => program.load(),
-        (Program::BtfTracePoint(program), Some(btf)) => program.load(name, btf),
-        (Program::FEntry(program), Some(btf)) => program.load(name, btf),
-        (Program::FExit(program), Some(btf)) => program.load(name, btf),
+        (Program::BtfTracePoint(program), Some(btf)) => program.load(hook, btf),
+        (Program::FEntry(program), Some(btf)) => program.load(hook, btf),
+        (Program::FExit(program), Some(btf)) => program.load(hook, btf),
         _ => Err(ProgramError::UnexpectedProgramType),
-    })
+    }
 }
 
-fn attach_one(ebpf: &mut Ebpf, hook: Hook, level: Level) -> Result<(), ProgramError> {
-    let name = hook.name();
-    each(ebpf, hook, level, |program| match program {
-        Program::RawTracePoint(program) => program.attach(name).map(drop),
-        Program::KProbe(program) => program.attach(name, 0).map(drop),
+fn attach_one(program: &mut Program, hook: &str) -> Result<(), ProgramError> {
+    match program {
+        Program::RawTracePoint(program) => program.attach(hook).map(drop),
+        Program::TracePoint(program) => program.attach("sched", hook).map(drop),
+        Program::KProbe(program) => program.attach(hook, 0).map(drop),
         Program::BtfTracePoint(program) => program.attach().map(drop),
         Program::FEntry(program) => program.attach().map(drop),
         Program::FExit(program) => program.attach().map(drop),
         _ => Err(ProgramError::UnexpectedProgramType),
-    })
+    }
 }
 
 fn finish(mut ebpf: Ebpf, choices: Vec<Choice>) -> Result<Attached, KernelError> {
@@ -317,25 +309,4 @@ fn finish(mut ebpf: Ebpf, choices: Vec<Choice>) -> Result<Attached, KernelError>
         ring,
         lost,
     })
-}
-
-/// The kernel's types, parsed, take tens of megabytes in small pieces, and the
-/// allocator would keep them for later.
-fn give_back_memory() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: frees only what is free.
-    unsafe {
-        libc::malloc_trim(0);
-    }
-}
-
-/// Before 5.11 maps count against RLIMIT_MEMLOCK. Later kernels do not care,
-/// so a refusal says nothing.
-fn raise_memlock() {
-    let limit = libc::rlimit {
-        rlim_cur: libc::RLIM_INFINITY,
-        rlim_max: libc::RLIM_INFINITY,
-    };
-    // SAFETY: a valid struct, and no memory is kept.
-    unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit) };
 }

@@ -2,7 +2,7 @@
 //! here, deciding from it in [`super::hooks`], acting on it in
 //! [`super::attach`].
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 use sigtrace_common::layout::{Layout, ABSENT};
 
@@ -11,28 +11,31 @@ use super::{
     hooks::{Facts as HookFacts, Hook, Support},
     symbols,
 };
+use crate::event::PidNs;
 
 /// Where the kernel's own type information is.
 pub const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 /// `PROC_PID_INIT_INO`: the inode of the host's PID namespace.
-const HOST_PIDNS: &str = "pid:[4026531836]";
+pub const HOST_PIDNS: PidNs = 0xeffffffc;
 const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_SYSLOG: u32 = 34;
 const CAP_SYS_PTRACE: u32 = 19;
 
-/// Fields without which no fact can be read.
-const NEEDED_FIELDS: [&str; 9] = [
-    "task_pid",
-    "task_tgid",
-    "task_comm",
-    "task_group_leader",
-    "task_thread_pid",
-    "task_signal",
-    "task_sighand",
-    "pid_numbers",
-    "pidns_inum",
+/// Fields that a kernel may lack: what they tell is told less well without
+/// them. Without any other, identities or fates would be wrong.
+const OPTIONAL_FIELDS: [&str; 10] = [
+    "task_pdeath_signal",
+    "task_exit_signal",
+    "task_real_blocked",
+    "task_mm",
+    "task_cgroups",
+    "signal_core_state",
+    "mm_core_state",
+    "css_set_dfl_cgrp",
+    "cgroup_parent",
+    "cgroup_kn",
 ];
 
 /// What the kernel's type information says.
@@ -51,12 +54,12 @@ pub struct Types {
 }
 
 impl Types {
-    /// The needed fields that are absent.
+    /// Fields that are absent and cannot be done without.
     pub fn missing(&self) -> Vec<&'static str> {
         self.absent
             .iter()
             .copied()
-            .filter(|field| NEEDED_FIELDS.contains(field))
+            .filter(|field| !OPTIONAL_FIELDS.contains(field))
             .collect()
     }
 }
@@ -90,11 +93,12 @@ impl Facts {
     pub fn probe() -> Self {
         let (types, functions) = read_types(Path::new(BTF_PATH));
         let capabilities = capabilities();
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        // `#1 SMP PREEMPT_DYNAMIC Debian …`
+        let build = fs::read_to_string("/proc/sys/kernel/version").unwrap_or_default();
+        let preemptible = build.contains("PREEMPT");
         let facts = Self {
-            release: fs::read_to_string("/proc/sys/kernel/osrelease")
-                .unwrap_or_default()
-                .trim()
-                .to_owned(),
+            release: release.trim().to_owned(),
             lockdown: fs::read_to_string("/sys/kernel/security/lockdown")
                 .ok()
                 .and_then(|text| lockdown(&text).map(str::to_owned)),
@@ -103,14 +107,16 @@ impl Facts {
             kptr_restrict: fs::read_to_string("/proc/sys/kernel/kptr_restrict")
                 .ok()
                 .and_then(|text| text.trim().parse().ok()),
-            on_host: fs::read_link("/proc/self/ns/pid")
-                .is_ok_and(|link| link.to_str() == Some(HOST_PIDNS)),
+            on_host: fs::metadata("/proc/self/ns/pid")
+                .is_ok_and(|ns| ns.ino() == u64::from(HOST_PIDNS)),
             ring_buffer: Support::Yes,
             hooks: HookFacts {
                 tp_btf: typed(&types),
                 fentry: typed(&types),
                 kprobe: kprobes(Path::new("/sys/bus/event_source/devices/kprobe/type")),
                 functions,
+                preempts_tracepoints: release_at_least(&release, 7, 0),
+                preempts_functions: release_at_least(&release, 6, 13) && preemptible,
                 refused: Vec::new(),
             },
             types,
@@ -125,7 +131,7 @@ impl Facts {
         }
     }
 
-    /// Has this capability, or CAP_SYS_ADMIN, which includes the newer ones.
+    /// Has this capability.
     fn has(&self, capability: u32) -> bool {
         self.capabilities >> capability & 1 == 1
     }
@@ -238,6 +244,18 @@ fn kprobes(pmu: &Path) -> Support {
     }
 }
 
+/// Since Linux 7 tracepoints call their programs with preemption on, and since
+/// 6.13 (lazy preemption) distributions' kernels really preempt them; no type
+/// and no file tells. A release that says nothing is taken for a new one.
+fn release_at_least(release: &str, major: u32, minor: u32) -> bool {
+    let mut numbers = release.split(['.', '-', '+']).map(str::parse::<u32>);
+    let mut number = || numbers.next().and_then(Result::ok);
+    match (number(), number()) {
+        (Some(a), Some(b)) => (a, b) >= (major, minor),
+        _ => true,
+    }
+}
+
 fn ring_buffer() -> Support {
     match aya::sys::is_map_supported(aya::maps::MapType::RingBuf) {
         Ok(true) => Support::Yes,
@@ -267,6 +285,15 @@ mod tests {
     }
 
     #[test]
+    fn releases_are_compared_as_numbers() {
+        assert!(!release_at_least("6.18.15+deb13-cloud-amd64", 7, 0));
+        assert!(release_at_least("6.18.15+deb13-cloud-amd64", 6, 13));
+        assert!(!release_at_least("6.1.0-56-cloud-amd64", 6, 13));
+        assert!(release_at_least("10.0-rc1", 7, 0));
+        assert!(release_at_least("", 7, 0));
+    }
+
+    #[test]
     fn missing_type_information_says_where_it_was_looked_for() {
         let (types, functions) = read_types(Path::new("/nonexistent/vmlinux"));
         assert!(types.unwrap_err().contains("/nonexistent/vmlinux"));
@@ -274,8 +301,8 @@ mod tests {
     }
 
     #[test]
-    fn every_needed_field_exists_in_the_table() {
-        for field in NEEDED_FIELDS {
+    fn every_optional_field_exists_in_the_table() {
+        for field in OPTIONAL_FIELDS {
             assert!(
                 Layout::PATHS.iter().any(|(name, _)| *name == field),
                 "{field}"

@@ -96,7 +96,7 @@ impl Hook {
         matches!(self, Self::SignalGenerate | Self::ProcessExit)
     }
 
-    /// What is lost without it; `None` if nothing.
+    /// What is lost without it.
     pub fn lost_without(self) -> &'static str {
         match self {
             Self::SignalGenerate => "no signal is seen at all",
@@ -123,6 +123,8 @@ pub enum Level {
     Btf,
     /// Raw tracepoint.
     Raw,
+    /// Ordinary tracepoint, by perf_event_open(2).
+    Tracepoint,
     /// kprobe or kretprobe.
     Kprobe,
 }
@@ -135,23 +137,32 @@ impl Level {
             (Self::Btf, hook) if hook.is_tracepoint() => "tp_btf",
             (Self::Btf, _) => "fentry",
             (Self::Raw, _) => "raw_tracepoint",
+            (Self::Tracepoint, _) => "tracepoint",
             (Self::Kprobe, Hook::DequeueSignal) => "kretprobe",
             (Self::Kprobe, _) => "kprobe",
         }
     }
 
-    /// Names of its programs in the object file: where the kernel can preempt
-    /// one, a second stands in for it (`emit::Turn` in tracer-ebpf).
-    pub fn programs(self, hook: Hook) -> Vec<String> {
+    /// Names of its programs in the object file: one, or three copies where
+    /// the kernel can preempt a program (`emit::Turn` in tracer-ebpf).
+    pub fn programs(self, hook: Hook, preemptible: bool) -> Vec<String> {
         let prefix = match (self, hook) {
             (Self::Btf, hook) if hook.is_tracepoint() => "btf",
             (Self::Raw, _) => "raw",
+            (Self::Tracepoint, _) => "tp",
             (level, hook) => level.name(hook),
         };
-        let twin = hook.is_preemptible() && self != Self::Kprobe;
-        let mut names = vec![format!("{prefix}_{}", hook.name())];
-        names.extend(twin.then(|| format!("{prefix}2_{}", hook.name())));
-        names
+        let runs_preempted = matches!(self, Self::Btf | Self::Raw);
+        let copies: &[&str] = if preemptible && hook.is_preemptible() && runs_preempted {
+            &["1", "2", "3"]
+        } else {
+            &[""]
+        };
+        let name = hook.name();
+        copies
+            .iter()
+            .map(|copy| format!("{prefix}{copy}_{name}"))
+            .collect()
     }
 }
 
@@ -201,6 +212,11 @@ pub struct Facts {
     /// Functions of [`Hook`] that the kernel's BTF names, with the number of
     /// their arguments.
     pub functions: Vec<(Hook, u32)>,
+    /// Programs at tracepoints can be preempted by tasks that come to the
+    /// same one (Linux 7).
+    pub preempts_tracepoints: bool,
+    /// So can those at functions.
+    pub preempts_functions: bool,
     /// What the kernel turned down when it was tried, and why.
     pub refused: Vec<(Hook, Level, String)>,
 }
@@ -214,6 +230,8 @@ pub struct Choice {
     pub level: Option<Level>,
     /// Why not better than that, if it could be better.
     pub because: Option<String>,
+    /// Names of the programs, for [`level`](Self::level).
+    pub programs: Vec<String>,
 }
 
 /// Chooses for every hook.
@@ -228,6 +246,7 @@ pub fn choose(facts: &Facts, forced: Forced) -> Vec<Choice> {
         .map(|choice| match choice.hook {
             Hook::ProcessFree if sees_release => Choice {
                 level: None,
+                programs: Vec::new(),
                 because: Some("not needed beside release_task".into()),
                 ..choice
             },
@@ -239,7 +258,7 @@ pub fn choose(facts: &Facts, forced: Forced) -> Vec<Choice> {
 fn choose_one(facts: &Facts, forced: Forced, hook: Hook) -> Choice {
     let mut because = None;
     let mut level = None;
-    for candidate in candidates(hook) {
+    for candidate in candidates(facts, hook) {
         match refused(facts, forced, hook, candidate) {
             None => {
                 level = Some(candidate);
@@ -248,18 +267,35 @@ fn choose_one(facts: &Facts, forced: Forced, hook: Hook) -> Choice {
             Some(why) => because = because.or(Some(why)),
         }
     }
+    let preemptible = preempts(facts, hook);
+    let programs = level.map(|level: Level| level.programs(hook, preemptible));
     Choice {
         hook,
         level,
         because,
+        programs: programs.unwrap_or_default(),
     }
 }
 
-fn candidates(hook: Hook) -> Vec<Level> {
+fn preempts(facts: &Facts, hook: Hook) -> bool {
+    hook.is_preemptible()
+        && if hook.is_tracepoint() {
+            facts.preempts_tracepoints
+        } else {
+            facts.preempts_functions
+        }
+}
+
+/// Best first. While a program is preempted, other tasks' events pass it by;
+/// so where that can happen, those come first that run with preemption off.
+fn candidates(facts: &Facts, hook: Hook) -> Vec<Level> {
+    let preempts = preempts(facts, hook);
     match hook {
         // Has no BTF-typed twin: it is itself the fallback of release_task.
         Hook::ProcessFree => vec![Level::Raw],
+        Hook::ProcessExit if preempts => vec![Level::Tracepoint, Level::Btf, Level::Raw],
         hook if hook.is_tracepoint() => vec![Level::Btf, Level::Raw],
+        _ if preempts => vec![Level::Kprobe, Level::Btf],
         _ => vec![Level::Btf, Level::Kprobe],
     }
 }
@@ -268,7 +304,7 @@ fn refused(facts: &Facts, forced: Forced, hook: Hook, level: Level) -> Option<St
     let allowed = match forced {
         Forced::Auto => true,
         Forced::Btf => level == Level::Btf,
-        Forced::Raw => level == Level::Raw,
+        Forced::Raw => matches!(level, Level::Raw | Level::Tracepoint),
         Forced::Kprobe => level != Level::Btf,
     };
     if !allowed {
@@ -285,7 +321,7 @@ fn refused(facts: &Facts, forced: Forced, hook: Hook, level: Level) -> Option<St
         Level::Btf if hook.is_tracepoint() => &facts.tp_btf,
         Level::Btf => &facts.fentry,
         Level::Kprobe => &facts.kprobe,
-        Level::Raw => &Support::Yes,
+        Level::Raw | Level::Tracepoint => &Support::Yes,
     };
     if let Support::No(why) = support {
         return Some(why.clone());
@@ -313,6 +349,8 @@ mod tests {
                 .filter(|hook| !hook.is_tracepoint())
                 .map(|hook| (hook, if hook == Hook::DequeueSignal { 3 } else { 1 }))
                 .collect(),
+            preempts_tracepoints: false,
+            preempts_functions: false,
             refused: Vec::new(),
         }
     }
@@ -333,6 +371,33 @@ mod tests {
             level(&choose(&facts, Forced::Auto), Hook::SignalGenerate),
             None
         );
+    }
+
+    #[test]
+    fn where_programs_are_preempted_those_that_are_not_come_first() {
+        let mut facts = all();
+        facts.preempts_functions = true;
+        let choices = choose(&facts, Forced::Auto);
+        assert_eq!(level(&choices, Hook::ReleaseTask), Some(Level::Kprobe));
+        assert_eq!(level(&choices, Hook::ProcessExit), Some(Level::Btf));
+        facts.preempts_tracepoints = true;
+        let choices = choose(&facts, Forced::Auto);
+        assert_eq!(level(&choices, Hook::ProcessExit), Some(Level::Tracepoint));
+        assert_eq!(level(&choices, Hook::SignalGenerate), Some(Level::Btf));
+        assert_eq!(level(&choices, Hook::DequeueSignal), Some(Level::Btf));
+        let fork = choices
+            .iter()
+            .find(|c| c.hook == Hook::ProcessFork)
+            .unwrap();
+        assert_eq!(fork.programs.len(), 3);
+        let raw = choose(&facts, Forced::Raw);
+        assert_eq!(level(&raw, Hook::ProcessExit), Some(Level::Tracepoint));
+        facts
+            .refused
+            .push((Hook::ProcessExit, Level::Tracepoint, "no tracefs".into()));
+        let raw = choose(&facts, Forced::Raw);
+        let exit = raw.iter().find(|c| c.hook == Hook::ProcessExit).unwrap();
+        assert_eq!((exit.level, exit.programs.len()), (Some(Level::Raw), 3));
     }
 
     fn level(choices: &[Choice], hook: Hook) -> Option<Level> {
@@ -422,7 +487,7 @@ mod tests {
 
     #[test]
     fn program_names_are_those_of_the_object() {
-        let programs = |level: Level, hook| level.programs(hook).join(" ");
+        let programs = |level: Level, hook| level.programs(hook, false).join(" ");
         assert_eq!(
             programs(Level::Btf, Hook::SignalGenerate),
             "btf_signal_generate"
@@ -439,14 +504,21 @@ mod tests {
             programs(Level::Kprobe, Hook::DequeueSignal),
             "kretprobe_dequeue_signal"
         );
-        assert_eq!(programs(Level::Kprobe, Hook::DoExit), "kprobe_do_exit");
+        assert_eq!(programs(Level::Btf, Hook::DoExit), "fentry_do_exit");
+        let copies = |level: Level, hook| level.programs(hook, true).join(" ");
         assert_eq!(
-            programs(Level::Btf, Hook::DoExit),
-            "fentry_do_exit fentry2_do_exit"
+            copies(Level::Raw, Hook::ProcessExit),
+            "raw1_sched_process_exit raw2_sched_process_exit raw3_sched_process_exit"
         );
         assert_eq!(
-            programs(Level::Raw, Hook::ProcessExit),
-            "raw_sched_process_exit raw2_sched_process_exit"
+            copies(Level::Btf, Hook::SignalGenerate),
+            "btf_signal_generate",
+            "called under siglock"
+        );
+        assert_eq!(
+            copies(Level::Kprobe, Hook::DoExit),
+            "kprobe_do_exit",
+            "not preempted"
         );
     }
 }

@@ -14,10 +14,12 @@ pub mod log;
 pub mod procfs;
 pub mod ring;
 pub mod symbols;
+mod sys;
 
 pub use diagnose::{diagnose, hook_names, notes};
 
 use crate::event::BootTime;
+use sys::clock;
 
 /// `CLOCK_BOOTTIME`, the clock of every record.
 pub fn now() -> BootTime {
@@ -28,14 +30,4 @@ pub fn now() -> BootTime {
 pub fn wall_clock_offset_ns() -> i64 {
     let (wall, boot) = (clock(libc::CLOCK_REALTIME), clock(libc::CLOCK_BOOTTIME));
     wall as i64 - boot as i64
-}
-
-fn clock(id: libc::clockid_t) -> u64 {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: a valid struct to write to; both clocks exist on every Linux.
-    unsafe { libc::clock_gettime(id, &mut time) };
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }

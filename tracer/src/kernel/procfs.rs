@@ -7,14 +7,12 @@ use std::{
     collections::HashMap,
     fs::{self, File},
     io,
-    os::{fd::AsRawFd, unix::fs::MetadataExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
+use super::sys;
 use crate::event::{decode::TICK_NS, Comm, Dispositions, PidNs, ProcessKey, Task};
-
-/// `NS_GET_PARENT` of `ioctl_nsfs(2)`.
-const NS_GET_PARENT: libc::c_ulong = 0xb702;
 
 /// A `/proc`.
 pub struct Proc {
@@ -53,8 +51,24 @@ impl Proc {
 
     /// Inode of the PID namespace that a process lives in.
     pub fn pidns(&self, pid: u32) -> Option<PidNs> {
-        let link = fs::read_link(self.root.join(format!("{pid}/ns/pid"))).ok()?;
+        self.pidns_of(&pid.to_string())
+    }
+
+    /// Inode of our own. By `self`: our pid is that of our namespace, and /proc
+    /// may be another's, where it is somebody else's.
+    pub fn own_pidns(&self) -> Option<PidNs> {
+        self.pidns_of("self")
+    }
+
+    fn pidns_of(&self, name: &str) -> Option<PidNs> {
+        let link = fs::read_link(self.root.join(name).join("ns/pid")).ok()?;
         namespace_inode(link.to_str()?)
+    }
+
+    /// The process that a thread belongs to.
+    pub fn leader_of(&self, tid: u32) -> Option<u32> {
+        let status = fs::read(self.root.join(format!("{tid}/status"))).ok()?;
+        Some(Status::parse(&status).tgid).filter(|&tgid| tgid != 0)
     }
 
     /// Everything about a process; `None` if it is gone.
@@ -114,7 +128,7 @@ impl Proc {
             let parent = match self.parents.get(&child) {
                 Some(&parent) => parent,
                 None => {
-                    file = file.and_then(|f| parent_namespace(&f));
+                    file = file.and_then(|f| sys::parent_namespace(&f));
                     let parent = file
                         .as_ref()
                         .and_then(|f| f.metadata().ok())
@@ -133,7 +147,7 @@ impl Proc {
     /// Every process that lives in one of the namespaces or below one; all
     /// processes if there is no namespace to choose by.
     pub fn members(&mut self, namespaces: &[PidNs]) -> io::Result<Vec<Process>> {
-        let own = self.pidns(std::process::id());
+        let own = self.own_pidns();
         let mut members = Vec::new();
         for pid in self.pids()? {
             // A look at one link spares the rest for the host's processes; a
@@ -158,15 +172,6 @@ fn namespace_inode(link: &str) -> Option<PidNs> {
     link.strip_prefix("pid:[")?.strip_suffix(']')?.parse().ok()
 }
 
-fn parent_namespace(file: &File) -> Option<File> {
-    // SAFETY: NS_GET_PARENT takes no argument and returns a new descriptor,
-    // which is owned from here on.
-    unsafe {
-        let fd = libc::ioctl(file.as_raw_fd(), NS_GET_PARENT);
-        (fd >= 0).then(|| std::os::fd::FromRawFd::from_raw_fd(fd))
-    }
-}
-
 /// Field 22 of `/proc/PID/stat`. The name in field 2 may hold anything, also
 /// parentheses and line feeds, so fields count from the last `)`.
 fn start_ns(stat: &[u8]) -> Option<u64> {
@@ -180,6 +185,7 @@ fn start_ns(stat: &[u8]) -> Option<u64> {
 #[derive(Default)]
 struct Status {
     comm: Comm,
+    tgid: u32,
     ppid: u32,
     uid: u32,
     ns_pids: Vec<u32>,
@@ -200,12 +206,14 @@ impl Status {
                     .split_ascii_whitespace()
             };
             let set = || u64::from_str_radix(words().next().unwrap_or_default(), 16).unwrap_or(0);
+            let number = || words().next().and_then(|w| w.parse().ok()).unwrap_or(0);
             let d = &mut status.dispositions;
             match key {
                 b"Name" => status.comm = unescaped(value),
                 b"State" => d.state = value.first().copied().unwrap_or(0),
-                b"PPid" => status.ppid = words().next().and_then(|w| w.parse().ok()).unwrap_or(0),
-                b"Uid" => status.uid = words().next().and_then(|w| w.parse().ok()).unwrap_or(0),
+                b"Tgid" => status.tgid = number(),
+                b"PPid" => status.ppid = number(),
+                b"Uid" => status.uid = number(),
                 b"NSpid" => status.ns_pids = words().filter_map(|w| w.parse().ok()).collect(),
                 b"SigPnd" => d.pending = set(),
                 b"ShdPnd" => d.shared_pending = set(),

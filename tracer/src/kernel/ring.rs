@@ -18,9 +18,9 @@ use aya::{
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use sigtrace_common::record::{Kind, KINDS};
-use tokio::io::{unix::AsyncFd, Interest};
+use tokio::io::unix::AsyncFd;
 
-use super::{attach::Attached, error::KernelError};
+use super::{attach::Attached, error::KernelError, sys};
 
 /// How long to wait for more after the first record.
 const LINGER: Duration = Duration::from_millis(2);
@@ -42,11 +42,8 @@ pub struct Ring {
 impl Ring {
     /// Takes over attached programs; must be called within tokio's runtime.
     pub fn new(attached: Attached) -> Result<Self, KernelError> {
-        // SAFETY: the buffer's descriptor stays open and the same for as long
-        // as the buffer lives.
-        let fd = unsafe { AsyncFd::register_with_interest(attached.ring, Interest::READABLE) };
         Ok(Self {
-            fd: fd.map_err(|error| KernelError::Wait(error.into()))?,
+            fd: sys::wait_for(attached.ring).map_err(KernelError::Wait)?,
             lost: attached.lost,
             told: [0; KINDS],
             told_missed: 0,
@@ -99,9 +96,9 @@ impl Ring {
     }
 
     /// Events for which no program could run, because it was running on that
-    /// CPU already (`recursion_misses`, since Linux 5.12). A hook with two
-    /// programs has missed an event only if both have: at most as many as the
-    /// one that missed fewer.
+    /// CPU already (`recursion_misses`, since Linux 5.12). A hook with copies
+    /// of its program has missed an event only if all have: at most as many as
+    /// the one that missed fewest.
     fn missed(&self) -> u64 {
         let mut hooks: HashMap<String, u64> = HashMap::new();
         for (name, program) in self.ebpf.programs() {
@@ -110,7 +107,7 @@ impl Ring {
             let info = fs::read_to_string(path).unwrap_or_default();
             let misses = recursion_misses(&info).unwrap_or(0);
             hooks
-                .entry(name.replace("2_", "_"))
+                .entry(name.replace(['1', '2', '3'], ""))
                 .and_modify(|least| *least = misses.min(*least))
                 .or_insert(misses);
         }

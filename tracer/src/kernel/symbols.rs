@@ -132,7 +132,9 @@ impl Functions for Symbols {
                 .and_then(|file| Table::read(BufReader::with_capacity(1 << 16, file)))
                 .unwrap_or_default()
         });
-        let name = table.name(address).map(Arc::from);
+        // A return address: behind a call that ends its function, it is the
+        // next function's first.
+        let name = table.name(address.wrapping_sub(1)).map(Arc::from);
         // Return addresses are few; a flood of others must not fill memory.
         if self.cache.len() >= 16_384 {
             self.cache.clear();

@@ -99,7 +99,7 @@ fn death(
     subject: &str,
 ) -> Block {
     let result = wording::end(context, report);
-    let tone = if select::ended_badly(report) {
+    let tone = if report.ended_badly() {
         Tone::Alarm
     } else {
         Tone::Plain
@@ -143,7 +143,7 @@ fn worth_explaining(report: &ExitReport) -> bool {
     let failed = report.signal.is_none() && report.exit_code != 0;
     let said = failed && !explanation.sentences.is_empty();
     let unknown = explanation.certainty == Certainty::Unknown;
-    select::ended_badly(report) || said || unknown || !explanation.advice.is_empty()
+    report.ended_badly() || said || unknown || !explanation.advice.is_empty()
 }
 
 /// Those of a crowd that were not written whole.
@@ -200,6 +200,13 @@ pub(crate) fn other(context: &Context, report: &Report) -> Option<Block> {
             time, kind, count, ..
         } => {
             let what = wording::counted(*count, "event", "events");
+            if *kind == "not-run" {
+                let what = format!(
+                    "up to {what}: sigtrace's program in the kernel could not run, because it was \
+                     running on that CPU already"
+                );
+                return Some(Block::new(*time, "LOST", &what, "", "", Tone::Warning));
+            }
             let what = format!("{what} of kind {kind}: the kernel's buffer was full");
             let mut block = Block::new(*time, "LOST", &what, "", "", Tone::Warning);
             block.row(

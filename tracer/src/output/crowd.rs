@@ -13,6 +13,9 @@ const WHOLE: u64 = 3;
 const QUIET_NS: u64 = 1_000_000_000;
 /// A crowd that goes on for ever is counted this often.
 const AT_MOST_NS: u64 = 2_000_000_000;
+/// All crowds are looked at no more often than this: as many times as time has
+/// passed, not as events have come.
+const LOOK_NS: u64 = 100_000_000;
 
 /// What members of a crowd have in common.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,7 +73,14 @@ struct Crowd {
 
 /// All crowds of the moment.
 #[derive(Debug, Default)]
-pub(crate) struct Crowds(BTreeMap<Key, Crowd>);
+pub(crate) struct Crowds {
+    crowds: BTreeMap<Key, Crowd>,
+    /// When to look at them next.
+    look: BootTime,
+    /// How many were looked at to find what is due.
+    #[cfg(test)]
+    pub(crate) steps: u64,
+}
 
 impl Crowds {
     /// One more of a kind; `true`: write it whole.
@@ -81,7 +91,7 @@ impl Crowds {
         count: u64,
         who: (String, u32),
     ) -> bool {
-        let crowd = self.0.entry(key).or_default();
+        let crowd = self.crowds.entry(key).or_default();
         crowd.seen = time;
         if crowd.whole < WHOLE {
             crowd.whole += 1;
@@ -100,9 +110,19 @@ impl Crowds {
     /// What is to be said by now, in the order of time. `None`: the end, so
     /// everything.
     pub(crate) fn due(&mut self, now: Option<BootTime>) -> Vec<(Key, Held)> {
+        if let Some(now) = now {
+            if now < self.look {
+                return Vec::new();
+            }
+            self.look = BootTime(now.0.saturating_add(LOOK_NS));
+        }
+        #[cfg(test)]
+        {
+            self.steps += self.crowds.len() as u64;
+        }
         let since = |time: BootTime| now.map_or(u64::MAX, |now| now.0.saturating_sub(time.0));
         let mut due = Vec::new();
-        self.0.retain(|key, crowd| {
+        self.crowds.retain(|key, crowd| {
             let quiet = since(crowd.seen) > QUIET_NS;
             if crowd.held.count > 0 && (quiet || since(crowd.held.first) > AT_MOST_NS) {
                 due.push((key.clone(), std::mem::take(&mut crowd.held)));
@@ -140,7 +160,7 @@ mod tests {
         assert_eq!(due.len(), 1);
         assert_eq!(due[0].1.count, 197);
         assert_eq!(due[0].1.who, [("x".to_owned(), 1)].into());
-        assert!(crowds.0.is_empty());
+        assert!(crowds.crowds.is_empty());
     }
 
     #[test]

@@ -45,8 +45,9 @@ fn scope(scope: &Scope, more: &[String]) -> String {
     let number = format!("pid namespace {}", scope.pidns);
     let name = wording::scope(scope);
     let known = if name == number { None } else { Some(number) };
-    let beside: Vec<_> = known
+    let beside: Vec<_> = wording::container_beside(scope, &name)
         .into_iter()
+        .chain(known)
         .chain(scope.note.clone())
         .chain(more.iter().cloned())
         .collect();
@@ -70,7 +71,7 @@ pub(crate) fn verdict(
     } else {
         names.join(", ")
     };
-    let unsure = if summary.lost > 0 {
+    let unsure = if summary.lost > 0 || summary.unseen_ends > 0 || summary.partial {
         " as far as seen"
     } else {
         ""
@@ -113,16 +114,19 @@ pub(crate) fn verdict(
 }
 
 fn deaths(summary: &Summary) -> String {
-    let Summary { exited, forced, .. } = *summary;
-    match (exited, forced) {
-        (0, _) => "no process ended".to_owned(),
-        (_, 0) => format!(
-            "{} ended, none by force",
-            wording::counted(exited, "process", "processes")
-        ),
-        _ => format!(
-            "{forced} of {} killed by force",
-            wording::counted(exited, "process", "processes")
-        ),
+    let Summary {
+        exited,
+        forced,
+        ended_badly,
+        ..
+    } = *summary;
+    let all = wording::counted(exited, "process", "processes");
+    match (exited, ended_badly, forced) {
+        (0, ..) if summary.unseen_ends > 0 => "no process was seen to end".to_owned(),
+        (0, ..) => "no process ended".to_owned(),
+        (_, 0, _) => format!("{all} ended, none by force"),
+        (_, _, 0) => format!("{ended_badly} of {all} ended badly, none by force"),
+        _ if forced == ended_badly => format!("{forced} of {all} killed by force"),
+        _ => format!("{ended_badly} of {all} ended badly, {forced} by force"),
     }
 }

@@ -1,6 +1,7 @@
 //! Lines of text: columns, rows below an event, color, one line per event when
 //! piped. Everything that is written passes through here and is made printable
-//! here, so that no byte from outside reaches the terminal as it is.
+//! here, so that no byte from outside reaches the terminal as it is. (Names of
+//! processes are so already where they have been put into words.)
 
 use std::{fmt::Write as _, io};
 
@@ -111,13 +112,12 @@ impl<W: io::Write> Lines<W> {
     /// The first line: `{}` stands for the moment.
     pub(crate) fn opening(&mut self, text: &str, since: BootTime) -> io::Result<()> {
         let since = self.timeline.begin(since);
-        let text = printable(text).replacen("{since}", &since, 1);
-        self.line(&text, 2)
+        self.line(&text.replacen("{since}", &since, 1), 2)
     }
 
     /// A line without columns.
     pub(crate) fn line(&mut self, text: &str, hang: usize) -> io::Result<()> {
-        for line in self.wrapped(text, hang) {
+        for line in self.wrapped(&printable(text), hang) {
             writeln!(self.out, "{line}")?;
         }
         Ok(())

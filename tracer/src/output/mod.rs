@@ -23,11 +23,11 @@ mod fill;
 mod frame;
 pub mod json;
 mod lines;
-
 mod select;
 pub mod shapes;
 pub mod text;
 mod timeline;
+mod waiting;
 mod wording;
 pub(crate) mod wrap;
 

@@ -284,6 +284,7 @@ pub(crate) fn summary() -> Summary {
     Summary {
         exited: 2,
         forced: 1,
+        ended_badly: 1,
         routine: 14,
         signals: 16,
         ended: true,

@@ -3,10 +3,7 @@
 //! does itself ([`super::crowd`], [`super::text`]).
 
 use super::Context;
-use crate::explain::{
-    report::{ExitReport, Report, SignalReport, Update},
-    signals,
-};
+use crate::explain::report::{ExitReport, Report, SignalReport, Update};
 
 /// The signal did not do what its sender wanted. Routine ones are dropped all
 /// day: a SIGCHLD that nobody asked for is no failure.
@@ -20,16 +17,6 @@ pub(crate) fn failed(signal: &SignalReport) -> bool {
     }
 }
 
-/// Signals by which processes are asked to end. To end by one of them without
-/// having a handler for it is how a clean stop looks.
-const POLITE: [i32; 3] = [signals::HUP, signals::INT, signals::TERM];
-
-/// The process did not end of its own accord, nor as it was asked to.
-pub(crate) fn ended_badly(exit: &ExitReport) -> bool {
-    let rudely = exit.signal.is_some_and(|number| !POLITE.contains(&number));
-    exit.forced || exit.core_dumped || rudely
-}
-
 /// Whether a signal is shown.
 pub(crate) fn signal(context: &Context, signal: &SignalReport) -> bool {
     (context.all_signals || !signal.routine) && (!context.failed_only || failed(signal))
@@ -37,7 +24,7 @@ pub(crate) fn signal(context: &Context, signal: &SignalReport) -> bool {
 
 /// Whether a death is shown.
 pub(crate) fn exit(context: &Context, exit: &ExitReport) -> bool {
-    !context.failed_only || ended_badly(exit)
+    !context.failed_only || exit.ended_badly()
 }
 
 /// Whether a report is shown; an update counts as what it says now.

@@ -234,8 +234,8 @@ shapes! {
         v: u32 = "1.",
         id: u64 = "Number of the event.",
         time: String = "When it was noticed.",
-        kind: String = "Which sort.",
-        count: u64 = "How many.",
+        kind: String = "Which sort; `not-run`: any, for which no program could run.",
+        count: u64 = "How many; `not-run`: at most.",
     }
     /// The end.
     Summary {
@@ -246,6 +246,9 @@ shapes! {
         verdict: Option<String> = "Of a namespace that ended: `clean` or `unclean`.",
         processes_exited: u64 = "Processes that died.",
         processes_forced: u64 = "Of those, by force.",
+        processes_ended_badly: u64 = "Of those, by a signal other than SIGHUP, SIGINT, SIGTERM; by force too.",
+        ends_unseen: u64 = "Processes whose end was not seen.",
+        partial: bool = "A filter by process or cgroup was in force.",
         signals: u64 = "All signals, routine ones included.",
         signals_dropped: u64 = "Signals that were dropped.",
         signals_routine: u64 = "Routine signals.",

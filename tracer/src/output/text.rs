@@ -11,25 +11,21 @@
 //! This file decides when and whether a line is written; `blocks` says
 //! what is on it, `lines` how it is laid out.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
-};
+use std::{collections::BTreeSet, io};
 
 use super::{
     blocks,
     crowd::{Crowds, Key},
     frame,
     lines::{Lines, Tone},
-    select, wording, Context, Ending, Output, Tracing,
+    select,
+    waiting::Waiting,
+    wording, Context, Ending, Output, Tracing,
 };
 use crate::{
-    event::{printable, BootTime, ProcessKey},
+    event::BootTime,
     explain::report::{Certainty, ExitReport, Report, SignalReport, Summary, Update},
 };
-
-/// So long a fatal signal waits for the death that names it.
-const FOLLOWS_NS: u64 = 500_000_000;
 
 /// So many unsettled signals are remembered as shown.
 const OPEN: usize = 4096;
@@ -41,7 +37,7 @@ pub struct Text<W> {
     lines: Lines<W>,
     crowds: Crowds,
     /// Fatal signals that wait for their death.
-    fatal: BTreeMap<ProcessKey, SignalReport>,
+    fatal: Waiting,
     /// Signals that were shown before their fate was settled.
     open: BTreeSet<u64>,
     /// Exits that are not worth a line.
@@ -65,7 +61,7 @@ impl<W: io::Write> Text<W> {
 
     fn signal(&mut self, report: &SignalReport) -> io::Result<()> {
         if report.fate == "fatal" && !self.context.all_signals {
-            let earlier = self.fatal.insert(report.target.key, report.clone());
+            let earlier = self.fatal.put(report.clone());
             return earlier.map_or(Ok(()), |earlier| self.signal_line(&earlier));
         }
         self.signal_line(report)
@@ -93,7 +89,7 @@ impl<W: io::Write> Text<W> {
 
     fn exit(&mut self, report: &ExitReport) -> io::Result<()> {
         // The death names its signal, unless it is another one.
-        if let Some(fatal) = self.fatal.remove(&report.task.key) {
+        if let Some(fatal) = self.fatal.take(report.task.key) {
             if Some(fatal.number) != report.signal {
                 self.signal_line(&fatal)?;
             }
@@ -126,9 +122,8 @@ impl<W: io::Write> Text<W> {
     fn update(&mut self, time: BootTime, now: &Update) -> io::Result<()> {
         let block = match now {
             Update::Signal(now) => {
-                let waiting = self.fatal.get_mut(&now.target.key);
-                if let Some(waiting) = waiting.filter(|waiting| waiting.id == now.id) {
-                    *waiting = SignalReport::clone(now);
+                if self.fatal.has(now) {
+                    self.fatal.put(SignalReport::clone(now));
                     return Ok(());
                 }
                 if now.fate == "fatal" && !self.context.all_signals {
@@ -144,16 +139,8 @@ impl<W: io::Write> Text<W> {
 
     /// Crowds and fatal signals that have waited long enough; `None`: all.
     fn due(&mut self, now: Option<BootTime>) -> io::Result<()> {
-        let over = |time: BootTime| now.is_none_or(|now| time.0 + FOLLOWS_NS < now.0);
-        let waiting = self.fatal.values().filter(|signal| over(signal.time));
-        let mut alone: Vec<_> = waiting
-            .map(|signal| (signal.id, signal.target.key))
-            .collect();
-        alone.sort_unstable();
-        for (_, key) in alone {
-            if let Some(signal) = self.fatal.remove(&key) {
-                self.signal_line(&signal)?;
-            }
+        while let Some(signal) = self.fatal.due(now) {
+            self.signal_line(&signal)?;
         }
         for (key, held) in self.crowds.due(now) {
             self.lines.put(&blocks::crowd(&key, &held))?;
@@ -168,7 +155,7 @@ impl<W: io::Write> Output for Text<W> {
         self.lines.opening(&line, tracing.since)?;
         for note in &tracing.notes {
             self.lines
-                .line(&format!("note: {}", printable(note)), "note:".len() + 1)?;
+                .line(&format!("note: {note}"), "note:".len() + 1)?;
         }
         self.lines.flush()
     }
@@ -199,7 +186,7 @@ impl<W: io::Write> Output for Text<W> {
     fn summary(&mut self, summary: &Summary, ending: Ending, _now: BootTime) -> io::Result<()> {
         self.due(None)?;
         let (head, rest) = frame::verdict(&self.context, summary, ending, self.clean_exits);
-        let tone = if summary.forced > 0 {
+        let tone = if summary.ended_badly > 0 {
             Tone::Alarm
         } else {
             Tone::Good
@@ -207,7 +194,7 @@ impl<W: io::Write> Output for Text<W> {
         self.lines.verdict(&head, &rest, tone)?;
         for note in &summary.notes {
             self.lines
-                .line(&format!("note: {}", printable(note)), "note:".len() + 1)?;
+                .line(&format!("note: {note}"), "note:".len() + 1)?;
         }
         self.lines.flush()
     }
@@ -227,5 +214,55 @@ fn time(report: &Report) -> BootTime {
         | Report::Zombie { time, .. }
         | Report::Reap { time, .. }
         | Report::Lost { time, .. } => *time,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{context, inside, killed, sigkill};
+    use super::*;
+
+    const MANY: u32 = 30_000;
+
+    /// Every `apart` of them are of one cause, said without digits.
+    fn death(i: u32, apart: u32, time: BootTime) -> [Report; 2] {
+        let task = inside("x", 100_000 + i, 2 + i);
+        let mut signal = sigkill();
+        (signal.id, signal.time) = (u64::from(i) * 2, time);
+        signal.target = task.clone();
+        let mut exit = killed();
+        (exit.id, exit.time, exit.task) = (u64::from(i) * 2 + 1, time, task);
+        let letter = |digit: char| char::from(b'a' + digit as u8 - b'0');
+        let word = (i / apart).to_string().chars().map(letter).collect();
+        exit.explanation.sentences = vec![word];
+        [
+            Report::Signal(Box::new(signal)),
+            Report::Exit(Box::new(exit)),
+        ]
+    }
+
+    fn steps(reports: impl Iterator<Item = Report>) -> u64 {
+        let mut text = Text::new(context(), io::sink());
+        for report in reports {
+            text.report(&report).unwrap();
+        }
+        text.summary(&Summary::default(), Ending::Ended, BootTime(u64::MAX))
+            .unwrap();
+        text.fatal.steps + text.crowds.steps
+    }
+
+    #[test]
+    fn each_of_many_deaths_costs_a_few_steps() {
+        // Every signal waits, then all die of one cause in a moment; and each
+        // of a cause of its own, over three seconds.
+        let at = |i: u32, step: u32| BootTime(1_000_000_000 + u64::from(i * step));
+        let deaths = |apart, step| (0..MANY).map(move |i| death(i, apart, at(i, step)));
+        let (signals, ends): (Vec<_>, Vec<_>) = deaths(MANY, 10_000).map(|[s, e]| (s, e)).unzip();
+        let count = [
+            steps(signals.into_iter().chain(ends)),
+            steps(deaths(1, 100_000).flatten()),
+        ];
+        let most = u64::from(MANY) * 20;
+        assert!(count.iter().all(|&count| count < most), "{count:?}");
     }
 }

@@ -19,9 +19,9 @@ pub(crate) fn certainty(certainty: Certainty) -> &'static str {
     }
 }
 
-/// The word for a scope as a whole.
+/// The word for a scope as a whole: what is shown as an alarm makes it unclean.
 pub(crate) fn verdict(summary: &Summary) -> &'static str {
-    if summary.forced > 0 {
+    if summary.ended_badly > 0 {
         "unclean"
     } else {
         "clean"
@@ -40,12 +40,23 @@ pub(crate) fn signal(context: &Context, number: i32) -> String {
 /// What people call a namespace: its label, its container, its number.
 pub(crate) fn scope(scope: &Scope) -> String {
     let container = scope.container.as_ref();
-    let container = container.map(|c| {
-        let short = || c.id.chars().take(12).collect();
-        c.name.clone().unwrap_or_else(short)
-    });
+    let container = container.map(|c| c.name.clone().unwrap_or_else(|| short(&c.id)));
     let number = || format!("pid namespace {}", scope.pidns);
     scope.label.clone().or(container).unwrap_or_else(number)
+}
+
+/// The beginning of a container's id, as engines show it.
+fn short(id: &str) -> String {
+    id.chars().take(12).collect()
+}
+
+/// What stands beside a scope's name to say which container it is: `docker
+/// 1dcad40f27d5`, without what the name says already.
+pub(crate) fn container_beside(scope: &Scope, name: &str) -> Option<String> {
+    let container = scope.container.as_ref()?;
+    let id = Some(short(&container.id)).filter(|id| id != name);
+    let parts: Vec<_> = container.engine.iter().cloned().chain(id).collect();
+    (!parts.is_empty()).then(|| parts.join(" "))
 }
 
 /// `c-init-sig 16341 (2 inside)`, `PID 1 c-init-sig 16301`. The namespace is

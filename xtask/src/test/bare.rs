@@ -163,7 +163,7 @@ fn bring_network(root: &Path) -> Result<()> {
     let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
     let to = root.join("root/.cargo");
     fs::create_dir_all(&to)?;
-    for name in ["config.toml", "config", "credentials.toml"] {
+    for name in ["config.toml", "config"] {
         if let Some(file) = home
             .as_ref()
             .map(|home| home.join(name))

@@ -2,6 +2,46 @@
 
 use super::Row;
 
+/// What no rule of this version finds; such a death is `unknown`.
+pub(super) const NOT_REPORTED: &[&str] = &[
+    "stop-timeout",
+    "oom-memcg",
+    "oom-global",
+    "oom-group",
+    "oom-shared-mm",
+    "parent-death-signal",
+    "orphaned-pgrp",
+    "tty-hangup",
+    "tty-interrupt",
+    "tty-job",
+    "sak",
+    "seccomp",
+    "fault",
+    "broken-pipe",
+    "file-size-limit",
+    "cpu-limit",
+    "rt-limit",
+    "timer",
+    "async-io",
+    "mqueue",
+    "lease",
+    "perf",
+    "child-exit-signal",
+    "exec-failed",
+    "bad-signal-frame",
+    "exec-other-threads",
+    "group-exit",
+    "coredump-zap",
+    "ptrace-exitkill",
+    "tracer-injected",
+    "ptrace-attach",
+    "pidns-reboot",
+    "sysrq",
+    "bpf",
+    "kernel-oops",
+    "hwpoison",
+];
+
 pub(super) const ROWS: &[Row] = &[
     ("pid1-exited", "PID 1 of its PID namespace ended, so the kernel killed it",
      "A PID namespace lives as long as its PID 1. When that exits, whatever its status, the kernel sends SIGKILL to every process left in the namespace and in those nested in it (zap_pid_ns_processes, called from do_exit). In a container: the main process ended before its children did. The children are given no time and no SIGTERM.",

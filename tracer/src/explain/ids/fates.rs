@@ -2,6 +2,9 @@
 
 use super::Row;
 
+/// What this version never gives a signal.
+pub(super) const NOT_REPORTED: &[&str] = &["swallowed", "refused"];
+
 pub(super) const ROWS: &[Row] = &[
     ("dropped", "the kernel threw the signal away at once; nothing will ever run for it",
      "The kernel looked at the target and decided that the signal would have no effect, so it was not even queued. The sender's call succeeded all the same: kill reports success for a dropped signal. prepare_signal and sig_ignored decide it; the reason says which condition held.",

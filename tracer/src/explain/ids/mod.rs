@@ -1,4 +1,4 @@
-//! One table of every id that sigtrace reports: fates, reasons, causes of death
+//! One table of every id that sigtrace reports, or is to report one day: fates, reasons, causes of death
 //! and the mechanisms that carry them out. `sigtrace explain` and the docs are
 //! made of it. The ids are a contract: they never change their meaning.
 
@@ -46,28 +46,39 @@ pub struct Entry {
     pub text: &'static str,
     /// What to do; empty where there is nothing to.
     pub advice: &'static str,
+    /// This version reports it: some rule leads to it.
+    pub reported: bool,
 }
 
 /// id, meaning, text, advice.
 type Row = (&'static str, &'static str, &'static str, &'static str);
 
-fn entries(kind: Kind, rows: &'static [Row]) -> impl Iterator<Item = Entry> {
+fn entries(
+    kind: Kind,
+    rows: &'static [Row],
+    not_reported: &'static [&'static str],
+) -> impl Iterator<Item = Entry> {
     rows.iter().map(move |&(id, meaning, text, advice)| Entry {
         id,
         kind,
         meaning,
         text,
         advice,
+        reported: !not_reported.contains(&id),
     })
 }
 
 fn table() -> &'static [Entry] {
     static TABLE: std::sync::OnceLock<Vec<Entry>> = std::sync::OnceLock::new();
     TABLE.get_or_init(|| {
-        entries(Kind::Fate, fates::ROWS)
-            .chain(entries(Kind::Reason, reasons::ROWS))
-            .chain(entries(Kind::Cause, causes::ROWS))
-            .chain(entries(Kind::Mechanism, mechanisms::ROWS))
+        entries(Kind::Fate, fates::ROWS, fates::NOT_REPORTED)
+            .chain(entries(Kind::Reason, reasons::ROWS, reasons::NOT_REPORTED))
+            .chain(entries(Kind::Cause, causes::ROWS, causes::NOT_REPORTED))
+            .chain(entries(
+                Kind::Mechanism,
+                mechanisms::ROWS,
+                mechanisms::NOT_REPORTED,
+            ))
             .collect()
     })
 }
@@ -91,7 +102,7 @@ pub fn find_all(id: &str) -> impl Iterator<Item = &'static Entry> + use<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::HashSet;
+    use std::{collections::HashSet, fs, path::Path};
 
     #[test]
     fn every_id_is_there_once_per_kind_and_says_something() {
@@ -139,5 +150,45 @@ mod tests {
         assert_eq!(count, all().len());
         assert_eq!(find("exit").map(|e| e.kind), Some(Kind::Cause));
         assert_eq!(find("nonsense"), None);
+    }
+
+    #[test]
+    fn the_marks_fit_the_rules() {
+        // What a rule says stands in quotes in its file, a fate as `Fate::…`.
+        // `unknown` is also said where a reason is missing.
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/explain");
+        let mut rules = String::new();
+        for file in fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|end| end == "rs") {
+                let text = fs::read_to_string(path).unwrap();
+                rules += text.split("#[cfg(test)]").next().unwrap();
+            }
+        }
+        let capital = |word: &str| word[..1].to_uppercase() + &word[1..];
+        for e in all().iter().filter(|e| e.id != "unknown") {
+            let said = match e.kind {
+                Kind::Fate => {
+                    let fate: String = e.id.split('_').map(capital).collect();
+                    rules.contains(&format!("Fate::{fate}"))
+                }
+                _ => rules.contains(&format!("{:?}", e.id)),
+            };
+            assert_eq!(
+                e.reported,
+                said,
+                "{} {}: NOT_REPORTED in explain/ids/ does not fit the rules",
+                e.kind.word(),
+                e.id
+            );
+        }
+        let marked = all().iter().filter(|e| !e.reported).count();
+        let listed = [
+            fates::NOT_REPORTED,
+            reasons::NOT_REPORTED,
+            causes::NOT_REPORTED,
+            mechanisms::NOT_REPORTED,
+        ];
+        assert_eq!(marked, listed.concat().len(), "every mark has its row");
     }
 }

@@ -3,6 +3,29 @@
 
 use super::Row;
 
+/// What no rule of this version gives as a reason.
+pub(super) const NOT_REPORTED: &[&str] = &[
+    "queue-full",
+    "no-memory",
+    "frozen",
+    "throttled",
+    "no-permission",
+    "lsm-denied",
+    "no-such-process",
+    "bad-signal",
+    "forged-siginfo",
+    "pidns-not-visible",
+    "partial-broadcast",
+    "orphaned-pgrp-stop",
+    "tracer",
+    "startup-window",
+    "pids-limit",
+    "nproc-limit",
+    "pid-max",
+    "pidns-dead",
+    "unknown",
+];
+
 pub(super) const ROWS: &[Row] = &[
     ("target-dumping", "the process is writing a core dump",
      "While a core dump is written, the process takes nothing but SIGKILL (core_state in prepare_signal).",

@@ -250,6 +250,8 @@ fn pid1_crashed() {
         "It ended by SIGSEGV before it could pass anything on to its children."
     );
     assert!(!why(e).contains("SIGTERM"));
+    let s = &told.summary;
+    assert_eq!((s.exited, s.forced, s.ended_badly), (2, 1, 2));
 }
 
 #[test]

@@ -32,6 +32,7 @@ fn two_hundred_deaths_are_a_few_lines_in_text_and_all_in_json() {
     let summary = Summary {
         exited: 201,
         forced: 200,
+        ended_badly: 200,
         ended: true,
         ..Summary::default()
     };
@@ -118,6 +119,10 @@ fn nothing_hostile_reaches_the_terminal() {
         });
         // Twice as often as is written whole: the crowd's line too.
         let reports = [reports.clone(), reports.clone(), reports.clone(), reports].concat();
+        let summary = || Summary {
+            notes: vec![text_of_it.clone()],
+            ..summary()
+        };
         for width in [Some(80), None] {
             let mut context = Context { width, ..context() };
             context.scopes[0].label = Some(text_of_it.clone());
@@ -138,6 +143,30 @@ fn nothing_hostile_reaches_the_terminal() {
             }
         }
     }
+}
+
+#[test]
+fn what_could_not_run_is_not_blamed_on_the_buffer() {
+    let lost = |kind| {
+        let lost = Report::Lost {
+            id: 1,
+            time: at(1),
+            kind,
+            count: 12,
+        };
+        let context = Context {
+            width: None,
+            ..context()
+        };
+        text(context, &[lost], &summary())
+    };
+    let shown = lost("not-run");
+    assert!(
+        shown.contains("LOST      up to 12 events: sigtrace's program"),
+        "{shown}"
+    );
+    assert!(!shown.contains("buffer"), "{shown}");
+    assert!(lost("signal").contains("a larger --buffer"));
 }
 
 #[test]

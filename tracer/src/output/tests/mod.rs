@@ -132,6 +132,27 @@ fn verdicts() {
         notes: vec!["12 events were lost: causes may be unknown that could be known.".into()],
         ..clean.clone()
     };
+    let unseen = Summary {
+        unseen_ends: 1,
+        ..clean.clone()
+    };
+    let partial = Summary {
+        partial: true,
+        ..clean.clone()
+    };
+    let fault = Summary {
+        ended_badly: 1,
+        ..clean.clone()
+    };
+    let fault_and_force = Summary {
+        forced: 1,
+        ended_badly: 2,
+        ..clean.clone()
+    };
+    let only_unseen = Summary {
+        unseen_ends: 1,
+        ..Summary::default()
+    };
     let running = Summary {
         ended: false,
         ..summary()
@@ -140,10 +161,15 @@ fn verdicts() {
     for (context, summary, ending) in [
         (context(), clean, Ending::Ended),
         (context(), gaps, Ending::Ended),
+        (context(), unseen, Ending::Ended),
+        (context(), partial, Ending::Ended),
+        (context(), fault, Ending::Ended),
+        (context(), fault_and_force, Ending::Ended),
         (context(), running.clone(), Ending::Interrupted),
         (context(), Summary::default(), Ending::TimeUp),
         (none.clone(), running, Ending::Interrupted),
-        (none, Summary::default(), Ending::Failed),
+        (none.clone(), Summary::default(), Ending::Failed),
+        (none, only_unseen, Ending::TimeUp),
     ] {
         let context = Context {
             width: Some(120),
@@ -153,6 +179,23 @@ fn verdicts() {
         lines.extend(text.lines().skip(1).flat_map(|line| [line, "\n"]));
     }
     snapshot("verdicts.txt", &lines);
+}
+
+#[test]
+fn a_fault_paints_the_verdict_as_an_alarm() {
+    let fault = Summary {
+        forced: 0,
+        ..summary()
+    };
+    let color = Context {
+        color: true,
+        ..context()
+    };
+    let text = text(color, &[], &fault);
+    assert!(
+        text.contains("\u{1b}[31mfwd_sig ended: unclean"),
+        "{text:?}"
+    );
 }
 
 #[test]
@@ -170,7 +213,17 @@ fn openings() {
         id: "1dcad40f27d5".repeat(5),
         ..Default::default()
     };
-    let container = Scope {
+    let named = ContainerName {
+        name: Some("fwd_sig".into()),
+        engine: Some("docker".into()),
+        ..container.clone()
+    };
+    let of_engine = ContainerName {
+        engine: Some("cri-o".into()),
+        ..container.clone()
+    };
+    let of = |container: ContainerName| Scope {
+        label: container.name.clone(),
         container: Some(container),
         pid1: Some("sh".into()),
         ..scope.clone()
@@ -180,7 +233,9 @@ fn openings() {
         (vec![], vec![]),
         (vec![], filters.clone()),
         (vec![scope.clone()], filters),
-        (vec![container], vec![]),
+        (vec![of(container)], vec![]),
+        (vec![of(of_engine)], vec![]),
+        (vec![of(named)], vec![]),
         (
             vec![
                 labelled("a {since}"),

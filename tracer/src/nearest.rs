@@ -1,19 +1,16 @@
-//! What somebody may have meant who mistyped an id or a signal.
-
-use crate::explain::{ids, signals};
+//! What somebody may have meant who mistyped a name. Which names there are is
+//! the caller's: ids and signals for `cli::explain`, containers for
+//! `container::resolve`.
 
 /// At most so many are named.
 const MOST: usize = 3;
 
 /// Names close to `word`, the closest first.
-pub(crate) fn nearest(word: &str) -> Vec<String> {
+pub(crate) fn nearest(word: &str, names: impl Iterator<Item = String>) -> Vec<String> {
     let word: Vec<char> = word.to_ascii_lowercase().chars().take(64).collect();
-    let ids = ids::all().iter().map(|entry| entry.id.to_owned());
-    let signals = (1..=31).map(|number| signals::name(number).into_owned());
-    let mut near: Vec<(usize, String)> = ids
-        .chain(signals)
+    let mut near: Vec<(usize, String)> = names
         .filter_map(|name| {
-            let other: Vec<char> = name.to_ascii_lowercase().chars().collect();
+            let other: Vec<char> = name.to_ascii_lowercase().chars().take(256).collect();
             let part = word.len() >= 3 && contains(&other, &word);
             let away = if part { 1 } else { distance(&word, &other) };
             (away <= 1 + word.len() / 4).then_some((away, name))
@@ -49,12 +46,17 @@ mod tests {
 
     #[test]
     fn slips_and_parts() {
-        assert_eq!(nearest("pid1-exitd")[0], "pid1-exited");
-        assert_eq!(nearest("SIGTREM")[0], "SIGTERM");
-        assert!(nearest("oom").contains(&"oom-memcg".to_owned()));
-        assert!(nearest("qqqqqqqq").is_empty());
-        assert!(nearest("").is_empty());
-        assert!(nearest(&"x".repeat(100_000)).is_empty());
+        let near = |word: &str| {
+            let names = ["pid1-exited", "oom-memcg", "SIGTERM", "SIGTRAP", "fwd_sig"];
+            nearest(word, names.into_iter().map(str::to_owned))
+        };
+        assert_eq!(near("pid1-exitd")[0], "pid1-exited");
+        assert_eq!(near("SIGTREM")[0], "SIGTERM");
+        assert_eq!(near("fwd-sig"), ["fwd_sig"]);
+        assert!(near("oom").contains(&"oom-memcg".to_owned()));
+        assert!(near("qqqqqqqq").is_empty());
+        assert!(near("").is_empty());
+        assert!(near(&"x".repeat(100_000)).is_empty());
     }
 
     #[test]

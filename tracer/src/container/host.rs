@@ -1,0 +1,192 @@
+//! The containers that run on this host, told from `/proc` alone: the ids in
+//! the cgroups' names ([`super::cgroup`]) and the PID namespaces. It works for
+//! every engine without asking it, and knows no names of containers; those are
+//! [`super::engine`]'s. Reads under a root that tests choose.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::cgroup::{container_of, Named};
+use crate::event::PidNs;
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Host {
+    /// Containers that have processes, by id.
+    pub containers: BTreeMap<String, Found>,
+    /// The processes that were asked for, where they exist.
+    pub processes: BTreeMap<u32, Process>,
+}
+
+/// A container that has processes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its engine, where the cgroup's name tells.
+    pub engine: Option<&'static str>,
+    /// Its cgroup, from the root of the hierarchy.
+    pub cgroup: PathBuf,
+    /// That is cgroup v2.
+    pub unified: bool,
+    /// Where its processes have their pids.
+    pub namespace: Namespace,
+}
+
+/// The PID namespace of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Namespace {
+    /// Its own.
+    Own(PidNs),
+    /// That of another container, whose id this is.
+    Of(String),
+    /// The host's.
+    Host,
+    /// Not to be seen.
+    Unknown,
+}
+
+/// A process, as far as it tells where it belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its PID namespace, if that is not the host's.
+    pub nested: Option<PidNs>,
+    /// It is PID 1 there.
+    pub first: bool,
+    /// The container in whose cgroup it is.
+    pub container: Option<String>,
+}
+
+impl Host {
+    /// Looks at every process, and remembers those of `asked`.
+    pub fn scan(proc: &Path, asked: &[u32]) -> Self {
+        let mut named: BTreeMap<String, (Named, Vec<u32>)> = BTreeMap::new();
+        let mut processes = BTreeMap::new();
+        for pid in pids(proc) {
+            let cgroup = fs::read(proc.join(format!("{pid}/cgroup"))).unwrap_or_default();
+            let found = container_of(&String::from_utf8_lossy(&cgroup));
+            if asked.contains(&pid) {
+                let container = found.as_ref().map(|named| named.id.clone());
+                processes.extend(process(proc, pid, container).map(|process| (pid, process)));
+            }
+            if let Some(found) = found {
+                let entry = named.entry(found.id.clone());
+                entry.or_insert((found, Vec::new())).1.push(pid);
+            }
+        }
+        Self {
+            containers: containers(proc, named),
+            processes,
+        }
+    }
+}
+
+fn containers(proc: &Path, named: BTreeMap<String, (Named, Vec<u32>)>) -> BTreeMap<String, Found> {
+    let mut first_of: BTreeMap<PidNs, String> = BTreeMap::new();
+    let mut spaces = BTreeMap::new();
+    for (id, (_, pids)) in &named {
+        let mut outermost: Option<(usize, u32)> = None;
+        let mut readable = false;
+        for &pid in pids {
+            let Some(inside) = ns_pids(proc, pid) else {
+                continue;
+            };
+            readable = true;
+            if inside.len() < 2 {
+                continue;
+            }
+            if inside.last() == Some(&1) {
+                first_of.extend(namespace(proc, pid).map(|ns| (ns, id.clone())));
+            }
+            // A container may hold further namespaces: the outermost is its.
+            let this = (inside.len(), pid);
+            outermost = Some(outermost.map_or(this, |other| other.min(this)));
+        }
+        spaces.insert(
+            id.clone(),
+            (
+                readable,
+                outermost.map(|(_, pid)| (pid, namespace(proc, pid))),
+            ),
+        );
+    }
+    let found = |(id, (named, _)): (String, (Named, Vec<u32>))| {
+        let namespace = match spaces.remove(&id) {
+            Some((_, Some((_, Some(ns))))) => match first_of.get(&ns) {
+                Some(holder) if *holder != id => Namespace::Of(holder.clone()),
+                _ => Namespace::Own(ns),
+            },
+            Some((true, None)) => Namespace::Host,
+            _ => Namespace::Unknown,
+        };
+        let Named {
+            engine,
+            cgroup,
+            unified,
+            ..
+        } = named;
+        let found = Found {
+            engine,
+            cgroup,
+            unified,
+            namespace,
+        };
+        (id, found)
+    };
+    named.into_iter().map(found).collect()
+}
+
+fn process(proc: &Path, pid: u32, container: Option<String>) -> Option<Process> {
+    let inside = ns_pids(proc, pid)?;
+    let nested = inside.len() > 1;
+    Some(Process {
+        nested: namespace(proc, pid).filter(|_| nested),
+        first: nested && inside.last() == Some(&1),
+        container,
+    })
+}
+
+/// The name of the PID 1 of a namespace, where it still has one.
+pub fn pid1_of(proc: &Path, pidns: PidNs) -> Option<String> {
+    pids(proc)
+        .filter(|&pid| namespace(proc, pid) == Some(pidns))
+        .find(|&pid| ns_pids(proc, pid).is_some_and(|pids| pids.last() == Some(&1)))
+        .and_then(|pid| fs::read(proc.join(format!("{pid}/comm"))).ok())
+        .map(|comm| {
+            String::from_utf8_lossy(&comm)
+                .trim_end_matches('\n')
+                .to_owned()
+        })
+}
+
+/// All processes, ascending.
+fn pids(proc: &Path) -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir(proc).into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let mut pids: Vec<u32> = pids.collect();
+    pids.sort_unstable();
+    pids.into_iter()
+}
+
+/// `NSpid:` of a process: on the host, then in each nested namespace.
+fn ns_pids(proc: &Path, pid: u32) -> Option<Vec<u32>> {
+    let status = fs::read(proc.join(format!("{pid}/status"))).ok()?;
+    let status = String::from_utf8_lossy(&status);
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))?;
+    line.split_whitespace()
+        .map(|pid| pid.parse().ok())
+        .collect()
+}
+
+/// The inode in `pid:[4026532281]`.
+fn namespace(proc: &Path, pid: u32) -> Option<PidNs> {
+    let link = fs::read_link(proc.join(format!("{pid}/ns/pid"))).ok()?;
+    link.to_str()?
+        .strip_prefix("pid:[")?
+        .strip_suffix(']')?
+        .parse()
+        .ok()
+}
