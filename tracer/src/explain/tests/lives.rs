@@ -320,17 +320,20 @@ fn an_inode_that_is_used_again_is_another_namespace() {
     // Whose end was missed belongs to the old one.
     w.fork(&sh, &new(101, 3, "other"));
     w.exit(&new(101, 3, "other"), 0);
-    w.send(&sh, &app, KILL).unnamed().by_kernel().fatal();
-    w.exit(&app, KILL);
+    let killed = new(202, 4, "killed");
+    w.fork(&one, &killed);
+    w.send(&sh, &killed, KILL).unnamed().by_kernel().fatal();
+    w.exit(&killed, KILL);
     let told = w.run();
-    assert_eq!(told.exit(&app).cause, "unknown");
-    assert_eq!(told.exit(&app).stop, None);
-    assert!(!told.ended);
+    assert_eq!(told.exit(&killed).cause, "unknown");
+    assert_eq!(told.exit(&killed).stop, None);
     w.push(Fact::ZapPidNs {
         task: exiting(&one),
         pidns: NS,
     });
     w.exit(&one, 0);
+    assert!(!w.run().ended, "one is left");
+    w.zapped(&one, &app);
     assert!(w.run().ended);
 }
 
