@@ -1,5 +1,5 @@
 //! The containers that run on this host, told from `/proc` alone: the ids in
-//! the cgroups' names ([`super::cgroup`]) and the PID namespaces. It works for
+//! the cgroups' names (`super::cgroup`) and the PID namespaces. It works for
 //! every engine without asking it, and knows no names of containers; those are
 //! [`super::engine`]'s. Reads under a root that tests choose.
 
