@@ -17,7 +17,6 @@ pub(super) const NOT_REPORTED: &[&str] = &[
     "pidns-not-visible",
     "partial-broadcast",
     "orphaned-pgrp-stop",
-    "tracer",
     "startup-window",
     "pids-limit",
     "nproc-limit",
