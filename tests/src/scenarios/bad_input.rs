@@ -12,6 +12,7 @@ use nix::sys::signal::Signal;
 
 use super::{own, Outcome, Scenario, Stage};
 use crate::judge::phrases::Phrase;
+use crate::judge::From;
 use crate::stage::ns::{self, Ns};
 use crate::stage::sigtrace::{Ended, Sigtrace};
 
@@ -138,18 +139,30 @@ fn hidden_symbols(stage: &Stage<'_>) -> Result<Outcome> {
     let killed = Ns::new(&["c-init-nosig"])?;
     let (ino, other) = (ns.ino.to_string(), killed.ino.to_string());
     let scope = ["--pidns", &ino, "--pidns", &other, "--once", "-o", "json"];
-    let attached = Sigtrace::attached(stage.host, &scope);
-    fs::write(KPTR, before).context(KPTR)?;
-    let sigtrace = attached?;
+    let sigtrace = Sigtrace::attached(stage.host, &scope)?;
     ns::kill(ns.pid1.pid, Signal::SIGTERM)?;
     ns.pid1.wait()?;
     ns::kill(killed.pid1.pid, Signal::SIGKILL)?;
     killed.pid1.wait()?;
     let ended = sigtrace.ended()?.well()?;
+    // Names are looked up when the first stack comes, so not before the end.
+    fs::write(KPTR, before).context(KPTR)?;
     Ok(stage.judged(&ended, &[ns.ino, killed.ino], |_, judge| {
         judge
             .zapped("the child", child, ns.pid1.pid)
             .says(Phrase::NothingSentOn);
-        judge.cleared(killed.pid1.pid);
+        let pid1 = killed.pid1.pid;
+        let sender = From::Process(std::process::id());
+        judge
+            .signal("SIGKILL to PID 1", Signal::SIGKILL as i32, sender, pid1)
+            .fate("fatal", None)
+            .field("/cause", "killed-by-process")
+            .absent("/kernel_path");
+        judge
+            .death("PID 1", pid1)
+            .field("/cause", "killed-by-process")
+            .field("/certainty", "inferred")
+            .is("/exit_code", &137.into())
+            .forced(true);
     }))
 }
