@@ -54,7 +54,8 @@ fn signal(number: i32) -> Topic {
             DefaultAction::Term | DefaultAction::Core => {
                 "A process that has no handler for it ends, and a shell reports that as \
                  128 + number; PID 1 of a PID namespace without handler never gets it \
-                 (init-no-handler)."
+                 from a process (init-no-handler), but a fault of its own ends it all the \
+                 same."
             }
         },
     });

@@ -349,7 +349,12 @@ impl History {
 
     /// A namespace is gone.
     pub fn namespace_gone(&mut self, ns: PidNs) {
-        self.namespaces.entry(ns).or_default().gone = true;
+        let namespace = self.namespaces.entry(ns).or_default();
+        if !namespace.gone && !namespace.pid1_dead {
+            // It had a PID 1 at least, whether that was ever seen or not.
+            self.unseen_ends += namespace.alive.max(1) as u64;
+        }
+        namespace.gone = true;
     }
 
     /// Whether a namespace has ended.

@@ -141,12 +141,18 @@ pub(crate) fn exit_id(report: &ExitReport) -> String {
     }
 }
 
+/// Whoever was ended by a signal, be it gently, is told by whom; an exit needs
+/// words only where it was none of the usual.
 fn worth_explaining(report: &ExitReport) -> bool {
     let explanation = &report.explanation;
     let failed = report.signal.is_none() && report.exit_code != 0;
     let said = failed && !explanation.sentences.is_empty();
     let unknown = explanation.certainty == Certainty::Unknown;
-    report.ended_badly() || said || unknown || !explanation.advice.is_empty()
+    report.ended_badly()
+        || report.signal.is_some()
+        || said
+        || unknown
+        || !explanation.advice.is_empty()
 }
 
 /// Those of a crowd that were not written whole.

@@ -121,7 +121,7 @@ pub(super) const ROWS: &[Row] = &[
      "Let PID 1 wait for its children, make the handler faster, or allow more time."),
     ("late-attach", "sigtrace was attached too late to see what came before",
      "What happened before the first line of the trace is not known, so nothing is said about it.",
-     "Attach before the stop, or keep sigtrace record running."),
+     "Attach before the stop."),
     ("pids-limit", "the control group may have no more processes",
      "pids.max limits the tasks of a control group, zombies included; fork fails with EAGAIN (pids_can_fork).",
      "Reap zombies, or raise pids.max (docker run --pids-limit)."),
