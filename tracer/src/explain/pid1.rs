@@ -297,7 +297,12 @@ pub(crate) fn stop(view: View<'_>, victim: &Process, at: BootTime) -> Option<Sto
         got(victim, at, STOP_NS)
             .filter(|n| n.acted_on() || n.fate == Fate::Fatal)
             .filter_map(|n| Some((n, n.sender.as_ref()?.key)))
-            .any(|(n, by)| passed_on(view, victim, by, n.number, n.time).is_some())
+            // Without a hook on dequeue_signal it may not be known yet that
+            // PID 1 took its own; that it then sent this one is.
+            .any(|(n, by)| {
+                let by_pid1 = view.history.resolve(by) == one.task.key;
+                by_pid1 && asks_to_end(n.number) && stop_signal(one, n.time).is_some()
+            })
     };
     if ended || told() {
         stop_of(one, at)
