@@ -9,7 +9,7 @@ use sigtrace_common::{
 };
 
 use crate::{
-    globals::{global, CGROUPS, PIDNS, PIDS},
+    globals::{global, CGROUPS, PIDNS, PIDS, TOUCHED},
     mem::{current, pointer, Addr, Mem, Probe},
     task,
 };
@@ -39,12 +39,46 @@ pub(crate) unsafe fn signal<M: Mem>(target: Addr) -> bool {
     }
 }
 
+/// From now on what happens to `target` is wanted too, if the filter alone
+/// would leave it out.
+///
+/// # Safety
+/// `target` must point to a `task_struct`.
+#[inline(always)]
+pub(crate) unsafe fn follow<M: Mem>(target: Addr) {
+    // SAFETY: the caller's duty.
+    unsafe {
+        if limited() && !chosen::<M>(target) {
+            let tgid: u32 = M::get(target, global!(LAYOUT.task_tgid));
+            let _ = TOUCHED.insert(tgid, 1, 0);
+        }
+    }
+}
+
 /// Whether what happens to `task` itself is wanted.
 ///
 /// # Safety
 /// `task` must point to a `task_struct`.
 #[inline(always)]
 pub(crate) unsafe fn process<M: Mem>(task: Addr) -> bool {
+    // SAFETY: the caller's duty.
+    unsafe {
+        if chosen::<M>(task) {
+            return true;
+        }
+        let tgid: u32 = M::get(task, global!(LAYOUT.task_tgid));
+        TOUCHED.get(tgid).is_some()
+    }
+}
+
+/// There is a filter by namespace, cgroup or process.
+#[inline(always)]
+fn limited() -> bool {
+    global!(CONFIG.by_pidns) != 0 || global!(CONFIG.by_cgroup) != 0 || global!(CONFIG.by_pid) != 0
+}
+
+#[inline(always)]
+unsafe fn chosen<M: Mem>(task: Addr) -> bool {
     // SAFETY: the caller's duty.
     unsafe { in_scope::<M>(task) && (global!(CONFIG.by_pid) == 0 || pid_bits::<M>(task) != 0) }
 }

@@ -45,6 +45,11 @@ pub(crate) static PIDS: HashMap<u32, u32> = HashMap::with_max_entries(ENTRIES, 0
 #[map]
 pub(crate) static DEAD: LruHashMap<u32, u64> = LruHashMap::with_max_entries(16384, 0);
 
+/// Processes outside of the filter that a wanted signal was sent to: what
+/// becomes of it is told by their deliveries and deaths.
+#[map]
+pub(crate) static TOUCHED: LruHashMap<u32, u32> = LruHashMap::with_max_entries(4096, 0);
+
 /// What the first of two equal programs has reported and the second has not
 /// come to yet: see `emit::Turn`.
 #[map]

@@ -23,6 +23,8 @@ use crate::{
     task, trace,
 };
 
+/// `TRACE_SIGNAL_IGNORED`.
+const IGNORED: i32 = 1;
 const SIGHUP: i32 = 1;
 const SIGQUIT: i32 = 3;
 const SIGTERM: i32 = 15;
@@ -99,6 +101,10 @@ unsafe fn generate<M: Mem>(
     unsafe {
         if !filter::signal_number(number) || !filter::signal::<M>(target) {
             return 0;
+        }
+        // A signal that was dropped has no future.
+        if result != IGNORED {
+            filter::follow::<M>(target);
         }
         let time = emit::now();
         let sighand = pointer::<M>(target, global!(LAYOUT.task_sighand));

@@ -72,6 +72,13 @@ fn filters(stage: &Stage<'_>) -> Result<Outcome> {
         let ended = sigtrace.interrupt()?.well()?;
         let seen = Seen::read(&ended.lines);
         faults.extend(seen.faults.iter().map(|f| format!("{flags:?}: {f}")));
+        // All of them have handlers: whatever a filter leaves out, it must not
+        // make of a signal what it was not.
+        for event in seen.events.iter().filter(|event| event.is_signal()) {
+            if event.now["fate"] != "handled" && event.now["routine"] != true {
+                faults.push(format!("{flags:?}: not handled: {}", event.now));
+            }
+        }
         let expected: BTreeSet<Sent> = all.iter().filter(|s| wanted(s)).copied().collect();
         let got = sent(&seen);
         if got != expected {
