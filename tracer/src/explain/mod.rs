@@ -4,7 +4,7 @@
 //!
 //! [`engine`] turns events into reports; the rules are small files by subject:
 //! who sent it (`sender`), what became of it (`fate`, `dropped`, `blocked`),
-//! why a process died (`death`, `pid1`, `stopped`). The names of signals stand
+//! why a process died (`death`, `pid1`, `stopped` and the two beside it). The names of signals stand
 //! in [`signals`], the meaning of every id in [`ids`].
 
 pub mod engine;
@@ -20,7 +20,9 @@ mod fate;
 mod lives;
 mod open;
 mod outbox;
+mod passed_on;
 mod pid1;
+mod pid1_killed;
 mod routine;
 mod sender;
 mod settle;

@@ -67,16 +67,12 @@ fn older_than_sigtrace_but_the_stop_was_seen() {
 }
 
 #[test]
-fn sigterm_left_out_partial_or_lost() {
+fn sigterm_left_out_or_lost() {
     type Change = fn(&mut World);
-    let cases: [(&str, Change); 3] = [
+    let cases: [(&str, Change); 2] = [
         ("SIGTERM is left out by the signal filter", |w| {
             w.coverage.signals = all_but(TERM);
         }),
-        (
-            "a filter by process or cgroup leaves part of the history out",
-            |w| w.coverage.partial = true,
-        ),
         ("3 signal events were lost", |w| {
             w.push(crate::event::Fact::Lost {
                 kind: "signal",
@@ -269,8 +265,6 @@ fn a_dropped_stop_and_an_exit_of_its_own() {
 #[test]
 fn raw_tracepoints_without_symbols() {
     let (mut w, sh, one, child) = started();
-    w.coverage.symbols = false;
-    w.coverage.sees_zap = false;
     w.coverage.sees_dequeue = false;
     w.coverage.sees_release = false;
     w.send(&sh, &one, TERM).handled();
@@ -291,7 +285,6 @@ fn raw_tracepoints_without_symbols() {
     // The exit of PID 1 was lost, its flag is enough; without it only likely.
     for (flags, certainty) in [(4, Certainty::Proven), (0, Certainty::Inferred)] {
         let (mut w, sh, one, child) = started();
-        w.coverage.symbols = false;
         w.send(&sh, &one, TERM).handled();
         let dying = Task {
             flags,
@@ -443,8 +436,13 @@ fn pid1_killed_and_what_is_known_of_its_children() {
         said.starts_with("PID 1 had sent this process SIGTERM "),
         "{said}"
     );
-    let (said, _, certainty) = killed(&|w, _, _| w.coverage.partial = true);
-    assert!(said.contains("is not known: a filter by process"), "{said}");
+    let (said, _, certainty) = killed(&|w, one, _| {
+        w.only(&[(one, "st")]);
+    });
+    assert!(
+        said.contains("is not known: the filters leave out"),
+        "{said}"
+    );
     assert_eq!(certainty, Certainty::Inferred);
     let (said, _, certainty) = killed(&|w, _, _| w.coverage.since.0 += 500 * MS);
     assert!(
