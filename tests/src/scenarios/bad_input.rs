@@ -23,6 +23,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         own("namespace-gone", gone),
         own("namespace-goes-while-attaching", going),
+        own("no-pid-namespace", no_pid_namespace),
         own("not-root", not_root),
         own("namespace-of-its-own", nested_sigtrace),
         own("hidden-symbols", hidden_symbols),
@@ -70,6 +71,20 @@ fn going(stage: &Stage<'_>) -> Result<Outcome> {
         )),
     }
     Ok(Outcome::of(faults, &told(&ended)))
+}
+
+/// A file that is none, and a namespace of another sort.
+fn no_pid_namespace(stage: &Stage<'_>) -> Result<Outcome> {
+    let (mut faults, mut lines) = (Vec::new(), Vec::new());
+    for path in ["/proc/self/ns/net", "/proc/self/status", "/dev/null"] {
+        let ended = Sigtrace::start(stage.host, &["--pidns", path])?.ended()?;
+        let says = format!("{path} is no PID namespace");
+        if ended.status != Some(2) || !ended.errors.contains(&says) {
+            faults.push(format!("expected status 2 and \"{says}\""));
+        }
+        lines.extend(told(&ended));
+    }
+    Ok(Outcome::of(faults, &lines))
 }
 
 /// What nobody may do.

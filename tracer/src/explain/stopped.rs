@@ -105,9 +105,8 @@ fn without_stop(view: View<'_>, one: &Process, ended: BootTime, d: &mut Death) {
             ));
         }
         None => {
-            d.say(seen.unwrap_or_else(|| {
-                "No SIGTERM was sent to PID 1: it exited on its own.".to_owned()
-            }))
+            let nothing = || "No SIGTERM was sent to PID 1: it exited on its own.".to_owned();
+            d.say(seen.unwrap_or_else(nothing));
         }
     }
     d.advise(own_exit(one));

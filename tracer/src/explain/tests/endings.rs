@@ -24,49 +24,6 @@ fn nothing_had_asked_pid1() {
 }
 
 #[test]
-fn attached_after_the_sigterm() {
-    let (sh, mut one, child) = cast();
-    one.key.start_ns = 300 * MS;
-    let mut w = World::new();
-    w.snapshot(&one);
-    w.snapshot(&child);
-    let _ = sh;
-    let told = end(&mut w, &one, &child, 0);
-    let e = told.exit(&child);
-    assert_eq!(
-        second(e),
-        "sigtrace was not attached before the last 101 ms of PID 1; whether it got a SIGTERM before that is not known."
-    );
-    assert_eq!(e.contributing, ["late-attach"]);
-    assert_eq!(e.explanation.certainty, Certainty::Inferred);
-    assert!(!e.explanation.missing.is_empty());
-    assert!(!why(e).contains("never got"));
-}
-
-#[test]
-fn older_than_sigtrace_but_the_stop_was_seen() {
-    let (sh, mut one, mut child) = cast();
-    one.key.start_ns = 300 * MS + 1234;
-    child.key.start_ns = 310 * MS + 77;
-    let mut w = World::new();
-    w.snapshot(&one);
-    w.snapshot(&child);
-    w.send(&sh, &one, TERM).handled();
-    let told = end(&mut w, &one, &child, 0);
-    let e = told.exit(&child);
-    assert_eq!(
-        second(e),
-        "This process never got the SIGTERM: PID 1 handled it and sent nothing on."
-    );
-    assert_eq!(e.explanation.certainty, Certainty::Proven);
-    assert_eq!(told.summary.exited, 2);
-    assert!(
-        told.ended,
-        "a rounded start and the exact one are the same process"
-    );
-}
-
-#[test]
 fn sigterm_left_out_or_lost() {
     type Change = fn(&mut World);
     let cases: [(&str, Change); 2] = [
