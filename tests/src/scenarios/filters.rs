@@ -73,46 +73,53 @@ fn filters(stage: &Stage<'_>) -> Result<Outcome> {
     } else {
         None
     };
-    let running = start(stage.host, &cases)?;
-    for (number, from, to) in all {
-        if from == us {
-            crate::sys::kill_number(to.try_into()?, number)?;
-        }
-    }
-    // The last one comes of the others, by a's own hand; b says when it is there.
-    scene.ns.pid1.hear("rang-12")?;
-    second.ns.pid1.hear("rang-10")?;
-
     let (mut faults, mut lines) = (Vec::new(), Vec::new());
-    for (sigtrace, (flags, wanted)) in running.into_iter().zip(&cases) {
-        let ended = sigtrace.interrupt()?.well()?;
-        let seen = Seen::read(&ended.lines);
-        faults.extend(seen.faults.iter().map(|f| format!("{flags:?}: {f}")));
-        // All of them have handlers: whatever a filter leaves out, it must not
-        // make of a signal what it was not. What we send to the other sigtraces
-        // at the end is ours as well.
-        let among = |s: &Sent| [a, b, other].contains(&s.2);
-        let expected: BTreeSet<_> = all.iter().filter(|s| wanted(s)).collect();
-        let expected: BTreeSet<_> = expected
-            .into_iter()
-            .map(|&s| (s, "handled".into()))
-            .collect();
-        let got: BTreeSet<_> = sent(&seen).into_iter().filter(|(s, _)| among(s)).collect();
-        if got != expected {
-            faults.push(format!("{flags:?}: expected {expected:?}, got {got:?}"));
-        }
-        for (other, _) in sent(&seen) {
-            if !among(&other) && !wanted(&other) {
-                faults.push(format!("{flags:?}: shows {other:?}"));
+    // A few at a time: to attach takes long where everything is emulated.
+    for some in cases.chunks(5) {
+        let running = start(stage.host, some)?;
+        for (number, from, to) in all {
+            if from == us {
+                crate::sys::kill_number(to.try_into()?, number)?;
             }
         }
-        lines.extend(ended.lines);
+        // The last one comes of the others, by a's own hand; b says when it is there.
+        scene.ns.pid1.hear("rang-12")?;
+        second.ns.pid1.hear("rang-10")?;
+        for (sigtrace, case) in running.into_iter().zip(some) {
+            let ended = sigtrace.interrupt()?.well()?;
+            faults.extend(wrong(case, cast, &all, &Seen::read(&ended.lines)));
+            lines.extend(ended.lines);
+        }
     }
     scene.clear()?;
     if let Some(group) = group {
         group.remove()?;
     }
     Ok(Outcome::of(faults, &lines))
+}
+
+/// What is wrong with what one of them shows.
+fn wrong((flags, wanted): &Case, cast: Cast, all: &[Sent], seen: &Seen) -> Vec<String> {
+    let mut faults: Vec<_> = seen
+        .faults
+        .iter()
+        .map(|f| format!("{flags:?}: {f}"))
+        .collect();
+    let among = |s: &Sent| [cast.a, cast.b, cast.other].contains(&s.2);
+    // All of them have handlers: whatever a filter leaves out, it must not make
+    // of a signal what it was not.
+    let expected = all.iter().filter(|s| wanted(s));
+    let expected: BTreeSet<_> = expected.map(|&s| (s, "handled".to_owned())).collect();
+    let (got, others): (BTreeSet<_>, BTreeSet<_>) =
+        sent(seen).into_iter().partition(|(s, _)| among(s));
+    if got != expected {
+        faults.push(format!("{flags:?}: expected {expected:?}, got {got:?}"));
+    }
+    // What we send to the sigtraces at the end is ours as well.
+    for (other, _) in others.iter().filter(|(s, _)| !wanted(s)) {
+        faults.push(format!("{flags:?}: shows {other:?}"));
+    }
+    faults
 }
 
 /// Filters by number restrict what a namespace shows.
