@@ -28,11 +28,13 @@ fn signals(told: &Told) -> impl Iterator<Item = &SignalReport> {
 }
 
 fn exits(told: &Told) -> Vec<&Task> {
-    let task = |report| match report {
-        &Report::Exit(ref e) => Some(&e.task),
-        _ => None,
-    };
-    told.reports.iter().filter_map(task).collect()
+    let mut tasks = Vec::new();
+    for report in &told.reports {
+        if let Report::Exit(e) = report {
+            tasks.push(&e.task);
+        }
+    }
+    tasks
 }
 
 #[test]
