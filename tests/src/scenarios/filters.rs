@@ -131,7 +131,6 @@ fn of_namespaces(ino: u32, cast: Cast) -> Vec<Case> {
         })
     };
     vec![
-        only("-s USR1", |number| number == USR1),
         only("-s SIGHUP,12", |number| number != USR1),
         only("--exclude-signal USR1", |number| number != USR1),
         only("-s 10,12 --exclude-signal 12", |number| number == USR1),
@@ -144,7 +143,6 @@ fn of_processes(ino: u32, cast: Cast, group: &Group) -> Vec<Case> {
     let group = group.name();
     vec![
         case(&format!("--from-pid {us}"), move |s| s.1 == us),
-        case(&format!("--from-pid {a}"), move |s| s.1 == a),
         case(&format!("--to-pid {a}"), move |s| s.2 == a),
         case(&format!("-p {a}"), move |s| s.1 == a || s.2 == a),
         case(&format!("--from-pid {a} --to-pid {other}"), move |s| {
@@ -156,10 +154,6 @@ fn of_processes(ino: u32, cast: Cast, group: &Group) -> Vec<Case> {
         case(&format!("--pidns {ino} --to-pid {other}"), move |s| {
             [a, b, other].contains(&s.2)
         }),
-        case(&format!("--pidns {ino} --cgroup /{group} -s HUP"), |s| {
-            s.0 == HUP
-        }),
-        case(&format!("--cgroup /{group}"), move |s| s.1 == a || s.2 == a),
         case(&format!("--cgroup /{group} --to-pid {other}"), move |s| {
             s.1 == a || s.2 == a || s.2 == other
         }),

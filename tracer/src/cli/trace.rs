@@ -18,6 +18,7 @@ use tokio::{
 use super::{
     args::TraceArgs,
     cgroup::Cgroup,
+    programs::Programs,
     request::{self, Wanted},
     scope, Code, Failure,
 };
@@ -76,11 +77,10 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
     kernel::attach::check(&facts)?;
     let mut proc = Proc::new("/proc");
     let sockets = || Sockets::of(|name| env::var_os(name));
-    let (scopes, unasked) = scope::resolve(&args, Path::new("/proc"), sockets).await?;
-    let traced = request::without_host(&args, &scopes)?;
-    request::check_targets(&args, &traced, &proc, facts.on_host)?;
-    let wanted = request::of(&args, &scopes, &mut proc)?;
-    let scopes = traced;
+    let found = scope::resolve(&args, Path::new("/proc"), sockets).await?;
+    let scopes = request::without_host(&args, &found.scopes)?;
+    request::check_targets(&args, &scopes, &proc, facts.on_host)?;
+    let wanted = request::of(&args, &found.scopes, &mut proc)?;
     // Before anything is attached: from here on a signal ends the trace
     // properly, with all that was seen written.
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -93,7 +93,7 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
     };
     let coverage = coverage(&attached, &wanted);
     let mut tracing = tracing(&args, &wanted, &attached, &facts);
-    tracing.notes.extend(unasked);
+    tracing.notes.extend(found.notes);
     let stdout = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let mut live = Live {
         decoder: Decoder {
@@ -115,7 +115,11 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
         losses_unchecked: false,
         ticks_until: Instant::now(),
         once: args.once,
+        programs: facts.on_host.then(Programs::default),
     };
+    for container in &found.containers {
+        live.push(tracing.since, Fact::Container(Box::new(container.fact())));
+    }
     if facts.on_host {
         live.snapshot(&wanted, tracing.since)?;
     }
@@ -182,6 +186,8 @@ struct Live<'a> {
     losses_unchecked: bool,
     ticks_until: Instant,
     once: bool,
+    /// Which files senders run; `None` where their pids are not ours to know.
+    programs: Option<Programs>,
 }
 
 impl Live<'_> {
@@ -192,6 +198,22 @@ impl Live<'_> {
             fact,
         });
         self.next_id += 1;
+    }
+
+    /// What a signal's sender and those behind it run, before they are gone. The
+    /// fact comes before the signal, so that it is known by then.
+    fn look_up(&mut self, time: BootTime, fact: &Fact) {
+        let (Some(programs), Fact::Signal(signal)) = (&mut self.programs, fact) else {
+            return;
+        };
+        for (key, file) in programs.behind(
+            &signal.current,
+            &signal.ancestry,
+            &signal.target,
+            &self.proc,
+        ) {
+            self.push(time, Fact::Program { key, file });
+        }
     }
 
     /// The processes that are there already. Taken after attaching, so that
@@ -273,6 +295,7 @@ impl Live<'_> {
             for record in batch {
                 if let Some((time, fact)) = self.decoder.decode(&record) {
                     last = Some(time);
+                    self.look_up(time, &fact);
                     self.push(time, fact);
                 }
             }

@@ -294,7 +294,7 @@ fn sent_by(s: &SignalReport) -> Option<&Task> {
 }
 
 fn filter() -> impl Strategy<Value = Vec<(u8, u8)>> {
-    prop::collection::vec((0..9u8, 0..6u8), 1..4)
+    prop::collection::vec((0..10u8, 0..6u8), 1..4)
 }
 
 fn set(w: &mut World, by: &[(u8, u8)]) {

@@ -11,5 +11,6 @@ mod lives;
 mod picture;
 mod queues;
 mod random;
+mod stops;
 mod waiting;
 mod world;
