@@ -49,7 +49,11 @@ const TICKS_FOR: Duration = Duration::from_secs(3);
 impl From<KernelError> for Failure {
     fn from(error: KernelError) -> Self {
         let code = match error {
-            KernelError::Map(..) | KernelError::Wait(_) | KernelError::Proc(_) => Code::Failed,
+            KernelError::Map(..)
+            | KernelError::Wait(_)
+            | KernelError::Privileges(_)
+            | KernelError::NoNewPrivileges(_)
+            | KernelError::Proc(_) => Code::Failed,
             KernelError::TooMany(_) => Code::Usage,
             _ => Code::CannotTrace,
         };
@@ -90,7 +94,7 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
     let stdout = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let mut live = Live {
         decoder: Decoder {
-            functions: Symbols::new("/proc/kallsyms"),
+            functions: Symbols::open("/proc/kallsyms"),
             starts: Starts::default(),
         },
         engine: Engine::new(coverage),
@@ -109,6 +113,7 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
         ticks_until: Instant::now(),
         once: args.once,
     };
+    kernel::privileges::give_up(&live.ring)?;
     if facts.on_host {
         live.snapshot(&scopes, tracing.since)?;
     }
