@@ -5,7 +5,7 @@ use super::{
     attach::{attach, check, Request},
     diagnosis::{Check, Diagnosis, HookLine, State},
     facts::Facts,
-    hooks::{Choice, Forced, Level, Support},
+    hooks::{Choice, Forced, Hook, Level, Support},
 };
 
 /// Finds out what this kernel allows.
@@ -28,7 +28,10 @@ pub fn diagnose(forced: Forced) -> Diagnosis {
     let (verdict, hooks) = match &attached {
         Ok(choices) => (
             verdict(choices, &facts),
-            choices.iter().filter_map(hook_line).collect(),
+            choices
+                .iter()
+                .filter_map(|c| hook_line(c, &facts))
+                .collect(),
         ),
         Err(error) => (format!("cannot trace here: {error}"), Vec::new()),
     };
@@ -44,7 +47,7 @@ pub fn diagnose(forced: Forced) -> Diagnosis {
 fn verdict(choices: &[Choice], facts: &Facts) -> String {
     let lost = choices
         .iter()
-        .filter_map(hook_line)
+        .filter_map(|choice| hook_line(choice, facts))
         .filter(|line| line.lost.is_some())
         .count();
     if lost == 0 && facts.symbols && facts.on_host {
@@ -57,14 +60,20 @@ fn verdict(choices: &[Choice], facts: &Facts) -> String {
 }
 
 /// How a hook stands; `None` for one that nothing is lost without.
-fn hook_line(choice: &Choice) -> Option<HookLine> {
-    let spare = choice.hook == super::hooks::Hook::ProcessFree;
+fn hook_line(choice: &Choice, facts: &Facts) -> Option<HookLine> {
+    let spare = choice.hook == Hook::ProcessFree;
     let lost = match choice.level {
         None if spare => return None,
         None => Some(match &choice.because {
             Some(because) => format!("{} ({because})", choice.hook.lost_without()),
             None => choice.hook.lost_without().to_owned(),
         }),
+        Some(Level::Kprobe) if choice.hook == Hook::DequeueSignal && !facts.follows_kretprobes => {
+            Some(format!(
+                "{} (before Linux 5.15 the stack cannot be followed from a kretprobe)",
+                choice.hook.lost_without()
+            ))
+        }
         Some(_) => None,
     };
     // A lower level that loses nothing is still worth a reason.

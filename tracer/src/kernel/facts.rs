@@ -39,6 +39,8 @@ pub struct Facts {
     pub on_host: bool,
     /// Ring buffers exist (5.8).
     pub ring_buffer: Support,
+    /// Kernel stacks can be followed from a kretprobe (5.15).
+    pub follows_kretprobes: bool,
     /// What the choice of hooks is made from.
     pub hooks: HookFacts,
 }
@@ -66,6 +68,7 @@ impl Facts {
             on_host: fs::metadata("/proc/self/ns/pid")
                 .is_ok_and(|ns| ns.ino() == u64::from(HOST_PIDNS)),
             ring_buffer: Support::Yes,
+            follows_kretprobes: release_at_least(&release, 5, 15),
             hooks: HookFacts {
                 tp_btf: Support::Yes,
                 fentry: Support::Yes,

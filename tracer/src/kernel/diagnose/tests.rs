@@ -1,7 +1,7 @@
 //! What the doctor says of kernels that this machine need not have.
 
 use super::*;
-use crate::kernel::hooks::{choose, Facts as HookFacts, Hook};
+use crate::kernel::hooks::{choose, Facts as HookFacts};
 
 const EVERYTHING: u64 = u64::MAX;
 
@@ -15,6 +15,7 @@ fn facts() -> Facts {
         kptr_restrict: Some(0),
         on_host: true,
         ring_buffer: Support::Yes,
+        follows_kretprobes: true,
         hooks: HookFacts {
             tp_btf: Support::Yes,
             fentry: Support::Yes,
@@ -95,4 +96,18 @@ fn a_trace_begins_with_notes_on_what_it_cannot_say_itself() {
     );
     let lost = choices.iter().find(|c| c.hook == Hook::DoExit).unwrap();
     assert_eq!(lost.because.as_deref(), Some("not permitted; none"));
+}
+
+#[test]
+fn an_old_kretprobe_does_not_tell_who_took_a_signal() {
+    let mut facts = facts();
+    let choices = choose(&facts.hooks, Forced::Kprobe);
+    let lost = |facts: &Facts| {
+        let lines = choices.iter().filter_map(|choice| hook_line(choice, facts));
+        let lost: Vec<String> = lines.filter(|l| l.lost.is_some()).map(|l| l.hook).collect();
+        lost.join(" ")
+    };
+    assert_eq!(lost(&facts), "");
+    facts.follows_kretprobes = false;
+    assert_eq!(lost(&facts), "dequeue_signal");
 }
