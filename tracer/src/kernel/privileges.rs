@@ -15,8 +15,8 @@ use super::{error::KernelError, ring::Ring, sys};
 
 /// What the rest of a trace needs.
 const KEPT: [Capability; 2] = [
-    // /proc/PID/ns of other users, and everything of theirs that ptrace(2) guards;
-    // all of /proc where it is mounted with hidepid.
+    // /proc/PID/ns and exe of others, even of root's that may do more than we do then,
+    // and all that ptrace(2) guards; all of /proc where it is mounted with hidepid.
     Capability::CAP_SYS_PTRACE,
     // /proc/PID/fd, environ and others that only their owner may open.
     Capability::CAP_DAC_READ_SEARCH,

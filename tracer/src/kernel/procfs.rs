@@ -111,6 +111,16 @@ impl Proc {
         Some(Status::parse(&fs::read(folder.join("status")).ok()?).dispositions)
     }
 
+    /// The file that a process runs; `None` if it is gone, is a kernel thread's,
+    /// or its pid is another's by now.
+    pub fn program(&self, key: ProcessKey) -> Option<String> {
+        let folder = self.root.join(key.pid.to_string());
+        let file = fs::read_link(folder.join("exe")).ok()?;
+        // Asked after it: a pid that is in use again has another start.
+        let start = start_ns(&fs::read(folder.join("stat")).ok()?)?;
+        (start / TICK_NS == key.start_ns / TICK_NS).then(|| file.to_string_lossy().into_owned())
+    }
+
     /// The nested PID namespaces of a process, outermost first. `levels`
     /// counts the host's too.
     fn namespaces(&mut self, folder: &Path, levels: usize) -> Vec<PidNs> {
@@ -207,6 +217,12 @@ mod tests {
         let mut proc = Proc::new("/nonexistent");
         assert!(proc.pids().is_err());
         assert!(proc.process(1).is_none());
+        assert!(proc
+            .program(ProcessKey {
+                pid: 1,
+                start_ns: 0
+            })
+            .is_none());
         assert!(proc
             .observe(ProcessKey {
                 pid: 1,
