@@ -56,7 +56,11 @@ const TICKS_FOR: Duration = Duration::from_secs(3);
 impl From<KernelError> for Failure {
     fn from(error: KernelError) -> Self {
         let code = match error {
-            KernelError::Map(..) | KernelError::Wait(_) | KernelError::Proc(_) => Code::Failed,
+            KernelError::Map(..)
+            | KernelError::Wait(_)
+            | KernelError::Privileges(_)
+            | KernelError::NoNewPrivileges(_)
+            | KernelError::Proc(_) => Code::Failed,
             KernelError::TooMany(_) => Code::Usage,
             _ => Code::CannotTrace,
         };
@@ -97,7 +101,7 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
     let stdout = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let mut live = Live {
         decoder: Decoder {
-            functions: Symbols::new("/proc/kallsyms"),
+            functions: Symbols::open("/proc/kallsyms"),
             starts: Starts::default(),
         },
         engine: Engine::new(coverage),
@@ -117,6 +121,7 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
         once: args.once,
         programs: facts.on_host.then(Programs::default),
     };
+    kernel::privileges::give_up(&live.ring)?;
     for container in &found.containers {
         live.push(tracing.since, Fact::Container(Box::new(container.fact())));
     }
