@@ -107,6 +107,32 @@ impl Bell {
     }
 }
 
+/// A timer of the process (ITIMER_REAL), which sends it SIGALRM: once after so
+/// many microseconds, or again and again.
+pub(crate) fn alarm(after_us: i64, every_us: i64) -> Result<()> {
+    let time = |us| libc::timeval {
+        tv_sec: 0,
+        tv_usec: us,
+    };
+    let timer = libc::itimerval {
+        it_interval: time(every_us),
+        it_value: time(after_us),
+    };
+    // SAFETY: setitimer reads one itimerval, and writes none.
+    if unsafe { libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut()) } != 0 {
+        return Err(io::Error::last_os_error()).context("setitimer");
+    }
+    Ok(())
+}
+
+/// SIG_DFL.
+pub(crate) fn default_action(signal: Signal) -> Result<()> {
+    act(
+        signal,
+        &SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty()),
+    )
+}
+
 fn act(signal: Signal, action: &SigAction) -> Result<()> {
     // SAFETY: the handlers are SIG_IGN, SIG_DFL and `ring`, which is
     // async-signal-safe.
@@ -172,6 +198,45 @@ impl PidFd {
             error if error.raw_os_error() == Some(libc::ESRCH) => Ok(false),
             error => Err(error).with_context(|| format!("pidfd_send_signal {number}")),
         }
+    }
+}
+
+/// What the kernel keeps lists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum BpfObject {
+    Program,
+    Map,
+    Link,
+}
+
+/// Whether the kernel still has a BPF object of this id. Ids are not given again
+/// before all others were.
+pub(crate) fn bpf_object_exists(kind: BpfObject, id: u32) -> Result<bool> {
+    /// `union bpf_attr` of BPF_*_GET_NEXT_ID (linux/bpf.h).
+    #[repr(C)]
+    #[derive(Default)]
+    struct GetNextId {
+        start_id: u32,
+        next_id: u32,
+        open_flags: u32,
+    }
+    let command: libc::c_long = match kind {
+        BpfObject::Program => 11,
+        BpfObject::Map => 12,
+        BpfObject::Link => 31,
+    };
+    let mut next = GetNextId {
+        start_id: id.saturating_sub(1),
+        ..GetNextId::default()
+    };
+    let size = size_of::<GetNextId>();
+    // SAFETY: the kernel reads and writes one such struct, and this is one.
+    if unsafe { libc::syscall(libc::SYS_bpf, command, &mut next, size) } == 0 {
+        return Ok(next.next_id == id);
+    }
+    match io::Error::last_os_error() {
+        error if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
+        error => Err(error).with_context(|| format!("asking for {kind:?} {id}")),
     }
 }
 

@@ -7,6 +7,7 @@ mod deaths;
 mod filters;
 mod forwarding;
 mod inits;
+mod itself;
 mod late;
 mod loss;
 mod masses;
@@ -209,6 +210,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         loss::scenarios(),
         masses::scenarios(),
         bad_input::scenarios(),
+        itself::scenarios(),
     ];
     groups.into_iter().flatten().collect()
 }

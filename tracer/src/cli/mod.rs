@@ -7,10 +7,12 @@ use std::{fmt, io};
 use clap::Parser as _;
 
 pub mod args;
+pub mod cgroup;
 pub mod completions;
 pub mod doctor;
 pub mod duration;
 pub mod explain;
+mod programs;
 pub mod request;
 pub mod scope;
 pub mod show;

@@ -4,8 +4,7 @@
 
 use std::{
     fmt::Debug,
-    fs, io,
-    os::unix::fs::MetadataExt,
+    io,
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -14,8 +13,9 @@ use anyhow::anyhow;
 
 use super::{args::TraceArgs, Code, Failure};
 use crate::{
-    container::{self, engine::PATIENCE, error::Problem, socket::Sockets, ResolveError},
+    container::{self, engine::PATIENCE, error::Problem, socket::Sockets, Container, ResolveError},
     event::PidNs,
+    kernel::procfs,
     output::{ContainerName, Scope},
 };
 
@@ -57,20 +57,37 @@ impl PidNsArg {
             Self::Path(path) => path,
         };
         let said = || format!("cannot read the PID namespace {}", path.display());
-        let inode = match fs::metadata(path) {
-            Ok(metadata) => metadata.ino(),
+        match procfs::pid_namespace(path) {
+            Ok(Some(inode)) => Ok(inode),
+            Ok(None) => Err(Failure::new(
+                Code::Usage,
+                anyhow!(
+                    "{} is no PID namespace: give /proc/PID/ns/pid of a process in it, or its \
+                     inode (lsns -t pid)",
+                    path.display()
+                ),
+            )),
             Err(error) => {
                 let gone = error.kind() == io::ErrorKind::NotFound;
                 let code = if gone { Code::NotFound } else { Code::Failed };
-                return Err(Failure::new(
+                Err(Failure::new(
                     code,
                     anyhow::Error::new(error).context(said()),
-                ));
+                ))
             }
-        };
-        PidNs::try_from(inode)
-            .map_err(|_| Failure::new(Code::Usage, anyhow!("{}: it is no namespace", said())))
+        }
     }
+}
+
+/// What the flags name.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The namespaces.
+    pub scopes: Vec<Scope>,
+    /// The containers among them.
+    pub containers: Vec<Container>,
+    /// What could not be found out, a sentence each.
+    pub notes: Vec<String>,
 }
 
 /// The namespaces that the flags name, in their order, and what could not be
@@ -81,7 +98,7 @@ pub async fn resolve(
     args: &TraceArgs,
     proc: &Path,
     sockets: impl FnOnce() -> Sockets,
-) -> Result<(Vec<Scope>, Vec<String>), Failure> {
+) -> Result<Found, Failure> {
     let mut scopes = Vec::new();
     for (i, pidns) in args.pidns.iter().enumerate() {
         let pidns = pidns.inode()?;
@@ -99,10 +116,13 @@ pub async fn resolve(
         });
     }
     if args.containers.is_empty() {
-        return Ok((scopes, Vec::new()));
+        return Ok(Found {
+            scopes,
+            ..Found::default()
+        });
     }
     let found = container::find(proc, sockets(), &args.containers, PATIENCE).await?;
-    for container in found.containers {
+    for container in found.containers.clone() {
         scopes.push(Scope {
             pidns: container.pidns,
             label: container.name.clone(),
@@ -115,7 +135,11 @@ pub async fn resolve(
             }),
         });
     }
-    Ok((scopes, found.notes))
+    Ok(Found {
+        scopes,
+        containers: found.containers,
+        notes: found.notes,
+    })
 }
 
 impl From<Box<ResolveError>> for Failure {
@@ -190,7 +214,7 @@ mod tests {
         let args = TraceArgs::default();
         let never = || unreachable!("nobody asked for a container");
         let resolved = resolve(&args, Path::new("/nonexistent"), never).await;
-        assert_eq!(resolved.unwrap(), (vec![], vec![]));
+        assert_eq!(resolved.unwrap(), Found::default());
     }
 
     #[test]
@@ -199,5 +223,19 @@ mod tests {
             .inode()
             .unwrap_err();
         assert_eq!(failure.code, Code::NotFound);
+    }
+
+    #[test]
+    fn a_path_to_something_else_is_said_to_be_no_pid_namespace() {
+        for path in ["/proc/self/ns/mnt", "/proc/self/status", "/dev/null", "/"] {
+            let failure = PidNsArg::Path(path.into()).inode().unwrap_err();
+            let said = failure.error.unwrap().to_string();
+            assert_eq!(failure.code, Code::Usage, "{said}");
+            assert!(
+                said.starts_with(&format!("{path} is no PID namespace")),
+                "{said}"
+            );
+        }
+        assert!(PidNsArg::Path("/proc/self/ns/pid".into()).inode().is_ok());
     }
 }

@@ -2,21 +2,21 @@
 //! namespace. [`socket`] knows where engines listen, [`engine`] asks them,
 //! [`host`] reads `/proc` (which works without any engine, by id), and
 //! [`resolve`](resolve::resolve) decides, purely, or says in [`error`] why
-//! not. [`runtime`] knows the programs of engines by their names.
+//! not. The programs of engines are recognized in `explain::runtime`.
 //!
-//! It never waits longer than [`engine::PATIENCE`] and believes no engine: ids
+//! It waits for [`engine::PATIENCE`], longer only for an engine that alone may
+//! know a name, and believes no engine: ids
 //! and process ids are checked, text is only shown.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use crate::event::PidNs;
+use crate::event::{self, PidNs};
 
 mod cgroup;
 pub mod engine;
 pub mod error;
 pub mod host;
 pub mod resolve;
-pub mod runtime;
 pub mod socket;
 #[cfg(test)]
 mod tests;
@@ -38,10 +38,26 @@ pub struct Container {
     pub pidns: PidNs,
     /// Its first process on the host, by its engine's word.
     pub pid: Option<u32>,
-    /// The signal that a stop begins with, where configured.
+    /// The socket of the engine that was asked.
+    pub socket: Option<String>,
+    /// The signal that a stop begins with, by its engine's word.
     pub stop_signal: Option<i32>,
-    /// How long a stop waits before it kills, where configured.
+    /// How long a stop waits before it kills, by its engine's word.
     pub stop_timeout_s: Option<u64>,
+}
+
+impl Container {
+    /// What explanations need of it.
+    pub fn fact(&self) -> event::Container {
+        let grace = |seconds: u64| seconds.saturating_mul(1_000_000_000);
+        event::Container {
+            pidns: self.pidns,
+            id: self.id.clone(),
+            engine: self.engine.clone(),
+            stop_signal: self.stop_signal,
+            grace_ns: self.stop_timeout_s.map(grace),
+        }
+    }
 }
 
 /// Containers that were found, each once, in the order of their names.
@@ -53,14 +69,30 @@ pub struct Resolved {
     pub notes: Vec<String>,
 }
 
-/// Finds the running containers of these names.
+/// So many times the patience for an engine that alone may know a name.
+const MORE: u32 = 5;
+
+/// Finds the running containers of these names. Only where a name is unknown and
+/// an engine is late is that asked again, with more patience: a busy host is the
+/// one that people have questions about.
 pub async fn find(
     proc: &Path,
     sockets: socket::Sockets,
     names: &[String],
     patience: Duration,
 ) -> Result<Resolved, Box<ResolveError>> {
-    let survey = survey(proc, sockets, names, patience).await;
+    let mut sockets = sockets;
+    let failed: Vec<_> = sockets.failed.drain(..).map(Arc::new).collect();
+    let mut survey = survey(proc, &sockets, names, patience).await;
+    let is_unknown = |name: &String| match resolve::resolve(&survey, name) {
+        Ok(_) => false,
+        Err(error) => matches!(error.problem, error::Problem::Unknown { .. }),
+    };
+    let late = |error: &Arc<engine::EngineError>| matches!(error.cause, engine::Cause::Late(_));
+    if survey.failed.iter().any(late) && names.iter().any(is_unknown) {
+        survey = self::survey(proc, &sockets, names, patience * MORE).await;
+    }
+    survey.failed.splice(0..0, failed);
     let mut resolved = Resolved::default();
     for name in names {
         let container = resolve::resolve(&survey, name)?;
@@ -82,7 +114,7 @@ pub async fn find(
 
 async fn survey(
     proc: &Path,
-    sockets: socket::Sockets,
+    sockets: &socket::Sockets,
     names: &[String],
     patience: Duration,
 ) -> resolve::Survey {
@@ -90,7 +122,7 @@ async fn survey(
         let names = names.to_vec();
         move |listed: &engine::Listed| names.iter().any(|name| resolve::may_mean(name, listed))
     };
-    let (engines, failed) = engine::ask_all(&sockets, wanted, patience).await;
+    let (engines, failed) = engine::ask_all(sockets, wanted, patience).await;
     let containers = engines.iter().flat_map(|engine| &engine.containers);
     let pids: Vec<u32> = containers
         .filter_map(|listed| listed.details.as_ref()?.pid)
@@ -98,12 +130,7 @@ async fn survey(
     let place = |path: &std::path::PathBuf| path.display().to_string();
     resolve::Survey {
         engines,
-        failed: sockets
-            .failed
-            .into_iter()
-            .chain(failed)
-            .map(Arc::new)
-            .collect(),
+        failed: failed.into_iter().map(Arc::new).collect(),
         looked_at: sockets.looked_at.iter().map(place).collect(),
         host: host::Host::scan(proc, &pids),
     }

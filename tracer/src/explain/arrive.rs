@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use crate::event::{flag, BootTime, Dispositions, Frame, Handler, ProcessKey, Signal, Task};
+use crate::event::{
+    flag, BootTime, Dispositions, Frame, Handler, Outcome, ProcessKey, Signal, Task,
+};
 use crate::history::note::{Fate, Note, NotedSender, Sent};
 use crate::history::process::Fatal;
 
@@ -12,19 +14,26 @@ use super::fate::{self, Delivery};
 use super::open::{Open, OPEN_PER_PROCESS};
 use super::sender::{self, Origin};
 use super::signals::{self, DefaultAction};
-use super::{blocked, stack};
+use super::{blocked, stack, stop_request};
 
 impl Engine {
     pub(super) fn signal(&mut self, id: u64, time: BootTime, s: Arc<Signal>) {
         let origin = sender::origin(&s);
+        // For timers, terminals and the kernel's own signals the current task is
+        // a bystander, who has nothing to do with it whatever filter names it.
         let by_current = matches!(origin, Origin::Process | Origin::KernelForCurrent);
-        let current_in = self.in_scope(&s.current);
-        let concerned = self.in_scope(&s.target) || (by_current && current_in);
-        if !concerned {
+        let filter = &self.coverage.filter;
+        let sent = by_current && filter.sender(&s.current);
+        if !sent && !filter.target(&s.target) {
             return;
         }
-        self.history.see(&s.target, true);
-        if current_in && s.current.key.pid != 0 && s.current.flags & flag::PF_KTHREAD == 0 {
+        let current_named = filter.names(&s.current);
+        // What never ends a process changes nothing in its life.
+        let reached = sent
+            && s.outcome != Outcome::Ignored
+            && signals::default_action(s.number) != DefaultAction::Ignore;
+        self.history.see(&s.target, true).reached |= reached;
+        if current_named && s.current.key.pid != 0 && s.current.flags & flag::PF_KTHREAD == 0 {
             self.history.see(&s.current, true);
         }
         self.summary.signals += 1;
@@ -51,12 +60,14 @@ impl Engine {
         }
         // A signal that never ends a process and comes all the time is not
         // worth a note; it would push the others out.
-        if signals::default_action(s.number) != DefaultAction::Ignore {
-            let sender = (origin == Origin::Process).then(|| NotedSender {
-                key: s.current.key,
-                comm: s.current.comm,
-                ancestry: s.ancestry.clone(),
-            });
+        let configured = s.target.pidns().filter(|_| s.target.is_pid1());
+        let configured = configured.and_then(|ns| stop_request::configured(&self.history, ns));
+        let ignored = signals::default_action(s.number) == DefaultAction::Ignore;
+        if !ignored || configured == Some(s.number) {
+            let sender = (origin == Origin::Process).then(|| NotedSender::of(&s));
+            let stop = sender
+                .as_ref()
+                .is_some_and(|by| stop_request::begins(&self.history, &s, by));
             let fate = verdict
                 .as_ref()
                 .map_or_else(|| blocked::standing(&s), |v| v.fate);
@@ -67,6 +78,7 @@ impl Engine {
                 fate,
                 reason: None,
                 sender,
+                stop,
                 settled: None,
             };
             if let Some(process) = self.history.process_mut(target) {
@@ -240,6 +252,7 @@ impl Engine {
             fate,
             reason,
             sender: None,
+            stop: false,
             settled: Some(time),
         });
         if fate == Fate::Fatal {
@@ -300,6 +313,7 @@ impl Engine {
             return;
         };
         process.dispositions = dispositions;
+        process.looked = Some((id, time));
         // A process that is gone shows nothing: its exit tells, or was lost.
         let Some(seen) = dispositions.filter(|d| d.state != b'Z' && d.state != b'X') else {
             return;

@@ -6,11 +6,12 @@ use crate::event::{BootTime, Frame, Info, Signal};
 use crate::explain::report::{Certainty, Evidence, Explanation, Link, Stop};
 use crate::history::note::{Fate, Note, NotedSender};
 use crate::history::process::{Exited, Fatal, Process};
+use crate::history::History;
 
 use super::sender::{self, Origin, SI_TKILL, SI_USER};
 use super::signals;
 use super::verdict::{empty, Blind, View};
-use super::{pid1, stack, words};
+use super::{pid1, runtime, stack, stop_request, words};
 
 /// Kills a child that is forked into a control group which is being killed.
 const FORKED_INTO: &str = "cgroup_post_fork";
@@ -72,6 +73,24 @@ impl Death {
         self.chain.push(Link {
             event,
             what: what.into(),
+            runtime: None,
+        });
+    }
+
+    /// The process that sent something to `to`, with those behind it if `whole`.
+    pub(crate) fn link_process(
+        &mut self,
+        history: &History,
+        by: &NotedSender,
+        to: &Process,
+        whole: bool,
+    ) {
+        let found = runtime::sender(history, by, to);
+        let ancestry = if whole { &*by.ancestry } else { &[] };
+        self.chain.push(Link {
+            event: None,
+            what: words::lineage(by.key.pid, by.comm, found.map(|r| r.role.words()), ancestry),
+            runtime: found.map(|r| r.program),
         });
     }
 }
@@ -122,7 +141,9 @@ fn by_process(view: View<'_>, victim: &Process, fatal: &Fatal, s: &Signal, at: B
         None => mechanism_by_code(s),
     };
     let own = s.current.key == s.target.key;
+    let stopped = stop_request::timed_out(view, victim, fatal, s);
     let cause = match mechanism {
+        _ if stopped.is_some() => "stop-timeout",
         Ok("cgroup-kill") => "cgroup-kill",
         _ if own && s.number == signals::ABRT && s.code == SI_TKILL => "abort",
         _ => "killed-by-process",
@@ -137,7 +158,13 @@ fn by_process(view: View<'_>, victim: &Process, fatal: &Fatal, s: &Signal, at: B
     if let Err(missing) = mechanism {
         d.missing(missing, Certainty::Inferred);
     }
-    let from = words::who(&s.current);
+    if let Some(stopped) = stopped {
+        d.link(Some(fatal.event), name.to_string());
+        stop_request::explain(view, victim, fatal, s, &stopped, at, &mut d);
+        return d;
+    }
+    let sender = NotedSender::of(s);
+    let from = runtime::called(view.history, &sender, victim);
     d.link(
         Some(fatal.event),
         if cause == "abort" {
@@ -162,11 +189,6 @@ fn by_process(view: View<'_>, victim: &Process, fatal: &Fatal, s: &Signal, at: B
         _ => format!("{from} sent {name} {}, and the process has no handler for it: the default action ended it.", sender::direction(s)),
     });
     d.stop = pid1::stop(view, victim, at);
-    let sender = NotedSender {
-        key: s.current.key,
-        comm: s.current.comm,
-        ancestry: s.ancestry.clone(),
-    };
     let asked = link_sender(view, victim, &sender, s.number, fatal.time, &mut d);
     if let (Some(asked), true) = (asked, s.number != signals::KILL) {
         let request = signals::name(asked);
@@ -295,7 +317,7 @@ fn unseen(
     d.evidence(Evidence::Field(format!("status={:#x}", exited.status)));
     let since = BootTime(victim.task.key.start_ns);
     let why = view
-        .blind_to(number, since)
+        .blind_to(number, since, victim)
         .map_or_else(String::new, |blind| format!(" ({})", blind.because()));
     d.missing(format!("the sending of {name}{why}"), Certainty::Unknown);
     d.say(format!(
@@ -358,20 +380,29 @@ fn by_itself(view: View<'_>, victim: &Process, exited: Exited) -> Death {
 /// is certain all the same, so an attachment that came late only limits what is
 /// said; what was missed since makes it less certain.
 fn unasked(view: View<'_>, victim: &Process, exited: Exited, exit: &str, d: &mut Death) {
+    let seen = pid1::unanswered(victim, exited.time);
+    let exit = &match seen {
+        Some(note) => {
+            d.evidence(Evidence::Event(note.event));
+            format!("{exit}. {}", pid1::became(note, "it", exited.time))
+        }
+        None => format!("{exit}."),
+    };
     let earliest = exited.time.0.saturating_sub(pid1::STOP_NS);
     let since = BootTime(victim.task.key.start_ns.max(earliest));
     let blind = [signals::TERM, signals::INT, signals::QUIT]
         .into_iter()
-        .find_map(|number| view.blind_to(number, since));
+        .find_map(|number| view.blind_to(number, since, victim));
     match blind {
         Some(Blind::Late) => d.say(format!(
-            "{exit}; what it got before sigtrace was attached, {} before, is not known.",
+            "{exit} What it got before sigtrace was attached, {} before, is not known.",
             words::span(words::between(view.coverage.since, exited.time))
         )),
         Some(blind) => {
             d.missing(blind.missing(), Certainty::Inferred);
             d.say(format!(
-                "{exit}; whether a signal had asked it to end is not known: {}.",
+                "{exit} Whether {} signal had asked it to end is not known: {}.",
+                if seen.is_some() { "another" } else { "a" },
                 blind.because()
             ));
         }
@@ -381,10 +412,10 @@ fn unasked(view: View<'_>, victim: &Process, exited: Exited, exit: &str, d: &mut
                 Certainty::Inferred,
             );
             d.say(format!(
-                "{exit}; whether a signal had asked it to end is no longer known."
+                "{exit} Whether a signal had asked it to end long ago is no longer known."
             ));
         }
-        None => d.say(format!("{exit}.")),
+        None => d.say(exit),
     }
 }
 
@@ -420,7 +451,7 @@ fn link_sender(
 ) -> Option<i32> {
     let (pid, comm) = (sender.key.pid, sender.comm);
     let Some(asked) = pid1::passed_on(view, of, sender.key, number, sent) else {
-        d.link(None, words::lineage(pid, comm, &sender.ancestry));
+        d.link_process(view.history, sender, of, true);
         return None;
     };
     d.link(None, format!("PID 1 {comm} {pid}"));

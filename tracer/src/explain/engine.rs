@@ -7,9 +7,9 @@
 //! recording that is replayed at once gives the same reports.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashSet, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 
-use crate::event::{BootTime, Event, PidNs, ProcessKey, Task};
+use crate::event::{BootTime, Event, ProcessKey};
 use crate::explain::report::{Coverage, ExitReport, Report, Summary};
 use crate::history::History;
 
@@ -28,6 +28,11 @@ pub const ZOMBIE_NS: u64 = 1_000_000_000;
 pub const LOSS_NS: u64 = 500_000_000;
 /// Deaths that a later loss can still make less certain.
 pub const BY_ABSENCE_KEPT: usize = 1024;
+/// How often a PID 1 that did not act on a request to end is looked at: whether
+/// it has a handler after all.
+pub const WATCH_NS: u64 = 500_000_000;
+/// How many times.
+pub const WATCHES: u8 = 120;
 /// When an open signal's process is looked at, counted from its generation.
 pub const LOOKS_NS: [u64; 3] = [50_000_000, 1_000_000_000, 10_000_000_000];
 
@@ -42,6 +47,9 @@ pub(super) enum Deadline {
     Gone(u64),
     /// Look at the process of an open signal.
     Look(u64),
+    /// Look at a PID 1 that did not act on a request to end, which was looked
+    /// at so often for that.
+    Watch(ProcessKey, u8),
     /// A dead process was not reaped.
     Zombie(ProcessKey),
 }
@@ -80,7 +88,6 @@ pub struct Engine {
     pub(super) open: OpenSignals,
     pub(super) outbox: Outbox,
     pub(super) summary: Summary,
-    scope: HashSet<PidNs>,
     buffer: BinaryHeap<Reverse<Buffered>>,
     deadlines: BinaryHeap<Reverse<(BootTime, Deadline)>>,
     to_look_at: BTreeSet<ProcessKey>,
@@ -96,8 +103,7 @@ impl Engine {
     /// An engine that knows nothing yet.
     pub fn new(coverage: Coverage) -> Self {
         Self {
-            scope: coverage.namespaces.iter().copied().collect(),
-            history: History::new(&coverage.namespaces),
+            history: History::new(coverage.filter.clone()),
             coverage,
             open: OpenSignals::default(),
             outbox: Outbox::default(),
@@ -148,12 +154,12 @@ impl Engine {
     /// `/proc`; the answer is `Fact::Observed`. Each signal asks three times at
     /// most ([`LOOKS_NS`]).
     pub fn to_observe(&mut self, now: BootTime) -> Vec<ProcessKey> {
-        while let Some(&Reverse((time, Deadline::Look(id)))) = self.deadlines.peek() {
-            if time > now {
+        while let Some(&Reverse((time, what))) = self.deadlines.peek() {
+            if time > now || !matches!(what, Deadline::Look(_) | Deadline::Watch(..)) {
                 break;
             }
             self.deadlines.pop();
-            self.due(time, Deadline::Look(id));
+            self.due(time, what);
         }
         std::mem::take(&mut self.to_look_at).into_iter().collect()
     }
@@ -161,12 +167,8 @@ impl Engine {
     /// Whether every traced namespace has ended: its PID 1 is dead and no
     /// member is alive, or the kernel says that it is gone.
     pub fn ended(&self) -> bool {
-        !self.coverage.namespaces.is_empty()
-            && self
-                .coverage
-                .namespaces
-                .iter()
-                .all(|&ns| self.history.ended(ns))
+        let mut namespaces = self.coverage.filter.namespaces.iter().peekable();
+        namespaces.peek().is_some() && namespaces.all(|&ns| self.history.ended(ns))
     }
 
     /// The earliest time at which [`advance`](Self::advance) has something to
@@ -194,7 +196,7 @@ impl Engine {
         let mut summary = self.summary.clone();
         summary.lost = self.history.lost();
         summary.unseen_ends = self.history.unseen_ends();
-        summary.partial = self.coverage.partial;
+        summary.partial = self.coverage.filter.is_partial();
         summary.ended = self.ended();
         summary.notes = self.notes();
         (reports, summary)
@@ -211,11 +213,6 @@ impl Engine {
             coverage: &self.coverage,
             depth: 0,
         }
-    }
-
-    /// Whether a task lives in a traced namespace, or below one.
-    pub(super) fn in_scope(&self, task: &Task) -> bool {
-        self.scope.is_empty() || task.namespaces.iter().any(|ns| self.scope.contains(ns))
     }
 
     pub(super) fn at(&mut self, time: BootTime, after_ns: u64, what: Deadline) {
@@ -246,7 +243,7 @@ impl Engine {
                 words::count(unseen, "process", "processes")
             ));
         }
-        if self.coverage.partial {
+        if self.coverage.filter.is_partial() {
             notes.push(
                 "A filter by process or cgroup was in force: what it left out is not known."
                     .to_owned(),

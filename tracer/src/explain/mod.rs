@@ -4,12 +4,14 @@
 //!
 //! [`engine`] turns events into reports; the rules are small files by subject:
 //! who sent it (`sender`), what became of it (`fate`, `dropped`, `blocked`),
-//! why a process died (`death`, `pid1`, `stopped`). The names of signals stand
-//! in [`signals`], the meaning of every id in [`ids`].
+//! why a process died (`death`, `pid1`, `stopped` and the two beside it,
+//! `stop_request`), which of them are an engine's ([`runtime`]). The names of
+//! signals stand in [`signals`], the meaning of every id in [`ids`].
 
 pub mod engine;
 pub mod ids;
 pub mod report;
+pub mod runtime;
 pub mod signals;
 
 mod arrive;
@@ -20,12 +22,15 @@ mod fate;
 mod lives;
 mod open;
 mod outbox;
+mod passed_on;
 mod pid1;
+mod pid1_killed;
 mod routine;
 mod sender;
 mod settle;
 mod stack;
 mod step;
+mod stop_request;
 mod stopped;
 mod verdict;
 pub(crate) mod words;

@@ -1,8 +1,10 @@
 //! What is reported: the values that every output shows, text and JSON alike.
 //! Outputs format these and decide nothing.
 
+use super::runtime::Recognized;
 use super::signals;
-use crate::event::{Ancestor, BootTime, PidNs, Task};
+use crate::event::{BootTime, Comm, PidNs, ProcessKey, Task};
+use crate::history::filter::Filter;
 
 /// How sure an explanation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +28,17 @@ pub enum Evidence {
     Field(String),
 }
 
+/// A process behind a sender.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forebear {
+    /// Which.
+    pub key: ProcessKey,
+    /// Its name.
+    pub comm: Comm,
+    /// The program of a container engine that it is.
+    pub runtime: Option<&'static str>,
+}
+
 /// Who sent a signal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sender {
@@ -34,7 +47,9 @@ pub enum Sender {
         /// Which.
         task: Task,
         /// Its parents, nearest first; empty for routine signals.
-        ancestry: Vec<Ancestor>,
+        ancestry: Vec<Forebear>,
+        /// The program of a container engine that it is.
+        runtime: Option<Recognized>,
     },
     /// The kernel, on behalf of a process where there is one.
     Kernel {
@@ -54,6 +69,8 @@ pub struct Link {
     pub event: Option<u64>,
     /// `PID 1 exited with status 0`.
     pub what: String,
+    /// The program of a container engine that it names.
+    pub runtime: Option<&'static str>,
 }
 
 /// Words for a person, and what proves them.
@@ -121,6 +138,9 @@ pub struct SignalReport {
 pub struct Stop {
     /// The stop signal's number.
     pub signal: i32,
+    /// How long a runtime lets it have, nanoseconds, where that is known of this
+    /// stop.
+    pub grace_ns: Option<u64>,
     /// From the stop signal to the end, nanoseconds.
     pub used_ns: u64,
 }
@@ -196,7 +216,7 @@ pub struct Summary {
     pub ended_badly: u64,
     /// Processes whose end was not seen; they are not among `exited`.
     pub unseen_ends: u64,
-    /// A filter by process or cgroup was in force ([`Coverage::partial`]).
+    /// A filter by process or cgroup was in force ([`Filter::is_partial`]).
     pub partial: bool,
     /// Signals that were dropped.
     pub dropped: u64,
@@ -294,16 +314,10 @@ pub struct Coverage {
     /// Signals that are reported; bit n-1 for signal n. Those left out by a
     /// filter are not in the history.
     pub signals: u64,
-    /// The traced PID namespaces; empty: no filter by namespace.
-    pub namespaces: Vec<PidNs>,
-    /// A filter by process or cgroup is in force: the history has holes.
-    pub partial: bool,
+    /// Whom the filters name; of others only what these do to them is known.
+    pub filter: Filter,
     /// `dequeue_signal` is hooked: `accepted` can be proven.
     pub sees_dequeue: bool,
-    /// `zap_pid_ns_processes` is hooked.
-    pub sees_zap: bool,
     /// `release_task` is hooked: the time of reaping is exact.
     pub sees_release: bool,
-    /// Kernel addresses can be named (kallsyms readable).
-    pub symbols: bool,
 }

@@ -37,7 +37,8 @@ impl Engine {
             } => self.dequeue(id, time, &task, number, &stack),
             Fact::Fork { parent, child } => {
                 self.history.fork(&parent, &child);
-                if self.in_scope(&child) {
+                let filter = &self.coverage.filter;
+                if filter.names(&child) || filter.names(&parent) {
                     self.outbox.push(
                         time,
                         id,
@@ -86,6 +87,8 @@ impl Engine {
             Fact::Snapshot { task, dispositions } => self.history.snapshot(&task, dispositions),
             Fact::Observed { key, dispositions } => self.observed(id, time, key, dispositions),
             Fact::Lost { kind, count } => self.lost(id, time, kind, count),
+            Fact::Program { key, file } => self.history.looked_up.program(key, file),
+            Fact::Container(container) => self.history.looked_up.container(*container),
             Fact::NamespaceGone { pidns } => self.history.namespace_gone(pidns),
         }
         self.settle_orphans(id, time);
@@ -140,6 +143,7 @@ impl Engine {
                 }
                 self.look_at(target);
             }
+            Deadline::Watch(key, looks) => self.watch_again(time, key, looks),
             Deadline::Zombie(key) => {
                 let Some(process) = self.history.process_mut(key) else {
                     return;
@@ -155,7 +159,7 @@ impl Engine {
                 let parent = parent
                     .filter(|p| p.exit.is_none() && !p.reaped)
                     .map(|p| p.task.clone());
-                if self.in_scope(&task) {
+                if self.history.counts(&task) {
                     let report = Report::Zombie {
                         id: exit.event,
                         time: exit.time,

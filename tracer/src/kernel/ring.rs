@@ -73,6 +73,11 @@ impl Ring {
         (Batch(batch.freeze()), true)
     }
 
+    /// Whether counts of what was lost can be looked up.
+    pub(super) fn can_count(&self) -> bool {
+        self.lost.get(&0, 0).is_ok()
+    }
+
     /// What was lost since the last call, by kind.
     pub fn losses(&mut self) -> Vec<(&'static str, u64)> {
         let mut losses = Vec::new();
