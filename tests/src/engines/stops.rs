@@ -20,7 +20,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         shared(
             "stop-no-handler",
             deaf,
-            |scene| scene.say(&["stop", "-t", "3"]),
+            |scene| scene.say(&["stop"]),
             no_handler,
         ),
         shared(
@@ -57,7 +57,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 }
 
 fn deaf(engine: &Engine, name: &str) -> Result<Scene> {
-    let container = engine.start(name, &[], &[SIG_PROC, "/c-init-nosig"])?;
+    let grace = ["--stop-timeout", "3"];
+    let container = engine.start(name, &grace, &[SIG_PROC, "/c-init-nosig"])?;
     Ok(Scene::new(engine, container))
 }
 
@@ -87,6 +88,25 @@ fn zapped(scene: &Scene, judge: &mut Judge<'_>, phrase: Phrase) {
         .says(phrase);
 }
 
+/// SIGKILL to PID 1 by the runtime, when a stop's grace period was over.
+fn timed_out(scene: &Scene, judge: &mut Judge<'_>, contributing: &str) {
+    let pid1 = scene.pid1();
+    let runtime = From::Program(scene.engine.runtime);
+    judge
+        .signal("SIGKILL to PID 1", KILL, runtime, pid1)
+        .fate("fatal", None)
+        .field("/cause", "stop-timeout")
+        .field("/sender/runtime", scene.engine.runtime)
+        .ancestor(scene.engine.asks);
+    judge
+        .death("PID 1", pid1)
+        .cause_by("stop-timeout", &BY_KILL, 137)
+        .forced(true)
+        .has("/contributing", contributing)
+        .field("/stop/signal", "SIGTERM");
+}
+
+/// Its grace period is the container's own, so all is known.
 fn no_handler(scene: &Scene, judge: &mut Judge<'_>) {
     let runtime = From::Program(scene.engine.runtime);
     judge
@@ -94,15 +114,23 @@ fn no_handler(scene: &Scene, judge: &mut Judge<'_>) {
         .fate("dropped", Some("init-no-handler"))
         .words(&["from outside"])
         .no_words(&["from inside"]);
-    killed(scene, judge);
+    timed_out(scene, judge, "init-no-handler");
+    let ended = judge.last(scene.pid1());
+    if let Some(ended) = ended {
+        let used = ended.number("/stop/used_ms").unwrap_or(0);
+        if ended.number("/stop/grace_ms") != Some(3000) || used < 2900 {
+            judge.fault(format!("not a stop of 3 s: {}", ended.now["stop"]));
+        }
+    }
 }
 
+/// Stopped with another grace period than the container's own.
 fn slow(scene: &Scene, judge: &mut Judge<'_>) {
     let runtime = From::Program(scene.engine.runtime);
     judge
         .signal("SIGTERM to PID 1", TERM, runtime, scene.pid1())
         .fate("handled", None);
-    killed(scene, judge);
+    timed_out(scene, judge, "too-slow");
     let (pid1, child) = (scene.pid1(), scene.pid("the child"));
     judge
         .zapped("the child", child, pid1)

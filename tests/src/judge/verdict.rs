@@ -111,6 +111,13 @@ impl<'a> Judge<'a> {
         Verdict::new(self, found, claim)
     }
 
+    /// The death of a process with this pid, claimed or not.
+    pub(crate) fn last(&self, pid: u32) -> Option<&'a Event> {
+        let of_pid = self.by_pid.get(&u64::from(pid))?;
+        let mut events = of_pid.iter().map(|&at| self.events[at]);
+        events.rfind(|event| event.is_death())
+    }
+
     /// The SIGKILL of a dying PID 1 to a process, and the death by it.
     pub(crate) fn zapped(&mut self, claim: &str, pid: u32, pid1: u32) -> Verdict<'_, 'a> {
         self.signal(

@@ -72,24 +72,18 @@ pub struct Resolved {
 /// So many times the patience for an engine that alone may know a name.
 const MORE: u32 = 5;
 
-/// Finds the running containers of these names. Only where a name is unknown and
-/// an engine is late is that asked again, with more patience: a busy host is the
-/// one that people have questions about.
+/// Finds the running containers of these names. Where an engine is late with what
+/// it alone knows, a name or how a container is stopped, it is asked again with
+/// more patience: a busy host is the one that people have questions about.
 pub async fn find(
     proc: &Path,
-    sockets: socket::Sockets,
+    mut sockets: socket::Sockets,
     names: &[String],
     patience: Duration,
 ) -> Result<Resolved, Box<ResolveError>> {
-    let mut sockets = sockets;
     let failed: Vec<_> = sockets.failed.drain(..).map(Arc::new).collect();
     let mut survey = survey(proc, &sockets, names, patience).await;
-    let is_unknown = |name: &String| match resolve::resolve(&survey, name) {
-        Ok(_) => false,
-        Err(error) => matches!(error.problem, error::Problem::Unknown { .. }),
-    };
-    let late = |error: &Arc<engine::EngineError>| matches!(error.cause, engine::Cause::Late(_));
-    if survey.failed.iter().any(late) && names.iter().any(is_unknown) {
+    if lacks(&survey, names) {
         survey = self::survey(proc, &sockets, names, patience * MORE).await;
     }
     survey.failed.splice(0..0, failed);
@@ -110,6 +104,19 @@ pub async fn find(
     };
     resolved.notes = survey.failed.iter().map(note).collect();
     Ok(resolved)
+}
+
+/// Whether an engine that needs more time may know more of these.
+fn lacks(survey: &resolve::Survey, names: &[String]) -> bool {
+    let is_unknown = |name: &String| match resolve::resolve(survey, name) {
+        Ok(_) => false,
+        Err(error) => matches!(error.problem, error::Problem::Unknown { .. }),
+    };
+    let is_late = |error: &Arc<engine::EngineError>| matches!(error.cause, engine::Cause::Late(_));
+    let mut listed = survey.engines.iter().flat_map(|engine| &engine.containers);
+    let is_wanted = |one: &&engine::Listed| names.iter().any(|name| resolve::may_mean(name, one));
+    survey.failed.iter().any(is_late) && names.iter().any(is_unknown)
+        || listed.any(|one| is_wanted(&one) && one.details.is_none())
 }
 
 async fn survey(

@@ -99,8 +99,10 @@ impl Seen<'_> {
     /// Which program it is, and whether the file says so.
     fn program(self) -> Option<(&'static str, Role, bool)> {
         let named = || by_name(self.comm).map(|(program, role)| (program, role, false));
-        let Some(file) = self.file.filter(|file| !file.starts_with("/memfd:")) else {
-            // Not seen, or a copy in memory, which runtimes run themselves from.
+        // Runtimes run themselves from a copy in memory (memfd_create), or from a
+        // mount that is nowhere (open_tree), whose files are all called `/`.
+        let nameless = |file: &&str| *file == "/" || file.starts_with("/memfd:");
+        let Some(file) = self.file.filter(|file| !nameless(file)) else {
             return named();
         };
         // Replaced by an upgrade while it runs.
@@ -286,6 +288,11 @@ mod tests {
         // crun runs from a copy of itself in memory, called by its number.
         assert_eq!(
             is(&[("crun", "/memfd:crun-cloned (deleted)"), podman]),
+            Some(("crun", Role::Runtime, true))
+        );
+        // Or from a mount of its own file that is attached nowhere.
+        assert_eq!(
+            is(&[("crun", "/"), podman]),
             Some(("crun", Role::Runtime, true))
         );
     }

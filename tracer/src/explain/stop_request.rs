@@ -102,8 +102,11 @@ fn began<'a>(
         let Some(by) = &n.sender else { return false };
         // A podman is one command, and another one's stop is another stop. All
         // of dockerd's are dockerd's, which kills itself where runc cannot.
-        let engine = role.role == Role::Engine && role.program != "podman" && n.stop;
-        may_begin(history, ns, n.number)
+        // What `docker exec` runs has the same parents as the runtime, and is the
+        // container's own: `n.stop` is said of the runtime's alone.
+        let engine = role.role == Role::Engine && role.program != "podman";
+        n.stop
+            && may_begin(history, ns, n.number)
             && (engine || runtime::behind(by) == runtime::behind(killer))
     };
     let mut all = pid1::got(one, killed, pid1::STOP_NS).filter(own);
