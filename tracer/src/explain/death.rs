@@ -8,6 +8,7 @@ use crate::history::note::{Fate, Note, NotedSender};
 use crate::history::process::{Exited, Fatal, Process};
 use crate::history::History;
 
+use super::asked::{self, Request};
 use super::sender::{self, Origin, SI_TKILL, SI_USER};
 use super::signals;
 use super::verdict::{empty, Blind, View};
@@ -33,6 +34,8 @@ pub(crate) struct Death {
     pub(crate) contributing: Vec<&'static str>,
     /// The stop it belongs to.
     pub(crate) stop: Option<Stop>,
+    /// What a runtime sent, where the chain ends.
+    pub(crate) request: Option<Request>,
     /// In words.
     pub(crate) explanation: Explanation,
 }
@@ -46,6 +49,7 @@ impl Death {
             chain: Vec::new(),
             contributing: Vec::new(),
             stop: None,
+            request: None,
             explanation: empty(Certainty::Proven),
         }
     }
@@ -74,7 +78,26 @@ impl Death {
             event,
             what: what.into(),
             runtime: None,
+            asked: None,
         });
+    }
+
+    /// What the engine was asked for, if its runtime sent this to a PID 1.
+    fn link_asked(
+        &mut self,
+        history: &History,
+        by: &NotedSender,
+        to: &Process,
+        number: i32,
+        time: BootTime,
+    ) {
+        let ns = to.task.pidns().filter(|_| to.task.is_pid1());
+        let Some(ns) = ns.filter(|_| runtime::sender(history, by, to).is_some()) else {
+            return;
+        };
+        let request = Request { ns, number, time };
+        self.chain.extend(asked::link(&history.looked_up, request));
+        self.request = Some(request);
     }
 
     /// The process that sent something to `to`, with those behind it if `whole`.
@@ -91,6 +114,7 @@ impl Death {
             event: None,
             what: words::lineage(by.key.pid, by.comm, found.map(|r| r.role.words()), ancestry),
             runtime: found.map(|r| r.program),
+            asked: None,
         });
     }
 }
@@ -443,6 +467,7 @@ fn link_sender(
     let (pid, comm) = (sender.key.pid, sender.comm);
     let Some(asked) = pid1::passed_on(view, of, sender.key, number, sent) else {
         d.link_process(view.history, sender, of, true);
+        d.link_asked(view.history, sender, of, number, sent);
         return None;
     };
     d.link(None, format!("PID 1 {comm} {pid}"));
@@ -460,5 +485,6 @@ pub(crate) fn follow(view: View<'_>, other: &Process, at: BootTime, d: &mut Deat
     if depth < CHAIN_DEPTH {
         let behind = by_signal(View { depth, ..view }, other, fatal, at);
         d.chain.extend(behind.chain);
+        d.request = behind.request;
     }
 }

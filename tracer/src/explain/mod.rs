@@ -4,7 +4,8 @@
 //!
 //! [`engine`] turns events into reports; the rules are small files by subject:
 //! who sent it (`sender`), what became of it (`fate`, `dropped`, `blocked`),
-//! why a process died (`death`, `pid1`, `stopped`, `stop_request`), which of
+//! why a process died (`death`, `pid1`, `stopped`, `stop_request`), who
+//! asked for it (`asked`), which of
 //! them are an engine's ([`runtime`]). The names of signals stand
 //! in [`signals`], the meaning of every id in [`ids`].
 
@@ -15,6 +16,7 @@ pub mod runtime;
 pub mod signals;
 
 mod arrive;
+mod asked;
 mod blocked;
 mod death;
 mod dropped;
