@@ -177,20 +177,46 @@ pub(crate) fn explain(
     } else {
         "killed this process of its container too"
     };
-    let grace = grace_words(view, one, waited, d);
+    let allowed = grace_words(view, one, waited, d);
     d.say(format!(
-        "The {} {} asked PID 1 to end with {name}, waited {}{grace}, then {whom} with SIGKILL.",
+        "The {} {} asked PID 1 to end with {name}, waited {}{allowed}, then {whom} with SIGKILL.",
         killer.role.words(),
         words::who(&s.current),
         words::span(waited),
     ));
     became(view, one, stop, fatal.time, d);
+    let own = one
+        .task
+        .pidns()
+        .filter(|&ns| grace_fits(view.history, ns, waited));
     d.stop = Some(Stop {
+        signal: stop.number,
+        grace_ns: own.and_then(|ns| grace(view.history, ns)),
         used_ns: words::between(stop.time, at),
-        ..course(view, one, stop, fatal.time)
     });
-    d.link_process(view.history, &NotedSender::of(s), victim, false);
-    super::death::link_note(view, one, stop, "PID 1", d);
+    let by = NotedSender::of(s);
+    d.link_process(view.history, &by, victim, false);
+    // A signal that is routine elsewhere comes without ancestry: that of its
+    // sender's parent is the same.
+    let mut stop = Note::clone(stop);
+    if let Some(sender) = stop.sender.as_mut().filter(|s| s.ancestry.is_empty()) {
+        if by
+            .ancestry
+            .first()
+            .is_some_and(|a| a.key.pid == sender.ppid)
+        {
+            sender.ancestry.clone_from(&by.ancestry);
+        }
+    }
+    super::death::link_note(view, one, &stop, "PID 1", d);
+}
+
+/// Whether a PID 1 was killed because a stop's grace period had run out.
+pub(crate) fn ran_out(view: View<'_>, one: &Process) -> bool {
+    let fatal = one.fatal.as_ref();
+    fatal
+        .and_then(|fatal| timed_out(view, one, fatal, fatal.signal.as_deref()?))
+        .is_some()
 }
 
 /// Says of a PID 1 that was killed that it was the end of a stop, and what had
@@ -386,8 +412,9 @@ fn acted(view: View<'_>, one: &Process, stop: &Note, killed: BootTime, d: &mut D
         .iter()
         .filter(|s| s.time >= stop.time && s.time <= killed)
         .any(|s| s.number != signals::KILL);
-    let blind =
-        view.blind_to(stop.number, stop.time).is_some() || !one.sent.complete_since(stop.time);
+    let blind = view.blind_to(stop.number, stop.time, one).is_some()
+        || !view.coverage.filter.sender(&one.task)
+        || !one.sent.complete_since(stop.time);
     if others > 0 && !told && !blind {
         d.contributing.push("not-forwarded");
         d.say(format!(

@@ -47,7 +47,8 @@ pub struct Process {
     pub parent: Option<ProcessKey>,
     /// Its dispositions when they were last looked at.
     pub dispositions: Option<Dispositions>,
-    /// The event and the time of that look; `None` for the one at the start.
+    /// The event and the time of the first look that found the handlers that it
+    /// has; `None` for those it had at the start.
     pub looked: Option<(u64, BootTime)>,
     /// It is looked at now and then, because it did not act on a request to end.
     pub watched: bool,
@@ -65,6 +66,12 @@ pub struct Process {
     pub exit: Option<Exited>,
     /// Its parent waited for it.
     pub reaped: bool,
+    /// A process that a filter names sent it a signal that was not dropped: what
+    /// becomes of it counts too.
+    pub reached: bool,
+    /// It was in a cgroup that is filtered by when it was first seen, at its
+    /// birth or at the begin of the trace.
+    pub always_in_cgroup: bool,
     /// A zombie was reported.
     pub zombie_reported: bool,
 }
@@ -86,6 +93,8 @@ impl Process {
             exiting: None,
             exit: None,
             reaped: false,
+            reached: false,
+            always_in_cgroup: false,
             zombie_reported: false,
         }
     }

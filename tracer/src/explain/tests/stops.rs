@@ -173,8 +173,10 @@ fn forwarded_and_the_child_was_slow() {
 fn a_handler_that_came_later() {
     let (mut w, one, child) = container(TERM);
     term(&mut w, &one, TERM).dropped();
+    w.pass(50 * MS).observe(&one, caught(0));
+    w.pass(450 * MS).observe(&one, caught(TERM));
     w.pass(500 * MS).observe(&one, caught(TERM));
-    w.pass(2_500 * MS);
+    w.pass(2_000 * MS);
     let told = killed(&mut w, &one, &child);
     let e = told.exit(&one);
     is_timeout(e, &["startup-window", "init-no-handler"]);
@@ -258,6 +260,11 @@ fn a_configured_stop_signal_that_does_nothing() {
     w.pass(3_000 * MS);
     let told = killed(&mut w, &one, &child);
     let e = told.exit(&one);
+    assert!(
+        chain(e).ends_with("runc 950 (container runtime) ← containerd-shim 900"),
+        "{}",
+        chain(e)
+    );
     is_timeout(e, &["default-ignore"]);
     assert!(
         why(e).contains("SIGWINCH does nothing by default"),
@@ -492,6 +499,36 @@ fn a_lineage_known_by_names_alone_is_inferred() {
     is_timeout(&e, &["init-no-handler"]);
     assert!(chain(&e).ends_with("crun 950 (container runtime) ← podman 800 ← bash 49"));
     assert_eq!(play(Some("/tmp/evil")).cause, "killed-by-process");
+}
+
+#[test]
+fn a_stop_signal_without_ancestry_is_of_the_same_parent() {
+    // Podman's: nothing but its parent's pid connects it.
+    let (mut w, one, child) = container(WINCH);
+    let podman: &[(u32, &str)] = &[(800, "podman"), (49, "bash")];
+    w.push(Fact::Program {
+        key: ProcessKey {
+            pid: 800,
+            start_ns: 1,
+        },
+        file: "/usr/bin/podman".into(),
+    });
+    let crun = |pid| Task {
+        ppid: 800,
+        ..host(pid, "crun")
+    };
+    w.send(&crun(950), &one, WINCH).dropped();
+    w.pass(3_000 * MS);
+    w.send(&crun(960), &one, KILL).ancestry(podman).fatal();
+    let told = ended(&mut w, &one, &child);
+    let e = told.exit(&one);
+    is_timeout(e, &["default-ignore"]);
+    assert!(
+        chain(e).ends_with("crun 950 (container runtime) ← podman 800 ← bash 49"),
+        "{}",
+        chain(e)
+    );
+    assert_eq!(e.stop.as_ref().unwrap().grace_ns, Some(3_000 * MS));
 }
 
 #[test]
