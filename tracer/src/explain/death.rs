@@ -6,13 +6,12 @@ use crate::event::{BootTime, Frame, Info, Signal};
 use crate::explain::report::{Certainty, Evidence, Explanation, Link, Stop};
 use crate::history::note::{Fate, Note, NotedSender};
 use crate::history::process::{Exited, Fatal, Process};
-use crate::history::History;
 
-use super::asked::{self, Request};
+use super::asked::Request;
 use super::sender::{self, Origin, SI_TKILL, SI_USER};
 use super::signals;
 use super::verdict::{empty, Blind, View};
-use super::{pid1, runtime, stack, stop_request, words};
+use super::{chain, pid1, runtime, stack, stop_request, words};
 
 /// Kills a child that is forked into a control group which is being killed.
 const FORKED_INTO: &str = "cgroup_post_fork";
@@ -78,42 +77,6 @@ impl Death {
             event,
             what: what.into(),
             runtime: None,
-            asked: None,
-        });
-    }
-
-    /// What the engine was asked for, if its runtime sent this to a PID 1.
-    fn link_asked(
-        &mut self,
-        history: &History,
-        by: &NotedSender,
-        to: &Process,
-        number: i32,
-        time: BootTime,
-    ) {
-        let ns = to.task.pidns().filter(|_| to.task.is_pid1());
-        let Some(ns) = ns.filter(|_| runtime::sender(history, by, to).is_some()) else {
-            return;
-        };
-        let request = Request { ns, number, time };
-        self.chain.extend(asked::link(&history.looked_up, request));
-        self.request = Some(request);
-    }
-
-    /// The process that sent something to `to`, with those behind it if `whole`.
-    pub(crate) fn link_process(
-        &mut self,
-        history: &History,
-        by: &NotedSender,
-        to: &Process,
-        whole: bool,
-    ) {
-        let found = runtime::sender(history, by, to);
-        let ancestry = if whole { &*by.ancestry } else { &[] };
-        self.chain.push(Link {
-            event: None,
-            what: words::lineage(by.key.pid, by.comm, found.map(|r| r.role.words()), ancestry),
-            runtime: found.map(|r| r.program),
             asked: None,
         });
     }
@@ -213,7 +176,7 @@ fn by_process(view: View<'_>, victim: &Process, fatal: &Fatal, s: &Signal, at: B
         _ => format!("{from} sent {name} {}, and the process has no handler for it: the default action ended it.", sender::direction(s)),
     });
     d.stop = pid1::stop(view, victim, at);
-    let asked = link_sender(view, victim, &sender, s.number, fatal.time, &mut d);
+    let asked = chain::link_sender(view, victim, &sender, s.number, fatal.time, &mut d);
     if let (Some(asked), true) = (asked, s.number != signals::KILL) {
         let request = signals::name(asked);
         d.say(format!(
@@ -383,7 +346,7 @@ fn by_itself(view: View<'_>, victim: &Process, exited: Exited) -> Death {
     if let Some(note) = pid1::request(victim, exited.time) {
         d.say(format!("{exit}, {}.", after(note)));
         d.evidence(Evidence::Event(note.event));
-        link_note(view, victim, note, role.trim_end(), &mut d);
+        chain::link_note(view, victim, note, role.trim_end(), &mut d);
     } else if let Some(note) = pid1::perhaps_request(victim, exited.time) {
         d.say(format!(
             "{exit}, {}; whether because of that is not known.",
@@ -441,50 +404,6 @@ fn unasked(view: View<'_>, victim: &Process, exited: Exited, exit: &str, d: &mut
         }
         None => d.say(exit),
     }
-}
-
-/// `SIGTERM handled by PID 1 ← sh 16350 ← bash 15990`.
-pub(crate) fn link_note(view: View<'_>, of: &Process, note: &Note, by: &str, d: &mut Death) {
-    let by = if by.is_empty() {
-        String::new()
-    } else {
-        format!(" by {by}")
-    };
-    let verb = match note.fate {
-        Fate::Handled => "handled",
-        Fate::Accepted => "taken",
-        other => other.id(),
-    };
-    let name = signals::name(note.number);
-    d.link(Some(note.event), format!("{name} {verb}{by}"));
-    if let Some(sender) = &note.sender {
-        link_sender(view, of, sender, note.number, note.time, d);
-    }
-}
-
-/// The sender of what a process got, with those behind it; where that is PID 1
-/// passing on what it was asked, the chain goes on there, and the signal that
-/// it was asked by is returned.
-fn link_sender(
-    view: View<'_>,
-    of: &Process,
-    sender: &NotedSender,
-    number: i32,
-    sent: BootTime,
-    d: &mut Death,
-) -> Option<i32> {
-    let (pid, comm) = (sender.key.pid, sender.comm);
-    let Some(asked) = pid1::passed_on(view, of, sender.key, number, sent) else {
-        d.link_process(view.history, sender, of, true);
-        d.link_asked(view.history, sender, of, number, sent);
-        return None;
-    };
-    d.link(None, format!("PID 1 {comm} {pid}"));
-    d.evidence(Evidence::Event(asked.event));
-    if let Some(one) = view.history.process(sender.key) {
-        link_note(view, one, asked, "PID 1", d);
-    }
-    Some(asked.number)
 }
 
 /// Appends the chain of another death, which this one follows from.

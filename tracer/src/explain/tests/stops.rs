@@ -185,7 +185,7 @@ fn a_handler_that_came_later() {
         "{}",
         why(e)
     );
-    assert!(why(e).contains("it had one 500 ms later."), "{}", why(e));
+    assert!(why(e).contains("one was there 500 ms later."), "{}", why(e));
 }
 
 #[test]
