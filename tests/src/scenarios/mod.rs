@@ -10,6 +10,7 @@ mod inits;
 mod late;
 mod loss;
 mod masses;
+mod overload;
 mod picture;
 mod processes;
 mod signals;
@@ -207,6 +208,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         late::scenarios(),
         filters::scenarios(),
         loss::scenarios(),
+        overload::scenarios(),
         masses::scenarios(),
         bad_input::scenarios(),
     ];
