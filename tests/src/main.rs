@@ -54,6 +54,9 @@ enum Play {
         /// JSON instead of text
         #[arg(long)]
         json: bool,
+        /// In a container of Docker, which has the image registry/fwd_sig:v1
+        #[arg(long)]
+        docker: bool,
     },
     /// A program inside a namespace
     #[command(hide = true)]
@@ -75,9 +78,11 @@ fn main() -> ExitCode {
 
 fn command(play: Play) -> Result<u8> {
     match play {
-        Play::Demo { sigtrace, json } => {
-            demo::command(&sigtrace, json).map(|status| u8::try_from(status).unwrap_or(1))
-        }
+        Play::Demo {
+            sigtrace,
+            json,
+            docker,
+        } => demo::command(&sigtrace, json, docker).map(|status| u8::try_from(status).unwrap_or(1)),
         Play::Run {
             hooks,
             kernel,

@@ -174,12 +174,14 @@ fn attach(host: &Host, set: &[Played], spare: &Scene) -> Result<Sigtrace> {
     Sigtrace::attached(host, &flags)
 }
 
-/// With `dequeue_signal` hooked, everything is: it needs fentry.
+/// With `dequeue_signal` hooked, everything is: it needs more than all others.
+/// Before 5.15 the kernel's stack cannot be followed from a kretprobe, so who took
+/// a signal has no name, as if nobody had seen it.
 fn place(host: &Host, seen: &Seen) -> Place {
     let hooks = seen.tracing["hooks"].as_array();
     let all = hooks.is_some_and(|hooks| {
         let dequeue = hooks.iter().find(|hook| hook["hook"] == "dequeue_signal");
-        dequeue.is_some_and(|hook| hook["level"] != "none")
+        dequeue.is_some_and(|hook| hook["level"] != "kretprobe" || host.series_is_at_least(5, 15))
     });
     Place {
         kernel: host.kernel.clone(),

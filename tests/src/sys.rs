@@ -175,6 +175,45 @@ impl PidFd {
     }
 }
 
+/// What the kernel keeps lists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum BpfObject {
+    Program,
+    Map,
+    Link,
+}
+
+/// Whether the kernel still has a BPF object of this id. Ids are not given again
+/// before all others were.
+pub(crate) fn bpf_object_exists(kind: BpfObject, id: u32) -> Result<bool> {
+    /// `union bpf_attr` of BPF_*_GET_NEXT_ID (linux/bpf.h).
+    #[repr(C)]
+    #[derive(Default)]
+    struct GetNextId {
+        start_id: u32,
+        next_id: u32,
+        open_flags: u32,
+    }
+    let command: libc::c_long = match kind {
+        BpfObject::Program => 11,
+        BpfObject::Map => 12,
+        BpfObject::Link => 31,
+    };
+    let mut next = GetNextId {
+        start_id: id.saturating_sub(1),
+        ..GetNextId::default()
+    };
+    let size = size_of::<GetNextId>();
+    // SAFETY: the kernel reads and writes one such struct, and this is one.
+    if unsafe { libc::syscall(libc::SYS_bpf, command, &mut next, size) } == 0 {
+        return Ok(next.next_id == id);
+    }
+    match io::Error::last_os_error() {
+        error if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
+        error => Err(error).with_context(|| format!("asking for {kind:?} {id}")),
+    }
+}
+
 /// Columns of a terminal; `None` where this is none.
 pub(crate) fn columns(terminal: &impl AsRawFd) -> Option<u16> {
     let mut size = libc::winsize {

@@ -2,7 +2,7 @@
 //! own with SIGTERM. Built once with Debian's Go, unpacked and not installed;
 //! only the program stays in the cache.
 //!
-//! Its source is `tests/programs/go-init.go`; the scenario is in `tests`.
+//! Its source is `labs/handle_sig/go-init.go`; the scenario is in `tests`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::debian::{Area, Mirrors};
 use crate::places::Places;
 use crate::ui;
 
-const SOURCE: &str = include_str!("../../tests/programs/go-init.go");
+const SOURCE: &str = include_str!("../../labs/handle_sig/go-init.go");
 
 /// The program, from the cache or built.
 pub(crate) fn get(places: &Places) -> Result<PathBuf> {

@@ -11,6 +11,7 @@ mod elf;
 mod go_init;
 mod guest_tools;
 mod kernel;
+mod labs;
 mod lint;
 mod places;
 mod setup;
@@ -29,6 +30,7 @@ use clap::{Parser, Subcommand};
 
 use kernel::Series;
 use places::Places;
+use vm::Engine;
 
 /// Builds, tests and shows sigtrace. Begin with `cargo xtask demo`.
 #[derive(Debug, Parser)]
@@ -56,7 +58,11 @@ enum Task {
     ///
     /// Gets ready and builds first where that was not done yet. Needs no
     /// container engine; runs in a virtual machine where this one cannot trace.
-    Demo,
+    Demo {
+        /// In a container of a real Docker, in a virtual machine.
+        #[arg(long)]
+        docker: bool,
+    },
     /// Run all tests; the last line counts them.
     Test {
         /// The long ones too: setup from nothing in a minimal Debian.
@@ -74,16 +80,24 @@ enum Task {
     /// sigtrace is on its PATH, the copied files in its working folder. Output
     /// and exit status are the command's; 125 means that there was none,
     /// because the guest crashed or the time was over.
+    ///
+    /// With --engine, the machine has Docker and Podman and the labs' images
+    /// can be made in them: `guest-engines images docker podman`. Its disk is
+    /// made at first need, and what is written to it is forgotten.
     Vm {
         /// Kernel series: 5.10, 6.1, 6.12, 6.18, 7.x (the newest 7).
-        #[arg(long, value_name = "SERIES")]
-        kernel: Series,
+        #[arg(long, value_name = "SERIES", required_unless_present = "engine")]
+        kernel: Option<Series>,
+        /// With container engines: bookworm (Debian 12, no systemd), trixie
+        /// (Debian 13, systemd), v1 (bookworm with cgroup v1).
+        #[arg(long, value_name = "NAME")]
+        engine: Option<Engine>,
         /// File or folder to put into the working folder.
         #[arg(long, value_name = "FILE")]
         copy: Vec<PathBuf>,
-        /// The guest's memory.
-        #[arg(long, value_name = "MB", default_value_t = 1024)]
-        memory: u32,
+        /// The guest's memory [default: 1024, with an engine 2048].
+        #[arg(long, value_name = "MB")]
+        memory: Option<u32>,
         /// Stop the guest after this time.
         #[arg(long, value_name = "SECONDS", default_value_t = 600)]
         timeout: u64,
@@ -125,7 +139,8 @@ fn run(cli: Cli) -> Result<i32> {
     match cli.task {
         Task::Setup => setup::all(&places)?,
         Task::Build => build::all(&places)?,
-        Task::Demo => return demo::command(&places),
+        Task::Demo { docker: false } => return demo::command(&places),
+        Task::Demo { docker: true } => return demo::with_docker(&places),
         Task::Test { all, kernel, no_vm } => {
             let options = test::Options {
                 all,
@@ -139,6 +154,7 @@ fn run(cli: Cli) -> Result<i32> {
         Task::Dist => dist::command(&places)?,
         Task::Vm {
             kernel,
+            engine,
             copy,
             memory,
             timeout,
@@ -151,7 +167,8 @@ fn run(cli: Cli) -> Result<i32> {
                 append,
                 timeout: Duration::from_secs(timeout),
             };
-            return vm::command(&places, kernel, &options, &command);
+            let guest = vm::Which { kernel, engine };
+            return vm::command(&places, guest, &options, &command);
         }
     }
     Ok(0)

@@ -72,6 +72,20 @@ pub(crate) const FOR_VM: &[Need] = &[Need {
     why: "boots the kernels that sigtrace is tested on",
 }];
 
+/// For the disks of guests with container engines.
+pub(crate) const FOR_DISKS: &[Need] = &[
+    Need {
+        package: "mmdebstrap",
+        sign: Sign::Program("mmdebstrap"),
+        why: "makes the Debian of guests that have container engines",
+    },
+    Need {
+        package: "e2fsprogs",
+        sign: Sign::Program("mke2fs"),
+        why: "makes their disks",
+    },
+];
+
 /// For the longer tests of `cargo xtask test --all`.
 pub(crate) const FOR_LONG_TESTS: &[Need] = &[Need {
     package: "mmdebstrap",

@@ -40,9 +40,9 @@ pub(crate) struct Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Level {
-    /// fentry programs: all hooks.
+    /// All hooks tell all that they can: fentry, or kprobes.
     Btf,
-    /// Tracepoints alone.
+    /// Tracepoints alone, or kretprobes that do not tell who took a signal.
     Raw,
 }
 

@@ -140,7 +140,7 @@ fn takes_and_forwards(scene: &Scene, judge: &mut Judge<'_>) {
 fn set_go(_: &Host) -> Result<Set> {
     let Some(program) = host::program("go-init") else {
         return Ok(Set::Skip(
-            "no go-init on the PATH (built from tests/programs/go-init.go where there is a Go compiler)".to_owned(),
+            "no go-init on the PATH (built from labs/handle_sig/go-init.go where there is a Go compiler)".to_owned(),
         ));
     };
     let ns = Ns::new(&["exec", program.to_str().context("its path")?])?;

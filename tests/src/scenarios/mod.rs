@@ -7,6 +7,7 @@ mod deaths;
 mod filters;
 mod forwarding;
 mod inits;
+mod itself;
 mod late;
 mod loss;
 mod masses;
@@ -211,6 +212,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         overload::scenarios(),
         masses::scenarios(),
         bad_input::scenarios(),
+        itself::scenarios(),
     ];
     groups.into_iter().flatten().collect()
 }

@@ -54,6 +54,15 @@ impl Host {
     }
 }
 
+impl Host {
+    /// Its kernel is of this series or a later one.
+    pub(crate) fn series_is_at_least(&self, major: u32, minor: u32) -> bool {
+        let mut numbers = self.kernel.split('.').map(|n| n.parse().unwrap_or(0));
+        let mut next = || numbers.next().unwrap_or(0);
+        (next(), next()) >= (major, minor)
+    }
+}
+
 /// A program of this name on the PATH.
 pub(crate) fn program(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;

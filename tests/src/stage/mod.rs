@@ -1,6 +1,8 @@
 //! What a scenario is played on: namespaces with programs in them ([`ns`]),
-//! sigtrace beside them ([`sigtrace`]), and lines from both ([`lines`]).
+//! or an engine's containers ([`engine`]), sigtrace beside them ([`sigtrace`]), and
+//! lines from both ([`lines`]).
 
+pub(crate) mod engine;
 pub(crate) mod host;
 pub(crate) mod lines;
 pub(crate) mod ns;

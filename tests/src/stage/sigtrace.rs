@@ -104,10 +104,20 @@ impl Sigtrace {
             .map(drop)
     }
 
+    /// Its pid.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.borrow().id()
+    }
+
     /// Ctrl-C, and what it had said.
     pub(crate) fn interrupt(self) -> Result<Ended> {
-        let pid = Pid::from_raw(self.child.borrow().id().try_into()?);
-        signal::kill(pid, Signal::SIGINT).context("interrupting sigtrace")?;
+        self.end_by(Signal::SIGINT)
+    }
+
+    /// A signal, and what it had said.
+    pub(crate) fn end_by(self, signal: Signal) -> Result<Ended> {
+        let pid = Pid::from_raw(self.pid().try_into()?);
+        signal::kill(pid, signal).with_context(|| format!("sending {signal} to sigtrace"))?;
         self.ended()
     }
 

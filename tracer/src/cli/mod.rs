@@ -11,6 +11,7 @@ pub mod completions;
 pub mod doctor;
 pub mod duration;
 pub mod explain;
+mod programs;
 pub mod request;
 pub mod scope;
 pub mod show;

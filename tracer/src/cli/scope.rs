@@ -14,7 +14,7 @@ use anyhow::anyhow;
 
 use super::{args::TraceArgs, Code, Failure};
 use crate::{
-    container::{self, engine::PATIENCE, error::Problem, socket::Sockets, ResolveError},
+    container::{self, engine::PATIENCE, error::Problem, socket::Sockets, Container, ResolveError},
     event::PidNs,
     output::{ContainerName, Scope},
 };
@@ -73,6 +73,17 @@ impl PidNsArg {
     }
 }
 
+/// What the flags name.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The namespaces.
+    pub scopes: Vec<Scope>,
+    /// The containers among them.
+    pub containers: Vec<Container>,
+    /// What could not be found out, a sentence each.
+    pub notes: Vec<String>,
+}
+
 /// The namespaces that the flags name, in their order, and what could not be
 /// found out. They exist when this returns, or a moment before; names of their
 /// first processes are looked up in `proc`, names of containers by asking the
@@ -81,7 +92,7 @@ pub async fn resolve(
     args: &TraceArgs,
     proc: &Path,
     sockets: impl FnOnce() -> Sockets,
-) -> Result<(Vec<Scope>, Vec<String>), Failure> {
+) -> Result<Found, Failure> {
     let mut scopes = Vec::new();
     for (i, pidns) in args.pidns.iter().enumerate() {
         let pidns = pidns.inode()?;
@@ -99,10 +110,13 @@ pub async fn resolve(
         });
     }
     if args.containers.is_empty() {
-        return Ok((scopes, Vec::new()));
+        return Ok(Found {
+            scopes,
+            ..Found::default()
+        });
     }
     let found = container::find(proc, sockets(), &args.containers, PATIENCE).await?;
-    for container in found.containers {
+    for container in found.containers.clone() {
         scopes.push(Scope {
             pidns: container.pidns,
             label: container.name.clone(),
@@ -115,7 +129,11 @@ pub async fn resolve(
             }),
         });
     }
-    Ok((scopes, found.notes))
+    Ok(Found {
+        scopes,
+        containers: found.containers,
+        notes: found.notes,
+    })
 }
 
 impl From<Box<ResolveError>> for Failure {
@@ -190,7 +208,7 @@ mod tests {
         let args = TraceArgs::default();
         let never = || unreachable!("nobody asked for a container");
         let resolved = resolve(&args, Path::new("/nonexistent"), never).await;
-        assert_eq!(resolved.unwrap(), (vec![], vec![]));
+        assert_eq!(resolved.unwrap(), Found::default());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{args::TraceArgs, request, scope, Code, Failure};
+use super::{args::TraceArgs, programs::Programs, request, scope, Code, Failure};
 use crate::{
     container::socket::Sockets,
     event::{
@@ -49,7 +49,11 @@ const TICKS_FOR: Duration = Duration::from_secs(3);
 impl From<KernelError> for Failure {
     fn from(error: KernelError) -> Self {
         let code = match error {
-            KernelError::Map(..) | KernelError::Wait(_) | KernelError::Proc(_) => Code::Failed,
+            KernelError::Map(..)
+            | KernelError::Wait(_)
+            | KernelError::Privileges(_)
+            | KernelError::NoNewPrivileges(_)
+            | KernelError::Proc(_) => Code::Failed,
             KernelError::TooMany(_) => Code::Usage,
             _ => Code::CannotTrace,
         };
@@ -70,8 +74,8 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
     kernel::attach::check(&facts)?;
     let proc = Proc::new("/proc");
     let sockets = || Sockets::of(|name| env::var_os(name));
-    let (scopes, unasked) = scope::resolve(&args, Path::new("/proc"), sockets).await?;
-    let scopes = request::without_host(&args, scopes)?;
+    let found = scope::resolve(&args, Path::new("/proc"), sockets).await?;
+    let scopes = request::without_host(&args, found.scopes)?;
     request::check_targets(&args, &scopes, &proc, facts.on_host)?;
     let wanted = request::of(&args, &scopes)?;
     // Before anything is attached: from here on a signal ends the trace
@@ -86,11 +90,11 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
     };
     let coverage = coverage(&attached, &facts, &wanted);
     let mut tracing = tracing(&args, &attached, &facts);
-    tracing.notes.extend(unasked);
+    tracing.notes.extend(found.notes);
     let stdout = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let mut live = Live {
         decoder: Decoder {
-            functions: Symbols::new("/proc/kallsyms"),
+            functions: Symbols::open("/proc/kallsyms"),
             starts: Starts::default(),
         },
         engine: Engine::new(coverage),
@@ -108,7 +112,12 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
         losses_unchecked: false,
         ticks_until: Instant::now(),
         once: args.once,
+        programs: facts.on_host.then(Programs::default),
     };
+    kernel::privileges::give_up(&live.ring)?;
+    for container in &found.containers {
+        live.push(tracing.since, Fact::Container(Box::new(container.fact())));
+    }
     if facts.on_host {
         live.snapshot(&scopes, tracing.since)?;
     }
@@ -178,6 +187,8 @@ struct Live<'a> {
     losses_unchecked: bool,
     ticks_until: Instant,
     once: bool,
+    /// Which files senders run; `None` where their pids are not ours to know.
+    programs: Option<Programs>,
 }
 
 impl Live<'_> {
@@ -188,6 +199,22 @@ impl Live<'_> {
             fact,
         });
         self.next_id += 1;
+    }
+
+    /// What a signal's sender and those behind it run, before they are gone. The
+    /// fact comes before the signal, so that it is known by then.
+    fn look_up(&mut self, time: BootTime, fact: &Fact) {
+        let (Some(programs), Fact::Signal(signal)) = (&mut self.programs, fact) else {
+            return;
+        };
+        for (key, file) in programs.behind(
+            &signal.current,
+            &signal.ancestry,
+            &signal.target,
+            &self.proc,
+        ) {
+            self.push(time, Fact::Program { key, file });
+        }
     }
 
     /// The processes that are there already. Taken after attaching, so that
@@ -271,6 +298,7 @@ impl Live<'_> {
         for record in batch {
             if let Some((time, fact)) = self.decoder.decode(&record) {
                 last = Some(time);
+                self.look_up(time, &fact);
                 self.push(time, fact);
             }
         }

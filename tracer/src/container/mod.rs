@@ -2,21 +2,20 @@
 //! namespace. [`socket`] knows where engines listen, [`engine`] asks them,
 //! [`host`] reads `/proc` (which works without any engine, by id), and
 //! [`resolve`](resolve::resolve) decides, purely, or says in [`error`] why
-//! not. [`runtime`] knows the programs of engines by their names.
+//! not. The programs of engines are recognized in `explain::runtime`.
 //!
 //! It never waits longer than [`engine::PATIENCE`] and believes no engine: ids
 //! and process ids are checked, text is only shown.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use crate::event::PidNs;
+use crate::event::{self, PidNs};
 
 mod cgroup;
 pub mod engine;
 pub mod error;
 pub mod host;
 pub mod resolve;
-pub mod runtime;
 pub mod socket;
 #[cfg(test)]
 mod tests;
@@ -38,10 +37,26 @@ pub struct Container {
     pub pidns: PidNs,
     /// Its first process on the host, by its engine's word.
     pub pid: Option<u32>,
-    /// The signal that a stop begins with, where configured.
+    /// The socket of the engine that was asked.
+    pub socket: Option<String>,
+    /// The signal that a stop begins with, by its engine's word.
     pub stop_signal: Option<i32>,
-    /// How long a stop waits before it kills, where configured.
+    /// How long a stop waits before it kills, by its engine's word.
     pub stop_timeout_s: Option<u64>,
+}
+
+impl Container {
+    /// What explanations need of it.
+    pub fn fact(&self) -> event::Container {
+        let grace = |seconds: u64| seconds.saturating_mul(1_000_000_000);
+        event::Container {
+            pidns: self.pidns,
+            id: self.id.clone(),
+            engine: self.engine.clone(),
+            stop_signal: self.stop_signal,
+            grace_ns: self.stop_timeout_s.map(grace),
+        }
+    }
 }
 
 /// Containers that were found, each once, in the order of their names.

@@ -19,6 +19,10 @@ use crate::{event::PidNs, explain::signals, nearest::nearest};
 /// Fewest characters of an id that are taken for one.
 pub const PREFIX: usize = 4;
 
+/// What Docker and Podman wait where nothing is configured (Podman says so
+/// itself, Docker's inspection leaves it out).
+const USUAL_TIMEOUT_S: u64 = 10;
+
 /// Everything that was found out before names are resolved.
 #[derive(Debug, Default)]
 pub struct Survey {
@@ -62,6 +66,7 @@ struct Candidate<'a> {
     id: &'a str,
     name: Option<&'a str>,
     engine: Option<&'a str>,
+    socket: Option<&'a str>,
     state: &'a str,
     details: Option<&'a Details>,
     found: Option<&'a Found>,
@@ -150,6 +155,7 @@ fn candidates(survey: &Survey) -> Vec<Candidate<'_>> {
                 id: &listed.id,
                 name: listed.name.as_deref(),
                 engine: Some(&engine.kind),
+                socket: Some(&engine.socket),
                 state: &listed.state,
                 details: listed.details.as_ref(),
                 found: survey.host.containers.get(&listed.id),
@@ -161,6 +167,7 @@ fn candidates(survey: &Survey) -> Vec<Candidate<'_>> {
             id,
             name: None,
             engine: found.engine,
+            socket: None,
             state: "",
             details: None,
             found: Some(found),
@@ -215,14 +222,20 @@ pub fn resolve(survey: &Survey, wanted: &str) -> Result<Container, Box<ResolveEr
         engine: one.engine.map(str::to_owned),
         pidns,
         pid: one.details.and_then(|details| details.pid),
+        socket: one.socket.map(str::to_owned),
         stop_signal: one.details.and_then(stop_signal),
-        stop_timeout_s: one.details.and_then(|details| details.stop_timeout_s),
+        stop_timeout_s: one
+            .details
+            .map(|details| details.stop_timeout_s.unwrap_or(USUAL_TIMEOUT_S)),
     })
 }
 
-/// Engines have it as a name or a number.
+/// Engines have it as a name or a number, or not, where nothing is configured.
 fn stop_signal(details: &Details) -> Option<i32> {
-    signals::parse(details.stop_signal.as_deref()?)
+    match &details.stop_signal {
+        Some(text) => signals::parse(text),
+        None => Some(signals::TERM),
+    }
 }
 
 /// For people: by name, those without at the end.

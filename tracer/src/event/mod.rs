@@ -288,6 +288,22 @@ pub struct Dispositions {
     pub state: u8,
 }
 
+/// A container, as far as its engine tells what a stop of it would be.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Container {
+    /// Its PID namespace.
+    pub pidns: PidNs,
+    /// Its full id.
+    pub id: String,
+    /// Its engine: `docker`, `podman`.
+    pub engine: Option<String>,
+    /// The signal that a stop begins with; `None`: not known.
+    pub stop_signal: Option<i32>,
+    /// How long a stop waits before it kills, nanoseconds; `None`: not known.
+    /// Whoever asks for a stop can ask for another time.
+    pub grace_ns: Option<u64>,
+}
+
 /// A fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
@@ -400,6 +416,16 @@ pub enum Fact {
         /// What was seen.
         dispositions: Option<Dispositions>,
     },
+    /// Which file a process runs (`/proc/PID/exe`), looked up for those that sent
+    /// a signal from outside of a container.
+    Program {
+        /// Which.
+        key: ProcessKey,
+        /// The file's path, as `/proc` has it.
+        file: Arc<str>,
+    },
+    /// What an engine says of a container.
+    Container(Box<Container>),
     /// Events were lost before this moment.
     Lost {
         /// Which sort: `signal`, `deliver`, `exit`, ….

@@ -12,7 +12,7 @@ use super::fate::{self, Delivery};
 use super::open::{Open, OPEN_PER_PROCESS};
 use super::sender::{self, Origin};
 use super::signals::{self, DefaultAction};
-use super::{blocked, stack};
+use super::{blocked, stack, stop_request};
 
 impl Engine {
     pub(super) fn signal(&mut self, id: u64, time: BootTime, s: Arc<Signal>) {
@@ -51,12 +51,14 @@ impl Engine {
         }
         // A signal that never ends a process and comes all the time is not
         // worth a note; it would push the others out.
-        if signals::default_action(s.number) != DefaultAction::Ignore {
-            let sender = (origin == Origin::Process).then(|| NotedSender {
-                key: s.current.key,
-                comm: s.current.comm,
-                ancestry: s.ancestry.clone(),
-            });
+        let configured = s.target.pidns().filter(|_| s.target.is_pid1());
+        let configured = configured.and_then(|ns| stop_request::configured(&self.history, ns));
+        let ignored = signals::default_action(s.number) == DefaultAction::Ignore;
+        if !ignored || configured == Some(s.number) {
+            let sender = (origin == Origin::Process).then(|| NotedSender::of(&s));
+            let stop = sender
+                .as_ref()
+                .is_some_and(|by| stop_request::begins(&self.history, &s, by));
             let fate = verdict
                 .as_ref()
                 .map_or_else(|| blocked::standing(&s), |v| v.fate);
@@ -67,6 +69,7 @@ impl Engine {
                 fate,
                 reason: None,
                 sender,
+                stop,
                 settled: None,
             };
             if let Some(process) = self.history.process_mut(target) {
@@ -240,6 +243,7 @@ impl Engine {
             fate,
             reason,
             sender: None,
+            stop: false,
             settled: Some(time),
         });
         if fate == Fate::Fatal {
@@ -300,6 +304,7 @@ impl Engine {
             return;
         };
         process.dispositions = dispositions;
+        process.looked = Some((id, time));
         // A process that is gone shows nothing: its exit tells, or was lost.
         let Some(seen) = dispositions.filter(|d| d.state != b'Z' && d.state != b'X') else {
             return;

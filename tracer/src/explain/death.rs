@@ -6,11 +6,12 @@ use crate::event::{BootTime, Frame, Info, Signal};
 use crate::explain::report::{Certainty, Evidence, Explanation, Link, Stop};
 use crate::history::note::{Fate, Note, NotedSender};
 use crate::history::process::{Exited, Fatal, Process};
+use crate::history::History;
 
 use super::sender::{self, Origin, SI_TKILL, SI_USER};
 use super::signals;
 use super::verdict::{empty, Blind, View};
-use super::{pid1, stack, words};
+use super::{pid1, runtime, stack, stop_request, words};
 
 /// Kills a child that is forked into a control group which is being killed.
 const FORKED_INTO: &str = "cgroup_post_fork";
@@ -72,6 +73,24 @@ impl Death {
         self.chain.push(Link {
             event,
             what: what.into(),
+            runtime: None,
+        });
+    }
+
+    /// The process that sent something to `to`, with those behind it if `whole`.
+    pub(crate) fn link_process(
+        &mut self,
+        history: &History,
+        by: &NotedSender,
+        to: &Process,
+        whole: bool,
+    ) {
+        let found = runtime::sender(history, by, to);
+        let ancestry = if whole { &*by.ancestry } else { &[] };
+        self.chain.push(Link {
+            event: None,
+            what: words::lineage(by.key.pid, by.comm, found.map(|r| r.role.words()), ancestry),
+            runtime: found.map(|r| r.program),
         });
     }
 }
@@ -122,7 +141,9 @@ fn by_process(view: View<'_>, victim: &Process, fatal: &Fatal, s: &Signal, at: B
         None => mechanism_by_code(s),
     };
     let own = s.current.key == s.target.key;
+    let stopped = stop_request::timed_out(view, victim, fatal, s);
     let cause = match mechanism {
+        _ if stopped.is_some() => "stop-timeout",
         Ok("cgroup-kill") => "cgroup-kill",
         _ if own && s.number == signals::ABRT && s.code == SI_TKILL => "abort",
         _ => "killed-by-process",
@@ -137,7 +158,13 @@ fn by_process(view: View<'_>, victim: &Process, fatal: &Fatal, s: &Signal, at: B
     if let Err(missing) = mechanism {
         d.missing(missing, Certainty::Inferred);
     }
-    let from = words::who(&s.current);
+    if let Some(stopped) = stopped {
+        d.link(Some(fatal.event), name.to_string());
+        stop_request::explain(view, victim, fatal, s, &stopped, at, &mut d);
+        return d;
+    }
+    let sender = NotedSender::of(s);
+    let from = runtime::called(view.history, &sender, victim);
     d.link(
         Some(fatal.event),
         if cause == "abort" {
@@ -162,11 +189,6 @@ fn by_process(view: View<'_>, victim: &Process, fatal: &Fatal, s: &Signal, at: B
         _ => format!("{from} sent {name} {}, and the process has no handler for it: the default action ended it.", sender::direction(s)),
     });
     d.stop = pid1::stop(view, victim, at);
-    let sender = NotedSender {
-        key: s.current.key,
-        comm: s.current.comm,
-        ancestry: s.ancestry.clone(),
-    };
     let asked = link_sender(view, victim, &sender, s.number, fatal.time, &mut d);
     if let (Some(asked), true) = (asked, s.number != signals::KILL) {
         let request = signals::name(asked);
@@ -420,7 +442,7 @@ fn link_sender(
 ) -> Option<i32> {
     let (pid, comm) = (sender.key.pid, sender.comm);
     let Some(asked) = pid1::passed_on(view, of, sender.key, number, sent) else {
-        d.link(None, words::lineage(pid, comm, &sender.ancestry));
+        d.link_process(view.history, sender, of, true);
         return None;
     };
     d.link(None, format!("PID 1 {comm} {pid}"));

@@ -28,6 +28,11 @@ pub const ZOMBIE_NS: u64 = 1_000_000_000;
 pub const LOSS_NS: u64 = 500_000_000;
 /// Deaths that a later loss can still make less certain.
 pub const BY_ABSENCE_KEPT: usize = 1024;
+/// How often a PID 1 that did not act on a request to end is looked at: whether
+/// it has a handler after all.
+pub const WATCH_NS: u64 = 500_000_000;
+/// How many times.
+pub const WATCHES: u8 = 120;
 /// When an open signal's process is looked at, counted from its generation.
 pub const LOOKS_NS: [u64; 3] = [50_000_000, 1_000_000_000, 10_000_000_000];
 
@@ -42,6 +47,9 @@ pub(super) enum Deadline {
     Gone(u64),
     /// Look at the process of an open signal.
     Look(u64),
+    /// Look at a PID 1 that did not act on a request to end, which was looked
+    /// at so often for that.
+    Watch(ProcessKey, u8),
     /// A dead process was not reaped.
     Zombie(ProcessKey),
 }
@@ -148,12 +156,12 @@ impl Engine {
     /// `/proc`; the answer is `Fact::Observed`. Each signal asks three times at
     /// most ([`LOOKS_NS`]).
     pub fn to_observe(&mut self, now: BootTime) -> Vec<ProcessKey> {
-        while let Some(&Reverse((time, Deadline::Look(id)))) = self.deadlines.peek() {
-            if time > now {
+        while let Some(&Reverse((time, what))) = self.deadlines.peek() {
+            if time > now || !matches!(what, Deadline::Look(_) | Deadline::Watch(..)) {
                 break;
             }
             self.deadlines.pop();
-            self.due(time, Deadline::Look(id));
+            self.due(time, what);
         }
         std::mem::take(&mut self.to_look_at).into_iter().collect()
     }

@@ -4,12 +4,14 @@
 //!
 //! [`engine`] turns events into reports; the rules are small files by subject:
 //! who sent it (`sender`), what became of it (`fate`, `dropped`, `blocked`),
-//! why a process died (`death`, `pid1`, `stopped`). The names of signals stand
+//! why a process died (`death`, `pid1`, `stopped`, `stop_request`), which of
+//! them are an engine's ([`runtime`]). The names of signals stand
 //! in [`signals`], the meaning of every id in [`ids`].
 
 pub mod engine;
 pub mod ids;
 pub mod report;
+pub mod runtime;
 pub mod signals;
 
 mod arrive;
@@ -26,6 +28,7 @@ mod sender;
 mod settle;
 mod stack;
 mod step;
+mod stop_request;
 mod stopped;
 mod verdict;
 pub(crate) mod words;

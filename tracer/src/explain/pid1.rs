@@ -12,7 +12,7 @@ use super::death::Death;
 use super::sender::SI_KERNEL;
 use super::signals::{self, DefaultAction};
 use super::verdict::View;
-use super::{stack, stopped, words};
+use super::{stack, stop_request, stopped, words};
 
 /// A request to end explains an end for so long: the longest grace period that
 /// is common.
@@ -197,7 +197,7 @@ pub(crate) fn killed(
     );
     if let Some(p) = known {
         stopped::about(view, victim, p, &end, killed_at, &mut d);
-        d.stop = d.stop.or_else(|| stop_of(p, killed_at));
+        d.stop = d.stop.or_else(|| stop_of(view, p, killed_at));
     } else {
         d.missing("what PID 1 got and did before", Certainty::Inferred);
     }
@@ -234,7 +234,7 @@ fn first_sentence(one: &Task, end: &End, outer: bool) -> String {
 const SYSTEMD_STOP: i32 = signals::RTMIN + 3;
 
 /// Signals that ask a program to end and seldom mean anything else.
-fn asks_to_end(number: i32) -> bool {
+pub(crate) fn asks_to_end(number: i32) -> bool {
     matches!(
         number,
         signals::TERM | signals::INT | signals::QUIT | SYSTEMD_STOP
@@ -250,7 +250,7 @@ fn may_ask_to_end(number: i32) -> bool {
 }
 
 /// What others sent to a process at most `within` before a time, newest first.
-fn got(one: &Process, before: BootTime, within: u64) -> impl Iterator<Item = &Note> {
+pub(crate) fn got(one: &Process, before: BootTime, within: u64) -> impl Iterator<Item = &Note> {
     one.notes.iter().rev().filter(move |n| {
         n.time <= before
             && words::between(n.time, before) <= within
@@ -260,7 +260,7 @@ fn got(one: &Process, before: BootTime, within: u64) -> impl Iterator<Item = &No
 
 /// The last request to end that a process acted on, a while before.
 pub(crate) fn request(one: &Process, before: BootTime) -> Option<&Note> {
-    got(one, before, STOP_NS).find(|n| n.acted_on() && asks_to_end(n.number))
+    got(one, before, STOP_NS).find(|n| n.acted_on() && (n.stop || asks_to_end(n.number)))
 }
 
 /// The last signal that may have been one, a short while before: that an end
@@ -270,9 +270,10 @@ pub(crate) fn perhaps_request(one: &Process, before: BootTime) -> Option<&Note> 
 }
 
 /// The signal that asked a PID 1 to end: the last that it acted on, else a
-/// SIGTERM that did nothing.
+/// runtime's stop signal or a SIGTERM that did nothing.
 pub(crate) fn stop_signal(one: &Process, before: BootTime) -> Option<&Note> {
-    request(one, before).or_else(|| got(one, before, STOP_NS).find(|n| n.number == signals::TERM))
+    let unanswered = |n: &&Note| n.stop || n.number == signals::TERM;
+    request(one, before).or_else(|| got(one, before, STOP_NS).find(unanswered))
 }
 
 /// A SIGTERM from so long ago that it explains nothing.
@@ -280,12 +281,9 @@ pub(crate) fn old_sigterm(one: &Process, before: BootTime) -> Option<&Note> {
     got(one, before, u64::MAX).find(|n| n.number == signals::TERM)
 }
 
-fn stop_of(one: &Process, at: BootTime) -> Option<Stop> {
+fn stop_of(view: View<'_>, one: &Process, at: BootTime) -> Option<Stop> {
     let note = stop_signal(one, at)?;
-    Some(Stop {
-        signal: note.number,
-        used_ns: words::between(note.time, at),
-    })
+    Some(stop_request::course(view, one, note, at))
 }
 
 /// The stop that a death belongs to: that of its own namespace's PID 1, if that
@@ -305,7 +303,7 @@ pub(crate) fn stop(view: View<'_>, victim: &Process, at: BootTime) -> Option<Sto
             })
     };
     if ended || told() {
-        stop_of(one, at)
+        stop_of(view, one, at)
     } else {
         None
     }
@@ -354,6 +352,9 @@ pub(crate) fn unanswered_stop(
     killed: BootTime,
     d: &mut Death,
 ) {
+    if stop_request::behind(view, one, d) {
+        return;
+    }
     let Some(note) = stop_signal(one, killed) else {
         if let Some(blind) = view.blind_to(signals::TERM, BootTime(one.task.key.start_ns)) {
             d.say(format!(

@@ -1,8 +1,9 @@
 //! What is reported: the values that every output shows, text and JSON alike.
 //! Outputs format these and decide nothing.
 
+use super::runtime::Recognized;
 use super::signals;
-use crate::event::{Ancestor, BootTime, PidNs, Task};
+use crate::event::{BootTime, Comm, PidNs, ProcessKey, Task};
 
 /// How sure an explanation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +27,17 @@ pub enum Evidence {
     Field(String),
 }
 
+/// A process behind a sender.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forebear {
+    /// Which.
+    pub key: ProcessKey,
+    /// Its name.
+    pub comm: Comm,
+    /// The program of a container engine that it is.
+    pub runtime: Option<&'static str>,
+}
+
 /// Who sent a signal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sender {
@@ -34,7 +46,9 @@ pub enum Sender {
         /// Which.
         task: Task,
         /// Its parents, nearest first; empty for routine signals.
-        ancestry: Vec<Ancestor>,
+        ancestry: Vec<Forebear>,
+        /// The program of a container engine that it is.
+        runtime: Option<Recognized>,
     },
     /// The kernel, on behalf of a process where there is one.
     Kernel {
@@ -54,6 +68,8 @@ pub struct Link {
     pub event: Option<u64>,
     /// `PID 1 exited with status 0`.
     pub what: String,
+    /// The program of a container engine that it names.
+    pub runtime: Option<&'static str>,
 }
 
 /// Words for a person, and what proves them.
@@ -121,6 +137,9 @@ pub struct SignalReport {
 pub struct Stop {
     /// The stop signal's number.
     pub signal: i32,
+    /// How long a runtime lets it have, nanoseconds, where that is known of this
+    /// stop.
+    pub grace_ns: Option<u64>,
     /// From the stop signal to the end, nanoseconds.
     pub used_ns: u64,
 }

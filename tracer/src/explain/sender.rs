@@ -6,7 +6,10 @@
 use crate::event::{flag, Info, Signal, Task};
 use crate::explain::report::Sender;
 
-use super::{signals, stack};
+use crate::history::note::NotedSender;
+use crate::history::History;
+
+use super::{runtime, signals, stack};
 
 /// `si_code` of kill(2).
 pub(crate) const SI_USER: i32 = 0;
@@ -97,11 +100,14 @@ fn own_doing(signal: &Signal) -> bool {
 }
 
 /// The sender as it is reported.
-pub(crate) fn sender(signal: &Signal) -> Sender {
+pub(crate) fn sender(history: &History, signal: &Signal) -> Sender {
     match origin(signal) {
         Origin::Process => Sender::Process {
             task: signal.current.clone(),
-            ancestry: signal.ancestry.clone(),
+            ancestry: runtime::forebears(history, &signal.current, &signal.ancestry),
+            runtime: history
+                .process(signal.target.key)
+                .and_then(|target| runtime::sender(history, &NotedSender::of(signal), target)),
         },
         Origin::KernelForCurrent => Sender::Kernel {
             on_behalf_of: Some(signal.current.clone()),

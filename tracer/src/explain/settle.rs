@@ -38,6 +38,7 @@ impl Engine {
             number: signal.number,
             signal: Some(signal.clone()),
         });
+        self.watch(target, &signal, &verdict, time);
         if let Some(process) = self.history.process_mut(target) {
             process.settle(id, verdict.fate, verdict.reason, time);
             if process.fatal.is_none() {
@@ -135,7 +136,7 @@ impl Engine {
             code: s.code,
             to_process: s.to_process,
             outcome: s.outcome,
-            sender: sender::sender(s),
+            sender: sender::sender(&self.history, s),
             target: s.target.clone(),
             fate: verdict.fate.id(),
             settled: false,

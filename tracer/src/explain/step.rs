@@ -86,6 +86,8 @@ impl Engine {
             Fact::Snapshot { task, dispositions } => self.history.snapshot(&task, dispositions),
             Fact::Observed { key, dispositions } => self.observed(id, time, key, dispositions),
             Fact::Lost { kind, count } => self.lost(id, time, kind, count),
+            Fact::Program { key, file } => self.history.looked_up.program(key, file),
+            Fact::Container(container) => self.history.looked_up.container(*container),
             Fact::NamespaceGone { pidns } => self.history.namespace_gone(pidns),
         }
         self.settle_orphans(id, time);
@@ -140,6 +142,7 @@ impl Engine {
                 }
                 self.look_at(target);
             }
+            Deadline::Watch(key, looks) => self.watch_again(time, key, looks),
             Deadline::Zombie(key) => {
                 let Some(process) = self.history.process_mut(key) else {
                     return;

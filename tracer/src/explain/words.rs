@@ -12,10 +12,14 @@ pub(crate) fn who(task: &Task) -> String {
     format!("{role}{} {}", task.comm, task.key.pid)
 }
 
-/// A process and those behind it: `sh 16350 ← bash 15990 ← sshd 1201`. The
+/// A process and those behind it: `sh 16350 ← bash 15990 ← sshd 1201`; of a
+/// program of an engine with what it is there: `runc 16350 (container runtime)`. The
 /// host's PID 1 and kthreadd stand behind everything and say nothing.
-pub(crate) fn lineage(pid: u32, comm: Comm, ancestry: &[Ancestor]) -> String {
+pub(crate) fn lineage(pid: u32, comm: Comm, role: Option<&str>, ancestry: &[Ancestor]) -> String {
     let mut text = format!("{comm} {pid}");
+    if let Some(role) = role {
+        text.push_str(&format!(" ({role})"));
+    }
     for a in ancestry.iter().filter(|a| a.key.pid > 2) {
         text.push_str(&format!(" ← {} {}", a.comm, a.key.pid));
     }

@@ -16,6 +16,7 @@
 //! [`note::Recent::complete_since`]).
 
 pub mod hash;
+pub mod looked_up;
 pub mod note;
 pub mod process;
 
@@ -81,6 +82,8 @@ pub struct History {
     orphans: Vec<u64>,
     unseen_ends: u64,
     pinned: HashSet<PidNs>,
+    /// What was looked up elsewhere.
+    pub looked_up: looked_up::LookedUp,
 }
 
 fn same_start(known: u64, other: u64) -> bool {
@@ -122,6 +125,12 @@ impl History {
     /// A namespace.
     pub fn namespace(&self, ns: PidNs) -> Option<&Namespace> {
         self.namespaces.get(&ns)
+    }
+
+    /// Known processes that live in a namespace, the dead included.
+    pub fn members(&self, ns: PidNs) -> impl Iterator<Item = &Process> {
+        let all = self.processes.values();
+        all.filter(move |p| p.task.namespaces.contains(&ns))
     }
 
     /// PID 1 of a namespace.

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::event::{Ancestor, BootTime, Comm, ProcessKey};
+use crate::event::{Ancestor, BootTime, Comm, PidNs, ProcessKey, Signal};
 
 /// What became of a signal; the ids are those of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,8 +75,26 @@ pub struct NotedSender {
     pub key: ProcessKey,
     /// Its name.
     pub comm: Comm,
-    /// Its parents, nearest first.
+    /// Pid of its parent.
+    pub ppid: u32,
+    /// The nested PID namespaces it has a pid in.
+    pub namespaces: Vec<PidNs>,
+    /// Its parents, nearest first; empty for routine signals.
     pub ancestry: Vec<Ancestor>,
+}
+
+impl NotedSender {
+    /// The task that ran when a signal was generated.
+    pub fn of(signal: &Signal) -> Self {
+        let by = &signal.current;
+        Self {
+            key: by.key,
+            comm: by.comm,
+            ppid: by.ppid,
+            namespaces: by.namespaces.clone(),
+            ancestry: signal.ancestry.clone(),
+        }
+    }
 }
 
 /// A signal that a process got.
@@ -94,6 +112,8 @@ pub struct Note {
     pub reason: Option<&'static str>,
     /// The process that sent it; `None` if none did, or if not known.
     pub sender: Option<NotedSender>,
+    /// A container runtime sent it to a PID 1 to stop the container.
+    pub stop: bool,
     /// When its fate was settled.
     pub settled: Option<BootTime>,
 }

@@ -47,6 +47,10 @@ pub struct Process {
     pub parent: Option<ProcessKey>,
     /// Its dispositions when they were last looked at.
     pub dispositions: Option<Dispositions>,
+    /// The event and the time of that look; `None` for the one at the start.
+    pub looked: Option<(u64, BootTime)>,
+    /// It is looked at now and then, because it did not act on a request to end.
+    pub watched: bool,
     /// Signals that it got.
     pub notes: Recent<Note>,
     /// Signals that it sent; kept for a PID 1 only.
@@ -73,6 +77,8 @@ impl Process {
             exact,
             parent: None,
             dispositions: None,
+            looked: None,
+            watched: false,
             notes: Recent::new(NOTES),
             sent: Recent::new(SENT),
             open: Vec::new(),

@@ -4,23 +4,20 @@
 //! that really works, and says why not better.
 
 use aya::{
-    maps::{HashMap, MapData, PerCpuArray, RingBuf},
+    maps::{MapData, PerCpuArray, RingBuf},
     programs::{Program, ProgramError},
-    Btf, Ebpf, EbpfLoader,
+    Btf, Ebpf,
 };
-use sigtrace_common::{filter::Config, record::KINDS};
-use zerocopy::IntoBytes;
+use sigtrace_common::record::KINDS;
 
 use super::{
     error::KernelError,
-    facts::{Facts, Types},
+    facts::Facts,
     hooks::{choose, Choice, Forced, Hook, Level, Support},
-    sys,
+    load, refusal, sys,
+    types::Types,
 };
 use crate::event::{BootTime, PidNs};
-
-/// The kernel side, as `cargo xtask build` made it.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sigtrace-ebpf.o"));
 
 /// What is wanted.
 #[derive(Clone, Debug)]
@@ -57,7 +54,7 @@ pub struct Attached {
 
 /// Checks everything that can be checked before a program is loaded.
 pub fn check(facts: &Facts) -> Result<&Types, KernelError> {
-    if OBJECT.is_empty() {
+    if load::OBJECT.is_empty() {
         return Err(KernelError::NoPrograms);
     }
     let missing = facts.missing_capabilities();
@@ -84,28 +81,26 @@ pub fn check(facts: &Facts) -> Result<&Types, KernelError> {
 pub fn attach(facts: &mut Facts, request: &Request) -> Result<Attached, KernelError> {
     let types = check(facts)?.clone();
     sys::raise_memlock();
-    let mut btf = None;
     loop {
         let choices = choose(&facts.hooks, request.forced);
         needed(&choices)?;
-        if btf.is_none() && choices.iter().any(|c| c.level == Some(Level::Btf)) {
-            match Btf::from_sys_fs() {
-                Ok(parsed) => btf = Some(parsed),
-                Err(error) => {
-                    let no = Support::No(format!("the kernel's types cannot be parsed: {error}"));
-                    facts.hooks.tp_btf = no.clone();
-                    facts.hooks.fentry = no;
-                    continue;
-                }
+        let btf = match load::ids(&types, &choices) {
+            Ok(ids) => ids,
+            Err(error) => {
+                let no = Support::No(format!("the ids of the kernel's types: {error}"));
+                facts.hooks.tp_btf = no.clone();
+                facts.hooks.fentry = no;
+                continue;
             }
-        }
-        let mut ebpf = load(&types, &choices, request)?;
-        fill_filters(&mut ebpf, request)?;
-        match attach_all(&mut ebpf, &choices, btf.as_ref()) {
+        };
+        let mut ebpf = load::load(&types, &choices, request)?;
+        load::fill_filters(&mut ebpf, request)?;
+        match attach_all(&mut ebpf, &choices, &btf) {
             Ok(()) => {
-                // The kernel's types, parsed, take tens of megabytes.
                 drop(btf);
                 sys::give_back_memory();
+                // From here on large blocks come and go.
+                sys::large_blocks_apart(32 << 20);
                 return finish(ebpf, choices);
             }
             Err((hook, level, error)) => learn(facts, hook, level, &error),
@@ -116,8 +111,8 @@ pub fn attach(facts: &mut Facts, request: &Request) -> Result<Attached, KernelEr
 /// A level was turned down. Not permitted means the whole sort of program;
 /// anything else may be about this hook alone.
 fn learn(facts: &mut Facts, hook: Hook, level: Level, error: &ProgramError) {
-    let why = why(error);
-    let denied = os_error(error) == Some(libc::EPERM);
+    let why = refusal::why(error, facts.lockdown.as_deref());
+    let denied = refusal::os_error(error) == Some(libc::EPERM);
     let sort = match level {
         Level::Btf if hook.is_tracepoint() => Some(&mut facts.hooks.tp_btf),
         Level::Btf => Some(&mut facts.hooks.fentry),
@@ -127,55 +122,6 @@ fn learn(facts: &mut Facts, hook: Hook, level: Level, error: &ProgramError) {
     match sort {
         Some(sort) if denied => *sort = Support::No(why),
         _ => facts.hooks.refused.push((hook, level, why)),
-    }
-}
-
-fn os_error(error: &ProgramError) -> Option<i32> {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<std::io::Error>() {
-            return io.raw_os_error();
-        }
-        cause = error.source();
-    }
-    None
-}
-
-/// In one line: the verifier's log can have thousands, its last says why.
-fn why(error: &ProgramError) -> String {
-    if os_error(error) == Some(libc::EPERM) {
-        return "the kernel does not permit it (lockdown or a security policy)".into();
-    }
-    match error {
-        ProgramError::LoadError {
-            io_error,
-            verifier_log,
-        } => {
-            let log = verifier_log.to_string();
-            // Statistics come after the complaint.
-            let said = |line: &&str| {
-                !line.trim().is_empty()
-                    && [
-                        "processed ",
-                        "stack depth",
-                        "verification time",
-                        "peak_states",
-                    ]
-                    .iter()
-                    .all(|start| !line.starts_with(start))
-            };
-            let last = log.lines().rfind(said).unwrap_or("");
-            format!("the kernel refuses the program: {io_error}: {last}")
-        }
-        error => {
-            let mut text = error.to_string();
-            let mut cause = std::error::Error::source(error);
-            while let Some(error) = cause {
-                text = format!("{text}: {error}");
-                cause = error.source();
-            }
-            text
-        }
     }
 }
 
@@ -193,57 +139,9 @@ fn needed(choices: &[Choice]) -> Result<(), KernelError> {
     }
 }
 
-fn load(types: &Types, choices: &[Choice], request: &Request) -> Result<Ebpf, KernelError> {
-    let hooked = |hook| choices.iter().any(|c| c.hook == hook && c.level.is_some());
-    let config = Config {
-        signals: request.signals,
-        by_pidns: u32::from(!request.namespaces.is_empty()),
-        by_cgroup: u32::from(!request.cgroups.is_empty()),
-        by_pid: u32::from(!request.pids.is_empty()),
-        dequeue_args: types.dequeue_args,
-        exit_group_dead: u32::from(types.exit_group_dead),
-        sees_release: u32::from(hooked(Hook::ReleaseTask)),
-    };
-    EbpfLoader::new()
-        // The offsets are ours; there is nothing for aya to relocate.
-        .btf(None)
-        .override_global("LAYOUT", types.layout.as_bytes(), true)
-        .override_global("CONFIG", config.as_bytes(), true)
-        .override_global(aya_log::LEVEL, &request.log_level, false)
-        .map_max_entries("EVENTS", request.buffer)
-        .load(OBJECT)
-        .map_err(|error| KernelError::Load(Box::new(error)))
-}
-
-fn fill_filters(ebpf: &mut Ebpf, request: &Request) -> Result<(), KernelError> {
-    let namespaces = request.namespaces.iter().map(|&ns| (ns, 1));
-    fill(ebpf, "PIDNS", namespaces)?;
-    fill(ebpf, "CGROUPS", request.cgroups.iter().map(|&id| (id, 1)))?;
-    fill(ebpf, "PIDS", request.pids.iter().copied())
-}
-
-fn fill<K: aya::Pod>(
-    ebpf: &mut Ebpf,
-    name: &'static str,
-    entries: impl ExactSizeIterator<Item = (K, u32)>,
-) -> Result<(), KernelError> {
-    if entries.len() > sigtrace_common::filter::ENTRIES as usize {
-        return Err(KernelError::TooMany(name));
-    }
-    let failed = |error| KernelError::Map(name, Box::new(error));
-    let Some(map) = ebpf.map_mut(name) else {
-        return Ok(());
-    };
-    let mut map: HashMap<_, K, u32> = map.try_into().map_err(failed)?;
-    for (key, value) in entries {
-        map.insert(key, value, 0).map_err(failed)?;
-    }
-    Ok(())
-}
-
 type Refusal = (Hook, Level, ProgramError);
 
-fn attach_all(ebpf: &mut Ebpf, choices: &[Choice], btf: Option<&Btf>) -> Result<(), Refusal> {
+fn attach_all(ebpf: &mut Ebpf, choices: &[Choice], btf: &Btf) -> Result<(), Refusal> {
     // Loading takes long (the verifier), attaching does not: all hooks begin
     // to see things at nearly one moment.
     each(ebpf, choices, |program, name| load_one(program, name, btf))?;
@@ -269,14 +167,14 @@ fn each(
     Ok(())
 }
 
-fn load_one(program: &mut Program, hook: &str, btf: Option<&Btf>) -> Result<(), ProgramError> {
-    match (program, btf) {
-        (Program::RawTracePoint(program), _) => program.load(),
-        (Program::TracePoint(program), _) => program.load(),
-        (Program::KProbe(program), _) => program.load(),
-        (Program::BtfTracePoint(program), Some(btf)) => program.load(hook, btf),
-        (Program::FEntry(program), Some(btf)) => program.load(hook, btf),
-        (Program::FExit(program), Some(btf)) => program.load(hook, btf),
+fn load_one(program: &mut Program, hook: &str, btf: &Btf) -> Result<(), ProgramError> {
+    match program {
+        Program::RawTracePoint(program) => program.load(),
+        Program::TracePoint(program) => program.load(),
+        Program::KProbe(program) => program.load(),
+        Program::BtfTracePoint(program) => program.load(hook, btf),
+        Program::FEntry(program) => program.load(hook, btf),
+        Program::FExit(program) => program.load(hook, btf),
         _ => Err(ProgramError::UnexpectedProgramType),
     }
 }

@@ -1,7 +1,7 @@
 //! Reads the running kernel's own type information
-//! (`/sys/kernel/btf/vmlinux`, format: `Documentation/bpf/btf.rst`) for three
+//! (`/sys/kernel/btf/vmlinux`, format: `Documentation/bpf/btf.rst`) for four
 //! questions: where does a field lie, how large is a struct, how many
-//! arguments has a function.
+//! arguments has a function, and by which id is it attached to.
 //!
 //! aya's parser keeps every type in memory and shows no members; this one
 //! keeps one `u32` per type, looks at the wanted structs, and is dropped.
@@ -9,6 +9,8 @@
 use std::collections::HashMap;
 
 use sigtrace_common::layout::{Layout, ABSENT};
+
+pub mod ids;
 
 const MAGIC: u16 = 0xeb9f;
 const KIND_INT: u32 = 1;
@@ -56,8 +58,8 @@ pub struct Btf<'a> {
 }
 
 impl<'a> Btf<'a> {
-    /// Indexes `bytes`; `functions` are the functions and tracepoints that
-    /// will be asked for.
+    /// Indexes `bytes`; `functions` are the functions and typedefs that will be
+    /// asked for.
     pub fn parse(bytes: &'a [u8], functions: &[&str]) -> Result<Self, BtfError> {
         let half = |at: usize| Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
         if half(0).ok_or(BtfError::Truncated)? != MAGIC {
@@ -108,13 +110,13 @@ impl<'a> Btf<'a> {
                 KIND_TYPEDEF => {
                     let name = self.string(name);
                     if functions.contains(name) {
-                        self.typedefs.insert(name, id);
+                        self.typedefs.entry(name).or_insert(id);
                     }
                 }
                 KIND_FUNC => {
                     let name = self.string(name);
                     if functions.contains(name) {
-                        self.functions.insert(name, id);
+                        self.functions.entry(name).or_insert(id);
                     }
                 }
                 _ => {}
@@ -200,9 +202,19 @@ impl<'a> Btf<'a> {
         None
     }
 
+    /// The id of a function, by which a program is attached to it.
+    pub fn function(&self, name: &str) -> Option<u32> {
+        self.functions.get(name.as_bytes()).copied()
+    }
+
+    /// The id of a typedef; that of a tracepoint is `btf_trace_NAME`.
+    pub fn typedef(&self, name: &str) -> Option<u32> {
+        self.typedefs.get(name.as_bytes()).copied()
+    }
+
     /// Number of arguments of a kernel function; `None`: no such function.
     pub fn arguments(&self, function: &str) -> Option<u32> {
-        let at = self.types[*self.functions.get(function.as_bytes())? as usize] as usize;
+        let at = self.types[self.function(function)? as usize] as usize;
         self.proto_arguments(word(self.data, at + 8).ok()?)
     }
 
@@ -210,7 +222,7 @@ impl<'a> Btf<'a> {
     /// (*btf_trace_NAME)(void *, …)`, less the first.
     pub fn tracepoint_arguments(&self, tracepoint: &str) -> Option<u32> {
         let name = format!("btf_trace_{tracepoint}");
-        let typedef = self.types[*self.typedefs.get(name.as_bytes())? as usize] as usize;
+        let typedef = self.types[self.typedef(&name)? as usize] as usize;
         let pointer = *self
             .types
             .get(word(self.data, typedef + 8).ok()? as usize)? as usize;
@@ -253,77 +265,4 @@ fn struct_name(path: &str) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// `struct task_struct { int pid; struct { int tgid; }; }` and a function.
-    fn sample() -> Vec<u8> {
-        let strings = b"\0int\0task_struct\0pid\0tgid\0do_exit\0code\0";
-        let name = |s: &str| {
-            let s = [s.as_bytes(), b"\0"].concat();
-            strings.windows(s.len()).position(|w| w == s).unwrap() as u32
-        };
-        let types: Vec<u32> = [
-            vec![name("int"), KIND_INT << 24, 4, 32],
-            vec![0, KIND_STRUCT << 24 | 1, 4, name("tgid"), 1, 0],
-            vec![
-                name("task_struct"),
-                KIND_STRUCT << 24 | 2,
-                8,
-                name("pid"),
-                1,
-                0,
-                0,
-                2,
-                32,
-            ],
-            vec![0, KIND_FUNC_PROTO << 24 | 1, 0, name("code"), 1],
-            vec![name("do_exit"), KIND_FUNC << 24, 4],
-        ]
-        .concat();
-        let types: Vec<u8> = types.iter().flat_map(|w| w.to_le_bytes()).collect();
-        let mut out = vec![0x9f, 0xeb, 1, 0];
-        for w in [
-            24,
-            0,
-            types.len() as u32,
-            types.len() as u32,
-            strings.len() as u32,
-        ] {
-            out.extend(w.to_le_bytes());
-        }
-        out.extend(types);
-        out.extend(strings);
-        out
-    }
-
-    #[test]
-    fn finds_members_through_unnamed_structs() {
-        let bytes = sample();
-        let btf = Btf::parse(&bytes, &["do_exit"]).unwrap();
-        assert_eq!(btf.offset("task_struct.pid"), Some(0));
-        assert_eq!(btf.offset("task_struct.tgid"), Some(4));
-        assert_eq!(btf.offset("sizeof task_struct"), Some(8));
-        assert_eq!(btf.offset("task_struct.nothing"), None);
-        assert_eq!(btf.arguments("do_exit"), Some(1));
-        assert_eq!(btf.arguments("do_group_exit"), None);
-        assert_eq!(btf.layout().task_tgid, 4);
-        assert_eq!(btf.layout().task_comm, ABSENT);
-    }
-
-    #[test]
-    fn damaged_input_is_an_error_and_never_a_panic() {
-        let bytes = sample();
-        assert!(matches!(Btf::parse(&[0; 64], &[]), Err(BtfError::Magic)));
-        for end in 0..bytes.len() {
-            let _ = Btf::parse(&bytes[..end], &["do_exit"]);
-        }
-        for at in 0..bytes.len() {
-            let mut damaged = bytes.clone();
-            damaged[at] ^= 0xff;
-            if let Ok(btf) = Btf::parse(&damaged, &["do_exit"]) {
-                let _ = (btf.layout(), btf.arguments("do_exit"));
-            }
-        }
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@ use super::{
     attach::{attach, check, Request},
     diagnosis::{Check, Diagnosis, HookLine, State},
     facts::Facts,
-    hooks::{Choice, Forced, Level, Support},
+    hooks::{Choice, Forced, Hook, Level, Support},
 };
 
 /// Finds out what this kernel allows.
@@ -28,7 +28,10 @@ pub fn diagnose(forced: Forced) -> Diagnosis {
     let (verdict, hooks) = match &attached {
         Ok(choices) => (
             verdict(choices, &facts),
-            choices.iter().filter_map(hook_line).collect(),
+            choices
+                .iter()
+                .filter_map(|c| hook_line(c, &facts))
+                .collect(),
         ),
         Err(error) => (format!("cannot trace here: {error}"), Vec::new()),
     };
@@ -44,7 +47,7 @@ pub fn diagnose(forced: Forced) -> Diagnosis {
 fn verdict(choices: &[Choice], facts: &Facts) -> String {
     let lost = choices
         .iter()
-        .filter_map(hook_line)
+        .filter_map(|choice| hook_line(choice, facts))
         .filter(|line| line.lost.is_some())
         .count();
     if lost == 0 && facts.symbols && facts.on_host {
@@ -57,14 +60,20 @@ fn verdict(choices: &[Choice], facts: &Facts) -> String {
 }
 
 /// How a hook stands; `None` for one that nothing is lost without.
-fn hook_line(choice: &Choice) -> Option<HookLine> {
-    let spare = choice.hook == super::hooks::Hook::ProcessFree;
+fn hook_line(choice: &Choice, facts: &Facts) -> Option<HookLine> {
+    let spare = choice.hook == Hook::ProcessFree;
     let lost = match choice.level {
         None if spare => return None,
         None => Some(match &choice.because {
             Some(because) => format!("{} ({because})", choice.hook.lost_without()),
             None => choice.hook.lost_without().to_owned(),
         }),
+        Some(Level::Kprobe) if choice.hook == Hook::DequeueSignal && !facts.follows_kretprobes => {
+            Some(format!(
+                "{} (before Linux 5.15 the stack cannot be followed from a kretprobe)",
+                choice.hook.lost_without()
+            ))
+        }
         Some(_) => None,
     };
     // A lower level that loses nothing is still worth a reason.
@@ -79,21 +88,21 @@ fn hook_line(choice: &Choice) -> Option<HookLine> {
     })
 }
 
-/// What `tracing` says about hooks that could not be had.
+/// What `tracing` says about what could not be had, as far as no event says it
+/// of itself.
 pub fn notes(choices: &[Choice], facts: &Facts) -> Vec<String> {
-    let lines = choices.iter().filter_map(hook_line);
-    let lost: Vec<String> = lines
-        .filter(|line| line.lost.is_some())
-        .map(|line| line.hook)
+    let missed = |choice: &&Choice| choice.level.is_none() && choice.hook.is_missed(facts.symbols);
+    let mut notes: Vec<String> = choices
+        .iter()
+        .filter(missed)
+        .map(|choice| {
+            format!(
+                "no hook on {}: {} (sigtrace doctor says why)",
+                choice.hook.name(),
+                choice.hook.lost_without()
+            )
+        })
         .collect();
-    let mut notes = Vec::new();
-    if !lost.is_empty() {
-        notes.push(format!(
-            "this kernel does not allow hooks on {}; what they would prove is told from stacks and flags, \
-             or inferred (sigtrace doctor says what each one costs)",
-            lost.join(", ")
-        ));
-    }
     if !facts.symbols {
         notes.push("kernel functions have no names here (kptr_restrict, or no CAP_SYSLOG): causes are told from flags and siginfo".into());
     }
@@ -148,7 +157,7 @@ fn types(facts: &Facts) -> Check {
         Ok(types) if types.missing().is_empty() => check_of(
             "BTF",
             State::Ok,
-            format!("{}, {} bytes", super::facts::BTF_PATH, types.bytes),
+            format!("{}, {} bytes", super::types::PATH, types.bytes),
         ),
         Ok(types) => Check {
             lost: Some("everything".into()),
@@ -195,30 +204,36 @@ fn lockdown(facts: &Facts) -> Check {
 }
 
 fn typed_programs(facts: &Facts) -> Check {
-    let refused: Vec<String> = [
-        ("tp_btf", &facts.hooks.tp_btf),
-        ("fentry", &facts.hooks.fentry),
-    ]
-    .into_iter()
-    .filter_map(|(name, support)| match support {
-        Support::Yes => None,
-        Support::No(why) => Some(format!("{name}: {why}")),
-    })
-    .collect();
-    if refused.is_empty() {
-        return check_of("BTF programs", State::Ok, "tp_btf, fentry and fexit");
+    let name = "BTF programs";
+    if !facts.may_load() {
+        return check_of(name, State::Missing, "cannot be tried without permission");
     }
-    let kprobe = facts.hooks.kprobe == Support::Yes;
+    let hooks = &facts.hooks;
+    let sorts = [
+        ("tp_btf", &hooks.tp_btf),
+        ("fentry and fexit", &hooks.fentry),
+    ];
+    let works: Vec<&str> = sorts
+        .iter()
+        .filter(|(_, support)| **support == Support::Yes)
+        .map(|&(sort, _)| sort)
+        .collect();
+    let refused = sorts.iter().filter_map(|(sort, support)| match support {
+        Support::Yes => None,
+        Support::No(why) => Some(format!("no {sort}: {why}")),
+    });
+    let mut said: Vec<String> = refused.collect();
+    if !works.is_empty() {
+        said.insert(0, works.join(", "));
+    }
+    let detail = said.join("; ");
+    // Raw tracepoints and kprobes see the same, only slower.
+    if hooks.fentry == Support::Yes || hooks.kprobe == Support::Yes {
+        return check_of(name, State::Ok, detail);
+    }
     Check {
-        lost: Some(format!(
-            "{} instead, see the hooks below",
-            if kprobe {
-                "raw tracepoints and kprobes"
-            } else {
-                "raw tracepoints"
-            }
-        )),
-        ..check_of("BTF programs", State::Degraded, refused.join("; "))
+        lost: Some("the hooks on functions; below it says what that means for each".into()),
+        ..check_of(name, State::Degraded, detail)
     }
 }
 
@@ -272,3 +287,6 @@ pub fn hook_names(choices: &[Choice]) -> Vec<(String, String)> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,6 +43,12 @@ pub enum KernelError {
     /// The ring buffer cannot be waited for.
     #[error("cannot wait for the ring buffer")]
     Wait(#[source] std::io::Error),
+    /// Capabilities cannot be given up.
+    #[error("cannot give up the privileges that only the start needed; a sandbox that forbids capset(2)?")]
+    Privileges(#[source] caps::errors::CapsError),
+    /// Programs that it starts might gain privileges.
+    #[error("cannot set PR_SET_NO_NEW_PRIVS")]
+    NoNewPrivileges(#[source] std::io::Error),
     /// `/proc` cannot be read.
     #[error("cannot read /proc")]
     Proc(#[source] std::io::Error),

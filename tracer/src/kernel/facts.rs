@@ -4,17 +4,13 @@
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
-use sigtrace_common::layout::{Layout, ABSENT};
-
 use super::{
-    btf::Btf,
     hooks::{Facts as HookFacts, Hook, Support},
-    symbols,
+    refusal, symbols, sys,
+    types::{self, Types},
 };
 use crate::event::PidNs;
 
-/// Where the kernel's own type information is.
-pub const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 /// `PROC_PID_INIT_INO`: the inode of the host's PID namespace.
 pub const HOST_PIDNS: PidNs = 0xeffffffc;
 const CAP_PERFMON: u32 = 38;
@@ -22,47 +18,6 @@ const CAP_BPF: u32 = 39;
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_SYSLOG: u32 = 34;
 const CAP_SYS_PTRACE: u32 = 19;
-
-/// Fields that a kernel may lack: what they tell is told less well without
-/// them. Without any other, identities or fates would be wrong.
-const OPTIONAL_FIELDS: [&str; 10] = [
-    "task_pdeath_signal",
-    "task_exit_signal",
-    "task_real_blocked",
-    "task_mm",
-    "task_cgroups",
-    "signal_core_state",
-    "mm_core_state",
-    "css_set_dfl_cgrp",
-    "cgroup_parent",
-    "cgroup_kn",
-];
-
-/// What the kernel's type information says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Types {
-    /// Size of the file in bytes.
-    pub bytes: usize,
-    /// Offsets.
-    pub layout: Layout,
-    /// Names of fields that this kernel does not have.
-    pub absent: Vec<&'static str>,
-    /// `sched_process_exit` has the argument `group_dead`.
-    pub exit_group_dead: bool,
-    /// Number of arguments of `dequeue_signal`.
-    pub dequeue_args: u32,
-}
-
-impl Types {
-    /// Fields that are absent and cannot be done without.
-    pub fn missing(&self) -> Vec<&'static str> {
-        self.absent
-            .iter()
-            .copied()
-            .filter(|field| !OPTIONAL_FIELDS.contains(field))
-            .collect()
-    }
-}
 
 /// The facts.
 #[derive(Clone, Debug)]
@@ -84,6 +39,8 @@ pub struct Facts {
     pub on_host: bool,
     /// Ring buffers exist (5.8).
     pub ring_buffer: Support,
+    /// Kernel stacks can be followed from a kretprobe (5.15).
+    pub follows_kretprobes: bool,
     /// What the choice of hooks is made from.
     pub hooks: HookFacts,
 }
@@ -91,7 +48,8 @@ pub struct Facts {
 impl Facts {
     /// Looks.
     pub fn probe() -> Self {
-        let (types, functions) = read_types(Path::new(BTF_PATH));
+        sys::large_blocks_apart(256 << 10);
+        let (types, functions) = types::read(Path::new(types::PATH));
         let capabilities = capabilities();
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         // `#1 SMP PREEMPT_DYNAMIC Debian …`
@@ -110,9 +68,10 @@ impl Facts {
             on_host: fs::metadata("/proc/self/ns/pid")
                 .is_ok_and(|ns| ns.ino() == u64::from(HOST_PIDNS)),
             ring_buffer: Support::Yes,
+            follows_kretprobes: release_at_least(&release, 5, 15),
             hooks: HookFacts {
-                tp_btf: typed(&types),
-                fentry: typed(&types),
+                tp_btf: Support::Yes,
+                fentry: Support::Yes,
                 kprobe: kprobes(Path::new("/sys/bus/event_source/devices/kprobe/type")),
                 functions,
                 preempts_tracepoints: release_at_least(&release, 7, 0),
@@ -122,12 +81,25 @@ impl Facts {
             types,
         };
         if facts.may_load() {
-            Self {
-                ring_buffer: ring_buffer(),
-                ..facts
-            }
+            facts.tried()
         } else {
             facts
+        }
+    }
+
+    /// With what only trying tells.
+    fn tried(self) -> Self {
+        let lockdown = self.lockdown.as_deref();
+        let ids = self.types.as_ref().map_or(&[][..], |types| &types.ids);
+        let typed = |tracepoint| typed(ids, tracepoint, lockdown);
+        Self {
+            ring_buffer: ring_buffer(),
+            hooks: HookFacts {
+                tp_btf: typed(true),
+                fentry: typed(false),
+                ..self.hooks
+            },
+            ..self
         }
     }
 
@@ -164,55 +136,26 @@ impl Facts {
     }
 }
 
-fn typed(types: &Result<Types, String>) -> Support {
-    match types {
-        Ok(_) => Support::Yes,
-        Err(why) => Support::No(why.clone()),
+/// Whether BTF-typed programs may be loaded, tried with one that does nothing:
+/// it costs microseconds, loading the real ones a tenth of a second. Only the
+/// refusal of the whole sort is told here; what is wrong with one hook is seen
+/// when that is attached.
+fn typed(ids: &[(Hook, u32)], tracepoint: bool, lockdown: Option<&str>) -> Support {
+    let kind = if tracepoint {
+        sys::Typed::Tracepoint
+    } else {
+        sys::Typed::Function
+    };
+    let of_kind = |(hook, _): &&(Hook, u32)| hook.is_tracepoint() == tracepoint;
+    match ids.iter().find(of_kind) {
+        None => Support::No("the kernel's types name no such place".into()),
+        Some(&(_, id)) => match sys::load_nothing(kind, id) {
+            Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
+                Support::No(refusal::denied(lockdown))
+            }
+            _ => Support::Yes,
+        },
     }
-}
-
-/// Type information and the hookable functions that it names.
-fn read_types(path: &Path) -> (Result<Types, String>, Vec<(Hook, u32)>) {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            return (
-                Err(format!("cannot read {}: {error}", path.display())),
-                Vec::new(),
-            )
-        }
-    };
-    let names: Vec<&str> = Hook::ALL
-        .iter()
-        .map(|hook| hook.name())
-        .chain(["btf_trace_sched_process_exit"])
-        .collect();
-    let btf = match Btf::parse(&bytes, &names) {
-        Ok(btf) => btf,
-        Err(error) => return (Err(format!("{}: {error}", path.display())), Vec::new()),
-    };
-    let functions = Hook::ALL
-        .into_iter()
-        .filter(|hook| !hook.is_tracepoint())
-        .filter_map(|hook| Some((hook, btf.arguments(hook.name())?)))
-        .collect();
-    let mut layout = btf.layout();
-    let absent = layout
-        .fields_mut()
-        .into_iter()
-        .zip(Layout::PATHS)
-        .filter_map(|(offset, (name, _))| (*offset == ABSENT).then_some(*name))
-        .collect();
-    let types = Types {
-        bytes: bytes.len(),
-        layout,
-        absent,
-        exit_group_dead: btf
-            .tracepoint_arguments("sched_process_exit")
-            .is_some_and(|n| n > 1),
-        dequeue_args: btf.arguments(Hook::DequeueSignal.name()).unwrap_or(0),
-    };
-    (Ok(types), functions)
 }
 
 fn capabilities() -> u64 {
@@ -291,22 +234,5 @@ mod tests {
         assert!(!release_at_least("6.1.0-56-cloud-amd64", 6, 13));
         assert!(release_at_least("10.0-rc1", 7, 0));
         assert!(release_at_least("", 7, 0));
-    }
-
-    #[test]
-    fn missing_type_information_says_where_it_was_looked_for() {
-        let (types, functions) = read_types(Path::new("/nonexistent/vmlinux"));
-        assert!(types.unwrap_err().contains("/nonexistent/vmlinux"));
-        assert!(functions.is_empty());
-    }
-
-    #[test]
-    fn every_optional_field_exists_in_the_table() {
-        for field in OPTIONAL_FIELDS {
-            assert!(
-                Layout::PATHS.iter().any(|(name, _)| *name == field),
-                "{field}"
-            );
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! The kernel side as the user side sees it: what this kernel allows
 //! ([`facts`]), which hook is attached how ([`hooks`]), doing it ([`attach`]),
-//! taking the records out ([`ring`]), and what `/proc` adds ([`procfs`],
-//! [`symbols`]). What records mean is decided in `event` and after it.
+//! giving up what only that needed ([`privileges`]), taking the records out
+//! ([`ring`]), and what `/proc` adds ([`procfs`], [`symbols`]). What records mean is decided in `event` and after it.
 
 pub mod attach;
 pub mod btf;
@@ -10,11 +10,15 @@ pub mod diagnosis;
 pub mod error;
 pub mod facts;
 pub mod hooks;
+mod load;
 pub mod log;
+pub mod privileges;
 pub mod procfs;
+mod refusal;
 pub mod ring;
 pub mod symbols;
 mod sys;
+pub mod types;
 
 pub use diagnose::{diagnose, hook_names, notes};
 

@@ -11,8 +11,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use self::status::Status;
 use super::sys;
-use crate::event::{decode::TICK_NS, Comm, Dispositions, PidNs, ProcessKey, Task};
+use crate::event::{decode::TICK_NS, Dispositions, PidNs, ProcessKey, Task};
+
+mod status;
 
 /// A `/proc`.
 pub struct Proc {
@@ -108,6 +111,16 @@ impl Proc {
         Some(Status::parse(&fs::read(folder.join("status")).ok()?).dispositions)
     }
 
+    /// The file that a process runs; `None` if it is gone, is a kernel thread's,
+    /// or its pid is another's by now.
+    pub fn program(&self, key: ProcessKey) -> Option<String> {
+        let folder = self.root.join(key.pid.to_string());
+        let file = fs::read_link(folder.join("exe")).ok()?;
+        // Asked after it: a pid that is in use again has another start.
+        let start = start_ns(&fs::read(folder.join("stat")).ok()?)?;
+        (start / TICK_NS == key.start_ns / TICK_NS).then(|| file.to_string_lossy().into_owned())
+    }
+
     /// The nested PID namespaces of a process, outermost first. `levels`
     /// counts the host's too.
     fn namespaces(&mut self, folder: &Path, levels: usize) -> Vec<PidNs> {
@@ -181,99 +194,9 @@ fn start_ns(stat: &[u8]) -> Option<u64> {
     ticks.checked_mul(TICK_NS)
 }
 
-/// The lines of `/proc/PID/status` that count.
-#[derive(Default)]
-struct Status {
-    comm: Comm,
-    tgid: u32,
-    ppid: u32,
-    uid: u32,
-    ns_pids: Vec<u32>,
-    dispositions: Dispositions,
-}
-
-impl Status {
-    fn parse(text: &[u8]) -> Self {
-        let mut status = Self::default();
-        for line in text.split(|&b| b == b'\n') {
-            let Some(colon) = line.iter().position(|&b| b == b':') else {
-                continue;
-            };
-            let (key, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-            let words = || {
-                std::str::from_utf8(value)
-                    .unwrap_or_default()
-                    .split_ascii_whitespace()
-            };
-            let set = || u64::from_str_radix(words().next().unwrap_or_default(), 16).unwrap_or(0);
-            let number = || words().next().and_then(|w| w.parse().ok()).unwrap_or(0);
-            let d = &mut status.dispositions;
-            match key {
-                b"Name" => status.comm = unescaped(value),
-                b"State" => d.state = value.first().copied().unwrap_or(0),
-                b"Tgid" => status.tgid = number(),
-                b"PPid" => status.ppid = number(),
-                b"Uid" => status.uid = number(),
-                b"NSpid" => status.ns_pids = words().filter_map(|w| w.parse().ok()).collect(),
-                b"SigPnd" => d.pending = set(),
-                b"ShdPnd" => d.shared_pending = set(),
-                b"SigBlk" => d.blocked = set(),
-                b"SigIgn" => d.ignored = set(),
-                b"SigCgt" => d.caught = set(),
-                _ => {}
-            }
-        }
-        status
-    }
-}
-
-/// `status` writes a line feed and a backslash of the name as `\n` and `\\`.
-fn unescaped(name: &[u8]) -> Comm {
-    let mut comm = [0; 16];
-    let mut bytes = name.iter();
-    for slot in comm.iter_mut().take(15) {
-        let Some(&byte) = bytes.next() else { break };
-        *slot = match (byte, bytes.as_slice().first()) {
-            (b'\\', Some(b'n')) => {
-                bytes.next();
-                b'\n'
-            }
-            (b'\\', Some(b'\\')) => {
-                bytes.next();
-                b'\\'
-            }
-            _ => byte,
-        };
-    }
-    Comm(comm)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn status_is_read_with_hostile_names() {
-        let status = Status::parse(
-            b"Name:\tx\\n\\\\\x1b[31m\nState:\tS (sleeping)\nPPid:\t7\nUid:\t1000\t0\t0\t0\n\
-              NSpid:\t42\t2\nSigPnd:\t0000000000000001\nShdPnd:\t0000000000004000\n\
-              SigBlk:\t0000000000010000\nSigIgn:\t0000000000001000\nSigCgt:\t0000000180004002\n",
-        );
-        assert_eq!(status.comm.bytes(), b"x\n\\\x1b[31m");
-        assert_eq!(
-            (status.ppid, status.uid, status.ns_pids),
-            (7, 1000, vec![42, 2])
-        );
-        let d = status.dispositions;
-        assert_eq!(
-            (d.pending, d.shared_pending, d.blocked),
-            (1, 0x4000, 0x10000)
-        );
-        assert_eq!(
-            (d.ignored, d.caught, d.state),
-            (0x1000, 0x1_8000_4002, b'S')
-        );
-    }
 
     #[test]
     fn start_is_found_behind_a_hostile_name() {
@@ -294,6 +217,12 @@ mod tests {
         let mut proc = Proc::new("/nonexistent");
         assert!(proc.pids().is_err());
         assert!(proc.process(1).is_none());
+        assert!(proc
+            .program(ProcessKey {
+                pid: 1,
+                start_ns: 0
+            })
+            .is_none());
         assert!(proc
             .observe(ProcessKey {
                 pid: 1,

@@ -25,8 +25,7 @@ use super::{attach::Attached, error::KernelError, sys};
 /// How long to wait for more after the first record.
 const LINGER: Duration = Duration::from_millis(2);
 /// Most bytes to copy at once: between two batches Ctrl-C is heard, and what is
-/// explained at a time must not grow with
-/// what comes in.
+/// explained at a time must not grow with what comes in.
 const BATCH: usize = 512 << 10;
 
 /// The ring buffer, to be waited for.
@@ -83,6 +82,11 @@ impl Ring {
     pub fn detach(&mut self) {
         self.missed = self.missed();
         self.ebpf = None;
+    }
+
+    /// Whether counts of what was lost can be looked up.
+    pub(super) fn can_count(&self) -> bool {
+        self.lost.get(&0, 0).is_ok()
     }
 
     /// What was lost since the last call, by kind.

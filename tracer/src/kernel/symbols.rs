@@ -9,7 +9,7 @@ use std::{
     collections::HashMap,
     fs::File,
     io::{self, BufRead, BufReader},
-    path::PathBuf,
+    path::Path,
     sync::Arc,
 };
 
@@ -86,7 +86,7 @@ fn function(line: &str) -> Option<(u64, &str)> {
 
 /// Whether this process may see kernel addresses (`kptr_restrict`,
 /// CAP_SYSLOG): looks at one line.
-pub fn are_visible(kallsyms: &std::path::Path) -> bool {
+pub fn are_visible(kallsyms: &Path) -> bool {
     let Ok(file) = File::open(kallsyms) else {
         return false;
     };
@@ -104,18 +104,20 @@ pub fn are_visible(kallsyms: &std::path::Path) -> bool {
 
 /// Names addresses, reading the table when the first one comes.
 pub struct Symbols {
-    path: PathBuf,
-    table: Option<Table>,
+    /// Until then. The kernel decides when the file is opened whether it shows
+    /// addresses, so it has to be open before privileges are given up.
+    file: Option<File>,
+    table: Table,
     /// Addresses that were asked for: stacks repeat.
     cache: HashMap<u64, Option<Arc<str>>>,
 }
 
 impl Symbols {
-    /// For the given `kallsyms`.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
+    /// From the given `kallsyms`; nothing has a name where that cannot be read.
+    pub fn open(path: impl AsRef<Path>) -> Self {
         Self {
-            path: path.into(),
-            table: None,
+            file: File::open(path).ok(),
+            table: Table::default(),
             cache: HashMap::new(),
         }
     }
@@ -126,15 +128,13 @@ impl Functions for Symbols {
         if let Some(name) = self.cache.get(&address) {
             return name.clone();
         }
-        let path = &self.path;
-        let table = self.table.get_or_insert_with(|| {
-            File::open(path)
-                .and_then(|file| Table::read(BufReader::with_capacity(1 << 16, file)))
-                .unwrap_or_default()
-        });
+        if let Some(file) = self.file.take() {
+            let file = BufReader::with_capacity(1 << 16, file);
+            self.table = Table::read(file).unwrap_or_default();
+        }
         // A return address: behind a call that ends its function, it is the
         // next function's first.
-        let name = table.name(address.wrapping_sub(1)).map(Arc::from);
+        let name = self.table.name(address.wrapping_sub(1)).map(Arc::from);
         // Return addresses are few; a flood of others must not fill memory.
         if self.cache.len() >= 16_384 {
             self.cache.clear();

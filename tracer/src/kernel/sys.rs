@@ -37,6 +37,115 @@ pub(super) fn raise_memlock() {
     unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit) };
 }
 
+/// Runs `act` while this process can open no file; nothing else may run
+/// meanwhile.
+pub(super) fn opening_nothing<T>(act: impl FnOnce() -> T) -> T {
+    struct Restore(libc::rlimit);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            // SAFETY: a valid struct, and no memory is kept.
+            unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &self.0) };
+        }
+    }
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: a valid struct to write to.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } != 0 {
+        return act();
+    }
+    let _restore = Restore(limit);
+    limit.rlim_cur = 0;
+    // SAFETY: a valid struct, and no memory is kept.
+    unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
+    act()
+}
+
+/// A sort of BTF-typed program.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Typed {
+    /// tp_btf.
+    Tracepoint,
+    /// fentry, which stands for fexit too.
+    Function,
+}
+
+/// Has the kernel check a program that does nothing, for the place with this id,
+/// and drops it again. Nothing is attached.
+pub(super) fn load_nothing(kind: Typed, attach_btf_id: u32) -> io::Result<()> {
+    /// `union bpf_attr` of BPF_PROG_LOAD (linux/bpf.h), as Linux 5.8 has it.
+    #[repr(C)]
+    #[derive(Default)]
+    struct ProgLoad {
+        prog_type: u32,
+        insn_cnt: u32,
+        insns: u64,
+        license: u64,
+        log: [u64; 2],
+        kern_version: u32,
+        prog_flags: u32,
+        prog_name: [u8; 16],
+        prog_ifindex: u32,
+        expected_attach_type: u32,
+        infos: [u64; 4],
+        line_info_cnt: u32,
+        attach_btf_id: u32,
+        attach_prog_fd: u64,
+    }
+    const _: () = assert!(std::mem::offset_of!(ProgLoad, attach_btf_id) == 108);
+    const BPF_PROG_LOAD: libc::c_long = 5;
+    const BPF_PROG_TYPE_TRACING: u32 = 26;
+    const BPF_TRACE_RAW_TP: u32 = 23;
+    const BPF_TRACE_FENTRY: u32 = 24;
+    // r0 = 0; exit
+    let program: [[u8; 8]; 2] = [[0xb7, 0, 0, 0, 0, 0, 0, 0], [0x95, 0, 0, 0, 0, 0, 0, 0]];
+    let attributes = ProgLoad {
+        prog_type: BPF_PROG_TYPE_TRACING,
+        insn_cnt: 2,
+        insns: program.as_ptr() as u64,
+        license: c"GPL".as_ptr() as u64,
+        expected_attach_type: match kind {
+            Typed::Tracepoint => BPF_TRACE_RAW_TP,
+            Typed::Function => BPF_TRACE_FENTRY,
+        },
+        attach_btf_id,
+        ..ProgLoad::default()
+    };
+    let size = std::mem::size_of::<ProgLoad>();
+    // SAFETY: attributes, the program and its licence live until the call returns,
+    // and the kernel only reads them.
+    let fd = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &attributes, size) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a new descriptor, which nobody else owns.
+    drop(unsafe { File::from_raw_fd(fd as i32) });
+    Ok(())
+}
+
+/// `PR_SET_NO_NEW_PRIVS`: no program that this process might run gains any.
+pub(super) fn no_new_privileges() -> io::Result<()> {
+    // SAFETY: takes no pointers.
+    match unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Has the allocator take blocks of this size and more from the system one by
+/// one. Left to itself it stops that with the first one that is freed, and then
+/// holds twice the memory while a large block grows.
+pub(super) fn large_blocks_apart(from_bytes: i32) {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: sets a number.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, from_bytes);
+    }
+    #[cfg(not(target_env = "gnu"))]
+    let _ = from_bytes;
+}
+
 /// Hands free memory back to the system, which the allocator would keep.
 pub(super) fn give_back_memory() {
     #[cfg(target_env = "gnu")]

@@ -7,9 +7,11 @@ use super::{
     wording, Context,
 };
 use crate::{
-    event::{Ancestor, BootTime, Outcome, PidNs, Task},
+    event::{BootTime, Outcome, PidNs, Task},
     explain::{
-        report::{Certainty, Evidence, ExitReport, Explanation, Report, Sender, SignalReport},
+        report::{
+            Certainty, Evidence, ExitReport, Explanation, Forebear, Report, Sender, SignalReport,
+        },
         signals,
     },
 };
@@ -60,7 +62,11 @@ fn task(context: &Context, task: &Task) -> shapes::Task {
 
 fn sender(context: &Context, sender: &Sender) -> shapes::Sender {
     match sender {
-        Sender::Process { task: by, ancestry } => {
+        Sender::Process {
+            task: by,
+            ancestry,
+            runtime,
+        } => {
             let by = task(context, by);
             let ancestry: Vec<_> = ancestry.iter().map(ancestor).collect();
             shapes::Sender::Process(shapes::ProcessSender {
@@ -73,6 +79,7 @@ fn sender(context: &Context, sender: &Sender) -> shapes::Sender {
                 uid: by.uid,
                 container: by.container,
                 ancestry: (!ancestry.is_empty()).then_some(ancestry),
+                runtime: runtime.map(|found| found.program.to_owned()),
             })
         }
         Sender::Kernel { on_behalf_of } => shapes::Sender::Kernel(shapes::KernelSender {
@@ -83,13 +90,15 @@ fn sender(context: &Context, sender: &Sender) -> shapes::Sender {
     }
 }
 
-fn ancestor(Ancestor { key, comm }: &Ancestor) -> shapes::Ancestor {
+fn ancestor(forebear: &Forebear) -> shapes::Ancestor {
+    let Forebear { key, comm, runtime } = forebear;
     let (comm, comm_hex) = escape::lossy(comm.bytes());
     shapes::Ancestor {
         pid: key.pid,
         comm,
         comm_hex,
         start_ns: key.start_ns,
+        runtime: runtime.map(str::to_owned),
     }
 }
 
@@ -120,7 +129,7 @@ fn id(id: Option<&'static str>) -> Option<String> {
 
 pub(crate) fn signal(context: &Context, report: &SignalReport) -> Line {
     let explanation = &report.explanation;
-    Line::Signal(shapes::Signal {
+    Line::Signal(Box::new(shapes::Signal {
         v: VERSION,
         id: report.id,
         time: context.clock.rfc3339(report.time),
@@ -162,7 +171,7 @@ pub(crate) fn signal(context: &Context, report: &SignalReport) -> Line {
         explanation: words(&explanation.sentences),
         advice: words(&explanation.advice),
         count: report.count,
-    })
+    }))
 }
 
 pub(crate) fn exit(context: &Context, report: &ExitReport) -> Line {
@@ -191,6 +200,7 @@ pub(crate) fn exit(context: &Context, report: &ExitReport) -> Line {
             .map(|link| shapes::Link {
                 id: link.event,
                 what: link.what.clone(),
+                runtime: link.runtime.map(str::to_owned),
             })
             .collect(),
         contributing: report
@@ -200,7 +210,7 @@ pub(crate) fn exit(context: &Context, report: &ExitReport) -> Line {
             .collect(),
         stop: report.stop.as_ref().map(|stop| shapes::Stop {
             signal: signals::name(stop.signal).into_owned(),
-            grace_ms: None,
+            grace_ms: stop.grace_ns.map(|ns| ns / 1_000_000),
             used_ms: stop.used_ns / 1_000_000,
         }),
         kernel_path: path(&report.kernel_path),

@@ -3,10 +3,10 @@
 
 use super::{Clock, Context, Ending, Scope, Tracing};
 use crate::{
-    event::{Ancestor, BootTime, Comm, Outcome, PidNs, ProcessKey, Task},
+    event::{BootTime, Comm, Outcome, PidNs, ProcessKey, Task},
     explain::report::{
-        Certainty, Evidence, ExitReport, Explanation, Link, Report, Sender, SignalReport, Stop,
-        Summary, Update,
+        Certainty, Evidence, ExitReport, Explanation, Forebear, Link, Report, Sender, SignalReport,
+        Stop, Summary, Update,
     },
 };
 
@@ -101,7 +101,8 @@ fn strings(texts: &[&str]) -> Vec<String> {
 
 /// SIGTERM from a shell outside, handled by PID 1.
 pub(crate) fn sigterm() -> SignalReport {
-    let ancestor = |comm: &str, pid: u32| Ancestor {
+    let ancestor = |comm: &str, pid: u32| Forebear {
+        runtime: None,
         key: ProcessKey {
             pid,
             start_ns: u64::from(pid),
@@ -118,6 +119,7 @@ pub(crate) fn sigterm() -> SignalReport {
         outcome: Outcome::Delivered,
         sender: Sender::Process {
             task: outside("sh", 16350),
+            runtime: None,
             ancestry: vec![ancestor("bash", 15990), ancestor("sshd", 1201)],
         },
         target: pid1(),
@@ -205,6 +207,7 @@ pub(crate) fn killed() -> ExitReport {
     let link = |event, what: &str| Link {
         event,
         what: what.to_owned(),
+        runtime: None,
     };
     ExitReport {
         id: 18,
@@ -227,6 +230,7 @@ pub(crate) fn killed() -> ExitReport {
         contributing: vec!["not-forwarded"],
         stop: Some(Stop {
             signal: 15,
+            grace_ns: None,
             used_ns: 1_400_000,
         }),
         kernel_path: strings(&["zap_pid_ns_processes", "do_exit", "do_group_exit"]),

@@ -15,7 +15,7 @@ pub enum Line {
     /// The first line: everything is attached.
     Tracing(Tracing),
     /// A signal.
-    Signal(Signal),
+    Signal(Box<Signal>),
     /// A process is dead.
     Exit(Exit),
     /// A PID 1 is dead.
@@ -119,6 +119,7 @@ shapes! {
         uid: u32 = "As in [`Task`].",
         container: Option<String> = "As in [`Task`].",
         ancestry: Option<Vec<Ancestor>> = "Its parents, nearest first; absent for routine signals.",
+        runtime: Option<String> = "The program of a container engine that it is: `runc`.",
     }
     /// A step up the ancestry.
     Ancestor {
@@ -126,6 +127,7 @@ shapes! {
         comm: String = "As in [`Task`].",
         comm_hex: Option<String> = "As in [`Task`].",
         start_ns: u64 = "As in [`Task`].",
+        runtime: Option<String> = "As in [`ProcessSender`].",
     }
     /// What came on behalf of a process, where there is one.
     KernelSender {
@@ -135,11 +137,12 @@ shapes! {
     Link {
         id: Option<u64> = "The event it stands for.",
         what: String = "In words.",
+        runtime: Option<String> = "The program of a container engine that it names.",
     }
     /// How a stop went.
     Stop {
         signal: String = "The stop signal.",
-        grace_ms: Option<u64> = "The grace period, where it is known.",
+        grace_ms: Option<u64> = "The grace period, where it is known of this stop.",
         used_ms: u64 = "From the stop signal to the end.",
     }
     /// A signal.

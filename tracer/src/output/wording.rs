@@ -82,7 +82,12 @@ pub(crate) fn task(context: &Context, task: &Task) -> String {
 /// `sh 16350`, `kernel for PID 1 c-init-sig 16301`.
 pub(crate) fn sender(context: &Context, sender: &Sender) -> String {
     match sender {
-        Sender::Process { task: by, .. } => task(context, by),
+        Sender::Process {
+            task: by, runtime, ..
+        } => match runtime {
+            Some(found) => format!("{} ({})", task(context, by), found.role.words()),
+            None => task(context, by),
+        },
         Sender::Kernel {
             on_behalf_of: Some(by),
         } => format!("kernel for {}", task(context, by)),

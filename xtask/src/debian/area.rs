@@ -156,6 +156,48 @@ impl Area {
             .collect())
     }
 
+    /// The file that says where this suite is.
+    pub(crate) fn sources_list(&self) -> PathBuf {
+        self.dir.join("sources.list")
+    }
+
+    /// Downloads what a new system with these packages consists of, so that
+    /// its installation finds everything there.
+    pub(crate) fn download_system(&self, packages: &[&str], into: &Path) -> Result<()> {
+        // As if nothing were installed here.
+        let status = self.dir.join("empty-status");
+        fs::write(&status, "")?;
+        let mut command = self.apt("apt-get");
+        command
+            .args(["-q", "--print-uris", "--yes", "--no-install-recommends"])
+            .arg(format!("-oDir::State::status={}", status.display()))
+            // Not those that this machine happens to have fetched.
+            .arg(format!(
+                "-oDir::Cache::Archives={}",
+                self.dir.join("empty").display()
+            ))
+            .args(["install", "?essential", "apt"])
+            .args(packages);
+        let downloads = download::parse(&cmd::capture(&mut command)?);
+        if downloads.is_empty() {
+            bail!(
+                "apt knows no place to download {} from",
+                packages.join(", ")
+            );
+        }
+        let log = self.dir.join("download.log");
+        download::fetch(&downloads, into, &log, || self.apt(download::HELPER))
+            .map(drop)
+            .with_context(|| self.interrupted())
+    }
+
+    fn interrupted(&self) -> String {
+        format!(
+            "cannot download from Debian {}; run the same command again to go on where it stopped",
+            self.suite
+        )
+    }
+
     /// Downloads packages and unpacks them below `into`.
     pub(crate) fn unpack(&self, packages: &[&str], into: &Path) -> Result<()> {
         let list = cmd::capture(
@@ -175,12 +217,7 @@ impl Area {
         let log = self.dir.join("download.log");
         let debs = self.dir.join("debs");
         let files = download::fetch(&downloads, &debs, &log, || self.apt(download::HELPER))
-            .with_context(|| {
-                format!(
-                    "cannot download from Debian {}; run the same command again to go on where it stopped",
-                    self.suite
-                )
-            })?;
+            .with_context(|| self.interrupted())?;
         for deb in files {
             cmd::capture(Command::new("dpkg-deb").arg("-x").arg(&deb).arg(into))?;
             // Unpacked is enough: the download is as big again.

@@ -7,6 +7,7 @@
 //! stands in for one that is gone; both names are always told.
 
 mod choice;
+pub(crate) mod modules;
 
 use std::fs;
 use std::path::{Path, PathBuf};

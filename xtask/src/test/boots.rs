@@ -23,6 +23,11 @@ use crate::{cmd, guest_tools, ui};
 /// Hook levels: what this kernel does best, and the least that must work everywhere.
 const LEVELS: [&str; 2] = ["auto", "raw"];
 
+/// Between those: kprobes, which are what functions are hooked by where fentry is
+/// refused. An old kernel and a new one tell as much as all would.
+const KPROBE: &str = "kprobe";
+const KPROBES_ON: [&str; 2] = ["5.10", "6.12"];
+
 /// One boot plays all scenarios in a few minutes under emulation.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
@@ -138,7 +143,8 @@ pub(crate) fn in_guests(places: &Places, series: &[Series]) -> Result<Boots> {
             Ok(guest) => {
                 boots.kernels += 1;
                 let guest = Arc::new(guest);
-                jobs.extend(LEVELS.map(|level| (wanted, level, Arc::clone(&guest))));
+                let levels = LEVELS.into_iter().chain(kprobe_too(wanted));
+                jobs.extend(levels.map(|level| (wanted, level, Arc::clone(&guest))));
             }
             Err(error) => {
                 println!("kernel {wanted}: skipped, it cannot be had: {error:#}");
@@ -147,9 +153,10 @@ pub(crate) fn in_guests(places: &Places, series: &[Series]) -> Result<Boots> {
         }
     }
     ui::say(&format!(
-        "playing all scenarios in {} boots, {AT_ONCE} at a time: each kernel with hooks {}",
+        "playing all scenarios in {} boots, {AT_ONCE} at a time: each kernel with hooks {}, {} with {KPROBE}",
         jobs.len(),
-        LEVELS.join(" and ")
+        LEVELS.join(" and "),
+        KPROBES_ON.join(" and ")
     ));
     let jobs = Mutex::new(jobs.into_iter());
     let results = Mutex::new(Vec::new());
@@ -171,6 +178,11 @@ pub(crate) fn in_guests(places: &Places, series: &[Series]) -> Result<Boots> {
         boots.tally.add(&tally?);
     }
     Ok(boots)
+}
+
+fn kprobe_too(series: Series) -> Option<&'static str> {
+    let name = series.to_string();
+    KPROBES_ON.contains(&name.as_str()).then_some(KPROBE)
 }
 
 fn one(guest: &Guest, wanted: Series, level: &str) -> Result<Tally> {
@@ -224,4 +236,18 @@ fn tell(title: &str, report: Report, errors: &str, begin: Instant) -> Tally {
     }
     print!("{all}");
     tally
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kprobes_are_played_on_kernels_that_are_booted() {
+        for name in KPROBES_ON {
+            assert!(crate::kernel::SERIES.contains(&name));
+            assert_eq!(name.parse().ok().and_then(kprobe_too), Some(KPROBE));
+        }
+        assert_eq!("6.1".parse().ok().and_then(kprobe_too), None);
+    }
 }

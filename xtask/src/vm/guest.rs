@@ -9,43 +9,14 @@ use crate::cmd;
 /// Where the copied files are and the command starts.
 pub(crate) const WORKING_FOLDER: &str = "/work";
 
-/// PID 1. The command writes into pipes, so that it does not take the serial
-/// ports for a terminal, and has a session of its own. What its children still
-/// write after its end is waited for a second, not for ever.
-/// `stty` drains the port before it changes anything.
-pub(crate) const INIT: &str = r#"#!/bin/busybox sh
-export PATH=/usr/local/bin:/usr/bin:/bin:/sbin HOME=/root TERM=dumb
-mount -t devtmpfs -o mode=755 dev /dev
-mount -t proc proc /proc
-mount -t sysfs sys /sys
-mkdir -p /dev/pts /dev/shm
-mount -t devpts devpts /dev/pts
-mount -t tmpfs tmp /dev/shm
-mount -t tmpfs -o mode=1777 tmp /tmp
-mount -t tmpfs run /run
-mount -t cgroup2 cgroup /sys/fs/cgroup
-mount -t bpf bpf /sys/fs/bpf
-mount -t tracefs tracefs /sys/kernel/tracing
-mount -t debugfs debugfs /sys/kernel/debug
-ip link set lo up
-hostname guest
-for port in 1 2 3; do stty -F /dev/ttyS$port raw -echo; done
-mkfifo /run/out /run/err
-cat /run/out >/dev/ttyS1 & out=$!
-cat /run/err >/dev/ttyS2 & err=$!
-echo ready >/dev/ttyS3
-cd /work
-setsid /command </dev/null >/run/out 2>/run/err
-status=$?
-for wait in 1 2 3 4 5 6 7 8 9 10; do
-    kill -0 $out 2>/dev/null || kill -0 $err 2>/dev/null || break
-    sleep 0.1
-done
-for port in 1 2; do stty -F /dev/ttyS$port raw -echo; done
-echo "exit $status" >/dev/ttyS3
-stty -F /dev/ttyS3 raw -echo
-reboot -f
-"#;
+/// PID 1 of a plain guest. `engine` has those of the others.
+pub(crate) const INIT: &str = concat!(
+    include_str!("../../guest/plain.sh"),
+    include_str!("../../guest/session.sh")
+);
+
+/// PID 1 until the disk of a guest that has one is there.
+pub(crate) const DISK_INIT: &str = include_str!("../../guest/disk.sh");
 
 /// What the guest says on its last port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +41,7 @@ impl Word {
 /// The script that runs the command, word by word as it was given.
 pub(crate) fn command_script(command: &[String]) -> String {
     let words: Vec<String> = command.iter().map(|word| cmd::quote(word)).collect();
-    format!("#!/bin/busybox sh\nexec {}\n", words.join(" "))
+    format!("#!/bin/sh\nexec {}\n", words.join(" "))
 }
 
 #[cfg(test)]

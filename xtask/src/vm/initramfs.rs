@@ -1,7 +1,8 @@
 //! The guest's file system: busybox, the programs under test, the files that
-//! were asked for, and the first program. `guest` writes that program, `cpio`
-//! the archive.
+//! were asked for, and the first program. Of a guest with a disk it is only the
+//! way there. `guest` writes that program, `cpio` the archive.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::process::Command;
 use anyhow::{bail, Context, Result};
 
 use super::cpio::Archive;
-use super::guest;
+use super::{guest, Engine};
 use crate::cmd;
 use crate::guest_tools::GuestTools;
 
@@ -23,6 +24,15 @@ pub(crate) struct Content {
     pub(crate) copies: Vec<PathBuf>,
     /// What to run.
     pub(crate) command: Vec<String>,
+}
+
+/// What a guest with a disk has beside that.
+pub(crate) struct OnDisk<'a> {
+    pub(crate) engine: Engine,
+    /// In the order in which they are loaded.
+    pub(crate) modules: &'a [PathBuf],
+    /// The lessons' folders.
+    pub(crate) labs: &'a Path,
 }
 
 const FOLDERS: [&str; 17] = [
@@ -89,6 +99,83 @@ pub(crate) fn assemble(tools: &GuestTools, content: &Content) -> Result<Vec<u8>>
     );
     archive.file("init", 0o755, guest::INIT.as_bytes());
     Ok(archive.finish())
+}
+
+/// The archive of a guest with a disk: what it takes to find the disk, and the
+/// files that go there, below `files`.
+pub(crate) fn assemble_for_disk(
+    tools: &GuestTools,
+    content: &Content,
+    disk: &OnDisk<'_>,
+) -> Result<Vec<u8>> {
+    let mut archive = Archive::default();
+    for folder in ["bin", "dev", "disk", "modules", "proc", "sys"] {
+        archive.directory(folder);
+    }
+    archive.character_device("dev/console", 5, 1);
+    let busybox = tools.busybox();
+    archive.file("bin/busybox", 0o755, &read(&busybox)?);
+    for applet in applets(&busybox)? {
+        archive.symlink(&format!("bin/{applet}"), "busybox");
+    }
+    let mut order = String::new();
+    for module in disk.modules {
+        let name = name_of(module)?;
+        archive.file(&format!("modules/{name}"), 0o644, &read(module)?);
+        order.push_str(&name);
+        order.push('\n');
+    }
+    archive.file("modules/order", 0o644, order.as_bytes());
+    let mut files = Files::default();
+    for (place, permissions, text) in disk.engine.files() {
+        files.file(place, permissions, text.into_bytes());
+    }
+    files.file(
+        "first-program",
+        0o644,
+        disk.engine.first_program().as_bytes().to_vec(),
+    );
+    for program in &content.programs {
+        let place = format!("usr/local/bin/{}", name_of(program)?);
+        files.file(&place, 0o755, read(program)?);
+    }
+    let command = guest::command_script(&content.command);
+    files.file("command", 0o755, command.into_bytes());
+    files.write(&mut archive);
+    archive.directory("files/opt");
+    copy(&mut archive, disk.labs, "files/opt/labs")?;
+    let folder = format!("files{}", guest::WORKING_FOLDER);
+    archive.directory(&folder);
+    for file in &content.copies {
+        copy(&mut archive, file, &format!("{folder}/{}", name_of(file)?))?;
+    }
+    archive.file("init", 0o755, guest::DISK_INIT.as_bytes());
+    Ok(archive.finish())
+}
+
+/// Files with the folders above them, each of which has to come once.
+#[derive(Default)]
+struct Files(BTreeMap<String, (u32, Vec<u8>)>);
+
+impl Files {
+    fn file(&mut self, place: &str, permissions: u32, content: Vec<u8>) {
+        self.0.insert(place.to_owned(), (permissions, content));
+    }
+
+    fn write(self, archive: &mut Archive) {
+        let mut folders = BTreeSet::from(["files".to_owned()]);
+        for place in self.0.keys() {
+            for (at, _) in place.match_indices('/') {
+                folders.insert(format!("files/{}", &place[..at]));
+            }
+        }
+        for folder in folders {
+            archive.directory(&folder);
+        }
+        for (place, (permissions, content)) in self.0 {
+            archive.file(&format!("files/{place}"), permissions, &content);
+        }
+    }
 }
 
 /// An archive that holds one program and nothing else, started as PID 1.

@@ -7,6 +7,8 @@
 //! line, `run` a boot.
 
 mod cpio;
+mod disk;
+mod engine;
 mod guest;
 pub(crate) mod initramfs;
 pub(crate) mod qemu;
@@ -16,18 +18,23 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{bail, Result};
 
 use crate::guest_tools::{self, GuestTools};
+use crate::kernel::modules::{self, Modules};
 use crate::kernel::{self, Kernel, Series};
 use crate::places::Places;
-use crate::{setup, ui};
-use initramfs::Content;
+use crate::{labs, setup, ui};
+pub(crate) use engine::Engine;
+use initramfs::{Content, OnDisk};
 use qemu::{Accelerator, Machine};
 use run::{Boot, Ending, Sink};
 
 /// A broken KVM hangs; a working one needs two seconds.
 const PROBE_LIMIT: Duration = Duration::from_secs(8);
+
+/// Memory of a guest that is nothing but its initramfs.
+const MEMORY_MIB: u32 = 1024;
 
 /// The status for "no status": as env(1) and docker use it.
 const NO_STATUS: i32 = 125;
@@ -38,13 +45,31 @@ pub(crate) struct Guest {
     pub(crate) accelerator: Accelerator,
     tools: GuestTools,
     binaries: PathBuf,
+    disk: Option<Disk>,
+}
+
+/// Which guest is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Which {
+    /// Absent: the one that goes with the engines.
+    pub(crate) kernel: Option<Series>,
+    pub(crate) engine: Option<Engine>,
+}
+
+/// What a guest with container engines has beside its kernel.
+struct Disk {
+    engine: Engine,
+    image: PathBuf,
+    modules: Modules,
+    labs: PathBuf,
 }
 
 /// What may differ from boot to boot.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
     pub(crate) copies: Vec<PathBuf>,
-    pub(crate) memory_mib: u32,
+    /// Absent: what this guest needs.
+    pub(crate) memory_mib: Option<u32>,
     pub(crate) append: String,
     pub(crate) timeout: Duration,
 }
@@ -53,7 +78,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             copies: Vec::new(),
-            memory_mib: 1024,
+            memory_mib: None,
             append: String::new(),
             timeout: Duration::from_secs(600),
         }
@@ -72,10 +97,31 @@ impl Guest {
             accelerator: Accelerator::Tcg,
             tools,
             binaries,
+            disk: None,
         };
         if guest.kvm_works(places)? {
             guest.accelerator = Accelerator::Kvm;
         }
+        Ok(guest)
+    }
+
+    /// The same with a disk that has container engines on it.
+    pub(crate) fn with_engine(
+        places: &Places,
+        engine: Engine,
+        kernel: Option<Series>,
+    ) -> Result<Self> {
+        let series = match kernel {
+            Some(series) => series,
+            None => engine.kernel().parse().map_err(anyhow::Error::msg)?,
+        };
+        let mut guest = Self::prepare(places, series)?;
+        guest.disk = Some(Disk {
+            engine,
+            image: disk::get(places, engine)?,
+            modules: modules::get(places, series, &guest.kernel)?,
+            labs: labs::build(places)?,
+        });
         Ok(guest)
     }
 
@@ -92,7 +138,17 @@ impl Guest {
             copies: options.copies.clone(),
             command: command.to_vec(),
         };
-        let initramfs = initramfs::assemble(&self.tools, &content)?;
+        let initramfs = match &self.disk {
+            None => initramfs::assemble(&self.tools, &content)?,
+            Some(disk) => {
+                let disk = OnDisk {
+                    engine: disk.engine,
+                    modules: &disk.modules.files,
+                    labs: &disk.labs,
+                };
+                initramfs::assemble_for_disk(&self.tools, &content, &disk)?
+            }
+        };
         run::boot(
             &self.kernel,
             &self.machine(options),
@@ -126,10 +182,14 @@ impl Guest {
     }
 
     fn machine(&self, options: &Options) -> Machine {
+        let disk = self.disk.as_ref();
+        let memory = disk.map_or(MEMORY_MIB, |disk| disk.engine.memory_mib());
+        let append = disk.map_or("", |disk| disk.engine.append());
         Machine {
             accelerator: self.accelerator,
-            memory_mib: options.memory_mib,
-            append: options.append.clone(),
+            memory_mib: options.memory_mib.unwrap_or(memory),
+            append: format!("{append} {}", options.append),
+            disk: disk.map(|disk| disk.image.clone()),
         }
     }
 
@@ -146,6 +206,7 @@ impl Guest {
                     accelerator: Accelerator::Kvm,
                     memory_mib: 512,
                     append: String::new(),
+                    disk: None,
                 };
                 let content = Content {
                     command: vec!["true".to_owned()],
@@ -177,11 +238,15 @@ impl Guest {
 /// The subcommand: the guest's output is ours, and so is its exit status.
 pub(crate) fn command(
     places: &Places,
-    series: Series,
+    which: Which,
     options: &Options,
     command: &[String],
 ) -> Result<i32> {
-    let guest = Guest::prepare(places, series)?;
+    let guest = match (which.engine, which.kernel) {
+        (Some(engine), kernel) => Guest::with_engine(places, engine, kernel)?,
+        (None, Some(series)) => Guest::prepare(places, series)?,
+        (None, None) => bail!("say which kernel (--kernel) or which guest (--engine)"),
+    };
     if guest.programs().is_empty() {
         ui::note("sigtrace is not built yet and will be missing in the guest; `cargo xtask build` makes it");
     }

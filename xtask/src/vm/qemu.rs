@@ -2,7 +2,7 @@
 //! and listening to it is left to `run`.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cmd;
@@ -43,6 +43,8 @@ pub(crate) struct Machine {
     pub(crate) accelerator: Accelerator,
     pub(crate) memory_mib: u32,
     pub(crate) append: String,
+    /// An image of a disk, which stays as it is.
+    pub(crate) disk: Option<PathBuf>,
 }
 
 /// The whole command. `dir` holds the initramfs and the sockets that the host
@@ -78,6 +80,14 @@ pub(crate) fn command(kernel: &Kernel, machine: &Machine, dir: &Path) -> Command
         "-chardev",
         &format!("file,id=console,path={}", dir.join("console").display()),
     ]);
+    if let Some(disk) = &machine.disk {
+        // A comma would begin another option.
+        let file = disk.display().to_string().replace(',', ",,");
+        qemu.args([
+            "-drive",
+            &format!("if=virtio,format=raw,snapshot=on,cache=unsafe,file={file}"),
+        ]);
+    }
     // COM1 and COM3 share an interrupt by tradition, which loses output; ACPI
     // tells the guest's kernel about any other.
     qemu.args(["-device", "isa-serial,chardev=console,iobase=0x3f8,irq=4"]);
@@ -176,6 +186,7 @@ mod tests {
             accelerator: Accelerator::Tcg,
             memory_mib: 512,
             append: String::new(),
+            disk: None,
         };
         let command = command(&kernel, &machine, Path::new("/d"));
         let mut interrupts: Vec<String> = command

@@ -102,6 +102,7 @@ fn by_name_by_id_and_by_its_beginning() {
             engine: Some("docker".into()),
             pidns: NS,
             pid: Some(60),
+            socket: Some(survey.engines[0].socket.clone()),
             stop_signal: Some(3),
             stop_timeout_s: Some(3),
         }
@@ -127,6 +128,17 @@ fn stop_signals_are_names_or_numbers() {
             "{said}"
         );
     }
+}
+
+#[test]
+fn what_is_not_configured_is_what_engines_do() {
+    let mut one = running(&id("1dca"), "web", 60);
+    let details = one.details.as_mut().unwrap();
+    (details.stop_signal, details.stop_timeout_s) = (None, None);
+    let found = resolve(&survey(vec![engine("docker", &[one])]), "web").unwrap();
+    let fact = found.fact();
+    assert_eq!(fact.stop_signal, Some(15));
+    assert_eq!(fact.grace_ns, Some(10_000_000_000));
 }
 
 #[test]

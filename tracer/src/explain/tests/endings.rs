@@ -174,7 +174,9 @@ fn pid1_killed_from_outside_after_a_dropped_stop() {
         ("killed-by-process", true, 137)
     );
     assert!(
-        why(e).contains("dockerd 900 killed it with SIGKILL from outside its PID namespace."),
+        why(e).contains(
+            "dockerd 900 (container engine) killed it with SIGKILL from outside its PID namespace."
+        ),
         "{}",
         why(e)
     );
@@ -185,7 +187,7 @@ fn pid1_killed_from_outside_after_a_dropped_stop() {
         why(e)
     );
     assert_eq!(e.contributing, ["init-no-handler"]);
-    assert!(matches!(e.stop, Some(Stop { signal: TERM, used_ns }) if used_ns >= 10_000 * MS));
+    assert!(matches!(e.stop, Some(Stop { signal: TERM, used_ns, .. }) if used_ns >= 10_000 * MS));
     let e = told.exit(&child);
     assert_eq!(
         e.explanation.sentences[0],
@@ -198,7 +200,7 @@ fn pid1_killed_from_outside_after_a_dropped_stop() {
     );
     assert_eq!(
         chain(e),
-        "SIGKILL by the kernel ← PID 1 killed by SIGKILL ← SIGKILL ← dockerd 900"
+        "SIGKILL by the kernel ← PID 1 killed by SIGKILL ← SIGKILL ← dockerd 900 (container engine)"
     );
     assert_eq!(e.explanation.certainty, Certainty::Proven);
 }

@@ -8,5 +8,6 @@ mod forwarding;
 mod lives;
 mod picture;
 mod random;
+mod stops;
 mod waiting;
 mod world;

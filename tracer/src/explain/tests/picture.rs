@@ -108,7 +108,7 @@ fn the_picture() {
     );
     assert_eq!(e.contributing, ["not-forwarded"]);
     assert!(
-        matches!(e.stop, Some(Stop { signal: TERM, used_ns }) if (MS..2 * MS).contains(&used_ns))
+        matches!(e.stop, Some(Stop { signal: TERM, used_ns, .. }) if (MS..2 * MS).contains(&used_ns))
     );
     assert_eq!(
         (

@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::world::*;
-use crate::event::{Dispositions, Event, Fact, Frame, Handler, Info, Outcome, ProcessKey, Task};
+use crate::event::{
+    Container, Dispositions, Event, Fact, Frame, Handler, Info, Outcome, ProcessKey, Task,
+};
 use crate::explain::engine::SETTLE_NS;
 use crate::explain::ids::{self, Kind};
 use crate::explain::report::{Certainty, Evidence, Explanation, Report, Update};
@@ -15,9 +17,9 @@ use crate::explain::signals::*;
 /// One step of a random history, in small numbers.
 type Step = (u8, u8, u8, u8, u16, u64);
 
-/// The cast: two hosts, PID 1, members, a nested PID 1 and its member.
+/// The cast: three hosts, PID 1, members, a nested PID 1 and its member.
 fn actor(n: u8) -> Task {
-    match n % 9 {
+    match n % 10 {
         0 => host(50, "sh"),
         1 => host(51, "dockerd"),
         2 => member(100, 1, "init"),
@@ -28,6 +30,10 @@ fn actor(n: u8) -> Task {
         7 => Task {
             tid: 1101,
             ..member(101, 2, "app")
+        },
+        8 => Task {
+            ppid: 51,
+            ..host(52, "runc")
         },
         // The pid of the worker, used again.
         _ => Task {
@@ -50,6 +56,12 @@ const STACKS: [&[&str]; 8] = [
     &["isig"],
     &["do_sigtimedwait"],
     &["get_signal"],
+];
+const PARENTS: [&[(u32, &str)]; 4] = [
+    &[],
+    &[(51, "dockerd")],
+    &[(51, "dockerd"), (50, "sh")],
+    &[(50, "sh"), (51, "dockerd")],
 ];
 const OUTCOMES: [Outcome; 8] = [
     Outcome::Delivered,
@@ -82,13 +94,29 @@ fn stack_of(names: &[&str], bits: u16) -> Vec<Frame> {
 
 fn play(w: &mut World, (what, from, to, number, bits, pause): Step) {
     w.pass(pause);
-    let (from, to, number_at) = (actor(from), actor(to), number);
+    let (from, to, number_at, to_at) = (actor(from), actor(to), number, to);
     let number = pick(NUMBERS, number);
     let handler = pick(HANDLERS, (bits >> 8) as u8);
-    match what % 16 {
+    match what % 17 {
+        16 => {
+            let fact = match bits % 3 {
+                0 => Fact::Program {
+                    key: actor(number_at).key,
+                    file: pick(["/usr/bin/runc", "/usr/bin/dockerd", "/bin/sh"], to_at).into(),
+                },
+                _ => Fact::Container(Box::new(Container {
+                    pidns: pick([NS, INNER], to_at),
+                    stop_signal: pick([None, Some(TERM), Some(USR1)], (bits >> 5) as u8),
+                    grace_ns: pick([None, Some(0), Some(100 * MS)], (bits >> 7) as u8),
+                    ..Container::default()
+                })),
+            };
+            w.push(fact);
+        }
         0..=5 => {
             let sender = if bits & 2 != 0 { exiting(&from) } else { from };
             w.send(&sender, &to, number)
+                .ancestry(pick(PARENTS, (bits >> 12) as u8))
                 .set(|s| {
                     s.stack = stack_of(pick(STACKS, number_at.wrapping_add(what)), bits);
                     s.outcome = pick(OUTCOMES, (bits >> 3) as u8);
@@ -323,6 +351,23 @@ fn founded(
         "killed-by-process" | "abort" | "cgroup-kill" => {
             prop_assert!(e.signal.is_some_and(sent), "{:?}", e);
         }
+        "stop-timeout" => {
+            prop_assert_eq!(e.signal, Some(KILL));
+            prop_assert!(sent(KILL), "{:?}", e);
+            // By something outside that bears an engine's name, both times.
+            let outside = |s: &crate::event::Signal| {
+                s.target
+                    .pidns()
+                    .is_some_and(|ns| !s.current.namespaces.contains(&ns))
+            };
+            let asked = before().any(|v| match &v.fact {
+                Fact::Signal(s) => s.number != KILL && s.target.is_pid1() && outside(s),
+                _ => false,
+            });
+            prop_assert!(asked, "{:?}", e);
+            let runtime = e.chain.iter().any(|link| link.runtime.is_some());
+            prop_assert!(runtime && e.stop.is_some(), "{:?}", e);
+        }
         _ => prop_assert_eq!(cause, "unknown"),
     }
     for sentence in &e.explanation.sentences {
@@ -344,6 +389,34 @@ proptest! {
     #[test]
     fn any_history_is_explained_soundly(steps in steps()) {
         check(&world(&steps))?;
+    }
+
+    #[test]
+    fn any_stop_is_explained_soundly(
+        before in steps(),
+        between in steps(),
+        after in steps(),
+        number in prop_oneof![Just(TERM), Just(USR1), Just(INT)],
+        fate in 0..3u8,
+    ) {
+        let mut w = world(&before);
+        let runc = Task { ppid: 51, ..host(53, "runc") };
+        let one = Task { ppid: 51, ..member(100, 1, "init") };
+        let stop = w.send(&runc, &one, number).ancestry(PARENTS[1]);
+        match fate {
+            0 => stop.dropped(),
+            1 => stop.handled(),
+            _ => stop.go(),
+        };
+        for &step in &between {
+            play(&mut w, step);
+        }
+        w.send(&runc, &one, KILL).ancestry(PARENTS[1]).fatal();
+        w.exit(&one, KILL);
+        for &step in &after {
+            play(&mut w, step);
+        }
+        check(&w)?;
     }
 
     #[test]

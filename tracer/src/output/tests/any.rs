@@ -8,8 +8,8 @@ use super::{
     snapshot, text,
 };
 use crate::{
-    event::{Ancestor, Comm, ProcessKey},
-    explain::report::{ExitReport, Report, Sender, SignalReport, Summary},
+    event::{Comm, ProcessKey},
+    explain::report::{ExitReport, Forebear, Report, Sender, SignalReport, Summary},
 };
 
 #[test]
@@ -84,7 +84,8 @@ fn nothing_hostile_reaches_the_terminal() {
         comm.0[..name.len()].copy_from_slice(name);
         let mut task = inside("x", 99, 1);
         task.comm = comm;
-        let ancestor = Ancestor {
+        let ancestor = Forebear {
+            runtime: None,
             key: ProcessKey {
                 pid: 1,
                 start_ns: 1,
@@ -94,6 +95,7 @@ fn nothing_hostile_reaches_the_terminal() {
         let sender = Sender::Process {
             task: task.clone(),
             ancestry: vec![ancestor],
+            runtime: None,
         };
         let text_of_it = String::from_utf8_lossy(name).into_owned();
         let mut signal = SignalReport {

@@ -1,0 +1,161 @@
+//! sigtrace as a guest of the machine: what it may do while it traces, what it
+//! takes, and that nothing of it is left in the kernel however it ends.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
+
+use super::{own, Outcome, Scenario, Stage};
+use crate::judge::phrases::Phrase;
+use crate::stage::ns::{self, Ns};
+use crate::stage::sigtrace::Sigtrace;
+use crate::stage::until;
+use crate::sys::{bpf_object_exists, BpfObject};
+
+/// CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE.
+const KEPT: u64 = 1 << 2 | 1 << 19;
+/// CAP_BPF, without which counts cannot be looked up before 6.0 where
+/// unprivileged_bpf_disabled is set.
+const BEFORE_6_0: u64 = 1 << 39;
+/// The least buffer: all the rest of the memory is sigtrace's own.
+const BUFFER: &str = "4096";
+const MOST_KB: u64 = 15 << 10;
+
+pub(super) fn scenarios() -> Vec<Scenario> {
+    vec![
+        own("privileges", privileges),
+        own("memory", memory),
+        own("nothing-left", nothing_left),
+    ]
+}
+
+/// A line of `/proc/PID/status`.
+fn status(pid: u32, key: &str) -> Result<String> {
+    let path = format!("/proc/{pid}/status");
+    let text = fs::read_to_string(&path).with_context(|| path.clone())?;
+    let mut lines = text.lines();
+    lines
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))
+        .map(|value| value.trim().to_owned())
+        .with_context(|| format!("{path} has no {key}"))
+}
+
+/// With hardly any privileges it still explains everything.
+fn privileges(stage: &Stage<'_>) -> Result<Outcome> {
+    let ns = Ns::new(&["c-init-sig", "1"])?;
+    let child = ns.pid1.everybody("child", 1)?[0].host;
+    let ino = ns.ino.to_string();
+    let sigtrace = Sigtrace::attached(stage.host, &["--pidns", &ino, "--once", "-o", "json"])?;
+    let mut faults = Vec::new();
+    let new = stage.host.series_is_at_least(6, 0);
+    let allowed = if new { KEPT } else { KEPT | BEFORE_6_0 };
+    for set in ["CapEff", "CapPrm", "CapInh", "CapAmb"] {
+        let has = u64::from_str_radix(&status(sigtrace.pid(), set)?, 16)?;
+        let wanted = if set.starts_with("CapI") || set.starts_with("CapA") {
+            0
+        } else {
+            KEPT
+        };
+        if has & wanted != wanted || has & !allowed != 0 {
+            faults.push(format!("{set} is {has:x}, not {wanted:x}"));
+        }
+    }
+    if status(sigtrace.pid(), "NoNewPrivs")? != "1" {
+        faults.push("it could gain privileges".to_owned());
+    }
+    // Capabilities are each thread's own.
+    if status(sigtrace.pid(), "Threads")? != "1" {
+        faults.push("it has threads, whose privileges nobody looked at".to_owned());
+    }
+    ns::kill(ns.pid1.pid, Signal::SIGTERM)?;
+    ns.pid1.wait()?;
+    let ended = sigtrace.ended()?.well()?;
+    Ok(stage.judged(&ended, &[ns.ino], |_, judge| {
+        for fault in faults {
+            judge.fault(fault);
+        }
+        judge
+            .zapped("the child", child, ns.pid1.pid)
+            .says(Phrase::NothingSentOn);
+    }))
+}
+
+fn memory(stage: &Stage<'_>) -> Result<Outcome> {
+    let ns = Ns::new(&["c-init-nosig"])?;
+    let ino = ns.ino.to_string();
+    let sigtrace = Sigtrace::attached(stage.host, &["--pidns", &ino, "--buffer", BUFFER])?;
+    let peak = status(sigtrace.pid(), "VmHWM")?;
+    let ended = sigtrace.interrupt()?.well()?;
+    let kb: u64 = peak.trim_end_matches(" kB").parse().context("VmHWM")?;
+    println!("its memory was {peak} at most");
+    let mut faults = Vec::new();
+    if kb > MOST_KB {
+        faults.push(format!("{peak} at most, more than {MOST_KB} kB"));
+    }
+    Ok(Outcome::of(faults, &ended.lines))
+}
+
+/// Everything is held by descriptors alone, so the kernel takes it back even
+/// from a process that could not do anything any more, as after a panic.
+fn nothing_left(stage: &Stage<'_>) -> Result<Outcome> {
+    let ns = Ns::new(&["c-init-nosig"])?;
+    let ino = ns.ino.to_string();
+    let mut faults = Vec::new();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL] {
+        let sigtrace = Sigtrace::attached(stage.host, &["--pidns", &ino, "-o", "json"])?;
+        let held = held(sigtrace.pid())?;
+        for (kind, least) in [(BpfObject::Program, 6), (BpfObject::Map, 5)] {
+            let count = held.iter().filter(|(of, _)| *of == kind).count();
+            if count < least {
+                faults.push(format!("{count} of {kind:?}: this does not see all"));
+            }
+        }
+        for &(kind, id) in &held {
+            if !bpf_object_exists(kind, id)? {
+                faults.push(format!("{kind:?} {id} was not there while tracing"));
+            }
+        }
+        let status = sigtrace.end_by(signal)?.status;
+        let expected = (signal != Signal::SIGKILL).then_some(0);
+        if status != expected {
+            faults.push(format!("after {signal} its status is {status:?}"));
+        }
+        // The kernel frees them when no CPU can be running them any more.
+        until(
+            &format!("the end of all of {held:?} after {signal}"),
+            || {
+                for &(kind, id) in &held {
+                    if bpf_object_exists(kind, id)? {
+                        return Ok(None);
+                    }
+                }
+                Ok(Some(()))
+            },
+        )?;
+    }
+    ns.pid1.end()?;
+    Ok(Outcome::of(faults, &[]))
+}
+
+/// What a process has descriptors for, as the kernel shows them.
+fn held(pid: u32) -> Result<BTreeSet<(BpfObject, u32)>> {
+    let mut held = BTreeSet::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/fdinfo")).context("its descriptors")? {
+        let info = fs::read_to_string(entry?.path()).unwrap_or_default();
+        for line in info.lines() {
+            let Some((key, id)) = line.split_once(":\t") else {
+                continue;
+            };
+            let kind = match key {
+                "prog_id" => BpfObject::Program,
+                "map_id" => BpfObject::Map,
+                "link_id" => BpfObject::Link,
+                _ => continue,
+            };
+            held.insert((kind, id.trim().parse().context("an id")?));
+        }
+    }
+    Ok(held)
+}

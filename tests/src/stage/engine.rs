@@ -1,0 +1,136 @@
+//! A real container engine, by its command line, and the containers that it
+//! runs for us. Everything is waited for, nothing longer than [`PATIENCE`].
+
+use std::fs;
+use std::process::{Command, Output, Stdio};
+
+use anyhow::{bail, Context, Result};
+use nix::sys::signal::Signal;
+
+use super::lines::Lines;
+use super::until;
+
+/// An engine and how it is asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Engine {
+    /// What to type before its own words.
+    pub(crate) prefix: &'static [&'static str],
+}
+
+/// Docker as root has it.
+pub(crate) const DOCKER: Engine = Engine {
+    prefix: &["docker"],
+};
+
+/// A running container.
+#[derive(Clone, Debug)]
+pub(crate) struct Container {
+    /// The pid of its PID 1 on the host.
+    pub(crate) pid1: u32,
+}
+
+impl Engine {
+    /// Its command line with these words.
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(self.prefix[0]);
+        command.args(&self.prefix[1..]).args(words);
+        command
+    }
+
+    /// Runs it; what it said on stdout.
+    pub(crate) fn say(&self, words: &[&str]) -> Result<String> {
+        let output = self.try_say(words)?;
+        if !output.status.success() {
+            bail!(
+                "{} {}: {}: {}",
+                self.prefix.join(" "),
+                words.join(" "),
+                output.status,
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    /// The same where its status matters.
+    pub(crate) fn try_say(&self, words: &[&str]) -> Result<Output> {
+        let said = || format!("{} {}", self.prefix.join(" "), words.join(" "));
+        let mut child = self
+            .command(words)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {}", said()))?;
+        let out = Lines::collect(child.stdout.take().context("its stdout")?, None);
+        let err = Lines::collect(child.stderr.take().context("its stderr")?, None);
+        let ended = until(&format!("the end of {}", said()), || Ok(child.try_wait()?));
+        if ended.is_err() {
+            child.kill().and_then(|()| child.wait())?;
+        }
+        let status = ended?;
+        // What it leaves behind (a monitor) may hold the pipes.
+        out.wait_for_end()?;
+        err.wait_for_end()?;
+        let joined = |lines: &Lines| lines.so_far().join("\n").into_bytes();
+        Ok(Output {
+            status,
+            stdout: joined(&out),
+            stderr: joined(&err),
+        })
+    }
+
+    /// A container of ours that runs.
+    pub(crate) fn find(&self, name: &str) -> Result<Container> {
+        let pid = self.say(&["inspect", "-f", "{{.State.Pid}}", name])?;
+        let pid1 = pid.parse().with_context(|| format!("no pid: {pid}"))?;
+        Ok(Container { pid1 })
+    }
+}
+
+impl Container {
+    /// Waits until a process has a handler for this signal.
+    pub(crate) fn wait_handler(pid: u32, signal: Signal) -> Result<()> {
+        until(&format!("a handler of {signal} in {pid}"), || {
+            let caught = status_field(pid, "SigCgt:")?;
+            let mask = u64::from_str_radix(&caught, 16).context("SigCgt")?;
+            Ok((mask & (1 << (signal as i32 - 1)) != 0).then_some(()))
+        })
+    }
+
+    /// Waits until a process has so many children; their pids on the host.
+    pub(crate) fn wait_children(parent: u32, count: usize) -> Result<Vec<u32>> {
+        until(&format!("{count} children of {parent}"), || {
+            let children = children(parent)?;
+            Ok((children.len() >= count).then_some(children))
+        })
+    }
+}
+
+/// A line of `/proc/PID/status`.
+fn status_field(pid: u32, field: &str) -> Result<String> {
+    let path = format!("/proc/{pid}/status");
+    let status = fs::read_to_string(&path).with_context(|| path.clone())?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    Ok(line
+        .with_context(|| format!("no {field}"))?
+        .trim()
+        .to_owned())
+}
+
+/// Who has this parent, by pid.
+fn children(parent: u32) -> Result<Vec<u32>> {
+    let wanted = parent.to_string();
+    let mut children = Vec::new();
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse() else {
+            continue;
+        };
+        // It may be gone by now.
+        if status_field(pid, "PPid:").is_ok_and(|ppid| ppid == wanted) {
+            children.push(pid);
+        }
+    }
+    children.sort_unstable();
+    Ok(children)
+}

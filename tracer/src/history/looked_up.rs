@@ -1,0 +1,76 @@
+//! What was looked up besides what the kernel side tells: which file a process
+//! runs, and what an engine says of its container. Bounded: the oldest goes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::hash::Map;
+use crate::event::{Container, PidNs, ProcessKey};
+
+/// Processes whose file is remembered.
+pub const PROGRAMS: usize = 1024;
+/// Containers that are remembered.
+pub const CONTAINERS: usize = 1024;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct LookedUp {
+    programs: Map<ProcessKey, Arc<str>>,
+    programs_by_age: VecDeque<ProcessKey>,
+    containers: Map<PidNs, Container>,
+    containers_by_age: VecDeque<PidNs>,
+}
+
+impl LookedUp {
+    /// Which file a process runs.
+    pub fn program(&mut self, key: ProcessKey, file: Arc<str>) {
+        if self.programs.insert(key, file).is_none() {
+            self.programs_by_age.push_back(key);
+        }
+        if self.programs_by_age.len() > PROGRAMS {
+            if let Some(old) = self.programs_by_age.pop_front() {
+                self.programs.remove(&old);
+            }
+        }
+    }
+
+    /// The file of a process, where it was seen.
+    pub fn program_of(&self, key: ProcessKey) -> Option<&str> {
+        self.programs.get(&key).map(AsRef::as_ref)
+    }
+
+    /// What is known of a container. An inode is given again: the newest counts.
+    pub fn container(&mut self, container: Container) {
+        let ns = container.pidns;
+        if self.containers.insert(ns, container).is_none() {
+            self.containers_by_age.push_back(ns);
+        }
+        if self.containers_by_age.len() > CONTAINERS {
+            if let Some(old) = self.containers_by_age.pop_front() {
+                self.containers.remove(&old);
+            }
+        }
+    }
+
+    /// The container with this PID namespace.
+    pub fn container_of(&self, ns: PidNs) -> Option<&Container> {
+        self.containers.get(&ns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_goes() {
+        let mut known = LookedUp::default();
+        let key = |pid| ProcessKey { pid, start_ns: 1 };
+        for pid in 0..=PROGRAMS as u32 {
+            known.program(key(pid), "/bin/x".into());
+            known.program(key(pid), "/bin/y".into());
+        }
+        assert_eq!(known.program_of(key(0)), None);
+        assert_eq!(known.program_of(key(1)), Some("/bin/y"));
+    }
+}

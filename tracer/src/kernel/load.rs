@@ -1,0 +1,88 @@
+//! Puts the object file into the kernel: offsets and filters as constants, sizes
+//! of maps, and the ids that BTF-typed programs are attached by. What is
+//! attached is [`super::attach`]'s.
+
+use aya::{maps::HashMap, Btf, Ebpf, EbpfLoader, Endianness};
+use sigtrace_common::filter::Config;
+use zerocopy::IntoBytes;
+
+use super::{
+    attach::Request,
+    btf,
+    error::KernelError,
+    hooks::{Choice, Hook, Level},
+    sys,
+    types::Types,
+};
+
+/// The kernel side, as `cargo xtask build` made it.
+pub(super) static OBJECT: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sigtrace-ebpf.o"));
+
+/// The object file, with its maps made and its programs ready to be loaded.
+pub(super) fn load(
+    types: &Types,
+    choices: &[Choice],
+    request: &Request,
+) -> Result<Ebpf, KernelError> {
+    let hooked = |hook| choices.iter().any(|c| c.hook == hook && c.level.is_some());
+    let config = Config {
+        signals: request.signals,
+        by_pidns: u32::from(!request.namespaces.is_empty()),
+        by_cgroup: u32::from(!request.cgroups.is_empty()),
+        by_pid: u32::from(!request.pids.is_empty()),
+        dequeue_args: types.dequeue_args,
+        exit_group_dead: u32::from(types.exit_group_dead),
+        sees_release: u32::from(hooked(Hook::ReleaseTask)),
+    };
+    // The loader would parse all of the kernel's types before it can be told that
+    // there is nothing to do with them. Where it cannot open them, it does without.
+    sys::opening_nothing(EbpfLoader::new)
+        // The offsets are ours; there is nothing for aya to relocate.
+        .btf(None)
+        .override_global("LAYOUT", types.layout.as_bytes(), true)
+        .override_global("CONFIG", config.as_bytes(), true)
+        .override_global(aya_log::LEVEL, &request.log_level, false)
+        .map_max_entries("EVENTS", request.buffer)
+        .load(OBJECT)
+        .map_err(|error| KernelError::Load(Box::new(error)))
+}
+
+/// The ids of what BTF-typed programs are to be attached to, in the form that aya
+/// takes.
+pub(super) fn ids(types: &Types, choices: &[Choice]) -> Result<Btf, aya::BtfError> {
+    let chosen = |hook| {
+        let typed = |choice: &Choice| choice.hook == hook && choice.level == Some(Level::Btf);
+        choices.iter().any(typed)
+    };
+    let ids = types.ids.iter().copied().filter(|&(hook, _)| chosen(hook));
+    let ids: Vec<(Hook, u32)> = ids.collect();
+    Btf::parse(&btf::ids::only(&ids), Endianness::default())
+}
+
+/// Who is traced.
+pub(super) fn fill_filters(ebpf: &mut Ebpf, request: &Request) -> Result<(), KernelError> {
+    let namespaces = request.namespaces.iter().map(|&ns| (ns, 1));
+    fill(ebpf, "PIDNS", namespaces)?;
+    fill(ebpf, "CGROUPS", request.cgroups.iter().map(|&id| (id, 1)))?;
+    fill(ebpf, "PIDS", request.pids.iter().copied())
+}
+
+fn fill<K: aya::Pod>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    entries: impl ExactSizeIterator<Item = (K, u32)>,
+) -> Result<(), KernelError> {
+    if entries.len() > sigtrace_common::filter::ENTRIES as usize {
+        return Err(KernelError::TooMany(name));
+    }
+    let failed = |error| KernelError::Map(name, Box::new(error));
+    let Some(map) = ebpf.map_mut(name) else {
+        return Ok(());
+    };
+    let mut map: HashMap<_, K, u32> = map.try_into().map_err(failed)?;
+    for (key, value) in entries {
+        map.insert(key, value, 0).map_err(failed)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! Gives up what only the start needed. A trace reads text that others wrote for
+//! as long as it runs; whoever finds a fault in that finds little to abuse.
+//!
+//! What the start needs: CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN) to load and
+//! attach, CAP_SYSLOG to open `/proc/kallsyms`, CAP_SYS_RESOURCE for the memory of
+//! maps before 5.11. What goes on without any: the mapped ring buffer, open files,
+//! detaching (the kernel closes descriptors), and everything that belongs to the
+//! user that sigtrace runs as. So root still asks root's engines at their sockets;
+//! the socket of another user's engine would take CAP_DAC_OVERRIDE, and has to be
+//! connected before.
+
+use caps::{errors::CapsError, CapSet, Capability, CapsHashSet};
+
+use super::{error::KernelError, ring::Ring, sys};
+
+/// What the rest of a trace needs.
+const KEPT: [Capability; 2] = [
+    // /proc/PID/ns and exe of others, even of root's that may do more than we do then,
+    // and all that ptrace(2) guards; all of /proc where it is mounted with hidepid.
+    Capability::CAP_SYS_PTRACE,
+    // /proc/PID/fd, environ and others that only their owner may open.
+    Capability::CAP_DAC_READ_SEARCH,
+];
+
+/// What bpf(2) asks for before Linux 6.0 even to look into a map of one's own,
+/// where `kernel.unprivileged_bpf_disabled` is set; best first.
+const TO_LOOK: [Capability; 2] = [Capability::CAP_BPF, Capability::CAP_SYS_ADMIN];
+
+/// Gives up all that this process may do and a running trace need not. Counts of
+/// lost events can still be looked up in `ring` afterwards.
+pub fn give_up(ring: &Ring) -> Result<(), KernelError> {
+    reduce(|| ring.can_count()).map_err(KernelError::Privileges)?;
+    sys::no_new_privileges().map_err(KernelError::NoNewPrivileges)
+}
+
+fn reduce(can_look: impl Fn() -> bool) -> Result<(), CapsError> {
+    let own = caps::read(None, CapSet::Permitted)?;
+    let mut kept = kept(&own);
+    caps::set(None, CapSet::Effective, &kept)?;
+    for capability in TO_LOOK {
+        if can_look() {
+            break;
+        }
+        if own.contains(&capability) {
+            kept.insert(capability);
+            caps::set(None, CapSet::Effective, &kept)?;
+        }
+    }
+    caps::clear(None, CapSet::Inheritable)?;
+    caps::set(None, CapSet::Permitted, &kept)
+}
+
+fn kept(own: &CapsHashSet) -> CapsHashSet {
+    KEPT.into_iter().filter(|kept| own.contains(kept)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_kept_that_was_not_there() {
+        let root = caps::all();
+        assert_eq!(kept(&root), KEPT.into_iter().collect());
+        let granted = CapsHashSet::from([Capability::CAP_BPF, Capability::CAP_SYS_PTRACE]);
+        let expected = CapsHashSet::from([Capability::CAP_SYS_PTRACE]);
+        assert_eq!(kept(&granted), expected);
+    }
+}
