@@ -18,7 +18,8 @@ fn overload(stage: &Stage<'_>) -> Result<Outcome> {
     let target = ns.enter(&["role", "ignores-rt"])?;
     let victim = target.meet("ignores-rt")?.host.to_string();
     let ino = ns.ino.to_string();
-    let scope = ["--pidns", &ino, "-o", "json"];
+    // More than is taken out at once, and little enough to be explained soon.
+    let scope = ["--pidns", &ino, "-o", "json", "--buffer", "1M"];
     // Two senders, so that every CPU of a small machine is busy with it.
     let storms = [
         Program::outside(&["storm", &victim])?,
