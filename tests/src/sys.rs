@@ -107,6 +107,32 @@ impl Bell {
     }
 }
 
+/// A timer of the process (ITIMER_REAL), which sends it SIGALRM: once after so
+/// many microseconds, or again and again.
+pub(crate) fn alarm(after_us: i64, every_us: i64) -> Result<()> {
+    let time = |us| libc::timeval {
+        tv_sec: 0,
+        tv_usec: us,
+    };
+    let timer = libc::itimerval {
+        it_interval: time(every_us),
+        it_value: time(after_us),
+    };
+    // SAFETY: setitimer reads one itimerval, and writes none.
+    if unsafe { libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut()) } != 0 {
+        return Err(io::Error::last_os_error()).context("setitimer");
+    }
+    Ok(())
+}
+
+/// SIG_DFL.
+pub(crate) fn default_action(signal: Signal) -> Result<()> {
+    act(
+        signal,
+        &SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty()),
+    )
+}
+
 fn act(signal: Signal, action: &SigAction) -> Result<()> {
     // SAFETY: the handlers are SIG_IGN, SIG_DFL and `ring`, which is
     // async-signal-safe.

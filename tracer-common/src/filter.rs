@@ -16,11 +16,12 @@ pub const ENTRIES: u32 = 1024;
 pub struct Config {
     /// Wanted signals; bit n-1 stands for signal n.
     pub signals: u64,
-    /// 1 if only tasks in a namespace of the map `PIDNS`, or below one, count.
+    /// 1 if tasks in a namespace of the map `PIDNS`, or below one, count. With
+    /// none of these three everybody does, with several whoever one of them names.
     pub by_pidns: u32,
-    /// 1 if only tasks in a cgroup of the map `CGROUPS`, or below one, count.
+    /// 1 if tasks in a cgroup of the map `CGROUPS`, or below one, count.
     pub by_cgroup: u32,
-    /// 1 if only processes of the map `PIDS` count.
+    /// 1 if processes of the map `PIDS` count.
     pub by_pid: u32,
     /// Where fexit programs on `dequeue_signal` find the returned signal:
     /// the number of the function's arguments on this kernel.

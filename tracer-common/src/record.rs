@@ -81,7 +81,10 @@ pub struct Task {
     /// Real user id in the initial user namespace.
     pub uid: u32,
     /// Depth of its own PID namespace; 0 is the host's.
-    pub level: u32,
+    pub level: u16,
+    /// 1 if it is in a cgroup of the map `CGROUPS`, or below one; 0 also where
+    /// no cgroup was asked for.
+    pub in_cgroup: u16,
     /// `PF_*` of this thread.
     pub flags: u32,
     /// Pids of the process in the PID namespaces at depth 1, 2, …; 0 beyond

@@ -1,7 +1,8 @@
-//! Which events count: the signal's number first, then PID namespace, cgroup
-//! and process, of the target or of the current task, before anything is
-//! copied. Whether the current task really is the sender is known only when
-//! siginfo and frames are; that is for the user side.
+//! Which events count: the signal's number first, then whether a filter by PID
+//! namespace, cgroup or process names the target or the current task, before
+//! anything is copied. Whether the current task really is the sender is known
+//! only when siginfo and frames are, so more passes here than is wanted; the user
+//! side decides exactly (`history::filter`).
 
 use sigtrace_common::{
     filter::{PID_SENDER, PID_TARGET},
@@ -31,12 +32,7 @@ pub(crate) fn signal_number(number: i32) -> bool {
 #[inline(always)]
 pub(crate) unsafe fn signal<M: Mem>(target: Addr) -> bool {
     // SAFETY: the caller's duty.
-    unsafe {
-        (in_scope::<M>(target) || in_scope::<Probe>(current()))
-            && (global!(CONFIG.by_pid) == 0
-                || pid_bits::<M>(target) & PID_TARGET != 0
-                || pid_bits::<Probe>(current()) & PID_SENDER != 0)
-    }
+    unsafe { !limited() || named::<M>(target, PID_TARGET) || named::<Probe>(current(), PID_SENDER) }
 }
 
 /// From now on what happens to `target` is wanted too, if the filter alone
@@ -80,7 +76,19 @@ fn limited() -> bool {
 #[inline(always)]
 unsafe fn chosen<M: Mem>(task: Addr) -> bool {
     // SAFETY: the caller's duty.
-    unsafe { in_scope::<M>(task) && (global!(CONFIG.by_pid) == 0 || pid_bits::<M>(task) != 0) }
+    unsafe { !limited() || named::<M>(task, PID_TARGET | PID_SENDER) }
+}
+
+/// A filter by namespace or cgroup names the task, or one by process in one of
+/// these roles.
+#[inline(always)]
+unsafe fn named<M: Mem>(task: Addr, roles: u32) -> bool {
+    // SAFETY: the caller's duty.
+    unsafe {
+        (global!(CONFIG.by_pid) != 0 && pid_bits::<M>(task) & roles != 0)
+            || (global!(CONFIG.by_pidns) != 0 && in_pidns::<M>(task))
+            || in_cgroup::<M>(task)
+    }
 }
 
 #[inline(always)]
@@ -89,18 +97,6 @@ unsafe fn pid_bits<M: Mem>(task: Addr) -> u32 {
     unsafe {
         let tgid: u32 = M::get(task, global!(LAYOUT.task_tgid));
         PIDS.get(tgid).copied().unwrap_or(0)
-    }
-}
-
-#[inline(always)]
-unsafe fn in_scope<M: Mem>(task: Addr) -> bool {
-    if global!(CONFIG.by_pidns) == 0 && global!(CONFIG.by_cgroup) == 0 {
-        return true;
-    }
-    // SAFETY: the caller's duty.
-    unsafe {
-        (global!(CONFIG.by_pidns) != 0 && in_pidns::<M>(task))
-            || (global!(CONFIG.by_cgroup) != 0 && in_cgroup::<M>(task))
     }
 }
 
@@ -129,8 +125,14 @@ unsafe fn in_pidns<M: Mem>(task: Addr) -> bool {
 
 /// In a wanted cgroup or below one. Follows `self.parent`, the one way up that
 /// is the same on every kernel.
+///
+/// # Safety
+/// `task` must point to a `task_struct`.
 #[inline(always)]
-unsafe fn in_cgroup<M: Mem>(task: Addr) -> bool {
+pub(crate) unsafe fn in_cgroup<M: Mem>(task: Addr) -> bool {
+    if global!(CONFIG.by_cgroup) == 0 {
+        return false;
+    }
     // SAFETY: the caller's duty.
     unsafe {
         let mut at = task::cgroup::<M>(task);

@@ -4,6 +4,7 @@ use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use sigtrace_common::record::{Task, COMM_LEN, NS_LEVELS};
 
 use crate::{
+    filter,
     globals::global,
     mem::{pointer, Addr, Mem, Probe},
 };
@@ -27,6 +28,9 @@ pub(crate) unsafe fn fill<M: Mem>(out: *mut Task, task: Addr) {
         let cred = pointer::<M>(task, global!(LAYOUT.task_real_cred));
         (*out).uid = Probe::get(cred, global!(LAYOUT.cred_uid));
         (*out).cgroup_id = cgroup_id(cgroup::<M>(task));
+        // Here and not on the user side, which knows the way up of no cgroup
+        // that is made later.
+        (*out).in_cgroup = u16::from(filter::in_cgroup::<M>(task));
         comm(&raw mut (*out).comm, leader);
         namespaces(
             out,
@@ -60,7 +64,7 @@ unsafe fn namespaces(out: *mut Task, pid: Addr) {
     // SAFETY: the caller's duty.
     unsafe {
         let level: u32 = Probe::get(pid, global!(LAYOUT.pid_level));
-        (*out).level = level;
+        (*out).level = level as u16;
         let mut i = 0;
         while i < NS_LEVELS {
             let (mut nr, mut inum) = (0, 0);

@@ -8,8 +8,10 @@ use std::time::Duration;
 use std::{env, fs, thread};
 
 use anyhow::{bail, Context, Result};
+use nix::sched::{self, CpuSet};
 use nix::sys::resource::{self, Resource};
 use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::Pid;
 
 use super::tools;
 use crate::sys::{self, Bell};
@@ -62,6 +64,8 @@ pub(crate) fn play(role: &str, words: &[&str]) -> Result<()> {
             sys::take_by_signalfd(&wanted)?;
             process::exit(0);
         }
+        ("spins", []) => spins(),
+        ("alarmed", []) => alarmed(),
         ("leaderless", []) => leaderless(role),
         ("execs", []) => execs(),
         ("nasty", []) => {
@@ -111,6 +115,43 @@ fn relays(name: &str, pid: i32) -> Result<()> {
             sys::kill_number(pid, number)?;
         }
     }
+}
+
+/// The CPU that those share who are to run in turn.
+fn on_one_cpu() -> Result<()> {
+    let own = Pid::from_raw(0);
+    let allowed = sched::sched_getaffinity(own).context("sched_getaffinity")?;
+    let first = (0..CpuSet::count()).find(|&cpu| allowed.is_set(cpu).unwrap_or(false));
+    let mut one = CpuSet::new();
+    one.set(first.context("no CPU at all")?)?;
+    sched::sched_setaffinity(own, &one).context("sched_setaffinity")
+}
+
+/// Never sleeps.
+fn spins() -> Result<()> {
+    on_one_cpu()?;
+    prepare("spins")?;
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
+/// Once it gets SIGUSR1 its timer runs out again and again; at last it has no
+/// handler for that any more.
+fn alarmed() -> Result<()> {
+    on_one_cpu()?;
+    let mut bell = Bell::for_signals(&[Signal::SIGUSR1, Signal::SIGALRM])?;
+    prepare("alarmed")?;
+    bell.wait()?;
+    sys::alarm(2_000, 2_000)?;
+    for _ in 0..100 {
+        bell.wait()?;
+    }
+    sys::alarm(0, 0)?;
+    tools::say("ticked")?;
+    sys::default_action(Signal::SIGALRM)?;
+    sys::alarm(2_000, 0)?;
+    tools::sleep_for_ever();
 }
 
 /// Blocks a signal that it handles until it gets SIGUSR2.

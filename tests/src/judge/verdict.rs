@@ -365,6 +365,15 @@ impl<'j, 'a> Verdict<'j, 'a> {
         self
     }
 
+    /// The advice has these words.
+    pub(crate) fn advises(mut self, words: &str) -> Self {
+        let Some(event) = self.event else { return self };
+        if !event.now["advice"].to_string().contains(words) {
+            self.wrong(&format!("does not advise \"{words}\""));
+        }
+        self
+    }
+
     /// The explanation has none of these words.
     pub(crate) fn no_words(mut self, words: &[&str]) -> Self {
         let Some(event) = self.event else { return self };

@@ -23,6 +23,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         own("namespace-gone", gone),
         own("namespace-goes-while-attaching", going),
+        own("no-pid-namespace", no_pid_namespace),
         own("not-root", not_root),
         own("namespace-of-its-own", nested_sigtrace),
         own("hidden-symbols", hidden_symbols),
@@ -72,6 +73,20 @@ fn going(stage: &Stage<'_>) -> Result<Outcome> {
     Ok(Outcome::of(faults, &told(&ended)))
 }
 
+/// A file that is none, and a namespace of another sort.
+fn no_pid_namespace(stage: &Stage<'_>) -> Result<Outcome> {
+    let (mut faults, mut lines) = (Vec::new(), Vec::new());
+    for path in ["/proc/self/ns/net", "/proc/self/status", "/dev/null"] {
+        let ended = Sigtrace::start(stage.host, &["--pidns", path])?.ended()?;
+        let says = format!("{path} is no PID namespace");
+        if ended.status != Some(2) || !ended.errors.contains(&says) {
+            faults.push(format!("expected status 2 and \"{says}\""));
+        }
+        lines.extend(told(&ended));
+    }
+    Ok(Outcome::of(faults, &lines))
+}
+
 /// What nobody may do.
 const NOBODY: u32 = 65_534;
 
@@ -82,20 +97,19 @@ fn not_root(stage: &Stage<'_>) -> Result<Outcome> {
     fs::create_dir(&folder).context("a folder for nobody")?;
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o755))?;
     let copy = folder.join("sigtrace");
-    let run = || -> Result<Ended> {
-        fs::copy(&stage.host.sigtrace, &copy).context("a copy for nobody")?;
-        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755))?;
+    let run = |words: &[&str]| -> Result<Ended> {
         let mut command = Command::new(&copy);
-        command
-            .args(["--pidns", &ns.ino.to_string()])
-            .current_dir("/")
-            .uid(NOBODY)
-            .gid(NOBODY);
+        command.args(words).current_dir("/").uid(NOBODY).gid(NOBODY);
         Sigtrace::spawn(&mut command)?.ended()
     };
-    let ended = run();
+    let both = || -> Result<[Ended; 2]> {
+        fs::copy(&stage.host.sigtrace, &copy).context("a copy for nobody")?;
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755))?;
+        Ok([run(&["--pidns", &ns.ino.to_string()])?, run(&["doctor"])?])
+    };
+    let both = both();
     fs::remove_dir_all(&folder).context("removing the folder for nobody")?;
-    let ended = ended?;
+    let [ended, doctor] = both?;
     let mut faults = Vec::new();
     if ended.status != Some(3) {
         faults.push(format!("expected status 3, got {:?}", ended.status));
@@ -103,7 +117,17 @@ fn not_root(stage: &Stage<'_>) -> Result<Outcome> {
     if !ended.errors.contains("CAP_BPF") && !ended.errors.contains("CAP_SYS_ADMIN") {
         faults.push("stderr does not name the capability that is missing".to_owned());
     }
-    Ok(Outcome::of(faults, &told(&ended)))
+    if doctor.status != Some(3) {
+        faults.push(format!("the doctor ends with {:?}, not 3", doctor.status));
+    }
+    let untried = ["ring buffer", "BTF programs"];
+    for line in &doctor.lines {
+        if untried.iter().any(|what| line.contains(what)) && !line.contains("cannot be tried") {
+            faults.push(format!("the doctor has not tried this: {line}"));
+        }
+    }
+    let seen = [told(&ended), told(&doctor)].concat();
+    Ok(Outcome::of(faults, &seen))
 }
 
 /// sigtrace itself in a PID namespace: it works, and says what is lost.

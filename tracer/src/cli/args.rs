@@ -26,6 +26,10 @@ use crate::{
 /// Without a subcommand it traces live: every signal with who sent it, what
 /// became of it and why, every death with its cause, the proof and the fix.
 /// Needs root, or the capabilities that `sigtrace doctor` names.
+///
+/// What to trace adds up: whatever one of --container, --pidns, --cgroup, --pid,
+/// --from-pid and --to-pid names is traced, and everything if none is given.
+/// --signal and --exclude-signal leave the other signals out of that.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "sigtrace", version, after_long_help = EXAMPLES, args_conflicts_with_subcommands = true,
     subcommand_help_heading = "Other commands", max_term_width = 100,
@@ -67,19 +71,19 @@ pub struct TraceArgs {
     /// (/proc/PID/ns/pid). Repeatable
     #[arg(long, value_name = "INODE|PATH", help_heading = "What to trace")]
     pub pidns: Vec<PidNsArg>,
-    /// Trace processes of this cgroup and those below it (cgroup v2): a folder
-    /// under /sys/fs/cgroup, or the path that /proc/PID/cgroup has. Repeatable
+    /// Trace processes of this cgroup and those below it (cgroup v2), as senders
+    /// and as targets: a folder under /sys/fs/cgroup, or the path that /proc/PID/cgroup has. Repeatable
     #[arg(long = "cgroup", value_name = "PATH", help_heading = "What to trace")]
     pub cgroups: Vec<PathBuf>,
-    /// Only signals sent by or to this process (its pid on the host). Repeatable
+    /// Trace signals sent by or to this process (its pid on the host). Repeatable
     #[arg(short, long = "pid", value_name = "PID", help_heading = "What to trace",
         value_parser = clap::value_parser!(u32).range(1..))]
     pub pids: Vec<u32>,
-    /// Only signals sent by this process. Repeatable
+    /// Trace signals sent by this process. Repeatable
     #[arg(long = "from-pid", value_name = "PID", help_heading = "What to trace",
         value_parser = clap::value_parser!(u32).range(1..))]
     pub from_pids: Vec<u32>,
-    /// Only signals sent to this process. Repeatable
+    /// Trace signals sent to this process. Repeatable
     #[arg(long = "to-pid", value_name = "PID", help_heading = "What to trace",
         value_parser = clap::value_parser!(u32).range(1..))]
     pub to_pids: Vec<u32>,
@@ -176,15 +180,17 @@ impl TraceArgs {
         }
     }
 
-    /// The filters besides namespaces, in words for the first line.
-    pub fn filters(&self) -> Vec<String> {
+    /// The filters besides namespaces, in words for the first line. `everybody`:
+    /// whom they name makes no difference, because everybody is traced.
+    pub fn filters(&self, everybody: bool) -> Vec<String> {
         let mut words = Vec::new();
         let mut add = |what: &str, values: Vec<String>| {
             if !values.is_empty() {
                 words.push(format!("{what} {}", values.join(" ")));
             }
         };
-        let pids = |pids: &[u32]| pids.iter().map(ToString::to_string).collect();
+        let named = |all: Vec<String>| if everybody { Vec::new() } else { all };
+        let pids = |pids: &[u32]| named(pids.iter().map(ToString::to_string).collect());
         let names = |numbers: &[SignalNumber]| {
             numbers
                 .iter()
@@ -193,10 +199,12 @@ impl TraceArgs {
         };
         add(
             "cgroup",
-            self.cgroups
-                .iter()
-                .map(|path| path.display().to_string())
-                .collect(),
+            named(
+                self.cgroups
+                    .iter()
+                    .map(|path| path.display().to_string())
+                    .collect(),
+            ),
         );
         add("process", pids(&self.pids));
         add("sender", pids(&self.from_pids));

@@ -7,6 +7,7 @@ use std::{fmt, io};
 use clap::Parser as _;
 
 pub mod args;
+pub mod cgroup;
 pub mod completions;
 pub mod doctor;
 pub mod duration;

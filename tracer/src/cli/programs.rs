@@ -87,6 +87,7 @@ mod tests {
             ns_pids: vec![1; namespaces.len()],
             namespaces: namespaces.to_vec(),
             cgroup_id: 0,
+            in_cgroup: false,
         };
         let (runc, one) = (task(key(50, 500_000_000), &[]), task(key(60, 1), &[7]));
         let behind = |of| {

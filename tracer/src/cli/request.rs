@@ -1,33 +1,27 @@
 //! From the command line to what the kernel side is asked for, with everything
 //! checked that can be checked before anything is attached.
 
-use std::{
-    collections::HashMap,
-    env, fs,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-};
+use std::env;
 
 use anyhow::{anyhow, Context as _};
 use sigtrace_common::filter::{PID_SENDER, PID_TARGET};
 
 use super::{
     args::{Hooks, TraceArgs},
+    cgroup::Cgroup,
     Code, Failure,
 };
 use crate::{
     event::PidNs,
+    history::filter::{Filter, Roles},
     kernel::{attach::Request, facts::HOST_PIDNS, hooks::Forced, log, procfs::Proc},
     output::Scope,
 };
 
-/// Where the cgroup v2 hierarchy is: alone, or beside those of cgroup v1.
-const CGROUPS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
-
-/// A namespace that holds everything is no limit: without the host's.
-pub fn without_host(args: &TraceArgs, scopes: Vec<Scope>) -> Result<Vec<Scope>, Failure> {
+/// The host's PID namespace holds everything: it is no scope of its own.
+pub fn without_host(args: &TraceArgs, scopes: &[Scope]) -> Result<Vec<Scope>, Failure> {
     if !scopes.iter().any(|scope| scope.pidns == HOST_PIDNS) {
-        return Ok(scopes);
+        return Ok(scopes.to_vec());
     }
     if args.once {
         return Err(Failure::usage(
@@ -73,38 +67,68 @@ pub fn check_targets(
         if pids.contains(&pid) {
             continue;
         }
-        return missing(match proc.leader_of(pid) {
-            Some(leader) => {
-                format!("{pid} is a thread; signals are filtered by process: give {leader}")
-            }
-            None => format!("there is no process {pid} on this host"),
-        });
+        return match proc.leader_of(pid) {
+            Some(leader) => missing(format!(
+                "{pid} is a thread; signals are filtered by process: give {leader}"
+            )),
+            None => Err(no_process(pid)),
+        };
     }
     Ok(())
 }
 
-/// What the kernel side is asked for.
-pub fn of(args: &TraceArgs, scopes: &[Scope]) -> Result<Request, Failure> {
-    let mut pids: HashMap<u32, u32> = HashMap::new();
-    for (list, bits) in [
-        (&args.pids, PID_TARGET | PID_SENDER),
-        (&args.from_pids, PID_SENDER),
-        (&args.to_pids, PID_TARGET),
+/// What is traced.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// What the kernel side is asked for.
+    pub request: Request,
+    /// The same for the engine, which decides exactly.
+    pub filter: Filter,
+    /// The cgroups of both.
+    pub cgroups: Vec<Cgroup>,
+}
+
+/// Puts together what is traced: whoever one of the flags names.
+pub fn of(args: &TraceArgs, scopes: &[Scope], proc: &mut Proc) -> Result<Wanted, Failure> {
+    let mut filter = Filter {
+        namespaces: scopes.iter().map(|scope| scope.pidns).collect(),
+        ..Filter::default()
+    };
+    for (pids, sender, target) in [
+        (&args.pids, true, true),
+        (&args.from_pids, true, false),
+        (&args.to_pids, false, true),
     ] {
-        for &pid in list {
-            *pids.entry(pid).or_default() |= bits;
+        for &pid in pids {
+            // Its start belongs to it: somebody else may have its pid later.
+            let Some(process) = proc.process(pid) else {
+                return Err(no_process(pid));
+            };
+            filter.add(process.task.key, Roles { sender, target });
         }
     }
+    let mut cgroups = Vec::new();
+    for path in &args.cgroups {
+        cgroups.push(Cgroup::named(path)?);
+    }
+    filter.cgroups = cgroups.iter().map(|cgroup| cgroup.id).collect();
+    if filter.namespaces.contains(&HOST_PIDNS) {
+        // It holds everybody, so whoever else is named is traced with all.
+        filter = Filter::default();
+        cgroups.clear();
+    }
+    let bits = |roles: Roles| {
+        let bit = |on: bool, bit| if on { bit } else { 0 };
+        bit(roles.sender, PID_SENDER) | bit(roles.target, PID_TARGET)
+    };
     let level = env::var(log::VARIABLE).ok();
-    Ok(Request {
+    let request = Request {
         signals: args.signal_mask(),
-        namespaces: scopes.iter().map(|scope| scope.pidns).collect(),
-        cgroups: args
-            .cgroups
-            .iter()
-            .map(|path| cgroup_id(path, CGROUPS.map(Path::new)))
-            .collect::<Result<_, _>>()?,
-        pids: pids.into_iter().collect(),
+        namespaces: filter.namespaces.iter().copied().collect(),
+        cgroups: filter.cgroups.iter().copied().collect(),
+        pids: (filter.processes.iter())
+            .map(|(&pid, &(_, roles))| (pid, bits(roles)))
+            .collect(),
         buffer: args.buffer_bytes(),
         forced: match args.hooks {
             Hooks::Auto => Forced::Auto,
@@ -113,60 +137,17 @@ pub fn of(args: &TraceArgs, scopes: &[Scope]) -> Result<Request, Failure> {
             Hooks::Kprobe => Forced::Kprobe,
         },
         log_level: log::level(level.as_deref()),
+    };
+    Ok(Wanted {
+        request,
+        filter,
+        cgroups,
     })
 }
 
-/// The inode of a cgroup's folder, which is its id in the kernel. A path as
-/// `/proc/PID/cgroup` has it counts from the root of the hierarchy.
-fn cgroup_id(path: &Path, roots: [&Path; 2]) -> Result<u64, Failure> {
-    let below = path.strip_prefix("/").unwrap_or(path);
-    let below = roots.map(|root| root.join(below));
-    let whole = path.starts_with(roots[0]);
-    let is_v2 = |folder: &&PathBuf| folder.join("cgroup.controllers").exists();
-    let folder = match below.iter().find(is_v2) {
-        _ if whole => path,
-        Some(folder) => folder,
-        None => &below[0],
-    };
-    let usage = |error: anyhow::Error| Failure::new(Code::Usage, error);
-    let metadata = fs::metadata(folder)
-        .with_context(|| format!("there is no cgroup {}", folder.display()))
-        .map_err(usage)?;
-    if !folder.join("cgroup.procs").exists() || !folder.join("cgroup.controllers").exists() {
-        return Err(usage(anyhow!(
-            "{} is no folder of the cgroup v2 hierarchy (cgroup v1 has one tree per controller; \
-             filter by --pidns there)",
-            folder.display()
-        )));
-    }
-    Ok(metadata.ino())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cgroup_is_found_alone_and_beside_those_of_version_1() {
-        let root = env::temp_dir().join(format!("sigtrace-cgroups-{}", std::process::id()));
-        let (v1, v2) = (root.join("docker/x"), root.join("unified/docker/x"));
-        for (folder, files) in [(&v1, 1), (&v2, 2)] {
-            fs::create_dir_all(folder).unwrap();
-            for file in ["cgroup.procs", "cgroup.controllers"].iter().take(files) {
-                fs::write(folder.join(file), "").unwrap();
-            }
-        }
-        let unified = root.join("unified");
-        let id = |path: &Path| cgroup_id(path, [&root, &unified]);
-        let wanted = fs::metadata(&v2).unwrap().ino();
-        assert_eq!(id(Path::new("/docker/x")).unwrap(), wanted);
-        assert_eq!(id(&v2).unwrap(), wanted);
-        // Said so, not taken for another.
-        assert_eq!(id(&v1).unwrap_err().code, Code::Usage);
-        assert_eq!(id(Path::new("/docker/y")).unwrap_err().code, Code::Usage);
-        fs::write(v1.join("cgroup.controllers"), "").unwrap();
-        let alone = fs::metadata(&v1).unwrap().ino();
-        assert_eq!(id(Path::new("docker/x")).unwrap(), alone);
-        fs::remove_dir_all(&root).unwrap();
-    }
+fn no_process(pid: u32) -> Failure {
+    Failure::new(
+        Code::NotFound,
+        anyhow!("there is no process {pid} on this host"),
+    )
 }

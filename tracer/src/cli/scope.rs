@@ -4,8 +4,7 @@
 
 use std::{
     fmt::Debug,
-    fs, io,
-    os::unix::fs::MetadataExt,
+    io,
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -16,6 +15,7 @@ use super::{args::TraceArgs, Code, Failure};
 use crate::{
     container::{self, engine::PATIENCE, error::Problem, socket::Sockets, Container, ResolveError},
     event::PidNs,
+    kernel::procfs,
     output::{ContainerName, Scope},
 };
 
@@ -57,19 +57,25 @@ impl PidNsArg {
             Self::Path(path) => path,
         };
         let said = || format!("cannot read the PID namespace {}", path.display());
-        let inode = match fs::metadata(path) {
-            Ok(metadata) => metadata.ino(),
+        match procfs::pid_namespace(path) {
+            Ok(Some(inode)) => Ok(inode),
+            Ok(None) => Err(Failure::new(
+                Code::Usage,
+                anyhow!(
+                    "{} is no PID namespace: give /proc/PID/ns/pid of a process in it, or its \
+                     inode (lsns -t pid)",
+                    path.display()
+                ),
+            )),
             Err(error) => {
                 let gone = error.kind() == io::ErrorKind::NotFound;
                 let code = if gone { Code::NotFound } else { Code::Failed };
-                return Err(Failure::new(
+                Err(Failure::new(
                     code,
                     anyhow::Error::new(error).context(said()),
-                ));
+                ))
             }
-        };
-        PidNs::try_from(inode)
-            .map_err(|_| Failure::new(Code::Usage, anyhow!("{}: it is no namespace", said())))
+        }
     }
 }
 
@@ -217,5 +223,19 @@ mod tests {
             .inode()
             .unwrap_err();
         assert_eq!(failure.code, Code::NotFound);
+    }
+
+    #[test]
+    fn a_path_to_something_else_is_said_to_be_no_pid_namespace() {
+        for path in ["/proc/self/ns/mnt", "/proc/self/status", "/dev/null", "/"] {
+            let failure = PidNsArg::Path(path.into()).inode().unwrap_err();
+            let said = failure.error.unwrap().to_string();
+            assert_eq!(failure.code, Code::Usage, "{said}");
+            assert!(
+                said.starts_with(&format!("{path} is no PID namespace")),
+                "{said}"
+            );
+        }
+        assert!(PidNsArg::Path("/proc/self/ns/pid".into()).inode().is_ok());
     }
 }

@@ -116,7 +116,7 @@ fn filters() {
     assert_eq!(args.pids, [1, 2]);
     assert!(args.failed);
     assert_eq!(
-        args.filters(),
+        args.filters(false),
         [
             "process 1 2",
             "only SIGTERM SIGKILL SIGRTMIN+2",
@@ -126,7 +126,10 @@ fn filters() {
     let args = trace("sigtrace");
     assert_eq!(args.signal_mask(), u64::MAX);
     assert_eq!(args.buffer_bytes(), 4 << 20);
-    assert!(args.filters().is_empty());
+    assert!(args.filters(false).is_empty());
+    // Beside a filter that names everybody only the signals are one.
+    let args = trace("sigtrace --pidns 4026531836 -p 1 --cgroup x -s TERM");
+    assert_eq!(args.filters(true), ["only SIGTERM"]);
 }
 
 #[test]

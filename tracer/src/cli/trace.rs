@@ -3,6 +3,7 @@
 //! put together in [`super::request`].
 
 use std::{
+    collections::HashSet,
     env,
     io::{self, Write},
     path::Path,
@@ -14,7 +15,13 @@ use tokio::{
     time::Instant,
 };
 
-use super::{args::TraceArgs, programs::Programs, request, scope, Code, Failure};
+use super::{
+    args::TraceArgs,
+    cgroup::Cgroup,
+    programs::Programs,
+    request::{self, Wanted},
+    scope, Code, Failure,
+};
 use crate::{
     container::socket::Sockets,
     event::{
@@ -33,7 +40,7 @@ use crate::{
         ring::Ring,
         symbols::Symbols,
     },
-    output::{self, Clock, Ending, Output, Scope, Tracing},
+    output::{self, Clock, Ending, Output, Tracing},
 };
 
 /// How often the counts of lost events are looked at while events come in.
@@ -72,24 +79,24 @@ pub fn run(args: TraceArgs) -> Result<(), Failure> {
 async fn trace(args: TraceArgs) -> Result<(), Failure> {
     let mut facts = Facts::probe();
     kernel::attach::check(&facts)?;
-    let proc = Proc::new("/proc");
+    let mut proc = Proc::new("/proc");
     let sockets = || Sockets::of(|name| env::var_os(name));
     let found = scope::resolve(&args, Path::new("/proc"), sockets).await?;
-    let scopes = request::without_host(&args, found.scopes)?;
+    let scopes = request::without_host(&args, &found.scopes)?;
     request::check_targets(&args, &scopes, &proc, facts.on_host)?;
-    let wanted = request::of(&args, &scopes)?;
+    let wanted = request::of(&args, &found.scopes, &mut proc)?;
     // Before anything is attached: from here on a signal ends the trace
     // properly, with all that was seen written.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut attached = attach(&mut facts, &wanted)?;
-    let log = KernelLog::new(&mut attached.ebpf, wanted.log_level);
+    let mut attached = attach(&mut facts, &wanted.request)?;
+    let log = KernelLog::new(&mut attached.ebpf, wanted.request.log_level);
 
     let clock = Clock {
         offset_ns: kernel::wall_clock_offset_ns(),
     };
-    let coverage = coverage(&attached, &facts, &wanted);
-    let mut tracing = tracing(&args, &attached, &facts);
+    let coverage = coverage(&attached, &wanted);
+    let mut tracing = tracing(&args, &wanted, &attached, &facts);
     tracing.notes.extend(found.notes);
     let stdout = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let mut live = Live {
@@ -119,7 +126,7 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
         live.push(tracing.since, Fact::Container(Box::new(container.fact())));
     }
     if facts.on_host {
-        live.snapshot(&scopes, tracing.since)?;
+        live.snapshot(&wanted, tracing.since)?;
     }
     live.output.tracing(&tracing)?;
     live.output.flush()?;
@@ -139,7 +146,7 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
     live.finish(ending)
 }
 
-fn coverage(attached: &Attached, facts: &Facts, wanted: &kernel::attach::Request) -> Coverage {
+fn coverage(attached: &Attached, wanted: &Wanted) -> Coverage {
     let sees = |hook| {
         attached
             .choices
@@ -148,24 +155,21 @@ fn coverage(attached: &Attached, facts: &Facts, wanted: &kernel::attach::Request
     };
     Coverage {
         since: attached.since,
-        signals: wanted.signals,
-        namespaces: wanted.namespaces.clone(),
-        partial: !wanted.pids.is_empty() || !wanted.cgroups.is_empty(),
+        signals: wanted.request.signals,
+        filter: wanted.filter.clone(),
         sees_dequeue: sees(Hook::DequeueSignal),
-        sees_zap: sees(Hook::ZapPidNsProcesses),
         sees_release: sees(Hook::ReleaseTask),
-        symbols: facts.symbols,
     }
 }
 
-fn tracing(args: &TraceArgs, attached: &Attached, facts: &Facts) -> Tracing {
+fn tracing(args: &TraceArgs, wanted: &Wanted, attached: &Attached, facts: &Facts) -> Tracing {
     let mut notes = kernel::notes(&attached.choices, facts);
     notes.extend(args.buffer.and_then(super::size::BufferSize::note));
     Tracing {
         since: attached.since,
         kernel: facts.release.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
-        filters: args.filters(),
+        filters: args.filters(wanted.filter.is_empty()),
         hooks: kernel::hook_names(&attached.choices),
         notes,
     }
@@ -220,10 +224,15 @@ impl Live<'_> {
     /// The processes that are there already. Taken after attaching, so that
     /// none is missed; whoever was born in between has its fork in the ring,
     /// under the same identity.
-    fn snapshot(&mut self, scopes: &[Scope], since: BootTime) -> Result<(), KernelError> {
-        let namespaces: Vec<PidNs> = scopes.iter().map(|scope| scope.pidns).collect();
-        for process in self.proc.members(&namespaces).map_err(KernelError::Proc)? {
-            let task = process.task;
+    fn snapshot(&mut self, wanted: &Wanted, since: BootTime) -> Result<(), KernelError> {
+        let namespaces = &wanted.request.namespaces;
+        let in_cgroups: HashSet<u32> = wanted.cgroups.iter().flat_map(Cgroup::members).collect();
+        let named = wanted.filter.processes.keys().copied();
+        let also = named.chain(in_cgroups.iter().copied()).collect();
+        let members = self.proc.members(namespaces, &also);
+        for process in members.map_err(KernelError::Proc)? {
+            let mut task = process.task;
+            task.in_cgroup = in_cgroups.contains(&task.key.pid);
             self.decoder.starts.insert(task.key);
             if let Some(ns) = task
                 .pidns()
@@ -239,7 +248,7 @@ impl Live<'_> {
                 },
             );
         }
-        for ns in namespaces {
+        for &ns in namespaces {
             if !self.watched.iter().any(|&(watched, _)| watched == ns) {
                 // It ended while the hooks were being attached: what was seen
                 // of that is in the ring, and comes before this.

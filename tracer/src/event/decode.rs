@@ -189,6 +189,7 @@ impl<F: Functions> Decoder<F> {
             ns_pids,
             namespaces,
             cgroup_id: r.cgroup_id,
+            in_cgroup: r.in_cgroup != 0,
         }
     }
 

@@ -102,6 +102,8 @@ pub struct Task {
     pub namespaces: Vec<PidNs>,
     /// Inode of its cgroup (v2); 0 where not known.
     pub cgroup_id: u64,
+    /// It is in a cgroup that is filtered by, or below one.
+    pub in_cgroup: bool,
 }
 
 impl Task {

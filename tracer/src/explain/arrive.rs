@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use crate::event::{flag, BootTime, Dispositions, Frame, Handler, ProcessKey, Signal, Task};
+use crate::event::{
+    flag, BootTime, Dispositions, Frame, Handler, Outcome, ProcessKey, Signal, Task,
+};
 use crate::history::note::{Fate, Note, NotedSender, Sent};
 use crate::history::process::Fatal;
 
@@ -17,14 +19,21 @@ use super::{blocked, stack, stop_request};
 impl Engine {
     pub(super) fn signal(&mut self, id: u64, time: BootTime, s: Arc<Signal>) {
         let origin = sender::origin(&s);
+        // For timers, terminals and the kernel's own signals the current task is
+        // a bystander, who has nothing to do with it whatever filter names it.
         let by_current = matches!(origin, Origin::Process | Origin::KernelForCurrent);
-        let current_in = self.in_scope(&s.current);
-        let concerned = self.in_scope(&s.target) || (by_current && current_in);
-        if !concerned {
+        let filter = &self.coverage.filter;
+        let sent = by_current && filter.sender(&s.current);
+        if !sent && !filter.target(&s.target) {
             return;
         }
-        self.history.see(&s.target, true);
-        if current_in && s.current.key.pid != 0 && s.current.flags & flag::PF_KTHREAD == 0 {
+        let current_named = filter.names(&s.current);
+        // What never ends a process changes nothing in its life.
+        let reached = sent
+            && s.outcome != Outcome::Ignored
+            && signals::default_action(s.number) != DefaultAction::Ignore;
+        self.history.see(&s.target, true).reached |= reached;
+        if current_named && s.current.key.pid != 0 && s.current.flags & flag::PF_KTHREAD == 0 {
             self.history.see(&s.current, true);
         }
         self.summary.signals += 1;

@@ -317,7 +317,7 @@ fn unseen(
     d.evidence(Evidence::Field(format!("status={:#x}", exited.status)));
     let since = BootTime(victim.task.key.start_ns);
     let why = view
-        .blind_to(number, since)
+        .blind_to(number, since, victim)
         .map_or_else(String::new, |blind| format!(" ({})", blind.because()));
     d.missing(format!("the sending of {name}{why}"), Certainty::Unknown);
     d.say(format!(
@@ -380,20 +380,29 @@ fn by_itself(view: View<'_>, victim: &Process, exited: Exited) -> Death {
 /// is certain all the same, so an attachment that came late only limits what is
 /// said; what was missed since makes it less certain.
 fn unasked(view: View<'_>, victim: &Process, exited: Exited, exit: &str, d: &mut Death) {
+    let seen = pid1::unanswered(victim, exited.time);
+    let exit = &match seen {
+        Some(note) => {
+            d.evidence(Evidence::Event(note.event));
+            format!("{exit}. {}", pid1::became(note, "it", exited.time))
+        }
+        None => format!("{exit}."),
+    };
     let earliest = exited.time.0.saturating_sub(pid1::STOP_NS);
     let since = BootTime(victim.task.key.start_ns.max(earliest));
     let blind = [signals::TERM, signals::INT, signals::QUIT]
         .into_iter()
-        .find_map(|number| view.blind_to(number, since));
+        .find_map(|number| view.blind_to(number, since, victim));
     match blind {
         Some(Blind::Late) => d.say(format!(
-            "{exit}; what it got before sigtrace was attached, {} before, is not known.",
+            "{exit} What it got before sigtrace was attached, {} before, is not known.",
             words::span(words::between(view.coverage.since, exited.time))
         )),
         Some(blind) => {
             d.missing(blind.missing(), Certainty::Inferred);
             d.say(format!(
-                "{exit}; whether a signal had asked it to end is not known: {}.",
+                "{exit} Whether {} signal had asked it to end is not known: {}.",
+                if seen.is_some() { "another" } else { "a" },
                 blind.because()
             ));
         }
@@ -403,10 +412,10 @@ fn unasked(view: View<'_>, victim: &Process, exited: Exited, exit: &str, d: &mut
                 Certainty::Inferred,
             );
             d.say(format!(
-                "{exit}; whether a signal had asked it to end is no longer known."
+                "{exit} Whether a signal had asked it to end long ago is no longer known."
             ));
         }
-        None => d.say(format!("{exit}.")),
+        None => d.say(exit),
     }
 }
 

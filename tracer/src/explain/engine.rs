@@ -7,9 +7,9 @@
 //! recording that is replayed at once gives the same reports.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashSet, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 
-use crate::event::{BootTime, Event, PidNs, ProcessKey, Task};
+use crate::event::{BootTime, Event, ProcessKey};
 use crate::explain::report::{Coverage, ExitReport, Report, Summary};
 use crate::history::History;
 
@@ -88,7 +88,6 @@ pub struct Engine {
     pub(super) open: OpenSignals,
     pub(super) outbox: Outbox,
     pub(super) summary: Summary,
-    scope: HashSet<PidNs>,
     buffer: BinaryHeap<Reverse<Buffered>>,
     deadlines: BinaryHeap<Reverse<(BootTime, Deadline)>>,
     to_look_at: BTreeSet<ProcessKey>,
@@ -104,8 +103,7 @@ impl Engine {
     /// An engine that knows nothing yet.
     pub fn new(coverage: Coverage) -> Self {
         Self {
-            scope: coverage.namespaces.iter().copied().collect(),
-            history: History::new(&coverage.namespaces),
+            history: History::new(coverage.filter.clone()),
             coverage,
             open: OpenSignals::default(),
             outbox: Outbox::default(),
@@ -169,12 +167,8 @@ impl Engine {
     /// Whether every traced namespace has ended: its PID 1 is dead and no
     /// member is alive, or the kernel says that it is gone.
     pub fn ended(&self) -> bool {
-        !self.coverage.namespaces.is_empty()
-            && self
-                .coverage
-                .namespaces
-                .iter()
-                .all(|&ns| self.history.ended(ns))
+        let mut namespaces = self.coverage.filter.namespaces.iter().peekable();
+        namespaces.peek().is_some() && namespaces.all(|&ns| self.history.ended(ns))
     }
 
     /// The earliest time at which [`advance`](Self::advance) has something to
@@ -202,7 +196,7 @@ impl Engine {
         let mut summary = self.summary.clone();
         summary.lost = self.history.lost();
         summary.unseen_ends = self.history.unseen_ends();
-        summary.partial = self.coverage.partial;
+        summary.partial = self.coverage.filter.is_partial();
         summary.ended = self.ended();
         summary.notes = self.notes();
         (reports, summary)
@@ -219,11 +213,6 @@ impl Engine {
             coverage: &self.coverage,
             depth: 0,
         }
-    }
-
-    /// Whether a task lives in a traced namespace, or below one.
-    pub(super) fn in_scope(&self, task: &Task) -> bool {
-        self.scope.is_empty() || task.namespaces.iter().any(|ns| self.scope.contains(ns))
     }
 
     pub(super) fn at(&mut self, time: BootTime, after_ns: u64, what: Deadline) {
@@ -254,7 +243,7 @@ impl Engine {
                 words::count(unseen, "process", "processes")
             ));
         }
-        if self.coverage.partial {
+        if self.coverage.filter.is_partial() {
             notes.push(
                 "A filter by process or cgroup was in force: what it left out is not known."
                     .to_owned(),

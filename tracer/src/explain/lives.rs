@@ -28,7 +28,7 @@ impl Engine {
                 None => {}
             }
         }
-        if self.in_scope(&task) {
+        if self.history.counts(&task) {
             self.outbox.push(time, id, Report::Exec { id, time, task });
         }
     }
@@ -78,7 +78,7 @@ impl Engine {
             };
             self.conclude(o, verdict, id, time);
         }
-        if !self.in_scope(&task) {
+        if !self.history.counts(&task) {
             return;
         }
         let Some(process) = self.history.process(key) else {
@@ -119,7 +119,7 @@ impl Engine {
     pub(super) fn reap(&mut self, id: u64, time: BootTime, key: ProcessKey, by: Option<u32>) {
         let process = self.history.process(key).filter(|p| !p.reaped);
         if let Some(task) = process.map(|p| p.task.clone()) {
-            if self.in_scope(&task) {
+            if self.history.counts(&task) {
                 let exact = self.coverage.sees_release && by.is_some();
                 let certainty = if exact {
                     Certainty::Proven

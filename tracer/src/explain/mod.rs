@@ -4,9 +4,9 @@
 //!
 //! [`engine`] turns events into reports; the rules are small files by subject:
 //! who sent it (`sender`), what became of it (`fate`, `dropped`, `blocked`),
-//! why a process died (`death`, `pid1`, `stopped`, `stop_request`), which of
-//! them are an engine's ([`runtime`]). The names of signals stand
-//! in [`signals`], the meaning of every id in [`ids`].
+//! why a process died (`death`, `pid1`, `stopped` and the two beside it,
+//! `stop_request`), which of them are an engine's ([`runtime`]). The names of
+//! signals stand in [`signals`], the meaning of every id in [`ids`].
 
 pub mod engine;
 pub mod ids;
@@ -22,7 +22,9 @@ mod fate;
 mod lives;
 mod open;
 mod outbox;
+mod passed_on;
 mod pid1;
+mod pid1_killed;
 mod routine;
 mod sender;
 mod settle;

@@ -48,7 +48,7 @@ impl Proof {
             .exit
             .map_or(BootTime(victim.task.key.start_ns), |e| e.time);
         let why = view
-            .blind_to(signals::KILL, since)
+            .blind_to(signals::KILL, since, victim)
             .map_or_else(String::new, |b| format!(" ({})", b.because()));
         proof.missing.push(format!("the SIGKILL itself{why}"));
         proof
@@ -355,8 +355,9 @@ pub(crate) fn unanswered_stop(
     if stop_request::behind(view, one, d) {
         return;
     }
-    let Some(note) = stop_signal(one, killed) else {
-        if let Some(blind) = view.blind_to(signals::TERM, BootTime(one.task.key.start_ns)) {
+    let started = BootTime(one.task.key.start_ns);
+    let Some(note) = unanswered(one, killed) else {
+        if let Some(blind) = view.blind_to(signals::TERM, started, one) {
             d.say(format!(
                 "Whether {it} had been asked to end before is not known: {}.",
                 blind.because()
@@ -364,9 +365,31 @@ pub(crate) fn unanswered_stop(
         }
         return;
     };
-    let ago = words::span(words::between(note.time, killed));
     let name = signals::name(note.number);
     d.evidence(Evidence::Event(note.event));
+    d.say(became(note, it, killed));
+    if let Some(reason) = note.reason {
+        d.contributing.push(reason);
+    }
+    if note.reason == Some("init-no-handler") {
+        d.advise(format!("give PID 1 a handler for {name}, or use an init that has one (docker run --init, tini)"));
+    }
+}
+
+/// What may have asked a process to end and did not, the likeliest first,
+/// however long ago.
+pub(crate) fn unanswered(one: &Process, before: BootTime) -> Option<&Note> {
+    stop_signal(one, before)
+        .or_else(|| got(one, before, STOP_NS).find(|n| asks_to_end(n.number)))
+        .or_else(|| old_sigterm(one, before))
+        .or_else(|| perhaps_request(one, before))
+}
+
+/// What became of a request to end of a process that went on until `at`. `it`:
+/// how to call that process.
+pub(crate) fn became(note: &Note, it: &str, at: BootTime) -> String {
+    let ago = words::span(words::between(note.time, at));
+    let name = signals::name(note.number);
     let mut sentence = match note.fate {
         Fate::Dropped | Fate::Discarded => {
             format!(
@@ -381,11 +404,5 @@ pub(crate) fn unanswered_stop(
         _ => format!("{it} had not acted on the {name} that it got {ago} before."),
     };
     sentence[..1].make_ascii_uppercase();
-    d.say(sentence);
-    if let Some(reason) = note.reason {
-        d.contributing.push(reason);
-    }
-    if note.reason == Some("init-no-handler") {
-        d.advise(format!("give PID 1 a handler for {name}, or use an init that has one (docker run --init, tini)"));
-    }
+    sentence
 }

@@ -4,6 +4,7 @@
 use super::runtime::Recognized;
 use super::signals;
 use crate::event::{BootTime, Comm, PidNs, ProcessKey, Task};
+use crate::history::filter::Filter;
 
 /// How sure an explanation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -215,7 +216,7 @@ pub struct Summary {
     pub ended_badly: u64,
     /// Processes whose end was not seen; they are not among `exited`.
     pub unseen_ends: u64,
-    /// A filter by process or cgroup was in force ([`Coverage::partial`]).
+    /// A filter by process or cgroup was in force ([`Filter::is_partial`]).
     pub partial: bool,
     /// Signals that were dropped.
     pub dropped: u64,
@@ -313,16 +314,10 @@ pub struct Coverage {
     /// Signals that are reported; bit n-1 for signal n. Those left out by a
     /// filter are not in the history.
     pub signals: u64,
-    /// The traced PID namespaces; empty: no filter by namespace.
-    pub namespaces: Vec<PidNs>,
-    /// A filter by process or cgroup is in force: the history has holes.
-    pub partial: bool,
+    /// Whom the filters name; of others only what these do to them is known.
+    pub filter: Filter,
     /// `dequeue_signal` is hooked: `accepted` can be proven.
     pub sees_dequeue: bool,
-    /// `zap_pid_ns_processes` is hooked.
-    pub sees_zap: bool,
     /// `release_task` is hooked: the time of reaping is exact.
     pub sees_release: bool,
-    /// Kernel addresses can be named (kallsyms readable).
-    pub symbols: bool,
 }

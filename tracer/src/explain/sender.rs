@@ -88,6 +88,8 @@ fn from_kernel(signal: &Signal) -> Origin {
         signals::INT | signals::QUIT | signals::TSTP | signals::WINCH if !own_doing(signal) => {
             Origin::Terminal
         }
+        // Data that arrived (`sk_send_sigurg`, `send_sigio`), in a softirq.
+        signals::URG | signals::IO => Origin::Kernel,
         _ if own_doing(signal) || signal.current.flags & flag::PF_EXITING != 0 => {
             Origin::KernelForCurrent
         }

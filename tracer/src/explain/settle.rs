@@ -123,7 +123,7 @@ impl Engine {
                 .sentences
                 .push("It was queued without its siginfo, because the queue was full.".to_owned());
         }
-        let in_target = self.in_scope(&s.target);
+        let in_target = self.coverage.filter.target(&s.target);
         SignalReport {
             id,
             time,

@@ -37,7 +37,8 @@ impl Engine {
             } => self.dequeue(id, time, &task, number, &stack),
             Fact::Fork { parent, child } => {
                 self.history.fork(&parent, &child);
-                if self.in_scope(&child) {
+                let filter = &self.coverage.filter;
+                if filter.names(&child) || filter.names(&parent) {
                     self.outbox.push(
                         time,
                         id,
@@ -158,7 +159,7 @@ impl Engine {
                 let parent = parent
                     .filter(|p| p.exit.is_none() && !p.reaped)
                     .map(|p| p.task.clone());
-                if self.in_scope(&task) {
+                if self.history.counts(&task) {
                     let report = Report::Zombie {
                         id: exit.event,
                         time: exit.time,

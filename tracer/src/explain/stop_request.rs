@@ -386,8 +386,9 @@ fn acted(view: View<'_>, one: &Process, stop: &Note, killed: BootTime, d: &mut D
         .iter()
         .filter(|s| s.time >= stop.time && s.time <= killed)
         .any(|s| s.number != signals::KILL);
-    let blind =
-        view.blind_to(stop.number, stop.time).is_some() || !one.sent.complete_since(stop.time);
+    let blind = view.blind_to(stop.number, stop.time, one).is_some()
+        || !view.coverage.filter.sender(&one.task)
+        || !one.sent.complete_since(stop.time);
     if others > 0 && !told && !blind {
         d.contributing.push("not-forwarded");
         d.say(format!(

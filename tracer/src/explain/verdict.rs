@@ -1,8 +1,10 @@
 //! What a rule says about one signal, and what every rule may look at.
 
-use crate::event::BootTime;
+use std::fmt;
+
+use crate::event::{BootTime, Comm, Task};
 use crate::explain::report::{Certainty, Coverage, Evidence, Explanation};
-use crate::history::{note::Fate, History};
+use crate::history::{note::Fate, process::Process, History};
 
 use super::{signals, words};
 
@@ -18,14 +20,20 @@ pub(crate) struct View<'a> {
 }
 
 impl View<'_> {
-    /// Why the absence of a signal since `since` proves nothing; `None` if it
-    /// does prove something.
-    pub(crate) fn blind_to(&self, number: i32, since: BootTime) -> Option<Blind> {
+    /// Why the absence of a signal to a process since `since` proves nothing;
+    /// `None` if it does prove something.
+    pub(crate) fn blind_to(&self, number: i32, since: BootTime, to: &Process) -> Option<Blind> {
         if self.coverage.signals & signals::bit(number) == 0 {
             return Some(Blind::Filtered(number));
         }
-        if self.coverage.partial {
-            return Some(Blind::Partial);
+        let filter = &self.coverage.filter;
+        if !filter.covers(&to.task) {
+            if !filter.in_cgroup(&to.task) {
+                return Some(Blind::NotNamed(Who::of(to)));
+            }
+            if !to.always_in_cgroup {
+                return Some(Blind::Outside(Who::of(to)));
+            }
         }
         match self.history.lost_since("signal", since) {
             0 => (self.coverage.since > since).then_some(Blind::Late),
@@ -34,13 +42,37 @@ impl View<'_> {
     }
 }
 
+/// A process in a sentence: `nginx 4242`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Who {
+    comm: Comm,
+    pid: u32,
+}
+
+impl Who {
+    fn of(process: &Process) -> Self {
+        let Task { comm, key, .. } = &process.task;
+        let (comm, pid) = (*comm, key.pid);
+        Self { comm, pid }
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.comm, self.pid)
+    }
+}
+
 /// Why something may have happened unseen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Blind {
     /// The filter leaves this signal out.
     Filtered(i32),
-    /// A filter by process or cgroup is in force.
-    Partial,
+    /// The filters do not name it: it is known what those got from it whom they
+    /// do, and to it from them.
+    NotNamed(Who),
+    /// It came into the cgroup that is filtered by only later.
+    Outside(Who),
     /// Events were lost.
     Lost(u64),
     /// sigtrace was attached later.
@@ -52,7 +84,12 @@ impl Blind {
     pub(crate) fn missing(self) -> String {
         match self {
             Self::Filtered(n) => format!("{} (left out by the signal filter)", signals::name(n)),
-            Self::Partial => "what a filter by process or cgroup leaves out".to_owned(),
+            Self::NotNamed(who) => {
+                format!("signals to {who} from processes that the filters do not name")
+            }
+            Self::Outside(who) => {
+                format!("signals to {who} before it was in the cgroup that is traced")
+            }
             Self::Lost(n) => format!(
                 "{} that {} lost",
                 words::count(n, "signal event", "signal events"),
@@ -66,8 +103,13 @@ impl Blind {
     pub(crate) fn because(self) -> String {
         match self {
             Self::Filtered(n) => format!("{} is left out by the signal filter", signals::name(n)),
-            Self::Partial => {
-                "a filter by process or cgroup leaves part of the history out".to_owned()
+            Self::NotNamed(who) => {
+                format!(
+                    "the filters leave out what {who} gets from processes that they do not name"
+                )
+            }
+            Self::Outside(who) => {
+                format!("{who} was not in the cgroup that is traced from the beginning")
             }
             Self::Lost(n) => format!(
                 "{} {} lost",

@@ -15,14 +15,16 @@
 //! namespaces. What was forgotten is known to be (see
 //! [`note::Recent::complete_since`]).
 
+pub mod filter;
 pub mod hash;
 pub mod looked_up;
 pub mod note;
 pub mod process;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
 use crate::event::{BootTime, Dispositions, PidNs, ProcessKey, Task};
+use filter::Filter;
 use hash::Map;
 use note::Sent;
 use process::{Exited, Process};
@@ -56,6 +58,8 @@ pub struct Namespace {
     pub pid1_dead: bool,
     /// Nothing in it is left, as the kernel says.
     pub gone: bool,
+    /// Its members' ends were not seen, and count as such already.
+    missed: bool,
     /// Who started before was in another namespace with the same inode; 0 if
     /// none is known.
     pub born_ns: u64,
@@ -81,7 +85,7 @@ pub struct History {
     losses: Map<&'static str, Loss>,
     orphans: Vec<u64>,
     unseen_ends: u64,
-    pinned: HashSet<PidNs>,
+    filter: Filter,
     /// What was looked up elsewhere.
     pub looked_up: looked_up::LookedUp,
 }
@@ -92,12 +96,23 @@ fn same_start(known: u64, other: u64) -> bool {
 }
 
 impl History {
-    /// A history that never forgets these namespaces.
-    pub fn new(pinned: &[PidNs]) -> Self {
+    /// A history of whom a filter names; its namespaces are never forgotten.
+    pub fn new(filter: Filter) -> Self {
         Self {
-            pinned: pinned.iter().copied().collect(),
+            filter,
             ..Self::default()
         }
+    }
+
+    /// Whom the filters name.
+    pub fn filter(&self) -> &Filter {
+        &self.filter
+    }
+
+    /// Whether what becomes of a process counts: a filter names it, or it was
+    /// reached by one whom a filter names.
+    pub fn counts(&self, task: &Task) -> bool {
+        self.filter.names(task) || self.process(task.key).is_some_and(|p| p.reached)
     }
 
     /// The key under which a process is kept.
@@ -165,6 +180,7 @@ impl History {
             process.task.uid = task.uid;
             process.task.ppid = task.ppid;
             process.task.cgroup_id = task.cgroup_id;
+            process.task.in_cgroup = task.in_cgroup;
         }
         process
     }
@@ -214,14 +230,24 @@ impl History {
             self.retire(old);
             return;
         }
-        self.unseen_ends += 1;
         self.orphans.append(&mut process.open);
-        let namespaces = process.task.namespaces.clone();
-        let reaped = process.reaped;
-        if !reaped {
-            self.leave(old, &namespaces);
+        let Some(process) = self.processes.remove(&old) else {
+            return;
+        };
+        self.miss(&process);
+        if !process.reaped {
+            self.leave(old, &process.task.namespaces);
         }
-        self.processes.remove(&old);
+    }
+
+    /// The end of a process was not seen. Of others than those that are traced
+    /// none is to be seen, and of a namespace that is gone they are counted.
+    fn miss(&mut self, process: &Process) {
+        let missed = |ns| self.namespaces.get(ns).is_some_and(|n| n.missed);
+        let traced = self.filter.names(&process.task) || process.reached;
+        if traced && !process.task.namespaces.iter().any(missed) {
+            self.unseen_ends += 1;
+        }
     }
 
     /// A start that was rounded becomes exact.
@@ -244,13 +270,19 @@ impl History {
 
     /// A process that was there before tracing began.
     pub fn snapshot(&mut self, task: &Task, dispositions: Dispositions) {
-        self.see(task, false).dispositions = Some(dispositions);
+        let always = self.filter.in_cgroup(task);
+        let process = self.see(task, false);
+        process.dispositions = Some(dispositions);
+        process.always_in_cgroup = always;
     }
 
     /// A process was made.
     pub fn fork(&mut self, parent: &Task, child: &Task) {
         let parent = self.resolve(parent.key);
-        self.see(child, true).parent = Some(parent);
+        let always = self.filter.in_cgroup(child);
+        let process = self.see(child, true);
+        process.parent = Some(parent);
+        process.always_in_cgroup = always;
     }
 
     /// A process is dead; false if that was known already (two threads can
@@ -290,7 +322,7 @@ impl History {
                 break;
             };
             let empty = self.namespaces.get(&ns).is_some_and(|n| n.alive == 0);
-            if empty && !self.pinned.contains(&ns) {
+            if empty && !self.filter.namespaces.contains(&ns) {
                 self.namespaces.remove(&ns);
             }
         }
@@ -308,10 +340,12 @@ impl History {
         if process.exit.is_none() {
             // One that was a zombie from the start ended before tracing began.
             let zombie = process.dispositions.is_some_and(|d| d.state == b'Z');
-            self.unseen_ends += u64::from(!zombie);
             self.orphans.append(&mut process.open);
-            let namespaces = process.task.namespaces.clone();
-            self.leave(key, &namespaces);
+            let process = process.clone();
+            if !zombie {
+                self.miss(&process);
+            }
+            self.leave(key, &process.task.namespaces);
         }
         if self.by_pid.get(&key.pid) == Some(&key) {
             self.by_pid.remove(&key.pid);
@@ -340,7 +374,7 @@ impl History {
         std::mem::take(&mut self.orphans)
     }
 
-    /// Processes whose end was not seen.
+    /// Processes whose end was to be seen, and was not.
     pub fn unseen_ends(&self) -> u64 {
         self.unseen_ends
     }
@@ -362,6 +396,7 @@ impl History {
         if !namespace.gone && !namespace.pid1_dead {
             // It had a PID 1 at least, whether that was ever seen or not.
             self.unseen_ends += namespace.alive.max(1) as u64;
+            namespace.missed = true;
         }
         namespace.gone = true;
     }

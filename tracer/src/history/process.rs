@@ -65,6 +65,12 @@ pub struct Process {
     pub exit: Option<Exited>,
     /// Its parent waited for it.
     pub reaped: bool,
+    /// A process that a filter names sent it a signal that was not dropped: what
+    /// becomes of it counts too.
+    pub reached: bool,
+    /// It was in a cgroup that is filtered by when it was first seen, at its
+    /// birth or at the begin of the trace.
+    pub always_in_cgroup: bool,
     /// A zombie was reported.
     pub zombie_reported: bool,
 }
@@ -86,6 +92,8 @@ impl Process {
             exiting: None,
             exit: None,
             reaped: false,
+            reached: false,
+            always_in_cgroup: false,
             zombie_reported: false,
         }
     }

@@ -4,7 +4,7 @@
 //! Reads under a given root, so that tests bring their own.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs::{self, File},
     io,
     os::unix::fs::MetadataExt,
@@ -93,6 +93,7 @@ impl Proc {
             ns_pids,
             namespaces,
             cgroup_id: 0,
+            in_cgroup: false,
         };
         Some(Process {
             task,
@@ -157,27 +158,43 @@ impl Proc {
         chain
     }
 
-    /// Every process that lives in one of the namespaces or below one; all
-    /// processes if there is no namespace to choose by.
-    pub fn members(&mut self, namespaces: &[PidNs]) -> io::Result<Vec<Process>> {
+    /// Every process that lives in one of the namespaces or below one, and some
+    /// by their pids; all processes if there is no namespace to choose by.
+    pub fn members(
+        &mut self,
+        namespaces: &[PidNs],
+        also: &HashSet<u32>,
+    ) -> io::Result<Vec<Process>> {
         let own = self.own_pidns();
         let mut members = Vec::new();
         for pid in self.pids()? {
             // A look at one link spares the rest for the host's processes; a
             // zombie has no link any more.
-            if !namespaces.is_empty() && own.is_some() && self.pidns(pid) == own {
+            let named = namespaces.is_empty() || also.contains(&pid);
+            if !named && own.is_some() && self.pidns(pid) == own {
                 continue;
             }
             let Some(process) = self.process(pid) else {
                 continue;
             };
             let mut of = process.task.namespaces.iter();
-            if namespaces.is_empty() || of.any(|ns| namespaces.contains(ns)) {
+            if named || of.any(|ns| namespaces.contains(ns)) {
                 members.push(process);
             }
         }
         Ok(members)
     }
+}
+
+/// The inode of the PID namespace that a path leads to, such as
+/// `/proc/PID/ns/pid` or what is mounted from there; `None`: it is no such one.
+pub fn pid_namespace(path: &Path) -> io::Result<Option<PidNs>> {
+    let metadata = fs::metadata(path)?;
+    // Of a pipe or a device the opening alone can take for ever, or do something.
+    if !metadata.is_file() || !sys::is_pid_namespace(&File::open(path)?) {
+        return Ok(None);
+    }
+    Ok(PidNs::try_from(metadata.ino()).ok())
 }
 
 /// `pid:[4026532281]`.

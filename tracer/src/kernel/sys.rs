@@ -14,6 +14,9 @@ use tokio::io::{unix::AsyncFd, Interest};
 /// `NS_GET_PARENT` of `ioctl_nsfs(2)`.
 const NS_GET_PARENT: libc::c_ulong = 0xb702;
 
+/// `NS_GET_NSTYPE`, since Linux 4.11.
+const NS_GET_NSTYPE: libc::c_ulong = 0xb703;
+
 /// Nanoseconds of a clock that every Linux has (`CLOCK_BOOTTIME`,
 /// `CLOCK_REALTIME`).
 pub(super) fn clock(id: libc::clockid_t) -> u64 {
@@ -163,6 +166,13 @@ pub(super) fn parent_namespace(namespace: &File) -> Option<File> {
         let fd = libc::ioctl(namespace.as_raw_fd(), NS_GET_PARENT);
         (fd >= 0).then(|| File::from_raw_fd(fd))
     }
+}
+
+/// Whether a file is a PID namespace; every other file turns the question down.
+pub(super) fn is_pid_namespace(file: &File) -> bool {
+    // SAFETY: NS_GET_NSTYPE takes no argument and returns a number.
+    let kind = unsafe { libc::ioctl(file.as_raw_fd(), NS_GET_NSTYPE) };
+    kind == libc::CLONE_NEWPID
 }
 
 /// The ring buffer, to be waited for within tokio's runtime.

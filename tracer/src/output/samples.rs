@@ -66,6 +66,7 @@ pub(crate) fn outside(comm: &str, pid: u32) -> Task {
         ns_pids: Vec::new(),
         namespaces: Vec::new(),
         cgroup_id: 7,
+        in_cgroup: false,
     }
 }
 

@@ -191,8 +191,8 @@ fn an_exit_and_what_is_not_known_of_it() {
         ("SIGINT is left out by the signal filter", |w| {
             w.coverage.signals = all_but(INT);
         }),
-        ("a filter by process or cgroup", |w| {
-            w.coverage.partial = true;
+        ("the filters leave out what app 101 gets", |w| {
+            w.only(&[(&member(101, 2, "app"), "s")]);
         }),
         ("1 signal event was lost", |w| {
             w.push(Fact::Lost {
@@ -226,14 +226,14 @@ fn an_exit_and_what_is_not_known_of_it() {
     assert_eq!(why(e), "It exited with status 3.");
     let now = told.update_of(e.id).expect("an update");
     assert_eq!(now.explanation.certainty, Certainty::Inferred);
-    assert!(why(now).starts_with("It exited with status 3; whether"));
+    assert!(why(now).starts_with("It exited with status 3. Whether a signal"));
     // Older than sigtrace.
     let mut old = app.clone();
     old.key.start_ns = 300 * MS + 1;
     let mut w = World::new();
     w.exit(&old, 0);
     assert!(why(w.run().exit(&old))
-        .contains("what it got before sigtrace was attached, 100 ms before, is not known"));
+        .contains("What it got before sigtrace was attached, 100 ms before, is not known"));
     // Forgotten.
     let mut w = World::new();
     for _ in 0..40 {

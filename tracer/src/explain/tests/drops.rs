@@ -99,7 +99,7 @@ fn sigchld_to_pid1_is_ignored_by_default() {
 #[test]
 fn the_hosts_pid1_gets_no_sigkill() {
     let mut w = World::new();
-    w.coverage.namespaces.clear();
+    w.coverage.filter.namespaces.clear();
     let id = w.send(&host(50, "sh"), &host(1, "systemd"), KILL).dropped();
     assert_eq!(reason(&w, id), ("dropped", Some("global-init"), PROVEN));
     let id = w.send(&host(50, "sh"), &host(1, "systemd"), USR1).dropped();
@@ -130,7 +130,7 @@ fn ignored_by_choice_and_by_default() {
 #[test]
 fn kernel_threads() {
     let mut w = World::new();
-    w.coverage.namespaces.clear();
+    w.coverage.filter.namespaces.clear();
     let kthread = Task {
         flags: flag::PF_KTHREAD,
         ..host(30, "kswapd0")

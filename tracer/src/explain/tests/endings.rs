@@ -24,59 +24,12 @@ fn nothing_had_asked_pid1() {
 }
 
 #[test]
-fn attached_after_the_sigterm() {
-    let (sh, mut one, child) = cast();
-    one.key.start_ns = 300 * MS;
-    let mut w = World::new();
-    w.snapshot(&one);
-    w.snapshot(&child);
-    let _ = sh;
-    let told = end(&mut w, &one, &child, 0);
-    let e = told.exit(&child);
-    assert_eq!(
-        second(e),
-        "sigtrace was not attached before the last 101 ms of PID 1; whether it got a SIGTERM before that is not known."
-    );
-    assert_eq!(e.contributing, ["late-attach"]);
-    assert_eq!(e.explanation.certainty, Certainty::Inferred);
-    assert!(!e.explanation.missing.is_empty());
-    assert!(!why(e).contains("never got"));
-}
-
-#[test]
-fn older_than_sigtrace_but_the_stop_was_seen() {
-    let (sh, mut one, mut child) = cast();
-    one.key.start_ns = 300 * MS + 1234;
-    child.key.start_ns = 310 * MS + 77;
-    let mut w = World::new();
-    w.snapshot(&one);
-    w.snapshot(&child);
-    w.send(&sh, &one, TERM).handled();
-    let told = end(&mut w, &one, &child, 0);
-    let e = told.exit(&child);
-    assert_eq!(
-        second(e),
-        "This process never got the SIGTERM: PID 1 handled it and sent nothing on."
-    );
-    assert_eq!(e.explanation.certainty, Certainty::Proven);
-    assert_eq!(told.summary.exited, 2);
-    assert!(
-        told.ended,
-        "a rounded start and the exact one are the same process"
-    );
-}
-
-#[test]
-fn sigterm_left_out_partial_or_lost() {
+fn sigterm_left_out_or_lost() {
     type Change = fn(&mut World);
-    let cases: [(&str, Change); 3] = [
+    let cases: [(&str, Change); 2] = [
         ("SIGTERM is left out by the signal filter", |w| {
             w.coverage.signals = all_but(TERM);
         }),
-        (
-            "a filter by process or cgroup leaves part of the history out",
-            |w| w.coverage.partial = true,
-        ),
         ("3 signal events were lost", |w| {
             w.push(crate::event::Fact::Lost {
                 kind: "signal",
@@ -271,8 +224,6 @@ fn a_dropped_stop_and_an_exit_of_its_own() {
 #[test]
 fn raw_tracepoints_without_symbols() {
     let (mut w, sh, one, child) = started();
-    w.coverage.symbols = false;
-    w.coverage.sees_zap = false;
     w.coverage.sees_dequeue = false;
     w.coverage.sees_release = false;
     w.send(&sh, &one, TERM).handled();
@@ -293,7 +244,6 @@ fn raw_tracepoints_without_symbols() {
     // The exit of PID 1 was lost, its flag is enough; without it only likely.
     for (flags, certainty) in [(4, Certainty::Proven), (0, Certainty::Inferred)] {
         let (mut w, sh, one, child) = started();
-        w.coverage.symbols = false;
         w.send(&sh, &one, TERM).handled();
         let dying = Task {
             flags,
@@ -445,8 +395,13 @@ fn pid1_killed_and_what_is_known_of_its_children() {
         said.starts_with("PID 1 had sent this process SIGTERM "),
         "{said}"
     );
-    let (said, _, certainty) = killed(&|w, _, _| w.coverage.partial = true);
-    assert!(said.contains("is not known: a filter by process"), "{said}");
+    let (said, _, certainty) = killed(&|w, one, _| {
+        w.only(&[(one, "st")]);
+    });
+    assert!(
+        said.contains("is not known: the filters leave out"),
+        "{said}"
+    );
     assert_eq!(certainty, Certainty::Inferred);
     let (said, _, certainty) = killed(&|w, _, _| w.coverage.since.0 += 500 * MS);
     assert!(

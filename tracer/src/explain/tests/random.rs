@@ -18,14 +18,17 @@ use crate::explain::signals::*;
 type Step = (u8, u8, u8, u8, u16, u64);
 
 /// The cast: three hosts, PID 1, members, a nested PID 1 and its member.
-fn actor(n: u8) -> Task {
+pub(super) fn actor(n: u8) -> Task {
     match n % 10 {
         0 => host(50, "sh"),
         1 => host(51, "dockerd"),
         2 => member(100, 1, "init"),
         3 => member(101, 2, "app"),
         4 => member(102, 3, "worker"),
-        5 => inner(110, 4, 1, "inner"),
+        5 => Task {
+            in_cgroup: true,
+            ..inner(110, 4, 1, "inner")
+        },
         6 => inner(111, 5, 2, "leaf"),
         7 => Task {
             tid: 1101,
@@ -207,7 +210,7 @@ fn play(w: &mut World, (what, from, to, number, bits, pause): Step) {
     }
 }
 
-fn world(steps: &[Step]) -> World {
+pub(super) fn world(steps: &[Step]) -> World {
     let mut w = World::new();
     for &step in steps {
         play(&mut w, step);
@@ -215,7 +218,7 @@ fn world(steps: &[Step]) -> World {
     w
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let pause = prop_oneof![4 => 0..50_000u64, 2 => 0..30 * MS, 1 => 0..400 * MS];
     prop::collection::vec(
         (

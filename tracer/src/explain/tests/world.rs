@@ -8,6 +8,7 @@ use crate::event::{
 use crate::explain::report::{Coverage, ExitReport, Report, SignalReport, Summary, Update};
 use crate::explain::signals::{self, bit, KILL};
 use crate::explain::Engine;
+use crate::history::filter::{Filter, Roles};
 
 /// The traced namespace.
 pub(super) const NS: u32 = 4_026_532_281;
@@ -66,6 +67,7 @@ pub(super) fn host(pid: u32, comm: &str) -> Task {
         ns_pids: vec![],
         namespaces: vec![],
         cgroup_id: 1,
+        in_cgroup: false,
     }
 }
 
@@ -113,17 +115,28 @@ impl World {
             coverage: Coverage {
                 since: BootTime(SINCE),
                 signals: u64::MAX,
-                namespaces: vec![NS],
-                partial: false,
+                filter: Filter {
+                    namespaces: [NS].into(),
+                    ..Filter::default()
+                },
                 sees_dequeue: true,
-                sees_zap: true,
                 sees_release: true,
-                symbols: true,
             },
             events: Vec::new(),
             now: SINCE + 100 * MS,
             last_id: 0,
         }
+    }
+
+    /// Traces these processes alone, as the letters say: s(ender), t(arget).
+    pub(super) fn only(&mut self, processes: &[(&Task, &str)]) -> &mut Self {
+        self.coverage.filter = Filter::default();
+        for (task, roles) in processes {
+            let (sender, target) = (roles.contains('s'), roles.contains('t'));
+            let roles = Roles { sender, target };
+            self.coverage.filter.add(task.key, roles);
+        }
+        self
     }
 
     /// Time goes by.
