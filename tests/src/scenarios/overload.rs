@@ -20,31 +20,21 @@ fn overload(stage: &Stage<'_>) -> Result<Outcome> {
     let ino = ns.ino.to_string();
     // More than is taken out at once, and little enough to be explained soon.
     let scope = ["--pidns", &ino, "-o", "json", "--buffer", "1M"];
-    // Two senders, so that every CPU of a small machine is busy with it.
-    let storms = [
-        Program::outside(&["storm", &victim])?,
-        Program::outside(&["storm", &victim])?,
-    ];
-    for storm in &storms {
-        storm.hear("ready")?;
-    }
+    let storm = Program::outside(&["storm", &victim])?;
+    storm.hear("ready")?;
     let told = Sigtrace::attached(stage.host, &scope)?;
     let timed = Sigtrace::start(stage.host, &[&scope[..], &["--duration", "300ms"]].concat())?;
     timed.wait_attached()?;
-    for storm in &storms {
-        storm.tell("go")?;
-        storm.hear("blowing")?;
-    }
+    storm.tell("go")?;
+    storm.hear("blowing")?;
     let timed = timed.ended()?.well()?;
     let told = told.interrupt()?.well()?;
-    // Both have ended; only now the storms may.
+    // Both have ended; only now the storm may.
     ns::kill(ns.pid1.pid, Signal::SIGKILL)?;
     target.wait()?;
     ns.pid1.wait()?;
-    for storm in storms {
-        storm.hear("sent")?;
-        storm.wait()?;
-    }
+    storm.hear("sent")?;
+    storm.wait()?;
     let mut faults = Vec::new();
     for (ended, why) in [(&told, "interrupted"), (&timed, "time_up")] {
         let seen = Seen::read(&ended.lines);
