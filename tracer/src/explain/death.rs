@@ -6,12 +6,12 @@ use crate::event::{BootTime, Frame, Info, Signal};
 use crate::explain::report::{Certainty, Evidence, Explanation, Link, Stop};
 use crate::history::note::{Fate, Note, NotedSender};
 use crate::history::process::{Exited, Fatal, Process};
-use crate::history::History;
 
+use super::asked::Request;
 use super::sender::{self, Origin, SI_TKILL, SI_USER};
 use super::signals;
 use super::verdict::{empty, Blind, View};
-use super::{pid1, runtime, stack, stop_request, words};
+use super::{chain, pid1, runtime, stack, stop_request, words};
 
 /// Kills a child that is forked into a control group which is being killed.
 const FORKED_INTO: &str = "cgroup_post_fork";
@@ -33,6 +33,8 @@ pub(crate) struct Death {
     pub(crate) contributing: Vec<&'static str>,
     /// The stop it belongs to.
     pub(crate) stop: Option<Stop>,
+    /// What a runtime sent, where the chain ends.
+    pub(crate) request: Option<Request>,
     /// In words.
     pub(crate) explanation: Explanation,
 }
@@ -46,6 +48,7 @@ impl Death {
             chain: Vec::new(),
             contributing: Vec::new(),
             stop: None,
+            request: None,
             explanation: empty(Certainty::Proven),
         }
     }
@@ -74,23 +77,7 @@ impl Death {
             event,
             what: what.into(),
             runtime: None,
-        });
-    }
-
-    /// The process that sent something to `to`, with those behind it if `whole`.
-    pub(crate) fn link_process(
-        &mut self,
-        history: &History,
-        by: &NotedSender,
-        to: &Process,
-        whole: bool,
-    ) {
-        let found = runtime::sender(history, by, to);
-        let ancestry = if whole { &*by.ancestry } else { &[] };
-        self.chain.push(Link {
-            event: None,
-            what: words::lineage(by.key.pid, by.comm, found.map(|r| r.role.words()), ancestry),
-            runtime: found.map(|r| r.program),
+            asked: None,
         });
     }
 }
@@ -189,7 +176,7 @@ fn by_process(view: View<'_>, victim: &Process, fatal: &Fatal, s: &Signal, at: B
         _ => format!("{from} sent {name} {}, and the process has no handler for it: the default action ended it.", sender::direction(s)),
     });
     d.stop = pid1::stop(view, victim, at);
-    let asked = link_sender(view, victim, &sender, s.number, fatal.time, &mut d);
+    let asked = chain::link_sender(view, victim, &sender, s.number, fatal.time, &mut d);
     if let (Some(asked), true) = (asked, s.number != signals::KILL) {
         let request = signals::name(asked);
         d.say(format!(
@@ -359,7 +346,7 @@ fn by_itself(view: View<'_>, victim: &Process, exited: Exited) -> Death {
     if let Some(note) = pid1::request(victim, exited.time) {
         d.say(format!("{exit}, {}.", after(note)));
         d.evidence(Evidence::Event(note.event));
-        link_note(view, victim, note, role.trim_end(), &mut d);
+        chain::link_note(view, victim, note, role.trim_end(), &mut d);
     } else if let Some(note) = pid1::perhaps_request(victim, exited.time) {
         d.say(format!(
             "{exit}, {}; whether because of that is not known.",
@@ -419,49 +406,6 @@ fn unasked(view: View<'_>, victim: &Process, exited: Exited, exit: &str, d: &mut
     }
 }
 
-/// `SIGTERM handled by PID 1 ← sh 16350 ← bash 15990`.
-pub(crate) fn link_note(view: View<'_>, of: &Process, note: &Note, by: &str, d: &mut Death) {
-    let by = if by.is_empty() {
-        String::new()
-    } else {
-        format!(" by {by}")
-    };
-    let verb = match note.fate {
-        Fate::Handled => "handled",
-        Fate::Accepted => "taken",
-        other => other.id(),
-    };
-    let name = signals::name(note.number);
-    d.link(Some(note.event), format!("{name} {verb}{by}"));
-    if let Some(sender) = &note.sender {
-        link_sender(view, of, sender, note.number, note.time, d);
-    }
-}
-
-/// The sender of what a process got, with those behind it; where that is PID 1
-/// passing on what it was asked, the chain goes on there, and the signal that
-/// it was asked by is returned.
-fn link_sender(
-    view: View<'_>,
-    of: &Process,
-    sender: &NotedSender,
-    number: i32,
-    sent: BootTime,
-    d: &mut Death,
-) -> Option<i32> {
-    let (pid, comm) = (sender.key.pid, sender.comm);
-    let Some(asked) = pid1::passed_on(view, of, sender.key, number, sent) else {
-        d.link_process(view.history, sender, of, true);
-        return None;
-    };
-    d.link(None, format!("PID 1 {comm} {pid}"));
-    d.evidence(Evidence::Event(asked.event));
-    if let Some(one) = view.history.process(sender.key) {
-        link_note(view, one, asked, "PID 1", d);
-    }
-    Some(asked.number)
-}
-
 /// Appends the chain of another death, which this one follows from.
 pub(crate) fn follow(view: View<'_>, other: &Process, at: BootTime, d: &mut Death) {
     let Some(fatal) = &other.fatal else { return };
@@ -469,5 +413,6 @@ pub(crate) fn follow(view: View<'_>, other: &Process, at: BootTime, d: &mut Deat
     if depth < CHAIN_DEPTH {
         let behind = by_signal(View { depth, ..view }, other, fatal, at);
         d.chain.extend(behind.chain);
+        d.request = behind.request;
     }
 }

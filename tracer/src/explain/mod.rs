@@ -5,8 +5,9 @@
 //! [`engine`] turns events into reports; the rules are small files by subject:
 //! who sent it (`sender`), what became of it (`fate`, `dropped`, `blocked`),
 //! why a process died (`death`, `pid1`, `stopped` and the two beside it,
-//! `stop_request`), which of them are an engine's ([`runtime`]). The names of
-//! signals stand in [`signals`], the meaning of every id in [`ids`].
+//! `stop_request`), who asked for it (`asked`), which of them are an engine's
+//! ([`runtime`]). The names of signals stand in [`signals`], the meaning of
+//! every id in [`ids`].
 
 pub mod engine;
 pub mod ids;
@@ -15,7 +16,9 @@ pub mod runtime;
 pub mod signals;
 
 mod arrive;
+mod asked;
 mod blocked;
+mod chain;
 mod death;
 mod dropped;
 mod fate;
@@ -30,6 +33,7 @@ mod sender;
 mod settle;
 mod stack;
 mod step;
+mod stop_answer;
 mod stop_request;
 mod stopped;
 mod verdict;
