@@ -53,6 +53,9 @@ enum Play {
         /// Which kernel this is, as in expected.toml; default: as uname says
         #[arg(long, value_name = "SERIES")]
         kernel: Option<String>,
+        /// How many containers `many` stops at once
+        #[arg(long, value_name = "NUMBER", default_value_t = 12)]
+        many: usize,
         /// Scenarios, with or without the engine before their names
         names: Vec<String>,
     },
@@ -107,10 +110,12 @@ fn command(play: Play) -> Result<u8> {
         Play::Engines {
             with,
             kernel,
+            many,
             names,
         } => {
             let host = Host::new(None, "auto", kernel)?;
-            engines::run::run(&host, &engines::engines(&with)?, &names).map(|well| u8::from(!well))
+            let engines = engines::engines(&with)?;
+            engines::run::run(&host, &engines, &names, many).map(|well| u8::from(!well))
         }
         Play::List => {
             for scenario in scenarios::all() {

@@ -81,7 +81,7 @@ fn stopped(scene: &Scene, judge: &mut Judge<'_>) {
         .forced(false);
 }
 
-fn picture(scene: &Scene, judge: &mut Judge<'_>) {
+pub(super) fn picture(scene: &Scene, judge: &mut Judge<'_>) {
     stopped(scene, judge);
     judge
         .zapped("the child", scene.pid("the child"), scene.pid1())

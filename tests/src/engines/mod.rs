@@ -4,9 +4,11 @@
 //! or disturb the engine come after them ([`Kind::Own`]). `run` plays them.
 
 mod lessons;
+mod many;
 mod names;
 pub(crate) mod run;
 mod stops;
+mod trouble;
 
 use std::collections::BTreeMap;
 
@@ -26,6 +28,8 @@ pub(crate) const SIG_PROC: &str = "registry/sig-proc:v1";
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
+    /// In which engines.
+    pub(crate) on: fn(&Engine) -> bool,
 }
 
 /// How it is played.
@@ -56,6 +60,8 @@ pub(crate) struct Stage<'a> {
     pub(crate) host: &'a Host,
     pub(crate) table: &'a Table,
     pub(crate) place: &'a Place,
+    /// How many containers are many.
+    pub(crate) many: usize,
 }
 
 impl Stage<'_> {
@@ -149,6 +155,7 @@ fn shared(
     Scenario {
         name,
         kind: Kind::Shared(Shared { set, act, judge }),
+        on: |_| true,
     }
 }
 
@@ -156,6 +163,15 @@ fn own(name: &'static str, play: Own) -> Scenario {
     Scenario {
         name,
         kind: Kind::Own(play),
+        on: |_| true,
+    }
+}
+
+/// One that is about Docker's own way.
+fn of_docker(name: &'static str, play: Own) -> Scenario {
+    Scenario {
+        on: |engine| engine.kind == "docker",
+        ..own(name, play)
     }
 }
 

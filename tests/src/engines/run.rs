@@ -36,12 +36,16 @@ fn full_name(engine: &Engine, scenario: &Scenario) -> String {
 #[cfg(test)]
 pub(crate) fn names() -> Vec<String> {
     let scenarios = all();
-    let of = |engine| scenarios.iter().map(move |one| full_name(engine, one));
-    crate::stage::engine::ALL.iter().flat_map(of).collect()
+    let all = crate::stage::engine::ALL.iter();
+    let of = |engine| {
+        let played = scenarios.iter().filter(move |one| (one.on)(engine));
+        played.map(move |one| full_name(engine, one))
+    };
+    all.flat_map(of).collect()
 }
 
 /// Plays those with these names, or all; whether all went well.
-pub(crate) fn run(host: &Host, engines: &[Engine], names: &[String]) -> Result<bool> {
+pub(crate) fn run(host: &Host, engines: &[Engine], names: &[String], many: usize) -> Result<bool> {
     let table = Table::own()?;
     let scenarios = all();
     let mut chosen = Vec::new();
@@ -49,7 +53,7 @@ pub(crate) fn run(host: &Host, engines: &[Engine], names: &[String]) -> Result<b
         for scenario in &scenarios {
             let full = full_name(engine, scenario);
             let wanted = |name: &String| *name == full || name == scenario.name;
-            if names.is_empty() || names.iter().any(wanted) {
+            if (scenario.on)(engine) && (names.is_empty() || names.iter().any(wanted)) {
                 chosen.push((full, engine, scenario));
             }
         }
@@ -83,6 +87,7 @@ pub(crate) fn run(host: &Host, engines: &[Engine], names: &[String]) -> Result<b
                 host,
                 table: &table,
                 place,
+                many,
             };
             let outcome = play(&stage);
             println!("{name} took {:.1?}", begin.elapsed());
@@ -159,7 +164,7 @@ fn play_shared(
 }
 
 /// Does this with each of them, several at a time: much of it is waiting.
-fn at_once<T: Sync, R: Send>(of: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+pub(super) fn at_once<T: Sync, R: Send>(of: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::new());
     thread::scope(|scope| {

@@ -4,10 +4,12 @@
 use anyhow::Result;
 use nix::sys::signal::Signal;
 
-use super::{fwd_sig, shared, Scenario, Scene, SIG_PROC};
+use super::{fwd_sig, own, shared, Scenario, Scene, Stage, SIG_PROC};
 use crate::judge::phrases::Phrase;
 use crate::judge::{From, Judge};
+use crate::scenarios::Outcome;
 use crate::stage::engine::Engine;
+use crate::stage::sigtrace::Sigtrace;
 
 const TERM: i32 = Signal::SIGTERM as i32;
 const KILL: i32 = Signal::SIGKILL as i32;
@@ -47,12 +49,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
                 zapped(scene, judge, Phrase::Pid1Killed);
             },
         ),
-        shared(
-            "restart",
-            |engine, name| fwd_sig(engine, name, &[], 1),
-            |scene| scene.say(&["restart"]),
-            restart,
-        ),
+        own("restart", restart),
     ]
 }
 
@@ -137,18 +134,15 @@ fn slow(scene: &Scene, judge: &mut Judge<'_>) {
         .chain(&["SIGKILL by the kernel", "PID 1 killed by SIGKILL"]);
 }
 
-/// The first life; the next has another PID namespace.
-fn restart(scene: &Scene, judge: &mut Judge<'_>) {
-    let runtime = From::Program(scene.engine.runtime);
-    judge
-        .signal("SIGTERM to PID 1", TERM, runtime, scene.pid1())
-        .fate("handled", None);
-    judge
-        .death("PID 1", scene.pid1())
-        .cause("exit", "exit", 0)
-        .forced(false);
-    judge
-        .zapped("the child", scene.pid("the child"), scene.pid1())
-        .has("/contributing", "not-forwarded")
-        .says(Phrase::NothingSentOn);
+/// The first life ends; the next has another PID namespace. It may get the same
+/// inode, so this does not share a sigtrace with others.
+fn restart(stage: &Stage<'_>) -> Result<Outcome> {
+    let scene = fwd_sig(stage.engine, stage.name, &[], 1)?;
+    let sigtrace = Sigtrace::of_containers(stage.host, stage.engine, &[stage.name], &[])?;
+    scene.say(&["restart"])?;
+    let ended = sigtrace.ended()?.well()?;
+    scene.say(stage.engine.rm)?;
+    Ok(stage.judged(&ended, &[scene.container.ino], |_, judge| {
+        super::lessons::picture(&scene, judge);
+    }))
 }

@@ -41,7 +41,7 @@ pub(crate) const DOCKER: Engine = Engine {
 };
 
 /// Podman with crun, which it takes if nobody says otherwise.
-const PODMAN: Engine = Engine {
+pub(crate) const PODMAN: Engine = Engine {
     name: "podman",
     kind: "podman",
     prefix: &["podman"],
