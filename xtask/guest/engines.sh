@@ -59,7 +59,6 @@ as-user)
     group=/sys/fs/cgroup/user.slice/user-$user.slice/user@$user.service/play
     mkdir -p $group
     echo $$ >$group/cgroup.procs
-    cd /
     run=/run/user/$user
     exec runuser -u user -- env HOME=/home/user XDG_RUNTIME_DIR=$run \
         DBUS_SESSION_BUS_ADDRESS=unix:path=$run/bus "$@"

@@ -142,7 +142,13 @@ impl Scene {
 
 /// All of them, in the order in which they are played.
 pub(crate) fn all() -> Vec<Scenario> {
-    let groups = [lessons::scenarios(), stops::scenarios(), names::scenarios()];
+    let groups = [
+        lessons::scenarios(),
+        stops::scenarios(),
+        names::scenarios(),
+        trouble::scenarios(),
+        many::scenarios(),
+    ];
     groups.into_iter().flatten().collect()
 }
 

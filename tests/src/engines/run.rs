@@ -130,6 +130,9 @@ fn play_shared(
             Err(error) => tally.tell(&name, Err(error.context("setting the stage"))),
         }
     }
+    if set.is_empty() {
+        bail!("none of the containers could be started in {}", engine.name);
+    }
     let begin = Instant::now();
     let names: Vec<&str> = set.iter().map(|one| one.name.as_str()).collect();
     let sigtrace = Sigtrace::of_containers(host, engine, &names, &["--all-signals"])?;
