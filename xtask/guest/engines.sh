@@ -40,7 +40,9 @@ images)
         command=$engine
         if [ "$engine" = podman-user ]; then
             command="guest-engines as-user podman"
-            guest-engines as-user systemctl --user start podman.socket
+            # Always there, because to be started takes it longer than a caller waits.
+            guest-engines as-user setsid podman system service --time=0 >>$log 2>&1 </dev/null &
+            until_there /run/user/$user/podman/podman.sock
         fi
         $command import /opt/base.tar base >>$log 2>&1
         for lab in fwd_sig handle_sig; do
