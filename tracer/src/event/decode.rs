@@ -10,8 +10,8 @@ use sigtrace_common::record::{self, Kind};
 use zerocopy::FromBytes;
 
 use super::{
-    Ancestor, BootTime, Comm, Fact, Frame, Handler, Info, Outcome, ProcessKey, Signal, TargetState,
-    Task,
+    Ancestor, BootTime, Comm, Detail, Fact, Frame, Handler, Info, Outcome, ProcessKey, Signal,
+    TargetState, Task,
 };
 
 /// Names the function that an address of the kernel lies in.
@@ -130,8 +130,8 @@ impl<F: Functions> Decoder<F> {
             number: r.number,
             code: code(r.info, r.code),
             info: info(r.info),
-            si_pid: r.si_pid,
-            si_uid: r.si_uid,
+            detail: detail(r),
+            pdeath_signal: r.pdeath_signal as i32,
             to_process: r.group != 0,
             outcome: outcome(r.result),
             current: self.task(&r.current),
@@ -255,6 +255,28 @@ fn info(kind: u32) -> Info {
         0 => Info::None,
         1 => Info::Kernel,
         _ => Info::Full,
+    }
+}
+
+const SIGSYS: i32 = 31;
+/// SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV.
+const FAULTS: [i32; 5] = [4, 5, 7, 8, 11];
+
+/// The union behind `si_code`. Only the kernel may use positive codes, but a
+/// process may towards itself, so this tells what is said, not who says it.
+fn detail(r: &record::Signal) -> Detail {
+    if r.info != 2 || !(1..=0x80).contains(&r.code) {
+        return Detail::None;
+    }
+    match r.number {
+        SIGSYS => Detail::SystemCall {
+            number: r.si_pid,
+            arch: r.si_uid,
+        },
+        number if FAULTS.contains(&number) => {
+            Detail::Address(u64::from(r.si_uid) << 32 | u64::from(r.si_pid))
+        }
+        _ => Detail::None,
     }
 }
 

@@ -154,6 +154,22 @@ pub enum Info {
     Full,
 }
 
+/// What a siginfo tells besides its code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// Nothing that is used.
+    None,
+    /// `si_addr`: where the fault was.
+    Address(u64),
+    /// Of SIGSYS: `si_syscall` and `si_arch` (`AUDIT_ARCH_*`).
+    SystemCall {
+        /// Its number on that architecture.
+        number: u32,
+        /// The architecture.
+        arch: u32,
+    },
+}
+
 /// What `signal_generate` says became of the signal (`TRACE_SIGNAL_*`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -253,10 +269,11 @@ pub struct Signal {
     pub code: i32,
     /// Which siginfo.
     pub info: Info,
-    /// `si_pid` as the target sees it.
-    pub si_pid: u32,
-    /// `si_uid`.
-    pub si_uid: u32,
+    /// What else the siginfo tells.
+    pub detail: Detail,
+    /// The signal that the target asked for at its parent's death, if the task
+    /// that ran is exiting (`PR_SET_PDEATHSIG`); 0: none.
+    pub pdeath_signal: i32,
     /// For the whole process, not for one thread.
     pub to_process: bool,
     /// What the kernel did with it.

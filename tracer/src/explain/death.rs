@@ -11,7 +11,7 @@ use super::asked::Request;
 use super::sender::{self, Origin, SI_TKILL, SI_USER};
 use super::signals;
 use super::verdict::{empty, Blind, View};
-use super::{chain, pid1, runtime, stack, stop_request, words};
+use super::{chain, kernel_cause, pid1, runtime, stack, stop_request, words};
 
 /// Kills a child that is forked into a control group which is being killed.
 const FORKED_INTO: &str = "cgroup_post_fork";
@@ -116,7 +116,7 @@ pub(crate) fn by_signal(view: View<'_>, victim: &Process, fatal: &Fatal, at: Boo
     }
     match sender::origin(s) {
         Origin::Process => by_process(view, victim, fatal, s, at),
-        _ => by_kernel(fatal, s),
+        _ => kernel_cause::of(fatal, s),
     }
 }
 
@@ -222,49 +222,6 @@ fn forked_into_the_killed(fatal: &Fatal, s: &Signal) -> Death {
     d
 }
 
-/// The kernel's own signals have no rule yet: their path is the evidence.
-fn by_kernel(fatal: &Fatal, s: &Signal) -> Death {
-    let name = signals::name(s.number);
-    let mut d = Death::new("unknown", Some("kernel-signal"));
-    d.kernel_path = stack::path(&s.stack);
-    for function in d.kernel_path.clone() {
-        d.evidence(Evidence::Stack(function));
-    }
-    d.evidence(Evidence::Event(fatal.event));
-    d.evidence(Evidence::Field(format!("si_code={}", s.code)));
-    let missing = if d.kernel_path.is_empty() {
-        "the kernel path that sent it (kernel symbols, or the stack itself)"
-    } else {
-        "a rule that names the cause of this kernel path"
-    };
-    d.missing(missing, Certainty::Unknown);
-    let origin = match sender::origin(s) {
-        Origin::Terminal => "Its terminal",
-        Origin::Timer => "A timer",
-        _ => "The kernel itself",
-    };
-    d.say(if d.kernel_path.is_empty() {
-        format!("{origin} sent {name}; on whose behalf is not known.")
-    } else {
-        format!(
-            "{origin} sent {name}, by way of {}.",
-            d.kernel_path
-                .iter()
-                .take(4)
-                .map(String::as_str)
-                .collect::<Vec<_>>()
-                .join(" < ")
-        )
-    });
-    let by = match sender::origin(s) {
-        Origin::Terminal => "its terminal",
-        Origin::Timer => "a timer",
-        _ => "the kernel",
-    };
-    d.link(Some(fatal.event), format!("{name} by {by}"));
-    d
-}
-
 fn only_delivered(victim: &Process, fatal: &Fatal) -> Death {
     let name = signals::name(fatal.number);
     let mut d = Death::new("unknown", None);
@@ -295,6 +252,9 @@ fn unseen(
             let proof = pid1::Proof::unseen(view, one, victim);
             return pid1::killed(view, victim, &one.task, proof, None, exited.time);
         }
+    }
+    if let Some(death) = kernel_cause::at_exit(number, exited.event, exit_stack) {
+        return death;
     }
     let mut d = Death::new("unknown", None);
     d.kernel_path = stack::path(exit_stack);

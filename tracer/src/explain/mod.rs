@@ -11,6 +11,8 @@
 
 pub mod engine;
 pub mod ids;
+mod kernel_cause;
+mod kernel_words;
 pub mod report;
 pub mod runtime;
 pub mod signals;

@@ -6,6 +6,7 @@ mod drops;
 mod endings;
 mod filters;
 mod forwarding;
+mod kernel;
 mod late;
 mod lives;
 mod picture;
