@@ -95,6 +95,9 @@ async fn ask(sockets: &Sockets, patience: Duration) -> (Vec<Engine>, Vec<EngineE
 
 /// Lines as an engine streams them, as real ones were seen to.
 fn events(path: &str) -> Option<String> {
+    if path == "/_ping" {
+        return http("200 OK", "OK");
+    }
     if !path.starts_with("/events?") {
         return good(path);
     }
@@ -139,7 +142,10 @@ async fn events_of_the_containers_once_each_however_often_it_ends() {
     let mut told = Vec::new();
     let silent = loop {
         match heard.recv().await.unwrap() {
-            Heard::Event(event) => told.push((event.action, event.wall_ns % 10_000_000_000)),
+            Heard::Event(event) => {
+                assert!(event.answering);
+                told.push((event.action, event.wall_ns % 10_000_000_000));
+            }
             Heard::Silent(error) => break error,
         }
     };
@@ -160,6 +166,25 @@ async fn events_of_the_containers_once_each_however_often_it_ends() {
     // It is tried again, and tells the same: nothing new, and said once.
     let more = tokio::time::timeout(Duration::from_millis(800), heard.recv()).await;
     assert!(more.is_err(), "{more:?}");
+}
+
+#[tokio::test]
+async fn an_engine_that_speaks_and_takes_no_requests() {
+    use super::super::events::{listen as hear, Heard};
+    let folder = Proc::new();
+    let socket = listen(&folder, "engine.sock", |path| {
+        if path.starts_with("/events?") {
+            events(path)
+        } else {
+            http("503 Service Unavailable", "{}")
+        }
+    });
+    let container = (socket.display().to_string(), ID.to_owned());
+    let mut heard = hear(&[container], 1_795_463_299);
+    let Some(Heard::Event(told)) = heard.recv().await else {
+        panic!("no event");
+    };
+    assert!(!told.answering);
 }
 
 #[tokio::test]
