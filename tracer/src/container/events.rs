@@ -40,7 +40,7 @@ pub struct Told {
     pub action: EngineAction,
     /// When, by the wall clock: nanoseconds since 1970.
     pub wall_ns: i64,
-    /// The engine took requests then. One that is being shut down stops its
+    /// The engine took requests then; asked of signals only. One that is being shut down stops its
     /// containers too, and nobody has asked it through its API.
     pub answering: bool,
 }
@@ -139,7 +139,10 @@ async fn read(
         if second(&told) < since_s || latest.iter().any(again) {
             continue;
         }
-        told.answering = matches!(timeout(PATIENCE, docker.ping()).await, Ok(Ok(_)));
+        // What a request begins with; the rest follows from it.
+        if let EngineAction::Kill(_) = told.action {
+            told.answering = matches!(timeout(PATIENCE, docker.ping()).await, Ok(Ok(_)));
+        }
         latest.retain(|other| told.wall_ns - other.wall_ns < 1_000_000_000);
         latest.push(told.clone());
         // Rather one event less than memory without bound.
