@@ -332,6 +332,32 @@ async fn silence_ends_in_time_and_harms_nobody_else() {
 }
 
 #[tokio::test]
+async fn an_engine_that_is_slow_is_waited_for_if_nobody_else_knows() {
+    let folder = Proc::new()
+        .with(&[1], 10, "systemd", "0::/init.scope\n")
+        .with(&[60, 1], 20, "c-init-sig", &docker(ID));
+    let slow = |path: &str| {
+        std::thread::sleep(Duration::from_millis(1500));
+        good(path)
+    };
+    let found = [listen(&folder, "slow", slow)];
+    let begun = Instant::now();
+    let resolve = |name: &str| {
+        let (root, names) = (folder.0.clone(), [name.to_owned()]);
+        let sockets = sockets(&found);
+        async move { find(&root, sockets, &names, PATIENCE).await }
+    };
+    // The cgroup has the id.
+    let resolved = resolve(ID).await.unwrap();
+    assert!(begun.elapsed() < PATIENCE * 2, "{:?}", begun.elapsed());
+    assert_eq!(resolved.containers[0].name, None);
+    assert!(resolved.notes[0].contains("no answer"), "{resolved:?}");
+    let resolved = resolve("fwd_sig").await.unwrap();
+    assert_eq!(resolved.containers[0].pidns, 20);
+    assert_eq!(resolved.notes, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn from_a_name_to_the_namespace_past_a_broken_engine() {
     let folder = Proc::new()
         .with(&[1], 10, "systemd", "0::/init.scope\n")

@@ -362,6 +362,22 @@ fn the_runtime_kills_after_somebody_elses_request() {
 }
 
 #[test]
+fn what_docker_exec_runs_asks_for_no_stop() {
+    let (mut w, one, child) = container(TERM);
+    // `docker exec CONTAINER kill 1`: its parent is the shim too.
+    let kill = Task {
+        ppid: 900,
+        ..member(102, 3, "kill")
+    };
+    w.send(&kill, &one, TERM).ancestry(SHIM).dropped();
+    w.pass(3_000 * MS);
+    let told = killed(&mut w, &one, &child);
+    let e = told.exit(&one);
+    assert_eq!(e.cause, "killed-by-process", "{}", why(e));
+    assert!(!why(e).contains("grace"), "{}", why(e));
+}
+
+#[test]
 fn an_end_in_between() {
     let (mut w, one, child) = container(TERM);
     term(&mut w, &one, TERM).handled();
