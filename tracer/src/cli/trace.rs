@@ -56,7 +56,8 @@ const LOSS_EVERY: Duration = Duration::from_millis(10);
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// How often the writer gets a tick after something was written.
 const TICK: Duration = Duration::from_millis(250);
-/// How long, after everything has ended, an engine is given to say who asked.
+/// How long, after everything has ended, an engine is given to say who asked;
+/// three times as long once it has begun to.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long after it.
 const TICKS_FOR: Duration = Duration::from_secs(3);
@@ -320,6 +321,7 @@ impl Live<'_> {
                 Fact::Engine(EngineEvent {
                     pidns: of.pidns,
                     at: BootTime(u64::try_from(at).unwrap_or_default()),
+                    answering: told.answering,
                     action: told.action,
                 })
             }
@@ -340,8 +342,9 @@ impl Live<'_> {
     /// is of what comes after the end, such as the same container's next start,
     /// for which the kernel may use the namespace's number again.
     async fn last_words(&mut self) -> io::Result<()> {
-        let until = Instant::now() + LAST_WORDS;
-        while !self.told.is_closed() && self.engine.awaits_word() {
+        let ended = Instant::now();
+        while let Some(begun) = self.engine.awaits_word().filter(|_| !self.told.is_closed()) {
+            let until = ended + LAST_WORDS * if begun { 3 } else { 1 };
             tokio::select! {
                 Some(heard) = self.told.recv() => self.hear(heard),
                 () = tokio::time::sleep_until(until) => break,

@@ -73,7 +73,10 @@ const RULES: &[Rule] = &[
         &["isig", "__isig", "pty_signal", "n_tty_receive_signal_char"],
         |s| s.number == signals::INT || s.number == signals::QUIT,
     ),
-    rule("tty-job", &["__tty_check_change", "isig", "__isig"]),
+    rule_if("tty-job", &["__tty_check_change", "isig", "__isig"], |s| {
+        use signals::{TSTP, TTIN, TTOU};
+        [TSTP, TTIN, TTOU].contains(&s.number)
+    }),
     rule("orphaned-pgrp", &["kill_orphaned_pgrp"]),
     rule_if("orphaned-pgrp", &["__kill_pgrp_info"], exiting),
     rule_if("ptrace-exitkill", &["exit_ptrace"], |s| {
