@@ -9,6 +9,9 @@ use crate::explain::signals::*;
 
 use super::world::*;
 
+/// What is different from a signal of the kernel to another process.
+type Change = fn(&mut Signal);
+
 /// What a signal of the kernel with that stack is said to be.
 fn killed(number: i32, stack: &[&str], change: impl Fn(&mut Signal)) -> ExitReport {
     let (other, app) = (host(60, "other"), member(101, 2, "app"));
@@ -35,7 +38,6 @@ fn dying(s: &mut Signal) {
 
 #[test]
 fn each_kernel_path_has_its_cause() {
-    type Change = fn(&mut Signal);
     let none: Change = |_| {};
     let parent: Change = |s| {
         dying(s);
@@ -244,7 +246,7 @@ fn each_kernel_path_has_its_cause() {
 
 #[test]
 fn what_only_looks_like_it_is_unknown() {
-    let cases: &[(i32, &[&str], fn(&mut Signal))] = &[
+    let cases: &[(i32, &[&str], Change)] = &[
         // It had not asked for it.
         (TERM, &["do_send_sig_info", "do_exit"], dying),
         // SIGPROF has the frames of the limits.
