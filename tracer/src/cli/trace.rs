@@ -24,10 +24,7 @@ use super::{
 };
 use crate::{
     container::socket::Sockets,
-    event::{
-        decode::{Decoder, Starts},
-        BootTime, Event, Fact, PidNs, ProcessKey,
-    },
+    event::{decode::Decoder, BootTime, Event, Fact, PidNs, ProcessKey},
     explain::{report::Coverage, Engine},
     kernel::{
         self,
@@ -102,7 +99,6 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
     let mut live = Live {
         decoder: Decoder {
             functions: Symbols::open("/proc/kallsyms"),
-            starts: Starts::default(),
         },
         engine: Engine::new(coverage),
         output: output::writer(
@@ -233,7 +229,6 @@ impl Live<'_> {
         for process in members.map_err(KernelError::Proc)? {
             let mut task = process.task;
             task.in_cgroup = in_cgroups.contains(&task.key.pid);
-            self.decoder.starts.insert(task.key);
             if let Some(ns) = task
                 .pidns()
                 .filter(|ns| task.is_pid1() && namespaces.contains(ns))

@@ -6,8 +6,10 @@
 //!
 //! A process is (pid, start), never a bare pid. Facts from `/proc` have a start
 //! rounded to the clock tick, so a start within [`SAME_START_NS`] of the same
-//! pid's is the same process; the exact one replaces it. A process may be known
-//! from anything: its fork, a look at `/proc`, or a signal.
+//! pid's is the same process; the exact one replaces it. They are joined here and
+//! nowhere else: whoever compares keys asks for the one that is used
+//! ([`History::resolve`]). A process may be known from anything: its fork, a look
+//! at `/proc`, or a signal.
 //!
 //! Memory is bounded: one living process per pid; [`DEAD_KEPT`] dead and reaped
 //! ones; per process the last [`process::NOTES`] signals it got and, for a
@@ -18,14 +20,16 @@
 pub mod filter;
 pub mod hash;
 pub mod looked_up;
+pub mod namespace;
 pub mod note;
 pub mod process;
 
 use std::collections::VecDeque;
 
-use crate::event::{BootTime, Dispositions, PidNs, ProcessKey, Task};
+use crate::event::{BootTime, Dispositions, PidNs, ProcessKey, Task, TICK_NS};
 use filter::Filter;
 use hash::Map;
+use namespace::Namespace;
 use note::Sent;
 use process::{Exited, Process};
 
@@ -33,8 +37,6 @@ use process::{Exited, Process};
 /// `/proc/PID/stat`, which counts in ticks ([`TICK_NS`]). Two exact ones are not:
 /// whoever restores processes chooses their pids, and at once.
 pub const SAME_START_NS: u64 = 20_000_000;
-/// Length of a tick (`USER_HZ` is 100 on every Linux).
-pub const TICK_NS: u64 = 10_000_000;
 /// Dead processes that are kept after they were reaped, for a late question
 /// about them.
 pub const DEAD_KEPT: usize = 1024;
@@ -44,26 +46,6 @@ pub const NAMESPACES_KEPT: usize = 64;
 /// The sort of events for which a program could not run: of which sort they
 /// were is not known.
 pub const NOT_RUN: &str = "not-run";
-
-/// One PID namespace.
-#[derive(Clone, Debug, Default)]
-pub struct Namespace {
-    /// Its PID 1.
-    pub pid1: Option<ProcessKey>,
-    /// Known processes in it, nested namespaces included, that are not dead.
-    pub alive: usize,
-    /// The kernel began to kill everything in it: event and time.
-    pub zap: Option<(u64, BootTime)>,
-    /// PID 1 is dead.
-    pub pid1_dead: bool,
-    /// Nothing in it is left, as the kernel says.
-    pub gone: bool,
-    /// Its members' ends were not seen, and count as such already.
-    missed: bool,
-    /// Who started before was in another namespace with the same inode; 0 if
-    /// none is known.
-    pub born_ns: u64,
-}
 
 /// Events of one sort that were lost.
 #[derive(Clone, Copy, Debug, Default)]
@@ -137,22 +119,6 @@ impl History {
         self.processes.get_mut(&key)
     }
 
-    /// A namespace.
-    pub fn namespace(&self, ns: PidNs) -> Option<&Namespace> {
-        self.namespaces.get(&ns)
-    }
-
-    /// Known processes that live in a namespace, the dead included.
-    pub fn members(&self, ns: PidNs) -> impl Iterator<Item = &Process> {
-        let all = self.processes.values();
-        all.filter(move |p| p.task.namespaces.contains(&ns))
-    }
-
-    /// PID 1 of a namespace.
-    pub fn pid1(&self, ns: PidNs) -> Option<&Process> {
-        self.process(self.namespaces.get(&ns)?.pid1?)
-    }
-
     /// How many processes are kept.
     pub fn len(&self) -> usize {
         self.processes.len()
@@ -202,22 +168,6 @@ impl History {
             self.namespaces.entry(ns).or_default().pid1 = Some(key);
         }
         self.processes.insert(key, Process::new(task, exact));
-    }
-
-    /// A PID 1 that was not known joins a namespace: if that has ended, the kernel
-    /// has given its inode to a new one.
-    fn renew(&mut self, ns: PidNs, pid1: ProcessKey) {
-        let Some(namespace) = self.namespaces.get_mut(&ns) else {
-            return;
-        };
-        if !(namespace.pid1_dead || namespace.gone || namespace.zap.is_some()) {
-            return;
-        }
-        *namespace = Namespace {
-            born_ns: pid1.start_ns,
-            ..Namespace::default()
-        };
-        self.ended.retain(|&ended| ended != ns);
     }
 
     /// A pid is in use again: the end of the process before, or its reaping, was
@@ -301,33 +251,6 @@ impl History {
         true
     }
 
-    fn leave(&mut self, key: ProcessKey, namespaces: &[PidNs]) {
-        for ns in namespaces {
-            let Some(namespace) = self.namespaces.get_mut(ns) else {
-                continue;
-            };
-            if key.start_ns < namespace.born_ns {
-                continue;
-            }
-            namespace.alive = namespace.alive.saturating_sub(1);
-            if namespace.pid1 == Some(key) {
-                namespace.pid1_dead = true;
-            }
-            if namespace.alive == 0 {
-                self.ended.push_back(*ns);
-            }
-        }
-        while self.ended.len() > NAMESPACES_KEPT {
-            let Some(ns) = self.ended.pop_front() else {
-                break;
-            };
-            let empty = self.namespaces.get(&ns).is_some_and(|n| n.alive == 0);
-            if empty && !self.filter.namespaces.contains(&ns) {
-                self.namespaces.remove(&ns);
-            }
-        }
-    }
-
     /// A dead process was reaped, and may be forgotten.
     pub fn reap(&mut self, key: ProcessKey) {
         let key = self.resolve(key);
@@ -377,35 +300,6 @@ impl History {
     /// Processes whose end was to be seen, and was not.
     pub fn unseen_ends(&self) -> u64 {
         self.unseen_ends
-    }
-
-    /// The kernel began to kill everything in a namespace.
-    pub fn zap(&mut self, task: &Task, ns: PidNs, event: u64, time: BootTime) {
-        self.see(task, true);
-        let key = self.resolve(task.key);
-        let namespace = self.namespaces.entry(ns).or_default();
-        namespace.zap = Some((event, time));
-        if task.is_pid1() {
-            namespace.pid1 = Some(key);
-        }
-    }
-
-    /// A namespace is gone.
-    pub fn namespace_gone(&mut self, ns: PidNs) {
-        let namespace = self.namespaces.entry(ns).or_default();
-        if !namespace.gone && !namespace.pid1_dead {
-            // It had a PID 1 at least, whether that was ever seen or not.
-            self.unseen_ends += namespace.alive.max(1) as u64;
-            namespace.missed = true;
-        }
-        namespace.gone = true;
-    }
-
-    /// Whether a namespace has ended.
-    pub fn ended(&self, ns: PidNs) -> bool {
-        self.namespaces
-            .get(&ns)
-            .is_some_and(|n| n.gone || (n.pid1_dead && n.alive == 0))
     }
 
     /// A PID 1 sent a signal to another process.
