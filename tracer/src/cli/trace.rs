@@ -12,6 +12,7 @@ use std::{
 
 use tokio::{
     signal::unix::{signal, SignalKind},
+    sync::mpsc,
     time::Instant,
 };
 
@@ -23,8 +24,13 @@ use super::{
     scope, Code, Failure,
 };
 use crate::{
-    container::socket::Sockets,
-    event::{decode::Decoder, BootTime, Event, Fact, PidNs, ProcessKey},
+    container::{
+        self,
+        events::{self, Heard},
+        socket::Sockets,
+        Container,
+    },
+    event::{decode::Decoder, printable, BootTime, EngineEvent, Event, Fact, PidNs, ProcessKey},
     explain::{report::Coverage, Engine},
     kernel::{
         self,
@@ -47,6 +53,8 @@ const LOSS_EVERY: Duration = Duration::from_millis(10);
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// How often the writer gets a tick after something was written.
 const TICK: Duration = Duration::from_millis(250);
+/// How long, after everything has ended, an engine is given to say who asked.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long after it.
 const TICKS_FOR: Duration = Duration::from_secs(3);
 
@@ -96,6 +104,7 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
     let mut tracing = tracing(&args, &wanted, &attached, &facts);
     tracing.notes.extend(found.notes);
     let stdout = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    let told = listen(&found.containers, clock, tracing.since);
     let mut live = Live {
         decoder: Decoder {
             functions: Symbols::open("/proc/kallsyms"),
@@ -116,10 +125,18 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
         ticks_until: Instant::now(),
         once: args.once,
         programs: facts.on_host.then(Programs::default),
+        containers: found.containers,
+        told,
+        clock,
     };
     kernel::privileges::give_up(&live.ring)?;
-    for container in &found.containers {
-        live.push(tracing.since, Fact::Container(Box::new(container.fact())));
+    for fact in live
+        .containers
+        .iter()
+        .map(Container::fact)
+        .collect::<Vec<_>>()
+    {
+        live.push(tracing.since, Fact::Container(Box::new(fact)));
     }
     if facts.on_host {
         live.snapshot(&wanted, tracing.since)?;
@@ -189,6 +206,10 @@ struct Live<'a> {
     once: bool,
     /// Which files senders run; `None` where their pids are not ours to know.
     programs: Option<Programs>,
+    /// The containers that engines are listened to for.
+    containers: Vec<Container>,
+    told: mpsc::Receiver<Heard>,
+    clock: Clock,
 }
 
 impl Live<'_> {
@@ -261,12 +282,59 @@ impl Live<'_> {
                 readable = self.ring.readable() => readable?,
                 () = sleep_until(wake) => {}
                 _ = watch.tick(), if !self.watched.is_empty() => self.watch(),
+                Some(heard) = self.told.recv() => self.hear(heard),
             }
             self.work()?;
             if self.once && self.engine.ended() {
+                self.work()?;
+                self.losses();
+                self.last_words().await?;
                 return Ok(Ending::Ended);
             }
         }
+    }
+
+    /// An engine speaks, at a time of its own: what it says is an event of now.
+    fn hear(&mut self, heard: Heard) {
+        let fact = match heard {
+            Heard::Event(told) => {
+                let at = told.wall_ns.saturating_sub(self.clock.offset_ns);
+                let of = |one: &&Container| one.id == told.container;
+                let Some(of) = self.containers.iter().find(of) else {
+                    return;
+                };
+                Fact::Engine(EngineEvent {
+                    pidns: of.pidns,
+                    at: BootTime(u64::try_from(at).unwrap_or_default()),
+                    action: told.action,
+                })
+            }
+            Heard::Silent(error) => {
+                let why = container::error::chain(&error);
+                eprintln!(
+                    "sigtrace: {}; who asked for a stop may be missing",
+                    printable(&why)
+                );
+                Fact::EngineSilent(why.into())
+            }
+        };
+        self.push(kernel::now(), fact);
+    }
+
+    /// Everything has ended, and the engine may be about to say who asked for
+    /// that: it speaks when it is done itself. What the kernel side tells meanwhile
+    /// is of what comes after the end, such as the same container's next start,
+    /// for which the kernel may use the namespace's number again.
+    async fn last_words(&mut self) -> io::Result<()> {
+        let until = Instant::now() + LAST_WORDS;
+        while !self.told.is_closed() && self.engine.awaits_word() {
+            tokio::select! {
+                Some(heard) = self.told.recv() => self.hear(heard),
+                () = tokio::time::sleep_until(until) => break,
+            }
+            self.advance(kernel::now())?;
+        }
+        Ok(())
     }
 
     /// When there is something to do even if nothing comes in.
@@ -352,8 +420,10 @@ impl Live<'_> {
     }
 
     fn finish(mut self, ending: Ending) -> Result<(), Failure> {
-        self.work()?;
-        self.losses();
+        if ending != Ending::Ended {
+            self.work()?;
+            self.losses();
+        }
         let now = kernel::now();
         let (reports, summary) = self.engine.finish(now);
         for report in &reports {
@@ -364,6 +434,16 @@ impl Live<'_> {
         io::stdout().flush()?;
         Ok(())
     }
+}
+
+/// Listens to the engines of these containers. From a moment before: what is
+/// older than the trace is joined to nothing.
+fn listen(containers: &[Container], clock: Clock, since: BootTime) -> mpsc::Receiver<Heard> {
+    let asked: Vec<_> = containers
+        .iter()
+        .filter_map(|one| Some((one.socket.clone()?, one.id.clone())))
+        .collect();
+    events::listen(&asked, clock.timestamp(since).as_second() - 1)
 }
 
 async fn sleep_until(time: Option<Instant>) {

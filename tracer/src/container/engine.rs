@@ -99,13 +99,16 @@ pub enum Cause {
     /// Not an answer to the question.
     #[error("its answer makes no sense: {0}")]
     Nonsense(String),
+    /// It ended what was to go on.
+    #[error("it ended the connection")]
+    Ended,
     /// `DOCKER_HOST` names something else than a socket.
     #[error("only unix:// sockets with a full path can be asked")]
     NoSocket,
 }
 
 impl Cause {
-    fn of(error: &Error) -> Self {
+    pub(super) fn of(error: &Error) -> Self {
         if let Error::DockerResponseServerError {
             status_code,
             message,

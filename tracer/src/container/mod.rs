@@ -1,5 +1,6 @@
 //! Which container is meant: from a name on the command line to a PID
 //! namespace. [`socket`] knows where engines listen, [`engine`] asks them,
+//! [`events`] hears what they do with it later,
 //! [`host`] reads `/proc` (which works without any engine, by id), and
 //! [`resolve`](resolve::resolve) decides, purely, or says in [`error`] why
 //! not. The programs of engines are recognized in `explain::runtime`.
@@ -14,6 +15,7 @@ use crate::event::{self, PidNs};
 mod cgroup;
 pub mod engine;
 pub mod error;
+pub mod events;
 pub mod host;
 pub mod resolve;
 pub mod socket;
@@ -55,6 +57,7 @@ impl Container {
             engine: self.engine.clone(),
             stop_signal: self.stop_signal,
             grace_ns: self.stop_timeout_s.map(grace),
+            told: self.socket.is_some(),
         }
     }
 }

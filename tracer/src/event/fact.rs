@@ -36,6 +36,38 @@ pub struct Container {
     /// How long a stop waits before it kills, nanoseconds; `None`: not known.
     /// Whoever asks for a stop can ask for another time.
     pub grace_ns: Option<u64>,
+    /// Its engine is listened to.
+    pub told: bool,
+}
+
+/// What an engine does or sees done to a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineAction {
+    /// It had a signal sent: which, where it says so.
+    Kill(Option<i32>),
+    /// A stop is over.
+    Stop,
+    /// It is restarted: Docker says so at its end, Podman at its beginning.
+    Restart,
+    /// It was started.
+    Start,
+    /// Its first process ended.
+    Die,
+    /// The kernel killed for lack of memory in it.
+    Oom,
+    /// It was removed.
+    Destroy,
+}
+
+/// An event of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EngineEvent {
+    /// The container's PID namespace.
+    pub pidns: PidNs,
+    /// When, by the engine's clock.
+    pub at: BootTime,
+    /// What.
+    pub action: EngineAction,
 }
 
 /// A fact.
@@ -160,6 +192,10 @@ pub enum Fact {
     },
     /// What an engine says of a container.
     Container(Box<Container>),
+    /// An engine reports something; later than it happened.
+    Engine(EngineEvent),
+    /// An engine cannot be listened to, or not all the time: why.
+    EngineSilent(Arc<str>),
     /// Events were lost before this moment.
     Lost {
         /// Which sort: `signal`, `deliver`, `exit`, ….

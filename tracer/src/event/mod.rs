@@ -8,7 +8,7 @@
 pub mod decode;
 mod fact;
 
-pub use fact::{Container, Dispositions, Event, Fact};
+pub use fact::{Container, Dispositions, EngineAction, EngineEvent, Event, Fact};
 
 use std::{fmt, sync::Arc};
 

@@ -320,8 +320,12 @@ impl Engine {
         let Some(process) = self.history.process_mut(key) else {
             return;
         };
+        // The first look that found these handlers.
+        let caught = |d: Option<Dispositions>| d.map(|d| d.caught);
+        if caught(process.dispositions) != caught(dispositions) {
+            process.looked = Some((id, time));
+        }
         process.dispositions = dispositions;
-        process.looked = Some((id, time));
         // A process that is gone shows nothing: its exit tells, or was lost.
         let Some(seen) = dispositions.filter(|d| d.state != b'Z' && d.state != b'X') else {
             return;

@@ -4,13 +4,12 @@
 
 use crate::event::{BootTime, Frame};
 use crate::explain::report::{Certainty, Evidence, Explanation, Link, Stop};
-use crate::history::note::{Fate, Note, NotedSender};
 use crate::history::process::{Exited, Fatal, Process};
-use crate::history::History;
 
+use super::asked::Request;
 use super::sender::{self, Origin};
 use super::verdict::{empty, View};
-use super::{abort, exited, killed, pid1, runtime, signals, stack, words};
+use super::{abort, exited, killed, pid1, signals, stack, words};
 
 /// How far a chain is followed from one death to the next.
 const CHAIN_DEPTH: usize = 8;
@@ -30,6 +29,8 @@ pub(crate) struct Death {
     pub(crate) contributing: Vec<&'static str>,
     /// The stop it belongs to.
     pub(crate) stop: Option<Stop>,
+    /// What a runtime sent, where the chain ends.
+    pub(crate) request: Option<Request>,
     /// In words.
     pub(crate) explanation: Explanation,
 }
@@ -43,6 +44,7 @@ impl Death {
             chain: Vec::new(),
             contributing: Vec::new(),
             stop: None,
+            request: None,
             explanation: empty(Certainty::Proven),
         }
     }
@@ -71,23 +73,7 @@ impl Death {
             event,
             what: what.into(),
             runtime: None,
-        });
-    }
-
-    /// The process that sent something to `to`, with those behind it if `whole`.
-    pub(crate) fn link_process(
-        &mut self,
-        history: &History,
-        by: &NotedSender,
-        to: &Process,
-        whole: bool,
-    ) {
-        let found = runtime::sender(history, by, to);
-        let ancestry = if whole { &*by.ancestry } else { &[] };
-        self.chain.push(Link {
-            event: None,
-            what: words::lineage(by.key.pid, by.comm, found.map(|r| r.role.words()), ancestry),
-            runtime: found.map(|r| r.program),
+            asked: None,
         });
     }
 }
@@ -179,49 +165,6 @@ fn unseen(
     d
 }
 
-/// `SIGTERM handled by PID 1 ← sh 16350 ← bash 15990`.
-pub(crate) fn link_note(view: View<'_>, of: &Process, note: &Note, by: &str, d: &mut Death) {
-    let by = if by.is_empty() {
-        String::new()
-    } else {
-        format!(" by {by}")
-    };
-    let verb = match note.fate {
-        Fate::Handled => "handled",
-        Fate::Accepted => "taken",
-        other => other.id(),
-    };
-    let name = signals::name(note.number);
-    d.link(Some(note.event), format!("{name} {verb}{by}"));
-    if let Some(sender) = &note.sender {
-        link_sender(view, of, sender, note.number, note.time, d);
-    }
-}
-
-/// The sender of what a process got, with those behind it; where that is PID 1
-/// passing on what it was asked, the chain goes on there, and the signal that
-/// it was asked by is returned.
-pub(crate) fn link_sender(
-    view: View<'_>,
-    of: &Process,
-    sender: &NotedSender,
-    number: i32,
-    sent: BootTime,
-    d: &mut Death,
-) -> Option<i32> {
-    let (pid, comm) = (sender.key.pid, sender.comm);
-    let Some(asked) = pid1::passed_on(view, of, sender.key, number, sent) else {
-        d.link_process(view.history, sender, of, true);
-        return None;
-    };
-    d.link(None, format!("PID 1 {comm} {pid}"));
-    d.evidence(Evidence::Event(asked.event));
-    if let Some(one) = view.history.process(sender.key) {
-        link_note(view, one, asked, "PID 1", d);
-    }
-    Some(asked.number)
-}
-
 /// Appends the chain of another death, which this one follows from.
 pub(crate) fn follow(view: View<'_>, other: &Process, at: BootTime, d: &mut Death) {
     let Some(fatal) = &other.fatal else { return };
@@ -229,5 +172,6 @@ pub(crate) fn follow(view: View<'_>, other: &Process, at: BootTime, d: &mut Deat
     if depth < CHAIN_DEPTH {
         let behind = by_signal(View { depth, ..view }, other, fatal, at);
         d.chain.extend(behind.chain);
+        d.request = behind.request;
     }
 }

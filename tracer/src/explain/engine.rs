@@ -8,11 +8,13 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
+use std::sync::Arc;
 
 use crate::event::{BootTime, Event, ProcessKey};
 use crate::explain::report::{Coverage, ExitReport, Report, Summary};
 use crate::history::History;
 
+use super::asked::Waiting;
 use super::open::OpenSignals;
 use super::outbox::Outbox;
 use super::verdict::View;
@@ -97,6 +99,10 @@ pub struct Engine {
     /// Deaths explained by what was not seen; a loss that is noticed a moment
     /// later takes their proof away.
     pub(super) by_absence: VecDeque<Box<ExitReport>>,
+    /// Deaths that an engine may have asked for.
+    pub(super) by_request: VecDeque<Waiting>,
+    /// Why engines could not be listened to.
+    pub(super) silent: Vec<Arc<str>>,
 }
 
 impl Engine {
@@ -114,6 +120,8 @@ impl Engine {
             given_up: 0,
             clock: BootTime::default(),
             by_absence: VecDeque::new(),
+            by_request: VecDeque::new(),
+            silent: Vec::new(),
         }
     }
 
@@ -248,6 +256,12 @@ impl Engine {
                 "A filter by process or cgroup was in force: what it left out is not known."
                     .to_owned(),
             );
+        }
+        for why in &self.silent {
+            notes.push(format!(
+                "Who asked for a stop may be missing: {}",
+                words::sentence(why.to_string())
+            ));
         }
         if self.given_up > 0 {
             notes.push(format!(

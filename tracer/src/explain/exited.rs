@@ -6,7 +6,8 @@ use crate::explain::report::{Certainty, Evidence};
 use crate::history::note::{Fate, Note};
 use crate::history::process::{Exited, Process};
 
-use super::death::{link_note, Death};
+use super::chain::link_note;
+use super::death::Death;
 use super::verdict::{Blind, View};
 use super::{pid1, signals, words};
 

@@ -7,7 +7,8 @@ use crate::explain::report::{Certainty, Evidence};
 use crate::history::note::NotedSender;
 use crate::history::process::{Fatal, Process};
 
-use super::death::{link_sender, Death};
+use super::chain::link_sender;
+use super::death::Death;
 use super::sender::{self, Origin, SI_TKILL, SI_USER};
 use super::verdict::View;
 use super::{abort, pid1, runtime, signals, stack, stop_request};

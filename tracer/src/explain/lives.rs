@@ -7,7 +7,7 @@ use crate::history::process::Exited;
 use crate::history::NOT_RUN;
 
 use super::engine::{Deadline, Engine, BY_ABSENCE_KEPT, LOSS_NS, ZOMBIE_NS};
-use super::{death, fate, signals};
+use super::{asked, death, fate, signals};
 
 impl Engine {
     pub(super) fn exec(&mut self, id: u64, time: BootTime, task: Task, old_tid: u32) {
@@ -85,6 +85,7 @@ impl Engine {
             return;
         };
         let death = death::of_exit(self.view(), process, exited, frames);
+        let request = death.request;
         let number = status & 0x7f;
         let report = ExitReport {
             id,
@@ -109,6 +110,7 @@ impl Engine {
             task,
         };
         self.rests_on_absence(&report);
+        self.may_be_asked(&report, request);
         self.summary.exited += 1;
         self.summary.forced += u64::from(report.forced);
         self.summary.ended_badly += u64::from(report.ended_badly());
@@ -186,6 +188,10 @@ impl Engine {
             report.chain = death.chain;
             report.contributing = death.contributing;
             report.explanation = death.explanation;
+            let same = |w: &&mut asked::Waiting| w.report.id == of;
+            if let Some(waiting) = self.by_request.iter_mut().find(same) {
+                waiting.report = report.clone();
+            }
             self.outbox.push(
                 time,
                 id,

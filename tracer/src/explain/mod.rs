@@ -5,9 +5,10 @@
 //! [`engine`] turns events into reports; the rules are small files by subject:
 //! who sent it (`sender`), what became of it (`fate`, `dropped`, `blocked`),
 //! why a process died (`death`, `killed`, `abort`, `exited`, `pid1`, `requests`,
-//! `stopped` and the two beside it, `stop_request`), which of them are an engine's
-//! ([`runtime`]). The names of signals stand in [`signals`], what each is for in
-//! [`purpose`], the meaning of every id in [`ids`].
+//! `stopped` and the two beside it, `stop_request`), who asked for it (`asked`),
+//! which of them are an engine's ([`runtime`]). The names of signals stand in
+//! [`signals`], what each is for in [`purpose`], the meaning of every id in
+//! [`ids`].
 
 pub mod engine;
 pub mod ids;
@@ -17,7 +18,9 @@ pub mod signals;
 
 mod abort;
 mod arrive;
+mod asked;
 mod blocked;
+mod chain;
 mod death;
 mod dropped;
 mod exited;
@@ -36,6 +39,7 @@ mod sender;
 mod settle;
 mod stack;
 mod step;
+mod stop_answer;
 mod stop_request;
 mod stopped;
 mod verdict;

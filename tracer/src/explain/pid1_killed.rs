@@ -9,7 +9,7 @@ use super::death::{self, Death};
 use super::passed_on::{self, Cut};
 use super::pid1;
 use super::verdict::{Blind, View};
-use super::{signals, words};
+use super::{signals, stop_request, words};
 
 /// PID 1 did not exit: a signal ended it. If it had acted on a request to end
 /// before, what it had passed on counts first: that is a stop whose grace period
@@ -47,6 +47,10 @@ pub(crate) fn about(
             format!("who sent {} to PID 1", signals::name(number)),
             Certainty::Inferred,
         ),
+    }
+    if stop_request::ran_out(view, one) {
+        // Why it had to be is known, and said.
+        return;
     }
     d.advise(if number == signals::KILL {
         "find out why PID 1 had to be killed; its end is the end of every process in its namespace"

@@ -71,6 +71,17 @@ pub struct Link {
     pub what: String,
     /// The program of a container engine that it names.
     pub runtime: Option<&'static str>,
+    /// It is what an engine was asked for.
+    pub asked: Option<Asked>,
+}
+
+/// When an engine was asked for something, by its own word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// By its clock.
+    pub at: BootTime,
+    /// Through its API; else its event alone is known.
+    pub by_api: bool,
 }
 
 /// Words for a person, and what proves them.
@@ -202,6 +213,9 @@ pub enum Update {
     Signal(Box<SignalReport>),
     /// A death is understood better.
     Exit(Box<ExitReport>),
+    /// Who asked for what ended in this death, which is all that changed: the
+    /// last link of its chain.
+    Asked(Box<ExitReport>),
 }
 
 /// At the end.

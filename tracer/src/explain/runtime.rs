@@ -122,17 +122,24 @@ impl Seen<'_> {
 /// lineage: itself first, then its parents. `of_pid1`: its parent, or itself, is
 /// the parent of the container's PID 1.
 fn recognize(lineage: &[Seen<'_>], of_pid1: bool) -> Option<Recognized> {
-    let (program, role, seen) = lineage.first()?.program()?;
+    let first = lineage.first()?;
+    // crun runs from a copy of itself in a mount that has no name any more: a
+    // runtime's own file proves less than whose child it is.
+    let copy = || by_name(first.comm).filter(|(_, role)| *role == Role::Runtime);
+    let (program, role, seen, copied) = match first.program() {
+        Some((program, role, seen)) => (program, role, seen, false),
+        None => copy().map(|(program, role)| (program, role, false, true))?,
+    };
     let mut behind = lineage[1..].iter().map(|one| one.program());
     let (fits, sure) = match role {
         Role::Runtime => {
             // It may have forked: `runc` below `runc`.
             let parent = behind.find(|one| !matches!(one, Some((_, Role::Runtime, _))));
             match parent {
-                Some(Some((.., sure))) => (true, sure || of_pid1),
+                Some(Some((.., sure))) => (sure || !copied, sure || of_pid1),
                 // Somebody else's child, or nothing is known of its parents.
                 Some(None) => (false, false),
-                None => (of_pid1, false),
+                None => (of_pid1 && !copied, false),
             }
         }
         // Below a monitor it runs in a container, and is somebody's own or a
@@ -283,11 +290,14 @@ mod tests {
             is(&[("containerd", "/var/lib/rancher/k3s/data/x/bin/k3s")]),
             Some(("containerd", Role::Engine, true))
         );
-        // crun runs from a copy of itself in memory, called by its number.
-        assert_eq!(
-            is(&[("crun", "/memfd:crun-cloned (deleted)"), podman]),
-            Some(("crun", Role::Runtime, true))
-        );
+        // From a copy of itself, in memory or in a mount without a name.
+        for copy in ["/memfd:crun-cloned (deleted)", "/"] {
+            assert_eq!(
+                is(&[("crun", copy), podman]),
+                Some(("crun", Role::Runtime, true))
+            );
+            assert_eq!(is(&[("conmon", copy), podman]).is_some(), copy != "/");
+        }
     }
 
     #[test]
@@ -319,7 +329,8 @@ mod tests {
         assert_eq!(is(&[("runc", ""), ("sh", ""), SHIM, SYSTEMD]), None);
         assert_eq!(is(&[("dockerd", ""), ("sh", ""), SHIM, SYSTEMD]), None);
         // The file says otherwise, of itself and of the parent.
-        assert_eq!(is(&[("runc", "/tmp/evil"), SHIM]), None);
+        assert_eq!(is(&[("runc", "/tmp/evil"), ("containerd-shim", "")]), None);
+        assert_eq!(is(&[("containerd-shim", "/tmp/evil")]), None);
         assert_eq!(is(&[("runc", ""), ("containerd-shim", "/tmp/evil")]), None);
         assert_eq!(is(&[("dockerd", "/usr/bin/python3.11")]), None);
     }

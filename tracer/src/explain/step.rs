@@ -88,6 +88,12 @@ impl Engine {
             Fact::Observed { key, dispositions } => self.observed(id, time, key, dispositions),
             Fact::Lost { kind, count } => self.lost(id, time, kind, count),
             Fact::Program { key, file } => self.history.looked_up.program(key, file),
+            Fact::Engine(event) => self.engine_told(id, time, event),
+            Fact::EngineSilent(why) => {
+                if !self.silent.contains(&why) {
+                    self.silent.push(why);
+                }
+            }
             Fact::Container(container) => self.history.looked_up.container(*container),
             Fact::NamespaceGone { pidns } => self.history.namespace_gone(pidns),
         }

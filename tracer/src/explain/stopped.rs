@@ -8,7 +8,8 @@ use crate::explain::report::{Certainty, Evidence};
 use crate::history::note::{Fate, Note};
 use crate::history::process::Process;
 
-use super::death::{self, Death};
+use super::chain;
+use super::death::Death;
 use super::passed_on::{self, Cut};
 use super::pid1::{self, End};
 use super::verdict::{Blind, View};
@@ -31,7 +32,7 @@ pub(crate) fn about(
         Some(stop) => {
             d.evidence(Evidence::Event(stop.event));
             if stop.acted_on() {
-                death::link_note(view, one, stop, "PID 1", d);
+                chain::link_note(view, one, stop, "PID 1", d);
                 passed_on::about(view, victim, one, stop, Cut::exited(killed), d);
             } else {
                 not_acted(one, stop, ended, d);

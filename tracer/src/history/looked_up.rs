@@ -1,23 +1,32 @@
 //! What was looked up besides what the kernel side tells: which file a process
-//! runs, and what an engine says of its container. Bounded: the oldest goes.
+//! runs, and what an engine says of its container and does with it. Bounded: the oldest goes.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::hash::Map;
-use crate::event::{Container, PidNs, ProcessKey};
+use crate::event::{Container, EngineEvent, PidNs, ProcessKey};
 
 /// Processes whose file is remembered.
 pub const PROGRAMS: usize = 1024;
+/// Events of an engine that are remembered for a container.
+pub const TOLD: usize = 64;
 /// Containers that are remembered.
 pub const CONTAINERS: usize = 1024;
+
+#[derive(Debug)]
+struct Known {
+    container: Container,
+    /// By the engine's clock.
+    told: VecDeque<(u64, EngineEvent)>,
+}
 
 /// See the module.
 #[derive(Debug, Default)]
 pub struct LookedUp {
     programs: Map<ProcessKey, Arc<str>>,
     programs_by_age: VecDeque<ProcessKey>,
-    containers: Map<PidNs, Container>,
+    containers: Map<PidNs, Known>,
     containers_by_age: VecDeque<PidNs>,
 }
 
@@ -42,7 +51,11 @@ impl LookedUp {
     /// What is known of a container. An inode is given again: the newest counts.
     pub fn container(&mut self, container: Container) {
         let ns = container.pidns;
-        if self.containers.insert(ns, container).is_none() {
+        let known = Known {
+            container,
+            told: VecDeque::new(),
+        };
+        if self.containers.insert(ns, known).is_none() {
             self.containers_by_age.push_back(ns);
         }
         if self.containers_by_age.len() > CONTAINERS {
@@ -54,7 +67,29 @@ impl LookedUp {
 
     /// The container with this PID namespace.
     pub fn container_of(&self, ns: PidNs) -> Option<&Container> {
-        self.containers.get(&ns)
+        self.containers.get(&ns).map(|known| &known.container)
+    }
+
+    /// An engine did something to a container; the event's number.
+    pub fn tell(&mut self, id: u64, event: EngineEvent) {
+        let Some(known) = self.containers.get_mut(&event.pidns) else {
+            return;
+        };
+        let after = known
+            .told
+            .partition_point(|(_, other)| other.at <= event.at);
+        known.told.insert(after, (id, event));
+        if known.told.len() > TOLD {
+            known.told.pop_front();
+        }
+    }
+
+    /// What an engine did to a container, in the order of its clock.
+    pub fn told(&self, ns: PidNs) -> impl Iterator<Item = &(u64, EngineEvent)> {
+        self.containers
+            .get(&ns)
+            .into_iter()
+            .flat_map(|known| &known.told)
     }
 }
 

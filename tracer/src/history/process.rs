@@ -47,7 +47,8 @@ pub struct Process {
     pub parent: Option<ProcessKey>,
     /// Its dispositions when they were last looked at.
     pub dispositions: Option<Dispositions>,
-    /// The event and the time of that look; `None` for the one at the start.
+    /// The event and the time of the first look that found the handlers that it
+    /// has; `None` for those it had at the start.
     pub looked: Option<(u64, BootTime)>,
     /// It is looked at now and then, because it did not act on a request to end.
     pub watched: bool,

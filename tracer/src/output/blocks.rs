@@ -11,7 +11,7 @@ use super::{
 use crate::{
     event::BootTime,
     explain::{
-        report::{Certainty, ExitReport, Explanation, Report, SignalReport},
+        report::{Certainty, ExitReport, Explanation, Link, Report, SignalReport},
         words,
     },
 };
@@ -96,6 +96,13 @@ pub(crate) fn exit_again(context: &Context, time: BootTime, now: &ExitReport) ->
     death(context, now, time, "now", &subject)
 }
 
+/// Who asked for what ended in a death, which is all that is new.
+pub(crate) fn asked(context: &Context, time: BootTime, now: &ExitReport, link: &Link) -> Block {
+    let subject = format!("{} {}", kind(now), wording::task(context, &now.task));
+    let by = wording::link(context, link);
+    Block::new(time, "asked", &subject, &by, "", Tone::Plain)
+}
+
 fn death(
     context: &Context,
     report: &ExitReport,
@@ -111,12 +118,10 @@ fn death(
     };
     let mut block = Block::new(time, kind, subject, &result, &exit_id(report), tone);
     if worth_explaining(report) {
-        let links = report.chain.iter().map(|link| link.what.as_str());
-        explain(
-            &mut block,
-            &report.explanation,
-            wording::joined(links, " ← "),
-        );
+        let links = report.chain.iter();
+        let links: Vec<_> = links.map(|link| wording::link(context, link)).collect();
+        let chain = wording::joined(links.iter().map(String::as_str), " ← ");
+        explain(&mut block, &report.explanation, chain);
         path(context, &mut block, &report.kernel_path);
         more(
             &mut block,

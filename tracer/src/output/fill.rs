@@ -199,8 +199,12 @@ pub(crate) fn exit(context: &Context, report: &ExitReport) -> Line {
             .iter()
             .map(|link| shapes::Link {
                 id: link.event,
-                what: link.what.clone(),
+                what: match link.asked {
+                    Some(asked) => format!("{} ({})", link.what, wording::way(asked)),
+                    None => link.what.clone(),
+                },
                 runtime: link.runtime.map(str::to_owned),
+                time: link.asked.map(|asked| context.clock.rfc3339(asked.at)),
             })
             .collect(),
         contributing: report

@@ -5,9 +5,10 @@ use super::{Clock, Context, Ending, Scope, Tracing};
 use crate::{
     event::{BootTime, Comm, Outcome, PidNs, ProcessKey, Task},
     explain::report::{
-        Certainty, Evidence, ExitReport, Explanation, Forebear, Link, Report, Sender, SignalReport,
-        Stop, Summary, Update,
+        Asked, Certainty, Evidence, ExitReport, Explanation, Forebear, Link, Report, Sender,
+        SignalReport, Stop, Summary, Update,
     },
+    explain::runtime::{Recognized, Role},
 };
 
 /// The namespace of the samples.
@@ -209,6 +210,7 @@ pub(crate) fn killed() -> ExitReport {
         event,
         what: what.to_owned(),
         runtime: None,
+        asked: None,
     };
     ExitReport {
         id: 18,
@@ -367,6 +369,8 @@ pub(crate) fn every_kind() -> Vec<Report> {
             ..killed()
         }
     };
+    let late = timed_out("docker stop or kill");
+    let asked = timed_out("docker stop");
     let mut reports = vec![
         Report::Fork {
             id: 1,
@@ -387,12 +391,18 @@ pub(crate) fn every_kind() -> Vec<Report> {
         time: at(8512),
         now: Update::Signal(Box::new(handled)),
     });
-    reports.extend([clean, by_term, unknown()].map(|exit| Report::Exit(Box::new(exit))));
+    reports.push(Report::Signal(Box::new(stop_signal())));
+    reports.extend([clean, by_term, unknown(), late].map(|exit| Report::Exit(Box::new(exit))));
     reports.extend([
         Report::Update {
             of: 30,
             time: at(9100),
             now: Update::Exit(Box::new(found_out)),
+        },
+        Report::Update {
+            of: 34,
+            time: at(9150),
+            now: Update::Asked(Box::new(asked)),
         },
         Report::Zombie {
             id: 31,
@@ -415,6 +425,81 @@ pub(crate) fn every_kind() -> Vec<Report> {
         },
     ]);
     reports
+}
+
+/// SIGTERM from a container's runtime.
+fn stop_signal() -> SignalReport {
+    let shim = Forebear {
+        key: ProcessKey {
+            pid: 16280,
+            start_ns: 1,
+        },
+        comm: Comm::from("containerd-shim"),
+        runtime: Some("containerd-shim"),
+    };
+    SignalReport {
+        id: 35,
+        time: at(6000),
+        sender: Sender::Process {
+            task: outside("runc", 16350),
+            ancestry: vec![shim],
+            runtime: Some(Recognized {
+                program: "runc",
+                role: Role::Runtime,
+                sure: true,
+            }),
+        },
+        ..dropped()
+    }
+}
+
+/// A stop whose grace period ran out, and what the engine says it was.
+fn timed_out(asked: &str) -> ExitReport {
+    let link = |event, what: &str, runtime| Link {
+        event,
+        what: what.to_owned(),
+        runtime,
+        asked: None,
+    };
+    ExitReport {
+        id: 34,
+        time: at(9010),
+        task: pid1(),
+        pid1: true,
+        cause: "stop-timeout",
+        mechanism: Some("kill-syscall"),
+        chain: vec![
+            link(Some(33), "SIGKILL", None),
+            link(None, "runc 16360 (container runtime)", Some("runc")),
+            link(Some(35), "SIGTERM dropped by PID 1", None),
+            link(
+                None,
+                "runc 16350 (container runtime) ← containerd-shim 16280",
+                Some("runc"),
+            ),
+            Link {
+                asked: Some(Asked {
+                    at: at(6064),
+                    by_api: true,
+                }),
+                ..link(Some(36), asked, None)
+            },
+        ],
+        contributing: vec!["init-no-handler"],
+        stop: Some(Stop {
+            signal: 15,
+            grace_ns: Some(3_000_000_000),
+            used_ns: 3_010_000_000,
+        }),
+        explanation: Explanation {
+            sentences: strings(&[
+                "The container runtime runc 16360 asked PID 1 to end with SIGTERM, waited 3.0 s (grace period 3 s), then killed it with SIGKILL.",
+                "PID 1 has no handler for SIGTERM, so it was dropped (init-no-handler).",
+            ]),
+            ..nothing(Certainty::Proven)
+        },
+        ..killed()
+    }
 }
 
 /// What a writer makes of a whole trace.

@@ -37,7 +37,7 @@ pub(crate) fn report(context: &Context, report: &Report) -> bool {
             ..
         } => signal(context, now),
         Report::Update {
-            now: Update::Exit(now),
+            now: Update::Exit(now) | Update::Asked(now),
             ..
         } => exit(context, now),
         Report::Lost { .. } => true,

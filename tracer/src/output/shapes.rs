@@ -138,6 +138,7 @@ shapes! {
         id: Option<u64> = "The event it stands for.",
         what: String = "In words.",
         runtime: Option<String> = "The program of a container engine that it names.",
+        time: Option<String> = "When an engine was asked for it, by the engine's own word.",
     }
     /// How a stop went.
     Stop {

@@ -23,8 +23,8 @@ use super::{
     wording, Context, Ending, Output, Tracing,
 };
 use crate::{
-    event::BootTime,
-    explain::report::{Certainty, ExitReport, Report, SignalReport, Summary, Update},
+    event::{BootTime, PidNs},
+    explain::report::{Certainty, ExitReport, Link, Report, SignalReport, Summary, Update},
 };
 
 /// So many unsettled signals are remembered as shown.
@@ -42,6 +42,8 @@ pub struct Text<W> {
     open: BTreeSet<u64>,
     /// Exits that are not worth a line.
     clean_exits: u64,
+    /// The last request that was named after the death.
+    asked: Option<(Option<PidNs>, Link)>,
 }
 
 impl<W: io::Write> Text<W> {
@@ -56,6 +58,7 @@ impl<W: io::Write> Text<W> {
             fatal,
             open,
             clean_exits: 0,
+            asked: None,
         }
     }
 
@@ -94,9 +97,7 @@ impl<W: io::Write> Text<W> {
                 self.signal_line(&fatal)?;
             }
         }
-        let known = report.explanation.certainty != Certainty::Unknown;
-        let clean = report.signal.is_none() && report.exit_code == 0 && known;
-        if clean && !report.pid1 && !self.context.all_signals {
+        if self.left_out(report) {
             self.clean_exits += 1;
             return Ok(());
         }
@@ -104,6 +105,13 @@ impl<W: io::Write> Text<W> {
             return Ok(());
         }
         self.lines.put(&blocks::exit(&self.context, report))
+    }
+
+    /// A clean exit of other than a PID 1.
+    fn left_out(&self, report: &ExitReport) -> bool {
+        let known = report.explanation.certainty != Certainty::Unknown;
+        let clean = report.signal.is_none() && report.exit_code == 0 && known;
+        clean && !report.pid1 && !self.context.all_signals
     }
 
     /// Whether this death is one of the few of its crowd that are written whole.
@@ -133,7 +141,25 @@ impl<W: io::Write> Text<W> {
             }
             Update::Exit(now) if !self.whole(time, "now", now) => return Ok(()),
             Update::Exit(now) => blocks::exit_again(&self.context, time, now),
+            Update::Asked(now) => return self.asked(time, now),
         };
+        self.lines.put(&block)
+    }
+
+    /// Once for all that died of the same request.
+    fn asked(&mut self, time: BootTime, now: &ExitReport) -> io::Result<()> {
+        if self.left_out(now) {
+            return Ok(());
+        }
+        let Some(link) = now.chain.last() else {
+            return Ok(());
+        };
+        let said = (now.pidns, link.clone());
+        if self.asked.as_ref() == Some(&said) {
+            return Ok(());
+        }
+        let block = blocks::asked(&self.context, time, now, link);
+        self.asked = Some(said);
         self.lines.put(&block)
     }
 

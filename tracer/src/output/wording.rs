@@ -2,11 +2,11 @@
 //! single value; [`super::text`] puts them on lines. Spans of time and counts
 //! are worded as in sentences ([`words`]).
 
-use super::{wrap::HARD_SPACE, Context, Scope};
+use super::{clock, wrap::HARD_SPACE, Context, Scope};
 use crate::{
     event::Task,
     explain::{
-        report::{Certainty, ExitReport, Sender, SignalReport, Summary},
+        report::{Asked, Certainty, ExitReport, Link, Sender, SignalReport, Summary},
         signals, words,
     },
 };
@@ -124,6 +124,29 @@ pub(crate) fn end(context: &Context, exit: &ExitReport) -> String {
     match exit.signal {
         Some(number) => format!("{} ({}){core}", signal(context, number), exit.exit_code),
         None => format!("status {}{core}", exit.exit_code),
+    }
+}
+
+/// A step of a chain; what an engine was asked for with its time:
+/// `docker stop (API, 02:38:07.40)`.
+pub(crate) fn link(context: &Context, link: &Link) -> String {
+    let Some(asked) = link.asked else {
+        return link.what.clone();
+    };
+    let zone = clock::zone(context.utc);
+    let at = context
+        .clock
+        .zoned(asked.at, &zone)
+        .strftime("%H:%M:%S%.2f");
+    format!("{} ({}, {at})", link.what, way(asked))
+}
+
+/// How an engine was asked, as far as it tells.
+pub(crate) fn way(asked: Asked) -> &'static str {
+    if asked.by_api {
+        "API"
+    } else {
+        "event"
     }
 }
 

@@ -93,6 +93,101 @@ async fn ask(sockets: &Sockets, patience: Duration) -> (Vec<Engine>, Vec<EngineE
     ask_all(sockets, |one| may_mean("fwd_sig", one), patience).await
 }
 
+/// Lines as an engine streams them, as real ones were seen to.
+fn events(path: &str) -> Option<String> {
+    if !path.starts_with("/events?") {
+        return good(path);
+    }
+    let event = |action: &str, of: &str, more: &str, ns: i64| {
+        format!(
+            r#"{{"status":"{action}","id":"{of}","Type":"container","Action":"{action}",
+               "Actor":{{"ID":"{of}","Attributes":{{"image":"x","name":"fwd_sig"{more}}}}},
+               "scope":"local","time":{},"timeNano":{ns}}}"#,
+            ns / 1_000_000_000
+        )
+        .replace('\n', "")
+    };
+    let second = 1_795_463_300_000_000_000;
+    let mut body = String::new();
+    for line in [
+        event("kill", ID, r#","signal":"15""#, second + 55_117_380),
+        event("exec_die", ID, "", second + 60_000_000),
+        event(
+            "kill",
+            &"3".repeat(64),
+            r#","signal":"9""#,
+            second + 70_000_000,
+        ),
+        event("died", ID, r#","exitCode":"0""#, second + 90_000_000),
+        event("stop", ID, "", second + 4_000_000_000),
+    ] {
+        body += &format!("{:x}\r\n{line}\n\r\n", line.len() + 1);
+    }
+    Some(format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n{body}0\r\n\r\n"
+    ))
+}
+
+#[tokio::test]
+async fn events_of_the_containers_once_each_however_often_it_ends() {
+    use super::super::events::{listen as hear, Heard};
+    use crate::event::EngineAction;
+    let folder = Proc::new();
+    let socket = listen(&folder, "engine.sock", events);
+    let container = (socket.display().to_string(), ID.to_owned());
+    let mut heard = hear(&[container], 1_795_463_299);
+    let mut told = Vec::new();
+    let silent = loop {
+        match heard.recv().await.unwrap() {
+            Heard::Event(event) => told.push((event.action, event.wall_ns % 10_000_000_000)),
+            Heard::Silent(error) => break error,
+        }
+    };
+    assert_eq!(
+        told,
+        [
+            (EngineAction::Kill(Some(15)), 55_117_380),
+            (EngineAction::Die, 90_000_000),
+            (EngineAction::Stop, 4_000_000_000),
+        ]
+    );
+    let said = super::super::error::chain(&silent);
+    assert!(
+        said.starts_with("cannot read the events of the engine at"),
+        "{said}"
+    );
+    assert!(said.ends_with("it ended the connection"), "{said}");
+    // It is tried again, and tells the same: nothing new, and said once.
+    let more = tokio::time::timeout(Duration::from_millis(800), heard.recv()).await;
+    assert!(more.is_err(), "{more:?}");
+}
+
+#[tokio::test]
+async fn an_engine_that_is_silent_or_away_holds_nothing_up() {
+    use super::super::events::{listen as hear, Heard};
+    let folder = Proc::new();
+    let mute = listen(&folder, "mute.sock", |_| None);
+    let away = folder.0.join("away.sock");
+    let nonsense = listen(&folder, "nonsense.sock", |_| http("200 OK", "<html>"));
+    let began = Instant::now();
+    let of = |socket: &PathBuf| (socket.display().to_string(), ID.to_owned());
+    let mut heard = hear(&[of(&mute), of(&away), of(&nonsense)], 0);
+    assert!(began.elapsed() < PATIENCE);
+    let mut failed = Vec::new();
+    for _ in 0..2 {
+        let Some(Heard::Silent(error)) = heard.recv().await else {
+            panic!("an event");
+        };
+        failed.push(error.object);
+    }
+    failed.sort();
+    assert_eq!(failed, [of(&away).0, of(&nonsense).0]);
+    let more = tokio::time::timeout(Duration::from_millis(800), heard.recv()).await;
+    assert!(more.is_err(), "{more:?}");
+    // Without any there is nothing to wait for.
+    assert!(hear(&[], 0).recv().await.is_none());
+}
+
 #[tokio::test]
 async fn a_good_answer() {
     let folder = Proc::new();

@@ -1,0 +1,165 @@
+//! What engines report about the containers that are traced, as it happens:
+//! `/events` of the API that [`super::engine`] asks too. It runs beside the
+//! trace, which takes what has come when it likes; an engine that is away is
+//! tried again quietly, and said to be away once.
+
+use std::{collections::HashMap, path::PathBuf, time::Duration};
+
+use bollard::{
+    models::EventMessage, query_parameters::EventsOptionsBuilder, Docker, API_DEFAULT_VERSION,
+};
+use futures_util::StreamExt;
+use tokio::sync::mpsc;
+
+use super::engine::{Cause, EngineError};
+use crate::{event::EngineAction, explain::signals};
+
+/// So many wait to be taken; more are left out, which the reader is too slow for
+/// only if it hangs.
+const WAITING: usize = 1024;
+/// How long until an engine that is away is tried again, at first and at most.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
+/// Nothing may be said for as long as this: longer than any trace.
+const SILENCE_S: u64 = 100 * 365 * 24 * 3600;
+
+/// Something from an engine.
+#[derive(Debug)]
+pub enum Heard {
+    /// An event of a container.
+    Event(Told),
+    /// The engine does not tell, or no longer; said once for each engine.
+    Silent(EngineError),
+}
+
+/// An event of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Its full id.
+    pub container: String,
+    /// What happened.
+    pub action: EngineAction,
+    /// When, by the wall clock: nanoseconds since 1970.
+    pub wall_ns: i64,
+}
+
+/// The events of these containers from a time on (seconds since 1970), each with
+/// the socket of its engine. Needs a runtime; ends with it or with the receiver.
+pub fn listen(containers: &[(String, String)], since_s: i64) -> mpsc::Receiver<Heard> {
+    let (to, heard) = mpsc::channel(WAITING);
+    let mut engines: HashMap<&str, Vec<String>> = HashMap::new();
+    for (socket, id) in containers {
+        engines.entry(socket).or_default().push(id.clone());
+    }
+    for (socket, ids) in engines {
+        tokio::spawn(follow(socket.into(), ids, since_s, to.clone()));
+    }
+    heard
+}
+
+/// Until nobody wants to hear it.
+async fn follow(socket: PathBuf, ids: Vec<String>, mut since_s: i64, to: mpsc::Sender<Heard>) {
+    let (mut again, mut said) = (AGAIN.0, false);
+    // What came in the second that it goes on from comes again.
+    let mut latest: Vec<Told> = Vec::new();
+    loop {
+        let before = latest.last().cloned();
+        let cause = match read(&socket, &ids, since_s, &mut latest, &to).await {
+            Ok(()) => return,
+            Err(cause) => cause,
+        };
+        if let Some(told) = latest.last().filter(|told| Some(*told) != before.as_ref()) {
+            (since_s, again) = (second(told), AGAIN.0);
+        }
+        if !std::mem::replace(&mut said, true) {
+            let silent = Heard::Silent(EngineError {
+                operation: "read the events of the engine at",
+                object: socket.display().to_string(),
+                cause,
+            });
+            if to.send(silent).await.is_err() {
+                return;
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(again) => {}
+            () = to.closed() => return,
+        }
+        again = (again * 2).min(AGAIN.1);
+    }
+}
+
+/// Reads until it ends; `Ok`: nobody wants to hear it.
+async fn read(
+    socket: &std::path::Path,
+    ids: &[String],
+    since_s: i64,
+    latest: &mut Vec<Told>,
+    to: &mpsc::Sender<Heard>,
+) -> Result<(), Cause> {
+    let path = socket.to_string_lossy();
+    let docker = Docker::connect_with_unix(&path, SILENCE_S, API_DEFAULT_VERSION)
+        .map_err(|error| Cause::of(&error))?;
+    let filters = HashMap::from([
+        ("type", vec!["container".to_owned()]),
+        ("container", ids.to_vec()),
+    ]);
+    let filters: HashMap<String, Vec<String>> = filters
+        .into_iter()
+        .map(|(key, values)| (key.to_owned(), values))
+        .collect();
+    let options = EventsOptionsBuilder::new()
+        .since(&since_s.to_string())
+        .filters(&filters)
+        .build();
+    let mut events = Box::pin(docker.events(Some(options)));
+    loop {
+        let next = tokio::select! {
+            next = events.next() => next,
+            () = to.closed() => return Ok(()),
+        };
+        let event = match next {
+            Some(Ok(event)) => event,
+            Some(Err(error)) => return Err(Cause::of(&error)),
+            None => return Err(Cause::Ended),
+        };
+        let Some(told) = told(&event).filter(|told| ids.contains(&told.container)) else {
+            continue;
+        };
+        if second(&told) < since_s || latest.contains(&told) {
+            continue;
+        }
+        latest.retain(|other| told.wall_ns - other.wall_ns < 1_000_000_000);
+        latest.push(told.clone());
+        // Rather one event less than memory without bound.
+        if let Err(mpsc::error::TrySendError::Closed(_)) = to.try_send(Heard::Event(told)) {
+            return Ok(());
+        }
+    }
+}
+
+fn second(told: &Told) -> i64 {
+    told.wall_ns.div_euclid(1_000_000_000)
+}
+
+/// What it says, if it is of interest. Podman says `died` where Docker says
+/// `die`, and names no signal.
+fn told(event: &EventMessage) -> Option<Told> {
+    let actor = event.actor.as_ref()?;
+    let attribute = |name: &str| actor.attributes.as_ref()?.get(name);
+    let action = match event.action.as_deref()? {
+        "kill" => EngineAction::Kill(attribute("signal").and_then(|text| signals::parse(text))),
+        "stop" => EngineAction::Stop,
+        "restart" => EngineAction::Restart,
+        "start" => EngineAction::Start,
+        "die" | "died" => EngineAction::Die,
+        "oom" => EngineAction::Oom,
+        "destroy" | "remove" => EngineAction::Destroy,
+        _ => return None,
+    };
+    let seconds = || event.time.map(|s| s.saturating_mul(1_000_000_000));
+    Some(Told {
+        container: actor.id.as_ref()?.to_ascii_lowercase(),
+        action,
+        wall_ns: event.time_nano.or_else(seconds)?,
+    })
+}
