@@ -4,12 +4,9 @@
 //! of each signal ([`note::Note::fate`], [`process::Process::settle`]), which
 //! one was fatal and which are open, because later deaths are explained by it.
 //!
-//! A process is (pid, start), never a bare pid. Facts from `/proc` have a start
-//! rounded to the clock tick, so a start within [`SAME_START_NS`] of the same
-//! pid's is the same process; the exact one replaces it. They are joined here and
-//! nowhere else: whoever compares keys asks for the one that is used
-//! ([`History::resolve`]). A process may be known from anything: its fork, a look
-//! at `/proc`, or a signal.
+//! A process is (pid, start), never a bare pid; which starts are the same stands
+//! in [`identity`]. A process may be known from anything: its fork, a look at
+//! `/proc`, or a signal.
 //!
 //! Memory is bounded: one living process per pid; [`DEAD_KEPT`] dead and reaped
 //! ones; per process the last [`process::NOTES`] signals it got and, for a
@@ -19,6 +16,7 @@
 
 pub mod filter;
 pub mod hash;
+pub mod identity;
 pub mod looked_up;
 pub mod namespace;
 pub mod note;
@@ -26,17 +24,13 @@ pub mod process;
 
 use std::collections::VecDeque;
 
-use crate::event::{BootTime, Dispositions, PidNs, ProcessKey, Task, TICK_NS};
+use crate::event::{BootTime, Dispositions, PidNs, ProcessKey, Task};
 use filter::Filter;
 use hash::Map;
 use namespace::Namespace;
 use note::Sent;
 use process::{Exited, Process};
 
-/// Starts that differ by less are the same process, if one of them is from
-/// `/proc/PID/stat`, which counts in ticks ([`TICK_NS`]). Two exact ones are not:
-/// whoever restores processes chooses their pids, and at once.
-pub const SAME_START_NS: u64 = 20_000_000;
 /// Dead processes that are kept after they were reaped, for a late question
 /// about them.
 pub const DEAD_KEPT: usize = 1024;
@@ -72,11 +66,6 @@ pub struct History {
     pub looked_up: looked_up::LookedUp,
 }
 
-fn same_start(known: u64, other: u64) -> bool {
-    let rounded = known.is_multiple_of(TICK_NS) || other.is_multiple_of(TICK_NS);
-    rounded && known.abs_diff(other) < SAME_START_NS
-}
-
 impl History {
     /// A history of whom a filter names; its namespaces are never forgotten.
     pub fn new(filter: Filter) -> Self {
@@ -95,17 +84,6 @@ impl History {
     /// reached by one whom a filter names.
     pub fn counts(&self, task: &Task) -> bool {
         self.filter.names(task) || self.process(task.key).is_some_and(|p| p.reached)
-    }
-
-    /// The key under which a process is kept.
-    pub fn resolve(&self, key: ProcessKey) -> ProcessKey {
-        if self.processes.contains_key(&key) {
-            return key;
-        }
-        match self.by_pid.get(&key.pid) {
-            Some(&known) if same_start(known.start_ns, key.start_ns) => known,
-            _ => key,
-        }
     }
 
     /// A process by its identity.
@@ -127,47 +105,6 @@ impl History {
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
         self.processes.is_empty()
-    }
-
-    /// A fact names a process: it is known from now on.
-    pub fn see(&mut self, task: &Task, exact: bool) -> &mut Process {
-        let known = self.resolve(task.key);
-        if exact && known != task.key && self.processes.get(&known).is_some_and(|p| !p.exact) {
-            self.rekey(known, task.key);
-        }
-        let key = self.resolve(task.key);
-        if !self.processes.contains_key(&key) {
-            self.insert(key, task, exact);
-        }
-        let process = self.processes.get_mut(&key).expect("it was just put there");
-        if exact && process.exit.is_none() {
-            process.exact = true;
-            process.task.comm = task.comm;
-            process.task.uid = task.uid;
-            process.task.ppid = task.ppid;
-            process.task.cgroup_id = task.cgroup_id;
-            process.task.in_cgroup = task.in_cgroup;
-        }
-        process
-    }
-
-    fn insert(&mut self, key: ProcessKey, task: &Task, exact: bool) {
-        if let Some(old) = self.by_pid.insert(key.pid, key) {
-            self.replaced(old);
-        }
-        let mut task = task.clone();
-        task.key = key;
-        let own = task.pidns().filter(|_| task.is_pid1());
-        if let Some(ns) = own {
-            self.renew(ns, key);
-        }
-        for &ns in &task.namespaces {
-            self.namespaces.entry(ns).or_default().alive += 1;
-        }
-        if let Some(ns) = own {
-            self.namespaces.entry(ns).or_default().pid1 = Some(key);
-        }
-        self.processes.insert(key, Process::new(task, exact));
     }
 
     /// A pid is in use again: the end of the process before, or its reaping, was
@@ -198,24 +135,6 @@ impl History {
         if traced && !process.task.namespaces.iter().any(missed) {
             self.unseen_ends += 1;
         }
-    }
-
-    /// A start that was rounded becomes exact.
-    fn rekey(&mut self, old: ProcessKey, new: ProcessKey) {
-        let Some(mut process) = self.processes.remove(&old) else {
-            return;
-        };
-        process.task.key = new;
-        process.exact = true;
-        for ns in &process.task.namespaces {
-            if let Some(ns) = self.namespaces.get_mut(ns) {
-                if ns.pid1 == Some(old) {
-                    ns.pid1 = Some(new);
-                }
-            }
-        }
-        self.by_pid.insert(new.pid, new);
-        self.processes.insert(new, process);
     }
 
     /// A process that was there before tracing began.
@@ -331,17 +250,5 @@ impl History {
     /// Everything that was lost.
     pub fn lost(&self) -> u64 {
         self.losses.values().map(|l| l.count).sum()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_rounded_starts_are_the_same_by_and_large() {
-        assert!(same_start(4_807_030_000_000, 4_807_031_234_567));
-        assert!(!same_start(4_807_030_000_000, 4_807_051_234_567));
-        assert!(!same_start(4_807_168_043_142, 4_807_176_525_597));
     }
 }
