@@ -61,6 +61,7 @@ fn act_aborts(scene: &mut Scene, _: &Sigtrace) -> Result<()> {
 }
 
 /// abort(3) sends SIGABRT twice, which does nothing to a PID 1, and then faults.
+/// Rust's own handler for SIGSEGV steps aside for the fault to come again.
 fn abort_pid1(scene: &Scene, judge: &mut Judge<'_>) {
     let pid1 = scene.pid1();
     for which in ["the first SIGABRT", "the second SIGABRT"] {
@@ -71,6 +72,14 @@ fn abort_pid1(scene: &Scene, judge: &mut Judge<'_>) {
             .absent("/advice");
     }
     let number = Signal::SIGSEGV as i32;
+    judge
+        .signal(
+            "SIGSEGV to the handler",
+            number,
+            From::KernelFor(pid1),
+            pid1,
+        )
+        .fate("handled", None);
     judge
         .signal("SIGSEGV", number, From::KernelFor(pid1), pid1)
         .fate("fatal", None)
