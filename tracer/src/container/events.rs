@@ -6,7 +6,8 @@
 use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 use bollard::{
-    models::EventMessage, query_parameters::EventsOptionsBuilder, Docker, API_DEFAULT_VERSION,
+    errors::Error, models::EventMessage, query_parameters::EventsOptionsBuilder, Docker,
+    API_DEFAULT_VERSION,
 };
 use futures_util::StreamExt;
 use tokio::{sync::mpsc, time::timeout};
@@ -129,8 +130,11 @@ async fn read(
         };
         let event = match next {
             Some(Ok(event)) => event,
+            // In the middle of its answer; before it, it is the client's error.
+            None | Some(Err(Error::IOError { .. } | Error::HyperResponseError { .. })) => {
+                return Err(Cause::Ended)
+            }
             Some(Err(error)) => return Err(Cause::of(&error)),
-            None => return Err(Cause::Ended),
         };
         let Some(mut told) = told(&event).filter(|told| ids.contains(&told.container)) else {
             continue;

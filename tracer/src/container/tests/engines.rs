@@ -170,6 +170,25 @@ async fn events_of_the_containers_once_each_however_often_it_ends() {
 }
 
 #[tokio::test]
+async fn an_engine_that_dies_in_the_middle_has_ended_the_connection() {
+    use super::super::events::{listen as hear, Heard};
+    let folder = Proc::new();
+    let socket = listen(&folder, "engine.sock", |path| {
+        let whole = events(path)?;
+        Some(whole.strip_suffix("0\r\n\r\n").unwrap_or(&whole).to_owned())
+    });
+    let container = (socket.display().to_string(), ID.to_owned());
+    let mut heard = hear(&[container], 1_795_463_299);
+    let silent = loop {
+        match heard.recv().await.unwrap() {
+            Heard::Event(_) => {}
+            Heard::Silent(error) => break super::super::error::chain(&error),
+        }
+    };
+    assert!(silent.ends_with("it ended the connection"), "{silent}");
+}
+
+#[tokio::test]
 async fn an_engine_that_speaks_and_takes_no_requests() {
     use super::super::events::{listen as hear, Heard};
     let folder = Proc::new();
