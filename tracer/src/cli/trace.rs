@@ -30,10 +30,7 @@ use crate::{
         socket::Sockets,
         Container,
     },
-    event::{
-        decode::{Decoder, Starts},
-        printable, BootTime, EngineEvent, Event, Fact, PidNs, ProcessKey,
-    },
+    event::{decode::Decoder, printable, BootTime, EngineEvent, Event, Fact, PidNs, ProcessKey},
     explain::{report::Coverage, Engine},
     kernel::{
         self,
@@ -112,7 +109,6 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
     let mut live = Live {
         decoder: Decoder {
             functions: Symbols::open("/proc/kallsyms"),
-            starts: Starts::default(),
         },
         engine: Engine::new(coverage),
         output: output::writer(
@@ -255,7 +251,6 @@ impl Live<'_> {
         for process in members.map_err(KernelError::Proc)? {
             let mut task = process.task;
             task.in_cgroup = in_cgroups.contains(&task.key.pid);
-            self.decoder.starts.insert(task.key);
             if let Some(ns) = task
                 .pidns()
                 .filter(|ns| task.is_pid1() && namespaces.contains(ns))

@@ -63,7 +63,7 @@ pub(super) const ROWS: &[Row] = &[
      "An access to memory that is not there, an illegal instruction, a division by zero (force_sig_fault below the trap). The address and si_code say which.",
      "Look at the core dump."),
     ("abort", "the program ended itself with abort",
-     "It sent itself SIGABRT by tgkill: abort(3), a failed assertion, a corrupted heap found by the C library, a panic of a runtime.",
+     "It sent itself SIGABRT by tgkill: abort(3), a failed assertion, a corrupted heap found by the C library, a panic of a runtime. A PID 1 without a handler never gets its own SIGABRT; abort(3) ends it by a fault instead, and its status is that of SIGSEGV (139).",
      "Look at what it printed last and at the core dump."),
     ("broken-pipe", "it wrote to a pipe or socket that nobody reads",
      "SIGPIPE ends a writer whose reader is gone (pipe_write, sk_stream_error, unix_stream_sendmsg). In a pipeline that is normal.",
