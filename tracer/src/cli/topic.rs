@@ -83,8 +83,8 @@ fn for_pid1(number: i32) -> &'static str {
              (init-no-handler); from outside it works."
         }
         (signals::ABRT, _) => {
-            "PID 1 of a PID namespace without handler never gets it from a process, from \
-             itself neither (init-no-handler): abort(3) then ends it by a fault, and its status \
+            "PID 1 of a PID namespace without handler never gets it from a process, not even \
+             from itself (init-no-handler): abort(3) then ends it by a fault, and its status \
              is that of SIGSEGV (abort)."
         }
         (_, DefaultAction::Ignore | DefaultAction::Cont) => {
