@@ -30,10 +30,7 @@ use crate::{
         socket::Sockets,
         Container,
     },
-    event::{
-        decode::{Decoder, Starts},
-        printable, BootTime, EngineEvent, Event, Fact, PidNs, ProcessKey,
-    },
+    event::{decode::Decoder, printable, BootTime, EngineEvent, Event, Fact, PidNs, ProcessKey},
     explain::{report::Coverage, Engine},
     kernel::{
         self,
@@ -56,7 +53,8 @@ const LOSS_EVERY: Duration = Duration::from_millis(10);
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// How often the writer gets a tick after something was written.
 const TICK: Duration = Duration::from_millis(250);
-/// How long, after everything has ended, an engine is given to say who asked.
+/// How long, after everything has ended, an engine is given to say who asked;
+/// three times as long once it has begun to.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long after it.
 const TICKS_FOR: Duration = Duration::from_secs(3);
@@ -111,7 +109,6 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
     let mut live = Live {
         decoder: Decoder {
             functions: Symbols::open("/proc/kallsyms"),
-            starts: Starts::default(),
         },
         engine: Engine::new(coverage),
         output: output::writer(
@@ -254,7 +251,6 @@ impl Live<'_> {
         for process in members.map_err(KernelError::Proc)? {
             let mut task = process.task;
             task.in_cgroup = in_cgroups.contains(&task.key.pid);
-            self.decoder.starts.insert(task.key);
             if let Some(ns) = task
                 .pidns()
                 .filter(|ns| task.is_pid1() && namespaces.contains(ns))
@@ -320,6 +316,7 @@ impl Live<'_> {
                 Fact::Engine(EngineEvent {
                     pidns: of.pidns,
                     at: BootTime(u64::try_from(at).unwrap_or_default()),
+                    answering: told.answering,
                     action: told.action,
                 })
             }
@@ -340,8 +337,9 @@ impl Live<'_> {
     /// is of what comes after the end, such as the same container's next start,
     /// for which the kernel may use the namespace's number again.
     async fn last_words(&mut self) -> io::Result<()> {
-        let until = Instant::now() + LAST_WORDS;
-        while !self.told.is_closed() && self.engine.awaits_word() {
+        let ended = Instant::now();
+        while let Some(begun) = self.engine.awaits_word().filter(|_| !self.told.is_closed()) {
+            let until = ended + LAST_WORDS * if begun { 3 } else { 1 };
             tokio::select! {
                 Some(heard) = self.told.recv() => self.hear(heard),
                 () = tokio::time::sleep_until(until) => break,
