@@ -54,7 +54,7 @@ enum Play {
         #[arg(long, value_name = "SERIES")]
         kernel: Option<String>,
         /// How many containers `many` stops at once
-        #[arg(long, value_name = "NUMBER", default_value_t = 12)]
+        #[arg(long, value_name = "NUMBER", default_value_t = 8)]
         many: usize,
         /// Scenarios, with or without the engine before their names
         names: Vec<String>,

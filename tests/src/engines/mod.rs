@@ -161,7 +161,7 @@ fn shared(
     Scenario {
         name,
         kind: Kind::Shared(Shared { set, act, judge }),
-        on: |_| true,
+        on: |engine| !engine.in_part,
     }
 }
 
@@ -169,8 +169,14 @@ fn own(name: &'static str, play: Own) -> Scenario {
     Scenario {
         name,
         kind: Kind::Own(play),
-        on: |_| true,
+        on: |engine| !engine.in_part,
     }
+}
+
+/// One that shows how signals come to a container, so that each engine plays it.
+fn everywhere(mut scenario: Scenario) -> Scenario {
+    scenario.on = |_| true;
+    scenario
 }
 
 /// One that is about Docker's own way.

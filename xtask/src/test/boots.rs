@@ -37,7 +37,7 @@ const ENGINE_LIMIT: Duration = Duration::from_secs(25 * 60);
 /// How many containers are stopped at once, by `test --all` and else, and what so
 /// many need.
 const MANY: u32 = 100;
-const FEW: u32 = 12;
+const FEW: u32 = 8;
 const MEMORY_FOR_MANY_MIB: u32 = 4096;
 
 /// Lines of stderr that are shown beside failures.
