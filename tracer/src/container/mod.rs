@@ -16,13 +16,14 @@ mod cgroup;
 pub mod engine;
 pub mod error;
 pub mod events;
+pub mod follow;
 pub mod host;
 pub mod resolve;
 pub mod socket;
 #[cfg(test)]
 mod tests;
 
-pub use cgroup::{container_of, Named};
+pub use cgroup::{container_in, container_of, Named};
 pub use error::ResolveError;
 pub use host::pid1_of;
 
@@ -67,21 +68,32 @@ impl Container {
 pub struct Resolved {
     /// The containers.
     pub containers: Vec<Container>,
+    /// Names of which no container runs, where those are waited for.
+    pub waiting: Vec<String>,
     /// What could not be found out, a sentence each.
     pub notes: Vec<String>,
 }
 
-/// Finds the running containers of these names.
+/// Finds the running containers of these names; those of which none runs are an
+/// error, or with `wait` something to wait for.
 pub async fn find(
     proc: &Path,
     sockets: socket::Sockets,
     names: &[String],
+    wait: bool,
     patience: Duration,
 ) -> Result<Resolved, Box<ResolveError>> {
     let survey = survey(proc, sockets, names, patience).await;
     let mut resolved = Resolved::default();
     for name in names {
-        let container = resolve::resolve(&survey, name)?;
+        let container = match resolve::resolve(&survey, name) {
+            Ok(container) => container,
+            Err(error) if wait && error.problem.may_pass() => {
+                resolved.waiting.push(name.clone());
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         if resolved
             .containers
             .iter()

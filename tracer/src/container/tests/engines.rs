@@ -141,6 +141,7 @@ async fn events_of_the_containers_once_each_however_often_it_ends() {
         match heard.recv().await.unwrap() {
             Heard::Event(event) => told.push((event.action, event.wall_ns % 10_000_000_000)),
             Heard::Silent(error) => break error,
+            Heard::Name(name) => panic!("nobody asked for names: {name:?}"),
         }
     };
     assert_eq!(
@@ -313,7 +314,7 @@ async fn from_a_name_to_the_namespace_past_a_broken_engine() {
     let broken = |_: &str| http("500 Internal Server Error", "");
     let found = [listen(&folder, "a", broken), listen(&folder, "b", good)];
     let names = ["fwd_sig".to_owned(), "1dca".to_owned()];
-    let resolved = find(&folder.0, sockets(&found), &names, PATIENCE * 20).await;
+    let resolved = find(&folder.0, sockets(&found), &names, false, PATIENCE * 20).await;
     let resolved = resolved.unwrap();
     let [container] = resolved.containers.as_slice() else {
         panic!("{resolved:?}");
@@ -324,8 +325,21 @@ async fn from_a_name_to_the_namespace_past_a_broken_engine() {
         resolved.notes[0].contains("HTTP status 500"),
         "{resolved:?}"
     );
+    // One that does not run is waited for, if that is wanted.
+    let names = ["fwd_sig".to_owned(), "later".to_owned()];
+    let resolved = find(&folder.0, sockets(&found), &names, true, PATIENCE * 20).await;
+    let resolved = resolved.unwrap();
+    assert_eq!(resolved.containers.len(), 1);
+    assert_eq!(resolved.waiting, ["later"]);
     // With the engines gone, the id is enough.
-    let resolved = find(&folder.0, sockets(&found[..1]), &names[1..], PATIENCE * 20).await;
+    let resolved = find(
+        &folder.0,
+        sockets(&found[..1]),
+        &["1dca".to_owned()],
+        false,
+        PATIENCE * 20,
+    )
+    .await;
     assert_eq!(
         resolved.unwrap().containers[0].engine.as_deref(),
         Some("docker")
