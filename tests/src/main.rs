@@ -1,10 +1,11 @@
 //! `sigtrace-play`: plays situations in PID namespaces of its own and holds what
 //! sigtrace says about them against what is known to have happened.
 //!
-//! `stage` has what scenarios are played on, `scenarios` the scenarios, `judge`
+//! Or in containers of real engines. `stage` has what scenarios are played on, `scenarios` the scenarios, `judge`
 //! what is expected, `inside` the programs in the namespaces, `demo` the picture.
 
 mod demo;
+mod engines;
 mod inside;
 mod judge;
 mod run;
@@ -42,6 +43,17 @@ enum Play {
         #[arg(long, value_name = "FILE")]
         sigtrace: Option<PathBuf>,
         /// Scenarios
+        names: Vec<String>,
+    },
+    /// Plays scenarios with container engines; all of this machine is theirs
+    Engines {
+        /// Engines that this machine has: docker, podman, podman-runc, podman-user
+        #[arg(long, value_delimiter = ',', default_value = "docker")]
+        with: Vec<String>,
+        /// Which kernel this is, as in expected.toml; default: as uname says
+        #[arg(long, value_name = "SERIES")]
+        kernel: Option<String>,
+        /// Scenarios, with or without the engine before their names
         names: Vec<String>,
     },
     /// The names of all scenarios
@@ -91,6 +103,14 @@ fn command(play: Play) -> Result<u8> {
         } => {
             let host = Host::new(sigtrace, &hooks, kernel)?;
             run::run(&host, &names).map(|well| u8::from(!well))
+        }
+        Play::Engines {
+            with,
+            kernel,
+            names,
+        } => {
+            let host = Host::new(None, "auto", kernel)?;
+            engines::run::run(&host, &engines::engines(&with)?, &names).map(|well| u8::from(!well))
         }
         Play::List => {
             for scenario in scenarios::all() {

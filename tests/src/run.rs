@@ -19,13 +19,13 @@ const STREAM: &str = "stream";
 
 /// Counts and prints.
 #[derive(Default)]
-struct Tally {
-    told: usize,
-    failed: usize,
+pub(crate) struct Tally {
+    pub(crate) told: usize,
+    pub(crate) failed: usize,
 }
 
 impl Tally {
-    fn tell(&mut self, name: &str, outcome: Result<Outcome>) {
+    pub(crate) fn tell(&mut self, name: &str, outcome: Result<Outcome>) {
         self.told += 1;
         match outcome {
             Ok(Outcome::Passed) => println!("PASS {name}"),
@@ -177,7 +177,7 @@ fn attach(host: &Host, set: &[Played], spare: &Scene) -> Result<Sigtrace> {
 /// With `dequeue_signal` hooked, everything is: it needs more than all others.
 /// Before 5.15 the kernel's stack cannot be followed from a kretprobe, so who took
 /// a signal has no name, as if nobody had seen it.
-fn place(host: &Host, seen: &Seen) -> Place {
+pub(crate) fn place(host: &Host, seen: &Seen) -> Place {
     let hooks = seen.tracing["hooks"].as_array();
     let all = hooks.is_some_and(|hooks| {
         let dequeue = hooks.iter().find(|hook| hook["hook"] == "dequeue_signal");
@@ -203,7 +203,7 @@ fn judge(played: &Played, table: &Table, place: &Place, seen: &Seen, tally: &mut
     tally.tell(played.name, Ok(Outcome::of(judge.faults, &lines)));
 }
 
-fn stream(seen: &Seen, status: Option<i32>, errors: &str) -> Outcome {
+pub(crate) fn stream(seen: &Seen, status: Option<i32>, errors: &str) -> Outcome {
     let mut faults = seen.faults.clone();
     if status != Some(0) {
         faults.push(format!("sigtrace ended with status {status:?}: {errors}"));

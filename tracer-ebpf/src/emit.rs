@@ -3,6 +3,7 @@
 use core::arch::asm;
 
 use aya_ebpf::{
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_RING_SIZE, BPF_RINGBUF_HDR_SZ},
     helpers::{bpf_ktime_get_boot_ns, generated::bpf_get_smp_processor_id},
     maps::ring_buf::RingBufEntry,
 };
@@ -14,9 +15,16 @@ use crate::{
 };
 
 /// Room for a record, or `None` with the loss counted.
+///
+/// Since Linux 6.15 the buffer's lock gives up after a quarter of a second
+/// (`rqspinlock`), which happens where a virtual CPU stood still while it held
+/// it. Then there is room, and a second try gets it.
 #[inline(always)]
 pub(crate) fn reserve<T: 'static>(kind: Kind) -> Option<RingBufEntry<T>> {
-    let entry = EVENTS.reserve::<T>(0);
+    let mut entry = EVENTS.reserve::<T>(0);
+    if entry.is_none() && has_room(size_of::<T>() as u64) {
+        entry = EVENTS.reserve::<T>(0);
+    }
     if entry.is_none() {
         if let Some(count) = LOST.get_ptr_mut(kind as u32) {
             // SAFETY: this CPU's own counter. Atomic, because a signal from an
@@ -27,6 +35,14 @@ pub(crate) fn reserve<T: 'static>(kind: Kind) -> Option<RingBufEntry<T>> {
         }
     }
     entry
+}
+
+/// Whether so many bytes and a record's header fit in.
+#[inline(always)]
+fn has_room(bytes: u64) -> bool {
+    let used = EVENTS.query(BPF_RB_AVAIL_DATA.into());
+    let size = EVENTS.query(BPF_RB_RING_SIZE.into());
+    used + bytes + u64::from(BPF_RINGBUF_HDR_SZ) < size
 }
 
 /// The header of a record of that kind, with the time as of now.

@@ -17,6 +17,8 @@ pub(crate) enum From {
     Process(u32),
     /// The kernel on behalf of a process.
     KernelFor(u32),
+    /// A process that nobody knows the pid of, by its name.
+    Program(&'static str),
 }
 
 /// One scenario's judge.
@@ -109,6 +111,13 @@ impl<'a> Judge<'a> {
         Verdict::new(self, found, claim)
     }
 
+    /// The death of a process with this pid, claimed or not.
+    pub(crate) fn last(&self, pid: u32) -> Option<&'a Event> {
+        let of_pid = self.by_pid.get(&u64::from(pid))?;
+        let mut events = of_pid.iter().map(|&at| self.events[at]);
+        events.rfind(|event| event.is_death())
+    }
+
     /// The SIGKILL of a dying PID 1 to a process, and the death by it.
     pub(crate) fn zapped(&mut self, claim: &str, pid: u32, pid1: u32) -> Verdict<'_, 'a> {
         self.signal(
@@ -134,6 +143,23 @@ impl<'a> Judge<'a> {
         self.death("PID 1", pid1)
             .cause("killed-by-process", "kill-syscall", 137)
             .forced(true);
+    }
+
+    /// Programs of these names came in from outside or were started there, and
+    /// ended well, or with their PID 1.
+    pub(crate) fn bystanders(&mut self, programs: &[&str], pid1: u32) {
+        let is_one = |name: &str| programs.contains(&name);
+        for (at, event) in self.events.iter().enumerate() {
+            let well = event.is_death()
+                && is_one(event.text("/task/comm"))
+                && event.text("/cause") == "exit"
+                && event.number("/exit_code") == Some(0);
+            let with_pid1 = event.text("/cause") == "pid1-exited"
+                && (is_one(event.text("/task/comm"))
+                    || is_one(event.text("/target/comm"))
+                        && event.number("/sender/on_behalf_of/pid") == Some(pid1.into()));
+            self.claimed[at] |= well || with_pid1;
+        }
     }
 
     /// Everything is claimed, but for routine signals and what only accompanies.
@@ -215,6 +241,7 @@ fn is_signal(event: &Event, number: i32, from: From, to: u32) -> bool {
             From::KernelFor(pid) => {
                 sender["kind"] == "kernel" && sender["on_behalf_of"]["pid"] == pid
             }
+            From::Program(name) => sender["kind"] == "process" && sender["comm"] == name,
         }
 }
 
@@ -272,7 +299,12 @@ impl<'j, 'a> Verdict<'j, 'a> {
 
     /// A death's cause, how it was carried out and the status, as sure as the
     /// table says.
-    pub(crate) fn cause(mut self, cause: &str, mechanism: &str, status: i32) -> Self {
+    pub(crate) fn cause(self, cause: &str, mechanism: &str, status: i32) -> Self {
+        self.cause_by(cause, &[mechanism], status)
+    }
+
+    /// The same where it may have been carried out in several ways.
+    pub(crate) fn cause_by(mut self, cause: &str, mechanisms: &[&str], status: i32) -> Self {
         let Some(event) = self.event else { return self };
         let got = event.text("/cause");
         if event.now["exit_code"] != status {
@@ -282,8 +314,8 @@ impl<'j, 'a> Verdict<'j, 'a> {
             self.event = None;
             return self;
         }
-        if got != cause || event.text("/mechanism") != mechanism {
-            self.wrong(&format!("expected {cause} by {mechanism}"));
+        if got != cause || !mechanisms.contains(&event.text("/mechanism")) {
+            self.wrong(&format!("expected {cause} by {}", mechanisms.join(" or ")));
         }
         self
     }
@@ -313,6 +345,19 @@ impl<'j, 'a> Verdict<'j, 'a> {
     pub(crate) fn absent(mut self, path: &str) -> Self {
         if self.event.is_some_and(|e| e.now.pointer(path).is_some()) {
             self.wrong(&format!("expected no {path}"));
+        }
+        self
+    }
+
+    /// The sender has an ancestor whose name begins so.
+    pub(crate) fn ancestor(mut self, name: &str) -> Self {
+        let wrong = self.event.is_some_and(|event| {
+            let list = event.now.pointer("/sender/ancestry");
+            let mut list = list.and_then(Value::as_array).into_iter().flatten();
+            !list.any(|one| one["comm"].as_str().is_some_and(|c| c.starts_with(name)))
+        });
+        if wrong {
+            self.wrong(&format!("expected {name} among the sender's ancestors"));
         }
         self
     }

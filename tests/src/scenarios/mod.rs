@@ -11,6 +11,7 @@ mod itself;
 mod late;
 mod loss;
 mod masses;
+mod overload;
 mod picture;
 mod processes;
 mod signals;
@@ -208,6 +209,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         late::scenarios(),
         filters::scenarios(),
         loss::scenarios(),
+        overload::scenarios(),
         masses::scenarios(),
         bad_input::scenarios(),
         itself::scenarios(),

@@ -8,25 +8,77 @@ use anyhow::{bail, Context, Result};
 use nix::sys::signal::Signal;
 
 use super::lines::Lines;
-use super::until;
+use super::{ns, until};
 
 /// An engine and how it is asked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Engine {
+    /// What it is called here.
+    pub(crate) name: &'static str,
+    /// What sigtrace calls it.
+    pub(crate) kind: &'static str,
     /// What to type before its own words.
-    pub(crate) prefix: &'static [&'static str],
+    prefix: &'static [&'static str],
+    /// Who sends its signals.
+    pub(crate) runtime: &'static str,
+    /// Who is behind that.
+    pub(crate) asks: &'static str,
+    /// Removes a running container by SIGKILL and nothing else.
+    pub(crate) rm: &'static [&'static str],
+    /// Whose it is, if not root's.
+    pub(crate) user: Option<u32>,
 }
 
-/// Docker as root has it.
+/// Docker, with runc behind containerd's shim.
 pub(crate) const DOCKER: Engine = Engine {
+    name: "docker",
+    kind: "docker",
     prefix: &["docker"],
+    runtime: "runc",
+    asks: "containerd-shim",
+    rm: &["rm", "-f"],
+    user: None,
 };
+
+/// Podman with crun, which it takes if nobody says otherwise.
+const PODMAN: Engine = Engine {
+    name: "podman",
+    kind: "podman",
+    prefix: &["podman"],
+    runtime: "crun",
+    asks: "podman",
+    // Its `rm -f` alone is a stop with the usual grace period.
+    rm: &["rm", "-f", "-t", "0"],
+    user: None,
+};
+
+/// The ones that a machine may have.
+pub(crate) const ALL: [Engine; 4] = [
+    DOCKER,
+    PODMAN,
+    Engine {
+        name: "podman-runc",
+        prefix: &["podman", "--runtime", "runc"],
+        runtime: "runc",
+        ..PODMAN
+    },
+    Engine {
+        name: "podman-user",
+        prefix: &["guest-engines", "as-user", "podman"],
+        user: Some(1000),
+        ..PODMAN
+    },
+];
 
 /// A running container.
 #[derive(Clone, Debug)]
 pub(crate) struct Container {
+    pub(crate) name: String,
+    pub(crate) id: String,
     /// The pid of its PID 1 on the host.
     pub(crate) pid1: u32,
+    /// Its PID namespace.
+    pub(crate) ino: u32,
 }
 
 impl Engine {
@@ -35,6 +87,13 @@ impl Engine {
         let mut command = Command::new(self.prefix[0]);
         command.args(&self.prefix[1..]).args(words);
         command
+    }
+
+    /// As if its user had started sigtrace, through sudo.
+    pub(crate) fn for_sigtrace(&self, command: &mut Command) {
+        if let Some(user) = self.user {
+            command.env("SUDO_UID", user.to_string());
+        }
     }
 
     /// Runs it; what it said on stdout.
@@ -80,11 +139,26 @@ impl Engine {
         })
     }
 
+    /// `run -d --name NAME OPTIONS IMAGE WORDS`, and who it is then. Without a
+    /// network namespace of its own, because older Dockers start themselves anew
+    /// to set one up, which takes an emulated machine longer than all the rest.
+    pub(crate) fn start(&self, name: &str, options: &[&str], words: &[&str]) -> Result<Container> {
+        let head = ["run", "-d", "--name", name, "--network", "host"];
+        self.say(&[&head, options, words].concat())?;
+        self.find(name)
+    }
+
     /// A container of ours that runs.
     pub(crate) fn find(&self, name: &str) -> Result<Container> {
-        let pid = self.say(&["inspect", "-f", "{{.State.Pid}}", name])?;
-        let pid1 = pid.parse().with_context(|| format!("no pid: {pid}"))?;
-        Ok(Container { pid1 })
+        let said = self.say(&["inspect", "-f", "{{.Id}} {{.State.Pid}}", name])?;
+        let (id, pid) = said.split_once(' ').context("no id and pid")?;
+        let pid1 = pid.parse().with_context(|| format!("no pid: {said}"))?;
+        Ok(Container {
+            name: name.to_owned(),
+            id: id.to_owned(),
+            pid1,
+            ino: ns::inode(pid1)?,
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use anyhow::{bail, Context, Result};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 
+use super::engine::Engine;
 use super::host::Host;
 use super::lines::Lines;
 use super::until;
@@ -73,6 +74,26 @@ impl Sigtrace {
     /// Starts it and waits until every hook is attached.
     pub(crate) fn attached(host: &Host, flags: &[&str]) -> Result<Self> {
         let sigtrace = Self::start(host, flags)?;
+        sigtrace.wait_attached()?;
+        Ok(sigtrace)
+    }
+
+    /// Traces these containers until all have ended, in JSON; waits until every
+    /// hook is attached.
+    pub(crate) fn of_containers(
+        host: &Host,
+        engine: &Engine,
+        names: &[&str],
+        more: &[&str],
+    ) -> Result<Self> {
+        let mut command = Command::new(&host.sigtrace);
+        engine.for_sigtrace(&mut command);
+        command.args(["--hooks", &host.hooks, "--once", "-o", "json"]);
+        command.args(more);
+        for name in names {
+            command.args(["--container", name]);
+        }
+        let sigtrace = Self::spawn(&mut command)?;
         sigtrace.wait_attached()?;
         Ok(sigtrace)
     }

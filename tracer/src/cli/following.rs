@@ -291,10 +291,15 @@ impl Live<'_> {
         let restart = before.filter(|_| told.action == EngineAction::Restart);
         let other = restart.filter(|&pidns| pidns != life.container.pidns);
         for pidns in std::iter::once(life.container.pidns).chain(other) {
-            let action = told.action;
+            let (action, answering) = (told.action, told.answering);
             self.push(
                 kernel::now(),
-                Fact::Engine(EngineEvent { pidns, at, action }),
+                Fact::Engine(EngineEvent {
+                    pidns,
+                    at,
+                    answering,
+                    action,
+                }),
             );
         }
     }

@@ -29,7 +29,8 @@ const LOSS_EVERY: Duration = Duration::from_millis(10);
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// How often the writer gets a tick after something was written.
 const TICK: Duration = Duration::from_millis(250);
-/// How long, after everything has ended, an engine is given to say who asked.
+/// How long, after everything has ended, an engine is given to say who asked;
+/// three times as long once it has begun to.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long after it.
 const TICKS_FOR: Duration = Duration::from_secs(3);
@@ -145,19 +146,28 @@ impl Live<'_> {
 
     pub(super) async fn run(&mut self) -> io::Result<Ending> {
         let mut watch = tokio::time::interval(WATCH_EVERY);
+        let mut more = false;
         loop {
-            let wake = self.next_wake();
-            tokio::select! {
-                readable = self.ring.readable() => readable?,
-                () = sleep_until(wake) => {}
-                _ = watch.tick() => self.watch(),
-                Some(heard) = self.told.recv() => self.hear(heard)?,
-                container = self.following.learnt() => self.learn(container),
+            if more {
+                // Where more comes in than can be explained, this never waits:
+                // Ctrl-C and the end of the time must be heard all the same.
+                tokio::task::yield_now().await;
+                while let Ok(heard) = self.told.try_recv() {
+                    self.hear(heard)?;
+                }
+            } else {
+                let wake = self.next_wake();
+                tokio::select! {
+                    readable = self.ring.readable() => readable?,
+                    () = sleep_until(wake) => {}
+                    _ = watch.tick() => self.watch(),
+                    Some(heard) = self.told.recv() => self.hear(heard)?,
+                    container = self.following.learnt() => self.learn(container),
+                }
             }
-            self.work()?;
+            more = self.work()?;
             if self.once && self.engine.ended() && self.following.all_found() {
-                self.work()?;
-                self.losses();
+                self.last_facts()?;
                 self.last_words().await?;
                 return Ok(Ending::Ended);
             }
@@ -187,8 +197,9 @@ impl Live<'_> {
     /// is of what comes after the end, such as the same container's next start,
     /// for which the kernel may use the namespace's number again.
     async fn last_words(&mut self) -> io::Result<()> {
-        let until = Instant::now() + LAST_WORDS;
-        while !self.told.is_closed() && self.engine.awaits_word() {
+        let ended = Instant::now();
+        while let Some(begun) = self.engine.awaits_word().filter(|_| !self.told.is_closed()) {
+            let until = ended + LAST_WORDS * if begun { 3 } else { 1 };
             tokio::select! {
                 Some(heard) = self.told.recv() => self.hear(heard)?,
                 () = tokio::time::sleep_until(until) => break,
@@ -214,34 +225,39 @@ impl Live<'_> {
         all.min()
     }
 
-    /// Takes in what is there and writes what is settled.
-    fn work(&mut self) -> io::Result<()> {
+    /// Takes in what is there, up to a limit, and writes what is settled;
+    /// whether there is more.
+    fn work(&mut self) -> io::Result<bool> {
         self.log.flush();
-        loop {
-            // Taken before the ring is emptied: all that happened until then
-            // is in the batch.
-            let mut until = kernel::now();
-            let (batch, more) = self.ring.drain();
-            let mut last = None;
-            for record in batch {
-                if let Some((time, fact)) = self.decoder.decode(&record) {
-                    last = Some(time);
-                    self.look_up(time, &fact);
-                    self.take(time, fact)?;
-                }
-            }
-            if more {
-                until = last.unwrap_or(until);
-            }
-            self.losses_unchecked |= last.is_some();
-            if self.losses_unchecked && self.losses_checked.elapsed() >= LOSS_EVERY {
-                self.losses();
-            }
-            self.advance(until)?;
-            if !more {
-                return Ok(());
+        // Taken before the ring is emptied: all that happened until then is in
+        // the batch.
+        let mut until = kernel::now();
+        let (batch, more) = self.ring.drain();
+        let mut last = None;
+        for record in batch {
+            if let Some((time, fact)) = self.decoder.decode(&record) {
+                last = Some(time);
+                self.look_up(time, &fact);
+                self.take(time, fact)?;
             }
         }
+        if more {
+            until = last.unwrap_or(until);
+        }
+        self.losses_unchecked |= last.is_some();
+        if self.losses_unchecked && self.losses_checked.elapsed() >= LOSS_EVERY {
+            self.losses();
+        }
+        self.advance(until)?;
+        Ok(more)
+    }
+
+    /// Detaches the hooks first: what would still come in has no end.
+    fn last_facts(&mut self) -> io::Result<()> {
+        self.ring.detach();
+        while self.work()? {}
+        self.losses();
+        Ok(())
     }
 
     pub(super) fn advance(&mut self, until: BootTime) -> io::Result<()> {
@@ -292,8 +308,7 @@ impl Live<'_> {
 
     pub(super) fn finish(mut self, ending: Ending) -> Result<(), Failure> {
         if ending != Ending::Ended {
-            self.work()?;
-            self.losses();
+            self.last_facts()?;
         }
         let now = kernel::now();
         let (reports, mut summary) = self.engine.finish(now);

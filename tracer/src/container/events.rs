@@ -6,13 +6,14 @@
 use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 use bollard::{
-    models::EventMessage, query_parameters::EventsOptionsBuilder, Docker, API_DEFAULT_VERSION,
+    errors::Error, models::EventMessage, query_parameters::EventsOptionsBuilder, Docker,
+    API_DEFAULT_VERSION,
 };
 use futures_util::StreamExt;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 
 use super::{
-    engine::{Cause, EngineError},
+    engine::{Cause, EngineError, PATIENCE},
     follow::Name,
 };
 use crate::{event::EngineAction, explain::signals};
@@ -46,6 +47,16 @@ pub struct Told {
     pub action: EngineAction,
     /// When, by the wall clock: nanoseconds since 1970.
     pub wall_ns: i64,
+    /// The engine took requests then; asked of signals only. One that is being shut down stops its
+    /// containers too, and nobody has asked it through its API.
+    pub answering: bool,
+}
+
+impl Told {
+    fn same(&self, other: &Self) -> bool {
+        let event = |told: &Self| (told.wall_ns, told.action);
+        event(self) == event(other) && self.container == other.container
+    }
 }
 
 /// The events of these containers from a time on (seconds since 1970), each with
@@ -139,8 +150,11 @@ async fn read(
         };
         let event = match next {
             Some(Ok(event)) => event,
+            // In the middle of its answer; before it, it is the client's error.
+            None | Some(Err(Error::IOError { .. } | Error::HyperResponseError { .. })) => {
+                return Err(Cause::Ended)
+            }
             Some(Err(error)) => return Err(Cause::of(&error)),
-            None => return Err(Cause::Ended),
         };
         if ids.is_none() {
             if let Some(name) = name(&event, &path) {
@@ -150,11 +164,16 @@ async fn read(
             }
         }
         let ours = |told: &Told| ids.is_none_or(|ids| ids.contains(&told.container));
-        let Some(told) = told(&event).filter(ours) else {
+        let Some(mut told) = told(&event).filter(ours) else {
             continue;
         };
-        if second(&told) < since_s || latest.contains(&told) {
+        let again = |other: &Told| told.same(other);
+        if second(&told) < since_s || latest.iter().any(again) {
             continue;
+        }
+        // What a request begins with; the rest follows from it.
+        if let EngineAction::Kill(_) = told.action {
+            told.answering = matches!(timeout(PATIENCE, docker.ping()).await, Ok(Ok(_)));
         }
         latest.retain(|other| told.wall_ns - other.wall_ns < 1_000_000_000);
         latest.push(told.clone());
@@ -203,5 +222,6 @@ fn told(event: &EventMessage) -> Option<Told> {
         container: actor.id.as_ref()?.to_ascii_lowercase(),
         action,
         wall_ns: event.time_nano.or_else(seconds)?,
+        answering: false,
     })
 }

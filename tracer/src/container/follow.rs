@@ -67,7 +67,7 @@ enum Space {
     /// Another container's, or nobody's.
     Other,
     /// Not known yet.
-    Held(Held),
+    Held(Box<Held>),
 }
 
 #[derive(Debug)]
@@ -230,14 +230,14 @@ impl Follow {
         self.give_up(ns);
         self.spaces.insert(
             ns,
-            Space::Held(Held {
+            Space::Held(Box::new(Held {
                 pid1: child.clone(),
                 id: None,
                 facts: Vec::new(),
                 keys: HashSet::new(),
                 dropped: 0,
                 over: false,
-            }),
+            })),
         );
         self.waiting.push_back(ns);
     }
@@ -395,7 +395,7 @@ impl Follow {
     }
 
     /// It is another container's.
-    fn forget(&mut self, ns: PidNs) -> Option<Held> {
+    fn forget(&mut self, ns: PidNs) -> Option<Box<Held>> {
         self.waiting.retain(|&waiting| waiting != ns);
         match self.spaces.insert(ns, Space::Other) {
             Some(Space::Held(held)) => {

@@ -5,7 +5,8 @@
 //! [`resolve`](resolve::resolve) decides, purely, or says in [`error`] why
 //! not. The programs of engines are recognized in `explain::runtime`.
 //!
-//! It never waits longer than [`engine::PATIENCE`] and believes no engine: ids
+//! It waits for [`engine::PATIENCE`], longer only for an engine that alone may
+//! know a name, and believes no engine: ids
 //! and process ids are checked, text is only shown.
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -74,16 +75,26 @@ pub struct Resolved {
     pub notes: Vec<String>,
 }
 
+/// So many times the patience for an engine that alone may know a name.
+const MORE: u32 = 5;
+
 /// Finds the running containers of these names; those of which none runs are an
-/// error, or with `wait` something to wait for.
+/// error, or with `wait` something to wait for. Where an engine is late with what
+/// it alone knows, a name or how a container is stopped, it is asked again with
+/// more patience: a busy host is the one that people have questions about.
 pub async fn find(
     proc: &Path,
-    sockets: socket::Sockets,
+    mut sockets: socket::Sockets,
     names: &[String],
     wait: bool,
     patience: Duration,
 ) -> Result<Resolved, Box<ResolveError>> {
-    let survey = survey(proc, sockets, names, patience).await;
+    let failed: Vec<_> = sockets.failed.drain(..).map(Arc::new).collect();
+    let mut survey = survey(proc, &sockets, names, patience).await;
+    if lacks(&survey, names) {
+        survey = self::survey(proc, &sockets, names, patience * MORE).await;
+    }
+    survey.failed.splice(0..0, failed);
     let mut resolved = Resolved::default();
     for name in names {
         let container = match resolve::resolve(&survey, name) {
@@ -110,9 +121,22 @@ pub async fn find(
     Ok(resolved)
 }
 
+/// Whether an engine that needs more time may know more of these.
+fn lacks(survey: &resolve::Survey, names: &[String]) -> bool {
+    let is_unknown = |name: &String| match resolve::resolve(survey, name) {
+        Ok(_) => false,
+        Err(error) => matches!(error.problem, error::Problem::Unknown { .. }),
+    };
+    let is_late = |error: &Arc<engine::EngineError>| matches!(error.cause, engine::Cause::Late(_));
+    let mut listed = survey.engines.iter().flat_map(|engine| &engine.containers);
+    let is_wanted = |one: &&engine::Listed| names.iter().any(|name| resolve::may_mean(name, one));
+    survey.failed.iter().any(is_late) && names.iter().any(is_unknown)
+        || listed.any(|one| is_wanted(&one) && one.details.is_none())
+}
+
 async fn survey(
     proc: &Path,
-    sockets: socket::Sockets,
+    sockets: &socket::Sockets,
     names: &[String],
     patience: Duration,
 ) -> resolve::Survey {
@@ -120,7 +144,7 @@ async fn survey(
         let names = names.to_vec();
         move |listed: &engine::Listed| names.iter().any(|name| resolve::may_mean(name, listed))
     };
-    let (engines, failed) = engine::ask_all(&sockets, wanted, patience).await;
+    let (engines, failed) = engine::ask_all(sockets, wanted, patience).await;
     let containers = engines.iter().flat_map(|engine| &engine.containers);
     let pids: Vec<u32> = containers
         .filter_map(|listed| listed.details.as_ref()?.pid)
@@ -128,12 +152,7 @@ async fn survey(
     let place = |path: &std::path::PathBuf| path.display().to_string();
     resolve::Survey {
         engines,
-        failed: sockets
-            .failed
-            .into_iter()
-            .chain(failed)
-            .map(Arc::new)
-            .collect(),
+        failed: failed.into_iter().map(Arc::new).collect(),
         looked_at: sockets.looked_at.iter().map(place).collect(),
         host: host::Host::scan(proc, &pids),
     }

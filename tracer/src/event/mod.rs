@@ -334,6 +334,8 @@ pub struct EngineEvent {
     pub pidns: PidNs,
     /// When, by the engine's clock.
     pub at: BootTime,
+    /// The engine took requests then.
+    pub answering: bool,
     /// What.
     pub action: EngineAction,
 }

@@ -39,6 +39,7 @@ struct Answer {
     /// The event that tells when.
     event: u64,
     at: BootTime,
+    by_api: bool,
     what: &'static str,
     /// It is no more waited for.
     last: bool,
@@ -70,6 +71,8 @@ fn docker(log: &[(u64, EngineEvent)], request: Request) -> Option<Answer> {
     Some(Answer {
         event: *event,
         at: kill.at,
+        // Dockerd that is shut down stops them too, and takes no requests.
+        by_api: kill.answering,
         what,
         last,
     })
@@ -98,6 +101,8 @@ fn podman(log: &[(u64, EngineEvent)], request: Request) -> Option<Answer> {
     Some(Answer {
         event: *event,
         at: found.at,
+        // Its commands need no API.
+        by_api: false,
         what,
         last: true,
     })
@@ -125,8 +130,7 @@ pub(crate) fn link(known: &LookedUp, request: Request) -> Option<Link> {
         runtime: None,
         asked: Some(Asked {
             at: answer.at,
-            // Podman's commands need no API to reach it.
-            by_api: answer.what.starts_with("docker"),
+            by_api: answer.by_api,
         }),
     })
 }
@@ -139,14 +143,19 @@ pub(super) struct Waiting {
 }
 
 impl Engine {
-    /// Whether an engine may still say more about a death that was reported.
-    pub fn awaits_word(&self) -> bool {
+    /// Whether an engine may still say more about a death that was reported, and
+    /// if so, whether it has begun to.
+    pub fn awaits_word(&self) -> Option<bool> {
         let known = &self.history.looked_up;
-        self.by_request.iter().any(|waiting| {
+        let waits = |waiting: &Waiting| {
             let of = known.container_of(waiting.request.ns);
-            let told = of.is_some_and(|of| of.told);
-            told && answer(known, waiting.request).is_none_or(|answer| !answer.last)
-        })
+            of.filter(|of| of.told)?;
+            match answer(known, waiting.request) {
+                Some(answer) => (!answer.last).then_some(true),
+                None => Some(false),
+            }
+        };
+        self.by_request.iter().filter_map(waits).max()
     }
 
     pub(super) fn may_be_asked(&mut self, report: &ExitReport, request: Option<Request>) {

@@ -100,6 +100,11 @@ fn began<'a>(
 ) -> Option<&'a Note> {
     let own = |n: &&Note| {
         let Some(by) = &n.sender else { return false };
+        // What `docker exec` runs has the same parents as the runtime, and is the
+        // container's own.
+        if by.namespaces.contains(&ns) {
+            return false;
+        }
         // A podman is one command, and another one's stop is another stop. All
         // of dockerd's are dockerd's, which kills itself where runc cannot.
         let engine = role.role == Role::Engine && role.program != "podman" && n.stop;

@@ -24,9 +24,9 @@ use super::{attach::Attached, error::KernelError, sys};
 
 /// How long to wait for more after the first record.
 const LINGER: Duration = Duration::from_millis(2);
-/// Most bytes to copy at once: what is explained at a time must not grow with
-/// what comes in.
-const BATCH: usize = 4 << 20;
+/// Most bytes to copy at once: between two batches Ctrl-C is heard, and what is
+/// explained at a time must not grow with what comes in.
+const BATCH: usize = 512 << 10;
 
 /// The ring buffer, to be waited for.
 pub struct Ring {
@@ -36,7 +36,10 @@ pub struct Ring {
     told: [u64; KINDS],
     /// Misses that were told already.
     told_missed: u64,
-    ebpf: Ebpf,
+    /// How many there were when the programs were detached.
+    missed: u64,
+    /// `None` once detached.
+    ebpf: Option<Ebpf>,
 }
 
 impl Ring {
@@ -47,7 +50,8 @@ impl Ring {
             lost: attached.lost,
             told: [0; KINDS],
             told_missed: 0,
-            ebpf: attached.ebpf,
+            missed: 0,
+            ebpf: Some(attached.ebpf),
         })
     }
 
@@ -71,6 +75,13 @@ impl Ring {
             batch.put_slice(&record);
         }
         (Batch(batch.freeze()), true)
+    }
+
+    /// Detaches the programs. What they wrote can still be taken out, and what
+    /// they lost be told.
+    pub fn detach(&mut self) {
+        self.missed = self.missed();
+        self.ebpf = None;
     }
 
     /// Whether counts of what was lost can be looked up.
@@ -105,8 +116,11 @@ impl Ring {
     /// of its program has missed an event only if all have: at most as many as
     /// the one that missed fewest.
     fn missed(&self) -> u64 {
+        let Some(ebpf) = &self.ebpf else {
+            return self.missed;
+        };
         let mut hooks: HashMap<String, u64> = HashMap::new();
-        for (name, program) in self.ebpf.programs() {
+        for (name, program) in ebpf.programs() {
             let Ok(fd) = program.fd() else { continue };
             let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
             let info = fs::read_to_string(path).unwrap_or_default();

@@ -95,6 +95,9 @@ async fn ask(sockets: &Sockets, patience: Duration) -> (Vec<Engine>, Vec<EngineE
 
 /// Lines as an engine streams them, as real ones were seen to.
 fn events(path: &str) -> Option<String> {
+    if path == "/_ping" {
+        return http("200 OK", "OK");
+    }
     if !path.starts_with("/events?") {
         return good(path);
     }
@@ -139,7 +142,11 @@ async fn events_of_the_containers_once_each_however_often_it_ends() {
     let mut told = Vec::new();
     let silent = loop {
         match heard.recv().await.unwrap() {
-            Heard::Event(event) => told.push((event.action, event.wall_ns % 10_000_000_000)),
+            Heard::Event(event) => {
+                let signal = matches!(event.action, EngineAction::Kill(_));
+                assert_eq!(event.answering, signal);
+                told.push((event.action, event.wall_ns % 10_000_000_000));
+            }
             Heard::Silent(error) => break error,
             Heard::Name(name) => panic!("nobody asked for names: {name:?}"),
         }
@@ -161,6 +168,45 @@ async fn events_of_the_containers_once_each_however_often_it_ends() {
     // It is tried again, and tells the same: nothing new, and said once.
     let more = tokio::time::timeout(Duration::from_millis(800), heard.recv()).await;
     assert!(more.is_err(), "{more:?}");
+}
+
+#[tokio::test]
+async fn an_engine_that_dies_in_the_middle_has_ended_the_connection() {
+    use super::super::events::{listen as hear, Heard};
+    let folder = Proc::new();
+    let socket = listen(&folder, "engine.sock", |path| {
+        let whole = events(path)?;
+        Some(whole.strip_suffix("0\r\n\r\n").unwrap_or(&whole).to_owned())
+    });
+    let container = (socket.display().to_string(), ID.to_owned());
+    let mut heard = hear(&[container], 1_795_463_299);
+    let silent = loop {
+        match heard.recv().await.unwrap() {
+            Heard::Event(_) => {}
+            Heard::Silent(error) => break super::super::error::chain(&error),
+            Heard::Name(name) => panic!("nobody asked for names: {name:?}"),
+        }
+    };
+    assert!(silent.ends_with("it ended the connection"), "{silent}");
+}
+
+#[tokio::test]
+async fn an_engine_that_speaks_and_takes_no_requests() {
+    use super::super::events::{listen as hear, Heard};
+    let folder = Proc::new();
+    let socket = listen(&folder, "engine.sock", |path| {
+        if path.starts_with("/events?") {
+            events(path)
+        } else {
+            http("503 Service Unavailable", "{}")
+        }
+    });
+    let container = (socket.display().to_string(), ID.to_owned());
+    let mut heard = hear(&[container], 1_795_463_299);
+    let Some(Heard::Event(told)) = heard.recv().await else {
+        panic!("no event");
+    };
+    assert!(!told.answering);
 }
 
 #[tokio::test]
@@ -304,6 +350,32 @@ async fn silence_ends_in_time_and_harms_nobody_else() {
         engines[1].containers[0].details.as_ref().unwrap().pid,
         Some(60)
     );
+}
+
+#[tokio::test]
+async fn an_engine_that_is_slow_is_waited_for_if_nobody_else_knows() {
+    let folder = Proc::new()
+        .with(&[1], 10, "systemd", "0::/init.scope\n")
+        .with(&[60, 1], 20, "c-init-sig", &docker(ID));
+    let slow = |path: &str| {
+        std::thread::sleep(Duration::from_millis(1500));
+        good(path)
+    };
+    let found = [listen(&folder, "slow", slow)];
+    let begun = Instant::now();
+    let resolve = |name: &str| {
+        let (root, names) = (folder.0.clone(), [name.to_owned()]);
+        let sockets = sockets(&found);
+        async move { find(&root, sockets, &names, false, PATIENCE).await }
+    };
+    // The cgroup has the id.
+    let resolved = resolve(ID).await.unwrap();
+    assert!(begun.elapsed() < PATIENCE * 2, "{:?}", begun.elapsed());
+    assert_eq!(resolved.containers[0].name, None);
+    assert!(resolved.notes[0].contains("no answer"), "{resolved:?}");
+    let resolved = resolve("fwd_sig").await.unwrap();
+    assert_eq!(resolved.containers[0].pidns, 20);
+    assert_eq!(resolved.notes, Vec::<String>::new());
 }
 
 #[tokio::test]

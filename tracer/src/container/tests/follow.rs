@@ -104,6 +104,7 @@ fn a_container_that_is_over_already_is_handed_on_whole() {
         container: A.into(),
         action: EngineAction::Die,
         wall_ns: 1,
+        answering: true,
     });
     assert_eq!(
         follow.placed(pid1.key, docker(A)),

@@ -362,6 +362,22 @@ fn the_runtime_kills_after_somebody_elses_request() {
 }
 
 #[test]
+fn what_docker_exec_runs_asks_for_no_stop() {
+    let (mut w, one, child) = container(TERM);
+    // `docker exec CONTAINER kill 1`: its parent is the shim too.
+    let kill = Task {
+        ppid: 900,
+        ..member(102, 3, "kill")
+    };
+    w.send(&kill, &one, TERM).ancestry(SHIM).dropped();
+    w.pass(3_000 * MS);
+    let told = killed(&mut w, &one, &child);
+    let e = told.exit(&one);
+    assert_eq!(e.cause, "killed-by-process", "{}", why(e));
+    assert!(!why(e).contains("grace"), "{}", why(e));
+}
+
+#[test]
 fn an_end_in_between() {
     let (mut w, one, child) = container(TERM);
     term(&mut w, &one, TERM).handled();
@@ -688,6 +704,7 @@ fn engine_says(w: &mut World, action: EngineAction) -> u64 {
     w.push(Fact::Engine(EngineEvent {
         pidns: NS,
         at,
+        answering: true,
         action,
     }))
 }
@@ -806,6 +823,25 @@ fn which_verb_the_events_allow() {
 }
 
 #[test]
+fn an_engine_that_is_shut_down_was_not_asked_through_its_api() {
+    let (mut w, one, child) = container(TERM);
+    term(&mut w, &one, TERM).handled();
+    let at = crate::event::BootTime(w.now);
+    w.push(Fact::Engine(EngineEvent {
+        pidns: NS,
+        at,
+        answering: false,
+        action: EngineAction::Kill(Some(TERM)),
+    }));
+    w.exit(&one, 0);
+    w.zapped(&one, &child);
+    let told = w.run();
+    let last = told.exit(&child).chain.last().unwrap();
+    assert_eq!(last.what, "docker stop or kill");
+    assert_eq!(last.asked.map(|a| a.by_api), Some(false));
+}
+
+#[test]
 fn an_event_of_another_time_or_request_is_not_joined() {
     let (mut w, one, child) = container(TERM);
     engine_says(&mut w, EngineAction::Kill(Some(TERM)));
@@ -857,9 +893,9 @@ fn a_word_is_awaited_while_one_may_come() {
         engine.advance(crate::event::BootTime(w.now + 100 * MS));
         engine.awaits_word()
     };
-    assert!(tell(&mut w));
+    assert_eq!(tell(&mut w), Some(false));
     engine_says(&mut w, EngineAction::Kill(Some(TERM)));
-    assert!(tell(&mut w));
+    assert_eq!(tell(&mut w), Some(true));
     engine_says(&mut w, EngineAction::Stop);
-    assert!(!tell(&mut w));
+    assert_eq!(tell(&mut w), None);
 }
