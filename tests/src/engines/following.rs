@@ -3,15 +3,14 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use nix::sys::signal::Signal;
-use serde_json::Value;
 
-use super::names::told;
 use super::{fwd_sig, own, Scenario, Stage, FWD_SIG};
+use crate::judge::told::Told;
 use crate::scenarios::Outcome;
 use crate::stage::engine::Container;
-use crate::stage::sigtrace::{Ended, Sigtrace};
+use crate::stage::sigtrace::Sigtrace;
 
 /// How many short containers there are; all of them are explained, or it fails.
 const SHORT: usize = 5;
@@ -55,60 +54,6 @@ fn short(stage: &Stage<'_>, name: &str) -> Result<()> {
     let status = stage.engine.try_say(&words)?.status;
     anyhow::ensure!(status.code() == Some(2), "{words:?}: {status}");
     Ok(())
-}
-
-/// What was written, to be asked.
-struct Told {
-    lines: Vec<Value>,
-    faults: Vec<String>,
-}
-
-impl Told {
-    fn read(ended: &Ended) -> Result<Self> {
-        let lines = ended.lines.iter().map(|line| serde_json::from_str(line));
-        let lines = lines.collect::<Result<Vec<Value>, _>>();
-        let mut told = Self {
-            lines: lines.context("no JSON")?,
-            faults: Vec::new(),
-        };
-        let last = told.lines.last().cloned().unwrap_or_default();
-        for nothing in ["ends_unseen", "events_lost"] {
-            told.expect(last[nothing] == 0, || format!("{nothing}: {last}"));
-        }
-        Ok(told)
-    }
-
-    fn expect(&mut self, so: bool, fault: impl FnOnce() -> String) {
-        if !so {
-            self.faults.push(fault());
-        }
-    }
-
-    /// Lines of a kind.
-    fn of(&self, event: &str) -> Vec<Value> {
-        let lines = self.lines.iter().filter(|line| line["event"] == event);
-        lines.cloned().collect()
-    }
-
-    /// So many lines of a kind with these values.
-    fn count(&mut self, event: &str, count: usize, values: &[(&str, &str)]) {
-        let fits = |line: &Value| {
-            let is = |(at, value): &(&str, &str)| match line.pointer(at) {
-                Some(Value::String(is)) => is == value,
-                Some(Value::Number(is)) => is.as_i64() == value.parse().ok(),
-                _ => false,
-            };
-            values.iter().all(is)
-        };
-        let found = self.of(event).iter().filter(|line| fits(line)).count();
-        self.expect(found == count, || {
-            format!("{found} and not {count} lines {event} with {values:?}")
-        });
-    }
-
-    fn outcome(self, ended: &Ended) -> Outcome {
-        Outcome::of(self.faults, &told(ended))
-    }
 }
 
 /// Nothing is missed of containers that are gone before anybody could look.

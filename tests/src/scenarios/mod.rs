@@ -15,6 +15,7 @@ mod overload;
 mod picture;
 mod processes;
 mod signals;
+mod starts;
 mod text;
 
 use std::collections::BTreeMap;
@@ -207,6 +208,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         processes::scenarios(),
         text::scenarios(),
         late::scenarios(),
+        starts::scenarios(),
         filters::scenarios(),
         loss::scenarios(),
         overload::scenarios(),
