@@ -169,7 +169,8 @@ impl Follow {
             Fact::Signal(signal) => match (self.place(&signal.target), self.place(&signal.current))
             {
                 (Place::Ours, _) | (_, Place::Ours) => Place::Ours,
-                (Place::Elsewhere, Place::Held(ns)) => Place::Held(ns),
+                // To a process of the host: its sender's affair.
+                (Place::Elsewhere, sender) => sender,
                 (target, _) => target,
             },
             Fact::Deliver { task, .. }

@@ -324,4 +324,9 @@ fn a_signal_between_two_namespaces_goes_with_the_one_it_concerns() {
         "the engine decides"
     );
     assert_eq!(follow.sizes(), (1, 3));
+    // Nobody else's, even where its namespace has an inode that was traced.
+    follow.named(named(B, "b"));
+    assert_eq!(follow.placed(pid1.key, docker(B)), None);
+    assert!(!take(&mut follow, signal(&pid1, &shim)));
+    assert!(!take(&mut follow, signal(&shim, &pid1)));
 }
