@@ -253,6 +253,56 @@ pub(crate) fn columns(terminal: &impl AsRawFd) -> Option<u16> {
     (done == 0 && size.ws_col > 0).then_some(size.ws_col)
 }
 
+/// Reads where nothing is mapped: SIGSEGV.
+pub(crate) fn read_near_zero() {
+    // SAFETY: none, and that is the purpose; the first page is never mapped, so
+    // nothing is read and the process ends.
+    unsafe { std::ptr::read_volatile(0x10 as *const u8) };
+}
+
+/// A seccomp filter that kills the process at getppid(2).
+pub(crate) fn forbid_getppid() -> Result<()> {
+    let step = |code: u32, jt, jf, k| libc::sock_filter {
+        code: code as u16,
+        jt,
+        jf,
+        k,
+    };
+    let number = u32::try_from(libc::SYS_getppid)?;
+    let program = [
+        // The number of the call is the first field of seccomp_data.
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, number),
+        step(
+            libc::BPF_RET | libc::BPF_K,
+            0,
+            0,
+            libc::SECCOMP_RET_KILL_PROCESS,
+        ),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let filter = libc::sock_fprog {
+        len: program.len().try_into()?,
+        filter: program.as_ptr().cast_mut(),
+    };
+    nix::sys::prctl::set_no_new_privs().context("prctl PR_SET_NO_NEW_PRIVS")?;
+    // SAFETY: the kernel reads the program, which lives through the call.
+    let done = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &filter) };
+    if done != 0 {
+        return Err(io::Error::last_os_error()).context("prctl PR_SET_SECCOMP");
+    }
+    Ok(())
+}
+
+/// Makes it the controlling terminal of this session leader (TIOCSCTTY).
+pub(crate) fn take_terminal(terminal: &impl AsRawFd) -> Result<()> {
+    // SAFETY: TIOCSCTTY takes a number.
+    if unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY, 0) } != 0 {
+        return Err(io::Error::last_os_error()).context("TIOCSCTTY");
+    }
+    Ok(())
+}
+
 /// Ends the calling thread alone: for the main thread that is the end of the
 /// leader while its process lives on.
 pub(crate) fn end_this_thread() -> ! {

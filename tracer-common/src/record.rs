@@ -187,17 +187,19 @@ pub struct Signal {
     pub code: i32,
     /// The siginfo pointer: 0 SEND_SIG_NOINFO, 1 SEND_SIG_PRIV, 2 a siginfo.
     pub info: u32,
-    /// `si_pid` as the target sees it; 0 where siginfo has none.
+    /// Of a signal from a process `si_pid` as the target sees it; of a fault the
+    /// lower half of `si_addr`; of SIGSYS `si_syscall`; else 0.
     pub si_pid: u32,
-    /// `si_uid`.
+    /// `si_uid`, the upper half of `si_addr`, or `si_arch`.
     pub si_uid: u32,
     /// 1 if for the whole process, 0 for one thread.
     pub group: u32,
     /// `TRACE_SIGNAL_*`: 0 delivered, 1 ignored, 2 already pending, 3 queue
     /// full, 4 queued without its siginfo.
     pub result: u32,
-    /// Padding.
-    pub pad: u32,
+    /// `task_struct.pdeath_signal` of the target if the current task is exiting:
+    /// what it asked for at its parent's death.
+    pub pdeath_signal: u32,
 }
 
 /// [`Signal`] with ancestry and stack.

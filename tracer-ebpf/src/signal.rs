@@ -31,6 +31,7 @@ const SIGTERM: i32 = 15;
 const SIGCHLD: i32 = 17;
 const SIGURG: i32 = 23;
 const SIGWINCH: i32 = 28;
+const SIGSYS: i32 = 31;
 const PF_EXITING: u32 = 0x4;
 /// PF_IO_WORKER and PF_USER_WORKER: threads that never take a signal.
 const PF_WORKERS: u32 = 0x10 | 0x4000;
@@ -167,7 +168,6 @@ unsafe fn fill<M: Mem>(
         (*out).number = number;
         (*out).group = u32::from(group != 0);
         (*out).result = result as u32;
-        (*out).pad = 0;
         let info = scalar_arg(ctx, 1);
         let (mut code, mut pid, mut uid) = (0, 0, 0);
         let mut kind = info as u32;
@@ -179,6 +179,12 @@ unsafe fn fill<M: Mem>(
             if code == 0 || code == -1 || code == -6 || number == SIGCHLD {
                 pid = Probe::get(info, global!(LAYOUT.siginfo_pid));
                 uid = Probe::get(info, global!(LAYOUT.siginfo_uid));
+            } else if code > 0 {
+                // A union: `si_addr` of a fault lies where `si_pid` and `si_uid`
+                // do, SIGSYS has its call's number and architecture behind.
+                let value = global!(LAYOUT.siginfo_pid) + if number == SIGSYS { 8 } else { 0 };
+                pid = Probe::get(info, value);
+                uid = Probe::get(info, value + 4);
             }
         }
         (*out).info = kind;
@@ -187,6 +193,11 @@ unsafe fn fill<M: Mem>(
         (*out).si_uid = uid;
         task::fill::<Probe>(&raw mut (*out).current, current());
         task::fill::<M>(&raw mut (*out).target, target);
+        (*out).pdeath_signal = if (*out).current.flags & PF_EXITING == 0 {
+            0
+        } else {
+            M::get(target, global!(LAYOUT.task_pdeath_signal))
+        };
         state::<M>(&raw mut (*out).state, number, target, group, action);
     }
 }

@@ -45,9 +45,12 @@ pub(crate) fn play(role: &str, words: &[&str]) -> Result<()> {
             prepare(role)?;
             process::exit(status.parse()?);
         }
-        ("aborts", []) => {
+        ("aborts", when @ ([] | ["told"])) => {
             resource::setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
             prepare(role)?;
+            if !when.is_empty() {
+                tools::hear()?;
+            }
             process::abort();
         }
         ("sigwait", [name]) => {
@@ -73,6 +76,7 @@ pub(crate) fn play(role: &str, words: &[&str]) -> Result<()> {
             tools::introduce(role)?;
             tools::sleep_for_ever();
         }
+        (role, []) if super::doomed::play(role)? => Ok(()),
         other => bail!("no such role: {other:?}"),
     }
 }

@@ -17,6 +17,9 @@ pub(crate) enum From {
     Process(u32),
     /// The kernel on behalf of a process.
     KernelFor(u32),
+    /// The kernel, a terminal or a timer: `sender.kind`. Whoever ran then had
+    /// nothing to do with it.
+    Nobody(&'static str),
     /// A process that nobody knows the pid of, by its name.
     Program(&'static str),
 }
@@ -241,6 +244,7 @@ fn is_signal(event: &Event, number: i32, from: From, to: u32) -> bool {
             From::KernelFor(pid) => {
                 sender["kind"] == "kernel" && sender["on_behalf_of"]["pid"] == pid
             }
+            From::Nobody(kind) => sender["kind"] == kind && sender["on_behalf_of"].is_null(),
             From::Program(name) => sender["kind"] == "process" && sender["comm"] == name,
         }
 }

@@ -7,7 +7,7 @@ use super::signals::wait_until_dead;
 use super::{kept, play, shared, Scenario, Scene, Set};
 use crate::judge::{From, Judge};
 use crate::stage::host::Host;
-use crate::stage::ns;
+use crate::stage::ns::{self, Ns};
 use crate::stage::sigtrace::Sigtrace;
 
 const TERM: i32 = Signal::SIGTERM as i32;
@@ -15,6 +15,7 @@ const TERM: i32 = Signal::SIGTERM as i32;
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         shared("abort", kept, |scene, _| ends(scene, "aborts", ""), abort),
+        shared("abort-pid1", set_aborts, act_aborts, abort_pid1),
         shared(
             "exit-status",
             kept,
@@ -46,6 +47,50 @@ fn abort(scene: &Scene, judge: &mut Judge<'_>) {
         .field("/signal", "SIGABRT")
         .forced(false);
     judge.cleared(scene.pid1());
+}
+
+fn set_aborts(_: &Host) -> Result<Set> {
+    let ns = Ns::with(&["role", "aborts", "told"])?;
+    ns.pid1.meet("aborts")?;
+    Ok(Set::Ready(Scene::new(ns)))
+}
+
+fn act_aborts(scene: &mut Scene, _: &Sigtrace) -> Result<()> {
+    scene.ns.pid1.tell("go")?;
+    scene.ns.pid1.wait().map(drop)
+}
+
+/// abort(3) sends SIGABRT twice, which does nothing to a PID 1, and then faults.
+/// Rust's own handler for SIGSEGV steps aside for the fault to come again.
+fn abort_pid1(scene: &Scene, judge: &mut Judge<'_>) {
+    let pid1 = scene.pid1();
+    for which in ["the first SIGABRT", "the second SIGABRT"] {
+        judge
+            .signal(which, Signal::SIGABRT as i32, From::Process(pid1), pid1)
+            .fate("dropped", Some("init-no-handler"))
+            .words(&["abort(3)"])
+            .absent("/advice");
+    }
+    let number = Signal::SIGSEGV as i32;
+    judge
+        .signal(
+            "SIGSEGV to the handler",
+            number,
+            From::KernelFor(pid1),
+            pid1,
+        )
+        .fate("handled", None);
+    judge
+        .signal("SIGSEGV", number, From::KernelFor(pid1), pid1)
+        .fate("fatal", None)
+        .field("/cause", "abort");
+    judge
+        .death("PID 1", pid1)
+        .cause("abort", "kernel-signal", 139)
+        .field("/signal", "SIGSEGV")
+        .forced(false)
+        .chain(&["SIGSEGV by a fault on purpose", "SIGABRT raised by itself"])
+        .words(&["The program aborted", "not SIGABRT (134)"]);
 }
 
 fn exit_status(scene: &Scene, judge: &mut Judge<'_>) {

@@ -8,6 +8,7 @@ mod filters;
 mod forwarding;
 mod inits;
 mod itself;
+mod kernel_kills;
 mod late;
 mod loss;
 mod masses;
@@ -205,6 +206,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         forwarding::scenarios(),
         signals::scenarios(),
         deaths::scenarios(),
+        kernel_kills::scenarios(),
         processes::scenarios(),
         text::scenarios(),
         late::scenarios(),

@@ -298,7 +298,7 @@ mod tests {
             "{shown}"
         );
         for (what, mark) in [
-            ("oom-memcg", Some("false")),
+            ("rt-limit", Some("false")),
             ("pid1-exited", Some("true")),
             ("SIGTERM", None),
         ] {

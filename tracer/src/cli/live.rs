@@ -118,7 +118,6 @@ impl Live<'_> {
         for process in members.map_err(KernelError::Proc)? {
             let mut task = process.task;
             task.in_cgroup = in_cgroups.contains(&task.key.pid);
-            self.decoder.starts.insert(task.key);
             if let Some(ns) = task
                 .pidns()
                 .filter(|ns| task.is_pid1() && namespaces.contains(ns))

@@ -4,7 +4,7 @@
 
 use super::explain::Topic;
 use crate::explain::{
-    ids,
+    ids, purpose,
     signals::{self, DefaultAction},
 };
 
@@ -30,49 +30,78 @@ pub(crate) fn find(word: &str) -> Vec<Topic> {
 }
 
 fn signal(number: i32) -> Topic {
-    let name = signals::name(number).into_owned();
     let action = signals::default_action(number);
-    let mut text = format!("{}. ", number_of(number));
-    text.push_str(match number {
-        signals::KILL | signals::STOP => {
-            "No program can handle, block or ignore it. PID 1 of a PID namespace is spared when \
-             it comes from inside that namespace (init-no-handler); from outside it works."
+    let for_pid1 = for_pid1(number);
+    let text = format!(
+        "{}, by default: {}. {} {for_pid1}",
+        number_of(number),
+        action.word(),
+        by_default(number),
+    );
+    Topic {
+        kind: "signal",
+        id: signals::name(number).into_owned(),
+        number: Some(number),
+        meaning: purpose::purpose(number).to_owned(),
+        text: text.trim_end().to_owned(),
+        advice: String::new(),
+        reported: None,
+    }
+}
+
+/// What it does where there is no handler for it.
+fn by_default(number: i32) -> &'static str {
+    match (number, signals::default_action(number)) {
+        (signals::KILL, _) => "No program can handle, block or ignore it.",
+        (signals::STOP, _) => {
+            "No program can handle, block or ignore it; SIGCONT lets the process go on."
         }
-        signals::CONT => {
+        (signals::CONT, _) => {
             "A stopped process goes on, even where it is blocked or ignored; where there is \
              nothing to continue and no handler it is dropped (default-ignore)."
         }
-        _ => match action {
-            DefaultAction::Ignore | DefaultAction::Cont => {
-                "Where a process has no handler for it, it is dropped, as it should be \
-                 (default-ignore): part of normal life, shown with --all-signals."
-            }
-            DefaultAction::Stop => {
-                "Job control: it stops a process that has no handler for it, unless its process \
-                 group is orphaned (orphaned-pgrp-stop) or it is PID 1 of a PID namespace."
-            }
-            DefaultAction::Term | DefaultAction::Core => {
-                "A process that has no handler for it ends, and a shell reports that as \
-                 128 + number; PID 1 of a PID namespace without handler never gets it \
-                 from a process (init-no-handler), but a fault of its own ends it all the \
-                 same."
-            }
-        },
-    });
-    if number == signals::TERM {
-        text.push_str(
-            " It is the polite request to end: docker stop, the kubelet and systemd send it \
-             first and SIGKILL after a grace period.",
-        );
+        (_, DefaultAction::Ignore | DefaultAction::Cont) => {
+            "Where a process has no handler for it, it is dropped, as it should be \
+             (default-ignore): part of normal life, shown with --all-signals."
+        }
+        (_, DefaultAction::Stop) => {
+            "It stops a process that has no handler for it, unless its process group is \
+             orphaned (orphaned-pgrp-stop)."
+        }
+        (_, DefaultAction::Term | DefaultAction::Core) => {
+            "A process that has no handler for it ends, and a shell reports that as \
+             128 + number."
+        }
     }
-    Topic {
-        kind: "signal",
-        id: name,
-        number: Some(number),
-        meaning: format!("by default: {}", action.word()),
-        text,
-        advice: String::new(),
-        reported: None,
+}
+
+/// What it means for PID 1 of a PID namespace.
+fn for_pid1(number: i32) -> &'static str {
+    match (number, signals::default_action(number)) {
+        (signals::KILL | signals::STOP, _) => {
+            "PID 1 of a PID namespace is spared when it comes from inside that namespace \
+             (init-no-handler); from outside it works."
+        }
+        (signals::ABRT, _) => {
+            "PID 1 of a PID namespace without handler never gets it from a process, not even \
+             from itself (init-no-handler): abort(3) then ends it by a fault, and its status \
+             is that of SIGSEGV (abort)."
+        }
+        (_, DefaultAction::Ignore | DefaultAction::Cont) => {
+            "To PID 1 of a PID namespace it means the same."
+        }
+        (_, DefaultAction::Stop) => {
+            "It never stops PID 1 of a PID namespace that has no handler for it \
+             (init-no-handler)."
+        }
+        _ if signals::is_fault(number) => {
+            "PID 1 of a PID namespace without handler never gets it from a process \
+             (init-no-handler), but a fault of its own ends it all the same."
+        }
+        (_, DefaultAction::Term | DefaultAction::Core) => {
+            "PID 1 of a PID namespace without handler never gets it from a process \
+             (init-no-handler)."
+        }
     }
 }
 
@@ -83,6 +112,9 @@ fn number_of(number: i32) -> String {
         _ => format!("Signal {number}"),
     }
 }
+
+const BY_WHOM: &str =
+    "Run sigtrace while it happens: it tells whether the kernel or a process sent the signal.";
 
 fn exit_code(code: i32) -> Topic {
     let meaning = match code {
@@ -102,6 +134,24 @@ fn exit_code(code: i32) -> Topic {
             "Ended by SIGTERM, for which it had no handler, or after which its handler gave this \
              status: the usual end of a stopped container, and no error.",
             "",
+        ),
+        134 => (
+            "The program aborted (abort(3), a failed assertion, a runtime's fatal error), or \
+             somebody sent it SIGABRT: the number does not say which. A program can also exit \
+             with this status itself.",
+            "Look at what it printed last. Run sigtrace while it happens: it tells whether the \
+             program itself, another process or the kernel sent the signal.",
+        ),
+        139 => (
+            "A fault of the program itself, or a signal sent by somebody: the number does not \
+             say which. abort(3) of a PID 1 ends like this too (abort). A program can also exit \
+             with this status itself.",
+            BY_WHOM,
+        ),
+        code if signals::is_fault(code - 128) => (
+            "A fault of the program itself, or a signal sent by somebody: the number does not \
+             say which. A program can also exit with this status itself.",
+            BY_WHOM,
         ),
         129..=192 => (
             "Which process sent the signal is not in the number. A program can also exit with \
@@ -150,6 +200,54 @@ mod tests {
         let topic = &find("137")[0];
         assert!(topic.meaning.starts_with("128 + 9"), "{}", topic.meaning);
         assert!(topic.text.contains("not necessarily for lack of memory"));
+    }
+
+    #[test]
+    fn a_signal_says_what_it_is_for_and_what_it_does() {
+        for (signal, words) in [
+            (
+                "TERM",
+                [
+                    "polite request",
+                    "by default: terminate.",
+                    "init-no-handler",
+                ],
+            ),
+            (
+                "SEGV",
+                ["not mapped", "with a core dump.", "a fault of its own"],
+            ),
+            (
+                "ABRT",
+                ["abort(3)", "with a core dump.", "ends it by a fault"],
+            ),
+            ("CHLD", ["a child", "by default: ignore.", "means the same"]),
+            ("TSTP", ["Ctrl-Z", "by default: stop.", "never stops PID 1"]),
+            (
+                "RTMIN+5",
+                ["sigqueue(3)", "a real-time signal", "init-no-handler"],
+            ),
+            (
+                "32",
+                ["cancel threads", "keeps for itself", "init-no-handler"],
+            ),
+        ] {
+            let topic = &find(signal)[0];
+            let said = format!("{} {}", topic.meaning, topic.text);
+            assert!(words.iter().all(|word| said.contains(word)), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_fault_is_not_promised_a_sender() {
+        for code in [132, 133, 135, 136, 139, 159] {
+            let topic = &find(&code.to_string())[0];
+            let said = "A fault of the program itself, or a signal sent by somebody";
+            assert!(topic.text.starts_with(said), "{}", topic.text);
+            assert!(!topic.advice.contains("names the sender"), "{code}");
+        }
+        assert!(find("134")[0].text.contains("abort(3)"));
+        assert!(find("130")[0].text.starts_with("Which process sent"));
     }
 
     #[test]

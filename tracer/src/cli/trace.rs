@@ -26,10 +26,7 @@ use crate::{
         socket::Sockets,
         Container,
     },
-    event::{
-        decode::{Decoder, Starts},
-        BootTime, Fact,
-    },
+    event::{decode::Decoder, BootTime, Fact},
     explain::{report::Coverage, Engine},
     kernel::{
         self,
@@ -119,7 +116,6 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
     let mut live = Live {
         decoder: Decoder {
             functions: Symbols::open("/proc/kallsyms"),
-            starts: Starts::default(),
         },
         engine: Engine::new(coverage),
         output: output::writer(

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     event::{BootTime, Fact, PidNs, ProcessKey, Task},
-    history::filter::Filter,
+    history::{filter::Filter, identity::same_start},
 };
 
 /// Events kept for one namespace.
@@ -224,7 +224,7 @@ impl Follow {
                     || matches!(space, Space::Held(held) if held.id.is_none())
             });
         let known =
-            matches!(self.spaces.get(&ns), Some(Space::Ours(Some(key))) if *key == child.key);
+            matches!(self.spaces.get(&ns), Some(Space::Ours(Some(key))) if same(*key, child.key));
         if inside || known {
             return;
         }
@@ -244,7 +244,7 @@ impl Follow {
     }
 
     fn reaped(&mut self, key: ProcessKey) -> Place {
-        let over = |space: &Space| matches!(space, Space::Ours(Some(pid1)) if *pid1 == key);
+        let over = |space: &Space| matches!(space, Space::Ours(Some(pid1)) if same(*pid1, key));
         if let Some(space) = self.spaces.values_mut().find(|space| over(space)) {
             // What comes with its inode from here on is another's.
             *space = Space::Other;
@@ -431,4 +431,10 @@ impl Follow {
     pub fn sizes(&self) -> (usize, usize) {
         (self.waiting.len(), self.kept)
     }
+}
+
+/// The same process, where one of the starts may be rounded.
+fn same(known: ProcessKey, other: ProcessKey) -> bool {
+    let start = known.start_ns == other.start_ns || same_start(known.start_ns, other.start_ns);
+    known.pid == other.pid && start
 }

@@ -4,14 +4,14 @@
 //! Names of kernel functions come from the caller, so that this file needs no
 //! kernel.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use sigtrace_common::record::{self, Kind};
 use zerocopy::FromBytes;
 
 use super::{
-    Ancestor, BootTime, Comm, Fact, Frame, Handler, Info, Outcome, ProcessKey, Signal, TargetState,
-    Task,
+    Ancestor, BootTime, Comm, Detail, Fact, Frame, Handler, Info, Outcome, ProcessKey, Signal,
+    TargetState, Task,
 };
 
 /// Names the function that an address of the kernel lies in.
@@ -20,40 +20,10 @@ pub trait Functions {
     fn name(&mut self, address: u64) -> Option<Arc<str>>;
 }
 
-/// `/proc` tells the start of a process in clock ticks, the kernel side in
-/// nanoseconds. One process must have one identity, so the start that became
-/// known first is used for both.
-#[derive(Debug, Default)]
-pub struct Starts {
-    /// By pid: the start that is used, nanoseconds.
-    known: HashMap<u32, u64>,
-}
-
-/// Length of a tick of `/proc/PID/stat` (`USER_HZ` is 100 on every Linux).
-pub const TICK_NS: u64 = 10_000_000;
-
-impl Starts {
-    /// Remembers a process found in `/proc`.
-    pub fn insert(&mut self, key: ProcessKey) {
-        self.known.insert(key.pid, key.start_ns);
-    }
-
-    /// The identity to use for a process that the kernel side names.
-    pub fn key(&self, pid: u32, start_ns: u64) -> ProcessKey {
-        let start_ns = match self.known.get(&pid) {
-            Some(&known) if known / TICK_NS == start_ns / TICK_NS => known,
-            _ => start_ns,
-        };
-        ProcessKey { pid, start_ns }
-    }
-}
-
 /// Turns records into facts.
 pub struct Decoder<F> {
     /// Names kernel functions.
     pub functions: F,
-    /// Identities of processes older than the trace.
-    pub starts: Starts,
 }
 
 impl<F: Functions> Decoder<F> {
@@ -67,11 +37,11 @@ impl<F: Functions> Decoder<F> {
                 let traced: record::SignalTraced = prefix(bytes)?;
                 self.signal(&traced.signal, Some(&traced.trace))
             }
-            k if k == kind(Kind::Deliver) => self.deliver(&prefix(bytes)?),
+            k if k == kind(Kind::Deliver) => deliver(&prefix(bytes)?),
             k if k == kind(Kind::Dequeue) => {
                 let r: record::Dequeue = prefix(bytes)?;
                 Fact::Dequeue {
-                    task: self.task(&r.task),
+                    task: task(&r.task),
                     number: r.number,
                     stack: self.stack(&r.stack, r.frame_count),
                 }
@@ -79,21 +49,21 @@ impl<F: Functions> Decoder<F> {
             k if k == kind(Kind::Fork) => {
                 let r: record::Fork = prefix(bytes)?;
                 Fact::Fork {
-                    parent: self.task(&r.parent),
-                    child: self.task(&r.child),
+                    parent: task(&r.parent),
+                    child: task(&r.child),
                 }
             }
             k if k == kind(Kind::Exec) => {
                 let r: record::Exec = prefix(bytes)?;
                 Fact::Exec {
-                    task: self.task(&r.task),
+                    task: task(&r.task),
                     old_tid: r.old_pid,
                 }
             }
             k if k == kind(Kind::Placed) => {
                 let r: record::Placed = prefix(bytes)?;
                 Fact::Placed {
-                    task: self.task(&r.task),
+                    task: task(&r.task),
                     cgroups: r.cgroups.map(|name| text(&name)),
                 }
             }
@@ -101,21 +71,21 @@ impl<F: Functions> Decoder<F> {
             k if k == kind(Kind::DoExit) => {
                 let r: record::Call = prefix(bytes)?;
                 Fact::DoExit {
-                    task: self.task(&r.task),
+                    task: task(&r.task),
                     status: status(r.argument),
                 }
             }
             k if k == kind(Kind::GroupExit) => {
                 let r: record::Call = prefix(bytes)?;
                 Fact::GroupExit {
-                    task: self.task(&r.task),
+                    task: task(&r.task),
                     status: status(r.argument),
                 }
             }
             k if k == kind(Kind::ZapPidNs) => {
                 let r: record::Call = prefix(bytes)?;
                 Fact::ZapPidNs {
-                    task: self.task(&r.task),
+                    task: task(&r.task),
                     pidns: u32::try_from(r.argument).ok()?,
                 }
             }
@@ -123,7 +93,7 @@ impl<F: Functions> Decoder<F> {
                 let r: record::Reap = prefix(bytes)?;
                 let by = (k == kind(Kind::Release)).then_some(r.by);
                 Fact::Reap {
-                    key: self.starts.key(r.tgid, r.start_ns),
+                    key: key(r.tgid, r.start_ns),
                     by,
                 }
             }
@@ -137,78 +107,31 @@ impl<F: Functions> Decoder<F> {
             number: r.number,
             code: code(r.info, r.code),
             info: info(r.info),
-            si_pid: r.si_pid,
-            si_uid: r.si_uid,
+            detail: detail(r),
+            pdeath_signal: r.pdeath_signal as i32,
             to_process: r.group != 0,
             outcome: outcome(r.result),
-            current: self.task(&r.current),
-            target: self.task(&r.target),
+            current: task(&r.current),
+            target: task(&r.target),
             state: state(&r.state),
-            ancestry: trace.map(|t| self.ancestry(t)).unwrap_or_default(),
+            ancestry: trace.map(ancestry).unwrap_or_default(),
             stack: trace
                 .map(|t| self.stack(&t.stack, t.frame_count))
                 .unwrap_or_default(),
         }))
     }
 
-    fn deliver(&self, r: &record::Deliver) -> Fact {
-        Fact::Deliver {
-            task: self.task(&r.task),
-            number: r.number,
-            code: code(r.info, r.code),
-            info: info(r.info),
-            handler: handler(r.handler),
-            signal_flags: r.signal_flags,
-            group_exit_code: r.group_exit_code,
-        }
-    }
-
     fn exit(&mut self, r: &record::Exit) -> Fact {
         Fact::Exit {
-            task: self.task(&r.task),
+            task: task(&r.task),
             group_dead: r.group_dead != 0,
             status: r.status,
             signal_flags: r.signal_flags,
             pending: r.pending | r.shared_pending,
             pdeath_signal: r.pdeath_signal,
-            ancestry: self.ancestry(&r.trace),
+            ancestry: ancestry(&r.trace),
             stack: self.stack(&r.trace.stack, r.trace.frame_count),
         }
-    }
-
-    fn task(&self, r: &record::Task) -> Task {
-        let levels = (r.level as usize).min(record::NS_LEVELS);
-        let mut ns_pids = r.ns_pids[..levels].to_vec();
-        let mut namespaces = r.ns_inums[..levels].to_vec();
-        if r.level as usize > levels {
-            // Its own namespace is one of those left out: what is said of the
-            // last one known must not be said of it.
-            ns_pids.push(0);
-            namespaces.push(0);
-        }
-        Task {
-            key: self.starts.key(r.tgid, r.start_ns),
-            tid: r.tid,
-            ppid: r.ppid,
-            uid: r.uid,
-            flags: r.flags,
-            comm: Comm(r.comm),
-            ns_pids,
-            namespaces,
-            cgroup_id: r.cgroup_id,
-            in_cgroup: r.in_cgroup != 0,
-        }
-    }
-
-    fn ancestry(&self, trace: &record::Trace) -> Vec<Ancestor> {
-        let count = (trace.ancestor_count as usize).min(record::ANCESTORS);
-        trace.ancestors[..count]
-            .iter()
-            .map(|a| Ancestor {
-                key: self.starts.key(a.tgid, a.start_ns),
-                comm: Comm(a.comm),
-            })
-            .collect()
     }
 
     /// Named frames, without those of the programs that took the stack.
@@ -222,6 +145,57 @@ impl<F: Functions> Decoder<F> {
             .skip_while(|frame| frame.function.as_deref().is_some_and(is_ours))
             .collect()
     }
+}
+
+fn deliver(r: &record::Deliver) -> Fact {
+    Fact::Deliver {
+        task: task(&r.task),
+        number: r.number,
+        code: code(r.info, r.code),
+        info: info(r.info),
+        handler: handler(r.handler),
+        signal_flags: r.signal_flags,
+        group_exit_code: r.group_exit_code,
+    }
+}
+
+fn task(r: &record::Task) -> Task {
+    let levels = (r.level as usize).min(record::NS_LEVELS);
+    let mut ns_pids = r.ns_pids[..levels].to_vec();
+    let mut namespaces = r.ns_inums[..levels].to_vec();
+    if r.level as usize > levels {
+        // Its own namespace is one of those left out: what is said of the
+        // last one known must not be said of it.
+        ns_pids.push(0);
+        namespaces.push(0);
+    }
+    Task {
+        key: key(r.tgid, r.start_ns),
+        tid: r.tid,
+        ppid: r.ppid,
+        uid: r.uid,
+        flags: r.flags,
+        comm: Comm(r.comm),
+        ns_pids,
+        namespaces,
+        cgroup_id: r.cgroup_id,
+        in_cgroup: r.in_cgroup != 0,
+    }
+}
+
+fn ancestry(trace: &record::Trace) -> Vec<Ancestor> {
+    let count = (trace.ancestor_count as usize).min(record::ANCESTORS);
+    trace.ancestors[..count]
+        .iter()
+        .map(|a| Ancestor {
+            key: key(a.tgid, a.start_ns),
+            comm: Comm(a.comm),
+        })
+        .collect()
+}
+
+fn key(pid: u32, start_ns: u64) -> ProcessKey {
+    ProcessKey { pid, start_ns }
 }
 
 /// The first bytes as a record. Copied, since a ring buffer's records are
@@ -268,6 +242,28 @@ fn info(kind: u32) -> Info {
         0 => Info::None,
         1 => Info::Kernel,
         _ => Info::Full,
+    }
+}
+
+const SIGSYS: i32 = 31;
+/// SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV.
+const FAULTS: [i32; 5] = [4, 5, 7, 8, 11];
+
+/// The union behind `si_code`. Only the kernel may use positive codes, but a
+/// process may towards itself, so this tells what is said, not who says it.
+fn detail(r: &record::Signal) -> Detail {
+    if r.info != 2 || !(1..=0x80).contains(&r.code) {
+        return Detail::None;
+    }
+    match r.number {
+        SIGSYS => Detail::SystemCall {
+            number: r.si_pid,
+            arch: r.si_uid,
+        },
+        number if FAULTS.contains(&number) => {
+            Detail::Address(u64::from(r.si_uid) << 32 | u64::from(r.si_pid))
+        }
+        _ => Detail::None,
     }
 }
 
@@ -325,106 +321,4 @@ fn state(r: &record::TargetState) -> TargetState {
 }
 
 #[cfg(test)]
-mod tests {
-    use zerocopy::{FromZeros, IntoBytes};
-
-    use super::*;
-
-    struct Named;
-    impl Functions for Named {
-        fn name(&mut self, address: u64) -> Option<Arc<str>> {
-            ["bpf_prog_1_x", "__traceiter_signal_generate", "do_exit"]
-                .get(address as usize)
-                .map(|&name| name.into())
-        }
-    }
-
-    fn decoder() -> Decoder<Named> {
-        Decoder {
-            functions: Named,
-            starts: Starts::default(),
-        }
-    }
-
-    #[test]
-    fn arbitrary_bytes_never_panic() {
-        let mut decoder = decoder();
-        for kind in 0..20u32 {
-            for len in [0, 4, 15, 16, 100, 376, 700, 900] {
-                let mut bytes = vec![0xff; len];
-                if len >= 12 {
-                    bytes[8..12].copy_from_slice(&kind.to_le_bytes());
-                }
-                let _ = decoder.decode(&bytes);
-            }
-        }
-    }
-
-    #[test]
-    fn a_signal_keeps_what_the_kernel_said() {
-        let mut r = record::SignalTraced::new_zeroed();
-        r.signal.header.kind = Kind::SignalTraced as u32;
-        r.signal.header.time_ns = 7;
-        r.signal.number = 9;
-        r.signal.info = 1;
-        r.signal.result = 1;
-        r.signal.target.tgid = 42;
-        r.signal.target.level = 1;
-        r.signal.target.ns_pids[0] = 2;
-        r.signal.target.ns_inums[0] = 99;
-        r.trace.frame_count = 3;
-        r.trace.stack[1] = 1;
-        r.trace.stack[2] = 2;
-        let (time, fact) = decoder().decode(r.as_bytes()).unwrap();
-        let Fact::Signal(signal) = fact else {
-            panic!("{fact:?}")
-        };
-        assert_eq!(time, BootTime(7));
-        assert_eq!(
-            (signal.number, signal.info, signal.outcome),
-            (9, Info::Kernel, Outcome::Ignored)
-        );
-        assert_eq!(signal.target.pidns(), Some(99));
-        assert_eq!(signal.target.pid_in(99), Some(2));
-        let stack: Vec<_> = signal
-            .stack
-            .iter()
-            .map(|f| f.function.as_deref().unwrap())
-            .collect();
-        assert_eq!(stack, ["do_exit"], "the program's own frames are left out");
-    }
-
-    #[test]
-    fn without_siginfo_the_kernel_is_named() {
-        assert_eq!([code(0, 9), code(1, 9), code(2, 9)], [0, 0x80, 9]);
-    }
-
-    #[test]
-    fn a_namespace_too_deep_is_nobodys() {
-        let mut r = record::Fork::new_zeroed();
-        r.header.kind = Kind::Fork as u32;
-        r.child.level = 9;
-        r.child.ns_pids = [1; 8];
-        let Some((_, Fact::Fork { child, .. })) = decoder().decode(r.as_bytes()) else {
-            panic!("no fork");
-        };
-        assert!(!child.is_pid1());
-        assert_eq!(child.pidns(), Some(0));
-    }
-
-    #[test]
-    fn one_process_has_one_identity_whoever_names_it() {
-        let mut starts = Starts::default();
-        starts.insert(ProcessKey {
-            pid: 5,
-            start_ns: 120_000_000,
-        });
-        assert_eq!(starts.key(5, 127_654_321).start_ns, 120_000_000);
-        assert_eq!(
-            starts.key(5, 130_000_000).start_ns,
-            130_000_000,
-            "a reused pid is another process"
-        );
-        assert_eq!(starts.key(6, 127_654_321).start_ns, 127_654_321);
-    }
-}
+mod tests;

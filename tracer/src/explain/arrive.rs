@@ -37,11 +37,12 @@ impl Engine {
             self.history.see(&s.current, true);
         }
         self.summary.signals += 1;
-        self.cancel_opposites(id, time, &s);
+        let cancelled = self.cancel_opposites(id, time, &s);
         self.look_from_signal(id, time, &s);
 
         let target = self.history.resolve(s.target.key);
-        let verdict = fate::at_generation(self.view(), time, &s);
+        let verdict = fate::at_generation(self.view(), time, &s)
+            .map(|verdict| fate::undid(verdict, &s, &cancelled));
         let by_itself = s.current.key == s.target.key;
         if origin == Origin::Process
             && s.current.is_pid1()
@@ -181,14 +182,20 @@ impl Engine {
     }
 
     /// SIGCONT removes stop signals from the queue and the reverse
-    /// (`prepare_signal`), whatever becomes of itself.
-    pub(super) fn cancel_opposites(&mut self, id: u64, time: BootTime, s: &Signal) {
+    /// (`prepare_signal`), whatever becomes of itself. Those that it removes: their
+    /// events and numbers.
+    pub(super) fn cancel_opposites(
+        &mut self,
+        id: u64,
+        time: BootTime,
+        s: &Signal,
+    ) -> Vec<(u64, i32)> {
         let cont = s.number == signals::CONT;
         if !cont && signals::default_action(s.number) != DefaultAction::Stop {
-            return;
+            return Vec::new();
         }
         let Some(process) = self.history.process(s.target.key) else {
-            return;
+            return Vec::new();
         };
         let opposite = |number: i32| {
             if cont {
@@ -197,19 +204,20 @@ impl Engine {
                 number == signals::CONT
             }
         };
-        let cancelled: Vec<u64> = process
+        let cancelled: Vec<(u64, i32)> = process
             .open
             .iter()
-            .copied()
-            .filter(|&o| self.open.get(o).is_some_and(|o| opposite(o.signal.number)))
+            .filter_map(|&o| Some((o, self.open.get(o)?.signal.number)))
+            .filter(|&(_, number)| opposite(number))
             .collect();
-        for o in cancelled {
+        for &(o, _) in &cancelled {
             let Some(open) = self.open.get(o) else {
                 continue;
             };
             let verdict = fate::cancelled(&open.signal, id, s.number);
             self.conclude(o, verdict, id, time);
         }
+        cancelled
     }
 
     pub(super) fn deliver(

@@ -6,7 +6,7 @@ use crate::event::{flag, BootTime, Handler, Info, Outcome, Signal};
 use crate::history::note::Fate;
 
 use super::verdict::{Verdict, View};
-use super::{sender, signals, words};
+use super::{abort, sender, signals, words};
 
 /// The target was dying before this signal.
 pub(crate) enum Dying {
@@ -52,8 +52,11 @@ pub(crate) fn to_the_dying(view: View<'_>, s: &Signal, dying: &Dying) -> Verdict
         )).advise("its parent has to wait() for it; no signal removes a zombie"),
         _ => Verdict::proven(Fate::Dropped)
             .because("target-exiting")
-            .say(format!("The process was exiting already when {name} came, so it changed nothing.")),
+            .say(ending_already(view, s)),
     };
+    if sent_again(view, s) {
+        v = v.routine();
+    }
     v = match view.history.process(s.target.key) {
         Some(p) if p.exit.is_some() => v.event(p.exit.map_or(0, |e| e.event)),
         Some(p) if p.fatal.is_some() => v.event(p.fatal.as_ref().map_or(0, |f| f.event)),
@@ -72,6 +75,40 @@ pub(crate) fn to_the_dying(view: View<'_>, s: &Signal, dying: &Dying) -> Verdict
         });
     }
     v
+}
+
+/// What the process that gets a signal is ending of, where that was seen.
+fn ended_by<'a>(view: View<'a>, s: &Signal) -> Option<&'a Signal> {
+    let process = view.history.process(s.target.key)?;
+    process.fatal.as_ref()?.signal.as_deref()
+}
+
+/// A signal of the sender that ended it: the same once more, as to its process
+/// group, or a SIGCONT, so that the end comes even if the target is stopped.
+fn sent_again(view: View<'_>, s: &Signal) -> bool {
+    ended_by(view, s).is_some_and(|first| {
+        let by_same = [first, s].map(sender::origin) == [sender::Origin::Process; 2]
+            && first.current.key == s.current.key;
+        by_same && [first.number, signals::CONT].contains(&s.number)
+    })
+}
+
+fn ending_already(view: View<'_>, s: &Signal) -> String {
+    let name = signals::name(s.number);
+    match ended_by(view, s) {
+        Some(first) => {
+            let number = signals::name(first.number);
+            let by = match sender::origin(first) {
+                sender::Origin::Process if first.current.key == s.target.key => {
+                    " that it had sent to itself".to_owned()
+                }
+                sender::Origin::Process => format!(" of {}", words::who(&first.current)),
+                _ => String::new(),
+            };
+            format!("The process was ending already, of the {number}{by}, when {name} came, so it changed nothing.")
+        }
+        None => format!("The process was exiting already when {name} came, so it changed nothing."),
+    }
 }
 
 /// A signal that the kernel dropped (`TRACE_SIGNAL_IGNORED`).
@@ -108,6 +145,14 @@ pub(crate) fn dropped(view: View<'_>, time: BootTime, s: &Signal, dying: &Dying)
                 words::who(&s.target)
             ));
     }
+    if s.state.handler == Handler::Ignore && own(s) {
+        return v
+            .because("sig-ign")
+            .routine()
+            .say(format!(
+                "The process sent {name} itself and ignores it (SIG_IGN), as programs do that signal their whole process group and mean the others in it (timeout(1))."
+            ));
+    }
     if s.state.handler == Handler::Ignore {
         return v
             .because("sig-ign")
@@ -135,6 +180,11 @@ pub(crate) fn dropped(view: View<'_>, time: BootTime, s: &Signal, dying: &Dying)
     v
 }
 
+/// A process sent it to itself.
+fn own(s: &Signal) -> bool {
+    s.current.key == s.target.key && sender::origin(s) == sender::Origin::Process
+}
+
 /// PID 1 of a namespace gets only what it handles, waits for or blocks.
 fn no_handler(view: View<'_>, time: BootTime, s: &Signal, v: Verdict) -> Verdict {
     let name = signals::name(s.number);
@@ -142,6 +192,13 @@ fn no_handler(view: View<'_>, time: BootTime, s: &Signal, v: Verdict) -> Verdict
         .because("init-no-handler")
         .field("pid 1 of its PID namespace (SIGNAL_UNKILLABLE)");
     let pid = s.target.key.pid;
+    if signals::kernel_only(s.number) && own(s) {
+        return v
+            .say(format!(
+                "PID 1 sent {name} to itself, and sent from inside its PID namespace it never reaches a PID 1: the kernel dropped it (sig_task_ignored)."
+            ))
+            .advise("end with exit: a PID 1 cannot kill or stop itself");
+    }
     if signals::kernel_only(s.number) {
         return v
             .say(format!(
@@ -153,7 +210,11 @@ fn no_handler(view: View<'_>, time: BootTime, s: &Signal, v: Verdict) -> Verdict
                 s.number
             ));
     }
-    let own = s.current.key == s.target.key && sender::origin(s) == sender::Origin::Process;
+    let own = own(s);
+    if abort::raised(s) {
+        return v.say("PID 1 sent SIGABRT to itself, as abort(3) does, and has no handler for it: the kernel drops every such signal to the PID 1 of a namespace.")
+            .say("abort(3) tries it twice and then ends the program by a fault, so that its status names SIGSEGV.");
+    }
     let handled = view.history.process(s.target.key).and_then(|p| {
         p.notes
             .iter()

@@ -269,3 +269,17 @@ pub(crate) fn cancelled(s: &Signal, event: u64, by: i32) -> Verdict {
         signals::name(s.number)
     ))
 }
+
+/// A SIGCONT that found nothing stopped, but stop signals that were pending,
+/// which it removed: their events and numbers.
+pub(crate) fn undid(verdict: Verdict, s: &Signal, stops: &[(u64, i32)]) -> Verdict {
+    let nothing = verdict.reason == Some("default-ignore");
+    let (Some(&(_, number)), signals::CONT, true) = (stops.last(), s.number, nothing) else {
+        return verdict;
+    };
+    let name = signals::name(number);
+    let undone = Verdict::proven(Fate::Continued).say(format!(
+        "The process was not stopped yet: this SIGCONT removed the {name} that was still pending, so it goes on."
+    ));
+    stops.iter().fold(undone, |v, &(event, _)| v.event(event))
+}

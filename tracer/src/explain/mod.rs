@@ -4,30 +4,38 @@
 //!
 //! [`engine`] turns events into reports; the rules are small files by subject:
 //! who sent it (`sender`), what became of it (`fate`, `dropped`, `blocked`),
-//! why a process died (`death`, `pid1`, `stopped` and the two beside it,
-//! `stop_request`), who asked for it (`asked`), which of them are an engine's
-//! ([`runtime`]). The names of signals stand in [`signals`], the meaning of
-//! every id in [`ids`].
+//! why a process died (`death`, `killed`, `abort`, `exited`, `pid1`, `requests`,
+//! `stopped` and the two beside it, `stop_request`), who asked for it (`asked`),
+//! which of them are an engine's ([`runtime`]). The names of signals stand in
+//! [`signals`], what each is for in [`purpose`], the meaning of every id in
+//! [`ids`].
 
 pub mod engine;
 pub mod ids;
+mod kernel_cause;
+mod kernel_words;
 pub mod report;
 pub mod runtime;
 pub mod signals;
 
+mod abort;
 mod arrive;
 mod asked;
 mod blocked;
 mod chain;
 mod death;
 mod dropped;
+mod exited;
 mod fate;
+mod killed;
 mod lives;
 mod open;
 mod outbox;
 mod passed_on;
 mod pid1;
 mod pid1_killed;
+pub mod purpose;
+mod requests;
 mod routine;
 mod sender;
 mod settle;

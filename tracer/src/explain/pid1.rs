@@ -1,24 +1,24 @@
 //! The death of a PID 1 and what it does to its namespace: the kernel kills
 //! everything that is left (`zap_pid_ns_processes`). What is said here about
 //! the stop signal before it is only what the history covers; the sentences
-//! themselves stand in [`super::stopped`].
+//! themselves stand in [`super::stopped`], what a process was asked in
+//! [`super::requests`].
 
-use crate::event::{flag, BootTime, Info, ProcessKey, Signal, Task};
+use crate::event::{flag, BootTime, Info, Signal, Task};
 use crate::explain::report::{Certainty, Evidence, Stop};
-use crate::history::note::{Fate, Note};
+use crate::history::note::Fate;
 use crate::history::process::{Fatal, Process};
 
 use super::death::Death;
 use super::sender::SI_KERNEL;
 use super::signals::{self, DefaultAction};
 use super::verdict::View;
-use super::{stack, stop_request, stopped, words};
+use super::{stack, stop_request, stopped};
 
-/// A request to end explains an end for so long: the longest grace period that
-/// is common.
-pub(crate) const STOP_NS: u64 = 600_000_000_000;
-/// A signal that may have been one is mentioned for so long.
-const PERHAPS_NS: u64 = 60_000_000_000;
+pub(crate) use super::requests::{
+    asks_to_end, became, dropped_own, got, old_sigterm, passed_on, perhaps_request, request,
+    stop_signal, unanswered, STOP_NS,
+};
 
 /// Why a SIGKILL is the end of a namespace.
 #[derive(Clone, Debug, Default)]
@@ -230,57 +230,6 @@ fn first_sentence(one: &Task, end: &End, outer: bool) -> String {
     format!("{whose} {what}, so the kernel killed everything left {left} (zap_pid_ns_processes).")
 }
 
-/// systemd's request to a PID 1 to end.
-const SYSTEMD_STOP: i32 = signals::RTMIN + 3;
-
-/// Signals that ask a program to end and seldom mean anything else.
-pub(crate) fn asks_to_end(number: i32) -> bool {
-    matches!(
-        number,
-        signals::TERM | signals::INT | signals::QUIT | SYSTEMD_STOP
-    )
-}
-
-/// Signals that may ask a program to end, and often mean something else.
-fn may_ask_to_end(number: i32) -> bool {
-    matches!(
-        number,
-        signals::HUP | signals::USR1 | signals::USR2 | signals::PWR
-    ) || number >= signals::RTMIN
-}
-
-/// What others sent to a process at most `within` before a time, newest first.
-pub(crate) fn got(one: &Process, before: BootTime, within: u64) -> impl Iterator<Item = &Note> {
-    one.notes.iter().rev().filter(move |n| {
-        n.time <= before
-            && words::between(n.time, before) <= within
-            && n.sender.as_ref().is_none_or(|s| s.key != one.task.key)
-    })
-}
-
-/// The last request to end that a process acted on, a while before.
-pub(crate) fn request(one: &Process, before: BootTime) -> Option<&Note> {
-    got(one, before, STOP_NS).find(|n| n.acted_on() && (n.stop || asks_to_end(n.number)))
-}
-
-/// The last signal that may have been one, a short while before: that an end
-/// follows upon it proves nothing.
-pub(crate) fn perhaps_request(one: &Process, before: BootTime) -> Option<&Note> {
-    got(one, before, PERHAPS_NS).find(|n| n.acted_on() && may_ask_to_end(n.number))
-}
-
-/// The signal that asked a PID 1 to end: the last that it acted on, else a
-/// runtime's stop signal or a SIGTERM that did nothing.
-pub(crate) fn stop_signal(one: &Process, before: BootTime) -> Option<&Note> {
-    let unanswered = |n: &&Note| n.stop || n.number == signals::TERM;
-    request(one, before).or_else(|| got(one, before, STOP_NS).find(unanswered))
-}
-
-/// A SIGTERM from so long ago that it explains nothing.
-pub(crate) fn old_sigterm(one: &Process, before: BootTime) -> Option<&Note> {
-    got(one, before, u64::MAX).find(|n| n.number == signals::TERM)
-}
-
 fn stop_of(view: View<'_>, one: &Process, at: BootTime) -> Option<Stop> {
     let note = stop_signal(one, at)?;
     Some(stop_request::course(view, one, note, at))
@@ -307,40 +256,6 @@ pub(crate) fn stop(view: View<'_>, victim: &Process, at: BootTime) -> Option<Sto
     } else {
         None
     }
-}
-
-/// A process got a signal from the PID 1 of its namespace: what that PID 1 had
-/// been asked itself, and acted on, before. It is the same signal, or SIGTERM
-/// for another that asks to end.
-pub(crate) fn passed_on<'a>(
-    view: View<'a>,
-    victim: &Process,
-    sender: ProcessKey,
-    number: i32,
-    sent: BootTime,
-) -> Option<&'a Note> {
-    let one = view.history.pid1(victim.task.pidns()?)?;
-    let sender = view.history.resolve(sender);
-    if one.task.key != sender || sender == victim.task.key {
-        return None;
-    }
-    let same = |n: &Note| {
-        n.number == number
-            || (number == signals::TERM && matches!(n.number, signals::INT | signals::QUIT))
-    };
-    request(one, sent)
-        .filter(|n| same(n))
-        .or_else(|| perhaps_request(one, sent).filter(|n| same(n)))
-}
-
-/// The last signal that a PID 1 sent to itself and that was dropped.
-pub(crate) fn dropped_own(one: &Process, before: BootTime) -> Option<&Note> {
-    one.notes.iter().rev().find(|n| {
-        n.reason == Some("init-no-handler")
-            && n.fate == Fate::Dropped
-            && n.time <= before
-            && n.sender.as_ref().is_some_and(|s| s.key == one.task.key)
-    })
 }
 
 /// A PID 1 was killed by force: what had become of the request to end before.
@@ -374,35 +289,4 @@ pub(crate) fn unanswered_stop(
     if note.reason == Some("init-no-handler") {
         d.advise(format!("give PID 1 a handler for {name}, or use an init that has one (docker run --init, tini)"));
     }
-}
-
-/// What may have asked a process to end and did not, the likeliest first,
-/// however long ago.
-pub(crate) fn unanswered(one: &Process, before: BootTime) -> Option<&Note> {
-    stop_signal(one, before)
-        .or_else(|| got(one, before, STOP_NS).find(|n| asks_to_end(n.number)))
-        .or_else(|| old_sigterm(one, before))
-        .or_else(|| perhaps_request(one, before))
-}
-
-/// What became of a request to end of a process that went on until `at`. `it`:
-/// how to call that process.
-pub(crate) fn became(note: &Note, it: &str, at: BootTime) -> String {
-    let ago = words::span(words::between(note.time, at));
-    let name = signals::name(note.number);
-    let mut sentence = match note.fate {
-        Fate::Dropped | Fate::Discarded => {
-            format!(
-                "The {name} that {it} got {ago} before had been {} ({}).",
-                note.fate.id(),
-                note.reason.unwrap_or("unknown")
-            )
-        }
-        Fate::Handled => format!("{it} had handled {name} {ago} before and was still running."),
-        Fate::Accepted => format!("{it} had taken {name} {ago} before and was still running."),
-        Fate::Blocked => format!("{it} blocked the {name} that it got {ago} before."),
-        _ => format!("{it} had not acted on the {name} that it got {ago} before."),
-    };
-    sentence[..1].make_ascii_uppercase();
-    sentence
 }

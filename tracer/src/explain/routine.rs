@@ -1,6 +1,6 @@
 //! Signals that are part of normal life: left out unless asked for, counted.
 
-use crate::event::{Handler, Signal};
+use crate::event::{flag, Handler, Signal};
 use crate::history::note::Fate;
 
 use super::sender::Origin;
@@ -16,9 +16,14 @@ pub(crate) fn is(s: &Signal, origin: Origin, fate: Fate) -> bool {
         signals::CHLD | signals::URG | signals::WINCH => true,
         _ if matches!(fate, Fate::Stopped | Fate::Continued) => true,
         // The end of a namespace sends to zombies and to the dying as well.
-        signals::KILL => {
-            let of_pid1 = origin == Origin::KernelForCurrent && s.current.is_pid1();
-            fate == Fate::Dropped && of_pid1
+        signals::KILL if origin == Origin::KernelForCurrent && s.current.is_pid1() => {
+            fate == Fate::Dropped
+        }
+        // So do the end of a session's leader and of a terminal (disassociate_ctty).
+        signals::HUP | signals::CONT if origin == Origin::Terminal => {
+            let dying = s.state.signal_flags & flag::GROUP_EXIT != 0
+                || s.target.flags & flag::PF_EXITING != 0;
+            fate == Fate::Dropped && dying
         }
         _ if origin == Origin::Timer => {
             fate == Fate::Accepted

@@ -22,6 +22,11 @@ pub(crate) const SI_TIMER: i32 = -2;
 /// `si_code` of the kernel itself.
 pub(crate) const SI_KERNEL: i32 = 0x80;
 
+/// Sent by the kernel for itself (SEND_SIG_PRIV, or a siginfo that says so).
+pub(crate) fn from_kernel_itself(s: &Signal) -> bool {
+    s.info == Info::Kernel || (s.info == Info::Full && s.code == SI_KERNEL)
+}
+
 /// What stands behind a signal, without copies of the tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {

@@ -145,7 +145,7 @@ impl Engine {
             mechanism: None,
             kernel_path: stack::path(&s.stack),
             latency_ns: verdict.latency_ns,
-            routine: routine::is(s, sender::origin(s), verdict.fate),
+            routine: verdict.routine || routine::is(s, sender::origin(s), verdict.fate),
             explanation,
             count: 1,
         }

@@ -76,6 +76,11 @@ pub fn kernel_only(number: i32) -> bool {
     number == KILL || number == STOP
 }
 
+/// Whether the kernel sends it for what a thread did in error.
+pub fn is_fault(number: i32) -> bool {
+    matches!(number, ILL | TRAP | BUS | FPE | SEGV | SYS)
+}
+
 /// `SIGTERM`, `SIGRTMIN+3`; `SIG32` and `SIG33` belong to the C library.
 pub fn name(number: i32) -> Cow<'static, str> {
     match number {

@@ -140,6 +140,9 @@ pub(crate) struct Verdict {
     pub(crate) explanation: Explanation,
     /// From generation to the handler.
     pub(crate) latency_ns: Option<u64>,
+    /// Part of normal life, by what the rule knows ([`super::routine`] judges by
+    /// the signal alone).
+    pub(crate) routine: bool,
 }
 
 impl Verdict {
@@ -150,6 +153,7 @@ impl Verdict {
             reason: None,
             explanation: empty(Certainty::Proven),
             latency_ns: None,
+            routine: false,
         }
     }
 
@@ -168,6 +172,12 @@ impl Verdict {
     /// With a reason.
     pub(crate) fn because(mut self, reason: &'static str) -> Self {
         self.reason = Some(reason);
+        self
+    }
+
+    /// Nothing that anybody would want to change.
+    pub(crate) fn routine(mut self) -> Self {
+        self.routine = true;
         self
     }
 

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use super::hash::Map;
-use super::same_start;
+use super::identity::same_start;
 use crate::event::{PidNs, ProcessKey, Task};
 
 /// As what a process is filtered by.

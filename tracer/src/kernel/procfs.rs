@@ -13,7 +13,7 @@ use std::{
 
 use self::status::Status;
 use super::sys;
-use crate::event::{decode::TICK_NS, Dispositions, PidNs, ProcessKey, Task};
+use crate::event::{Dispositions, PidNs, ProcessKey, Task, TICK_NS};
 
 mod status;
 

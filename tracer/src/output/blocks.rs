@@ -44,14 +44,16 @@ pub(crate) fn signal(context: &Context, report: &SignalReport) -> Block {
     block
 }
 
-/// `[init-no-handler, proven]` where it matters how sure that is.
+/// `[init-no-handler, proven]` where it matters how sure that is: of failures,
+/// and of whatever is not proven. That a fate is unknown is said by its word.
 pub(crate) fn signal_id(report: &SignalReport) -> String {
-    match report.reason.or(report.cause) {
-        Some(id) if select::failed(report) || report.fate == "fatal" => {
-            bracket(id, report.explanation.certainty)
-        }
-        Some(id) => format!("[{id}]"),
-        None => String::new(),
+    let certainty = report.explanation.certainty;
+    let matters = select::failed(report) || report.fate == "fatal";
+    match (report.reason.or(report.cause), certainty) {
+        (Some(id), Certainty::Proven) if !matters => format!("[{id}]"),
+        (Some(id), _) => bracket(id, certainty),
+        (None, Certainty::Inferred) => format!("[{}]", wording::certainty(certainty)),
+        (None, _) => String::new(),
     }
 }
 
@@ -269,5 +271,35 @@ fn bracket(id: &str, certainty: Certainty) -> String {
     match (id, certainty) {
         ("unknown", Certainty::Unknown) => "[unknown]".to_owned(),
         _ => format!("[{id}, {}]", wording::certainty(certainty)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::sigterm;
+    use super::*;
+
+    #[test]
+    fn what_is_not_proven_is_marked_and_what_is_not() {
+        let shown = |fate, reason, certainty| {
+            let mut report = sigterm();
+            (report.fate, report.reason) = (fate, reason);
+            report.explanation.certainty = certainty;
+            signal_id(&report)
+        };
+        use Certainty::{Inferred, Proven, Unknown};
+        assert_eq!(shown("accepted", None, Proven), "");
+        assert_eq!(shown("accepted", None, Inferred), "[inferred]");
+        assert_eq!(shown("unknown", None, Unknown), "");
+        assert_eq!(
+            shown("dropped", Some("sig-ign"), Proven),
+            "[sig-ign, proven]"
+        );
+        let overrun = Some("timer-overrun");
+        assert_eq!(shown("coalesced", overrun, Proven), "[timer-overrun]");
+        assert_eq!(
+            shown("coalesced", overrun, Inferred),
+            "[timer-overrun, inferred]"
+        );
     }
 }

@@ -6,8 +6,8 @@ use super::super::{
 };
 use crate::{
     event::{
-        BootTime, Comm, EngineAction, Fact, Handler, Info, Outcome, PidNs, ProcessKey, Signal,
-        TargetState, Task,
+        BootTime, Comm, Detail, EngineAction, Fact, Handler, Info, Outcome, PidNs, ProcessKey,
+        Signal, TargetState, Task,
     },
     history::filter::Filter,
 };
@@ -289,8 +289,8 @@ fn a_signal_between_two_namespaces_goes_with_the_one_it_concerns() {
             number: 17,
             code: 0,
             info: Info::Kernel,
-            si_pid: 0,
-            si_uid: 0,
+            detail: Detail::None,
+            pdeath_signal: 0,
             to_process: true,
             outcome: Outcome::Delivered,
             current: by.clone(),

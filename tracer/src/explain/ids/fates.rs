@@ -28,7 +28,7 @@ pub(super) const ROWS: &[Row] = &[
      "SIGSTOP always, and SIGTSTP, SIGTTIN and SIGTTOU without a handler, stop every thread of the process until a SIGCONT comes (do_signal_stop).",
      "kill -CONT continues it."),
     ("continued", "the process was stopped and goes on",
-     "SIGCONT wakes a stopped process the moment it is sent, even if the process blocks or ignores it (prepare_signal). The tracepoint often calls that SIGCONT ignored, because there is nothing left to deliver.",
+     "SIGCONT wakes a stopped process the moment it is sent, even if the process blocks or ignores it (prepare_signal). The tracepoint often calls that SIGCONT ignored, because there is nothing left to deliver. A SIGCONT that comes before a stop signal was acted on removes that from the queue, and counts as this too.",
      ""),
     ("blocked", "every thread blocks it: it waits until one unblocks it or takes it",
      "Threads can put off signals with sigprocmask. As long as every thread that could take it does so, the signal stays pending. It is not lost: it acts once a thread unblocks it or waits for it.",

@@ -191,13 +191,12 @@ fn pid1_crashed() {
     let e = told.exit(&one);
     assert_eq!(
         (e.cause, e.signal, e.core_dumped),
-        ("unknown", Some(SEGV), true)
+        ("fault", Some(SEGV), true)
     );
     assert!(e
         .explanation
         .evidence
-        .contains(&Evidence::Stack("exc_page_fault".into())));
-    assert!(!e.explanation.missing.is_empty());
+        .contains(&Evidence::Stack("force_sig_fault".into())));
     let e = told.exit(&child);
     assert!(e.explanation.sentences[0].starts_with("PID 1 crashed (SIGSEGV), so the kernel"));
     assert_eq!(

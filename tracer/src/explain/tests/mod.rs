@@ -1,11 +1,15 @@
 //! Each rule as a history and what must be said about it.
 
+mod aborts;
 mod clockwork;
 mod deaths;
 mod drops;
 mod endings;
 mod filters;
 mod forwarding;
+mod harmless;
+mod identity;
+mod kernel;
 mod late;
 mod lives;
 mod picture;

@@ -371,7 +371,15 @@ fn founded(
             let runtime = e.chain.iter().any(|link| link.runtime.is_some());
             prop_assert!(runtime && e.stop.is_some(), "{:?}", e);
         }
-        _ => prop_assert_eq!(cause, "unknown"),
+        "unknown" => {}
+        _ => {
+            prop_assert!(crate::explain::kernel_cause::causes().any(|c| c == cause));
+            prop_assert!(e.signal.is_some_and(sent), "{:?}", e);
+            let proofs = e.explanation.evidence.iter();
+            let mut frames = proofs.filter(|proof| matches!(proof, Evidence::Stack(_)));
+            let guess = e.explanation.certainty != Certainty::Proven;
+            prop_assert!(guess || frames.next().is_some(), "{:?}", e);
+        }
     }
     for sentence in &e.explanation.sentences {
         if sentence.contains("never got the") {

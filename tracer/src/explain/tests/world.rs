@@ -2,8 +2,8 @@
 //! the engine says about it.
 
 use crate::event::{
-    flag, Ancestor, BootTime, Comm, Dispositions, Event, Fact, Frame, Handler, Info, Outcome,
-    ProcessKey, Signal, TargetState, Task,
+    flag, Ancestor, BootTime, Comm, Detail, Dispositions, Event, Fact, Frame, Handler, Info,
+    Outcome, ProcessKey, Signal, TargetState, Task,
 };
 use crate::explain::report::{Coverage, ExitReport, Report, SignalReport, Summary, Update};
 use crate::explain::signals::{self, bit, KILL};
@@ -172,8 +172,8 @@ impl World {
                 number,
                 code: 0,
                 info: Info::Full,
-                si_pid: from.key.pid,
-                si_uid: 0,
+                detail: Detail::None,
+                pdeath_signal: 0,
                 to_process: true,
                 outcome: Outcome::Delivered,
                 current: from.clone(),
@@ -258,6 +258,20 @@ impl World {
             pdeath_signal: 0,
             ancestry: vec![],
             stack: frames(&["do_exit", "do_group_exit"]),
+        })
+    }
+
+    /// Its end by a signal, with the stack of its exit.
+    pub(super) fn exit_by(&mut self, task: &Task, status: i32, stack: &[&str]) -> u64 {
+        self.push(Fact::Exit {
+            task: exiting(task),
+            group_dead: true,
+            status,
+            signal_flags: 0,
+            pending: 0,
+            pdeath_signal: 0,
+            ancestry: vec![],
+            stack: frames(stack),
         })
     }
 

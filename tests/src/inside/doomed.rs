@@ -1,0 +1,133 @@
+//! Roles that the kernel itself ends, each by another way. They introduce
+//! themselves first, so that the play knows who dies.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::unix::fs::FileExt;
+use std::{env, fs, process};
+
+use anyhow::{bail, Context, Result};
+use nix::pty;
+use nix::sys::resource::{self, Resource};
+use nix::sys::signal::Signal;
+use nix::sys::{prctl, wait};
+use nix::unistd;
+
+use super::tools;
+use crate::sys::{self, Bell, Side};
+
+/// What is asked of memory where less is allowed.
+const MUCH: usize = 64 << 20;
+
+/// Plays one; false: there is no such role here.
+pub(super) fn play(role: &str) -> Result<bool> {
+    match role {
+        "faults" => {
+            // Rust's own handler reports overflows of the stack.
+            sys::default_action(Signal::SIGSEGV)?;
+            prepare(role)?;
+            sys::read_near_zero();
+        }
+        "forbidden" => {
+            prepare(role)?;
+            sys::forbid_getppid()?;
+            unistd::getppid();
+        }
+        "no-reader" => {
+            sys::default_action(Signal::SIGPIPE)?;
+            let (read, write) = unistd::pipe()?;
+            drop(read);
+            prepare(role)?;
+            File::from(write).write_all(b"?")?;
+        }
+        "too-large" => {
+            let path = env::temp_dir().join(format!("too-large-{}", process::id()));
+            let file = File::create(&path)?;
+            fs::remove_file(&path)?;
+            prepare(role)?;
+            resource::setrlimit(Resource::RLIMIT_FSIZE, 4096, 4096)?;
+            file.write_at(b"?", 8192)?;
+        }
+        "rings" => {
+            prepare(role)?;
+            sys::alarm(1_000, 0)?;
+            tools::sleep_for_ever();
+        }
+        "spends" => {
+            prepare(role)?;
+            resource::setrlimit(Resource::RLIMIT_CPU, 1, 5)?;
+            loop {
+                std::hint::spin_loop();
+            }
+        }
+        "bereaves" => bereaves()?,
+        "types" => at_terminal(role, "typed", |master| {
+            // ^C, as a terminal emulator writes it.
+            File::from(master.try_clone()?).write_all(b"\x03")?;
+            Ok(Some(master))
+        })?,
+        "hangs-up" => at_terminal(role, "hung-up", |_| Ok(None))?,
+        "eats" => {
+            let mut bell = Bell::for_signals(&[Signal::SIGUSR1])?;
+            prepare(role)?;
+            bell.wait()?;
+            let eaten = vec![1_u8; MUCH];
+            bail!("{} bytes were there", std::hint::black_box(eaten).len());
+        }
+        _ => return Ok(false),
+    }
+    bail!("{role} was to be killed")
+}
+
+fn prepare(role: &str) -> Result<()> {
+    resource::setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    tools::set_name(role.as_bytes())?;
+    tools::introduce(role)
+}
+
+/// Its child asks for SIGTERM at its parent's death, which comes then.
+fn bereaves() -> Result<()> {
+    prepare("bereaves")?;
+    let (mut read, write) = pipe()?;
+    if let Side::Child = sys::fork()? {
+        drop(read);
+        prctl::set_pdeathsig(Signal::SIGTERM).context("prctl PR_SET_PDEATHSIG")?;
+        prepare("bereaved")?;
+        drop(write);
+        tools::sleep_for_ever();
+    }
+    drop(write);
+    read.read_to_end(&mut Vec::new())?;
+    process::exit(0);
+}
+
+/// Its child leads the session of a terminal; what is done at the other end of
+/// that ends the child.
+fn at_terminal(
+    role: &str,
+    child: &str,
+    act: impl Fn(std::os::fd::OwnedFd) -> Result<Option<std::os::fd::OwnedFd>>,
+) -> Result<()> {
+    prepare(role)?;
+    let (mut read, write) = pipe()?;
+    let pty = pty::openpty(None, None).context("openpty")?;
+    if let Side::Child = sys::fork()? {
+        drop((read, pty.master));
+        unistd::setsid().context("setsid")?;
+        sys::take_terminal(&pty.slave)?;
+        prepare(child)?;
+        drop(write);
+        tools::sleep_for_ever();
+    }
+    drop((write, pty.slave));
+    read.read_to_end(&mut Vec::new())?;
+    let kept = act(pty.master)?;
+    wait::wait().context("wait")?;
+    drop(kept);
+    process::exit(0);
+}
+
+fn pipe() -> Result<(File, File)> {
+    let (read, write) = unistd::pipe().context("pipe")?;
+    Ok((File::from(read), File::from(write)))
+}

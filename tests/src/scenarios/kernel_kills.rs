@@ -1,0 +1,264 @@
+//! Deaths by signals that the kernel itself sends, one scenario per cause. Who
+//! runs at that moment is often a bystander; the report must not name it.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
+
+use super::signals::wait_until_dead;
+use super::{kept, shared, Scenario, Scene, Set};
+use crate::judge::{From, Judge};
+use crate::stage::host::Host;
+use crate::stage::ns;
+use crate::stage::sigtrace::Sigtrace;
+
+/// Less than `eats` asks for, more than it is itself.
+const MEMORY: &str = "16M";
+
+pub(super) fn scenarios() -> Vec<Scenario> {
+    vec![
+        shared("fault", kept, |s, _| ends(s, "faults"), fault),
+        shared("seccomp", kept, |s, _| ends(s, "forbidden"), seccomp),
+        shared(
+            "broken-pipe",
+            kept,
+            |s, _| ends(s, "no-reader"),
+            |s, j| {
+                own_doing(
+                    s,
+                    j,
+                    "no-reader",
+                    Signal::SIGPIPE,
+                    "broken-pipe",
+                    &["SIGPIPE by the kernel", "write to a pipe or socket without"],
+                );
+            },
+        ),
+        shared(
+            "file-size-limit",
+            kept,
+            |s, _| ends(s, "too-large"),
+            |s, j| {
+                own_doing(
+                    s,
+                    j,
+                    "too-large",
+                    Signal::SIGXFSZ,
+                    "file-size-limit",
+                    &["SIGXFSZ by the kernel", "file size limit"],
+                );
+            },
+        ),
+        shared(
+            "cpu-limit",
+            kept,
+            |s, _| ends(s, "spends"),
+            |s, j| {
+                own_doing(
+                    s,
+                    j,
+                    "spends",
+                    Signal::SIGXCPU,
+                    "cpu-limit",
+                    &["SIGXCPU by the kernel", "limit of processor time"],
+                );
+            },
+        ),
+        shared(
+            "timer",
+            kept,
+            |s, _| ends(s, "rings"),
+            |s, j| {
+                let number = Signal::SIGALRM;
+                by(
+                    s,
+                    j,
+                    "rings",
+                    number,
+                    From::Nobody("timer"),
+                    "timer",
+                    &["SIGALRM by a timer"],
+                );
+            },
+        ),
+        shared(
+            "parent-death-signal",
+            kept,
+            |s, _| follows(s, "bereaves", "bereaved"),
+            |s, j| {
+                let (parent, number) = (s.pid("bereaves"), Signal::SIGTERM);
+                let cause = "parent-death-signal";
+                by(
+                    s,
+                    j,
+                    "bereaved",
+                    number,
+                    From::KernelFor(parent),
+                    cause,
+                    &["SIGTERM by the kernel", "end of its parent bereaves"],
+                );
+                j.death("the parent", parent).cause("exit", "exit", 0);
+            },
+        ),
+        shared(
+            "tty-interrupt",
+            kept,
+            |s, _| follows(s, "types", "typed"),
+            |s, j| {
+                let number = Signal::SIGINT;
+                by(
+                    s,
+                    j,
+                    "typed",
+                    number,
+                    From::Nobody("terminal"),
+                    "tty-interrupt",
+                    &["SIGINT by its terminal", "a key on"],
+                );
+                j.death("who typed", s.pid("types"))
+                    .cause("exit", "exit", 0);
+            },
+        ),
+        shared(
+            "tty-hangup",
+            kept,
+            |s, _| follows(s, "hangs-up", "hung-up"),
+            |s, j| {
+                let number = Signal::SIGHUP;
+                by(
+                    s,
+                    j,
+                    "hung-up",
+                    number,
+                    From::Nobody("terminal"),
+                    "tty-hangup",
+                    &["SIGHUP by its terminal", "hangup of its terminal"],
+                );
+                j.death("who hung up", s.pid("hangs-up"))
+                    .cause("exit", "exit", 0);
+            },
+        ),
+        shared("oom-memcg", set_oom, act_oom, oom),
+    ]
+}
+
+fn ends(scene: &mut Scene, role: &'static str) -> Result<()> {
+    let pid = scene.spawn(role, "")?.host;
+    wait_until_dead(pid)?;
+    scene.clear()
+}
+
+/// The role's child is the one that is killed.
+fn follows(scene: &mut Scene, role: &'static str, child: &'static str) -> Result<()> {
+    let parent = scene.spawn(role, "")?;
+    let person = scene.ns.pid1.meet(child)?;
+    scene.remember(child, person);
+    // It waits for its child, or its child outlives it by a moment.
+    wait_until_dead(parent.host)?;
+    if role == "bereaves" {
+        wait_until_dead(person.host)?;
+    }
+    scene.clear()
+}
+
+/// The signal and the death of somebody by the kernel.
+fn by(
+    scene: &Scene,
+    judge: &mut Judge<'_>,
+    who: &str,
+    signal: Signal,
+    from: From,
+    cause: &str,
+    chain: &[&str],
+) {
+    let pid = scene.pid(who);
+    judge
+        .signal("the signal", signal as i32, from, pid)
+        .fate("fatal", None)
+        .field("/cause", cause);
+    judge
+        .death("the target", pid)
+        .cause(cause, "kernel-signal", 128 + signal as i32)
+        .field("/signal", signal.as_str())
+        .chain(chain);
+    judge.cleared(scene.pid1());
+}
+
+fn own_doing(
+    scene: &Scene,
+    judge: &mut Judge<'_>,
+    who: &str,
+    signal: Signal,
+    cause: &str,
+    chain: &[&str],
+) {
+    let from = From::KernelFor(scene.pid(who));
+    by(scene, judge, who, signal, from, cause, chain);
+}
+
+fn fault(scene: &Scene, judge: &mut Judge<'_>) {
+    let root = ["SIGSEGV by the kernel", "fault at address 0x10"];
+    own_doing(scene, judge, "faults", Signal::SIGSEGV, "fault", &root);
+}
+
+fn seccomp(scene: &Scene, judge: &mut Judge<'_>) {
+    let pid = scene.pid("forbidden");
+    if judge.place.kernel != "5.10" {
+        let root = ["SIGSYS by the kernel", "system call 110 of x86-64"];
+        own_doing(scene, judge, "forbidden", Signal::SIGSYS, "seccomp", &root);
+        return;
+    }
+    // Before 5.11 there is no signal: the process ends on the spot.
+    judge
+        .death("the target", pid)
+        .cause("seccomp", "exit", 128 + libc::SIGSYS)
+        .field("/signal", "SIGSYS");
+    judge.cleared(scene.pid1());
+}
+
+/// A control group with little memory, in a guest only: elsewhere the tree is
+/// the machine's.
+fn set_oom(host: &Host) -> Result<Set> {
+    if !host.guest {
+        return Ok(Set::Skip(
+            "control groups are the whole machine's, so only in a guest".into(),
+        ));
+    }
+    let controllers = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers")?;
+    if !controllers.split_whitespace().any(|name| name == "memory") {
+        return Ok(Set::Skip(
+            "this kernel's cgroup v2 has no memory controller".into(),
+        ));
+    }
+    fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+memory")
+        .context("enabling the memory controller")?;
+    Scene::kept().map(Set::Ready)
+}
+
+fn act_oom(scene: &mut Scene, _: &Sigtrace) -> Result<()> {
+    let pid = scene.spawn("eats", "")?.host;
+    let folder = PathBuf::from(format!("/sys/fs/cgroup/eats-{pid}"));
+    fs::create_dir(&folder)?;
+    fs::write(folder.join("memory.max"), MEMORY)?;
+    // Absent where swap is not accounted.
+    fs::write(folder.join("memory.swap.max"), "0").ok();
+    fs::write(folder.join("cgroup.procs"), pid.to_string())?;
+    ns::kill(pid, Signal::SIGUSR1)?;
+    wait_until_dead(pid)?;
+    scene.clear()?;
+    crate::stage::until("the end of the control group", || {
+        Ok(fs::remove_dir(&folder).ok())
+    })
+}
+
+fn oom(scene: &Scene, judge: &mut Judge<'_>) {
+    let pid = scene.pid("eats");
+    let play = From::Process(super::play());
+    judge
+        .signal("SIGUSR1", Signal::SIGUSR1 as i32, play, pid)
+        .fate("handled", None);
+    let root = ["SIGKILL by the kernel", "memory limit of its control group"];
+    own_doing(scene, judge, "eats", Signal::SIGKILL, "oom-memcg", &root);
+}

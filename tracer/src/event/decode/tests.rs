@@ -1,0 +1,84 @@
+//! Records as the kernel side writes them, and bytes that it does not.
+
+use zerocopy::{FromZeros, IntoBytes};
+
+use super::*;
+
+struct Named;
+impl Functions for Named {
+    fn name(&mut self, address: u64) -> Option<Arc<str>> {
+        ["bpf_prog_1_x", "__traceiter_signal_generate", "do_exit"]
+            .get(address as usize)
+            .map(|&name| name.into())
+    }
+}
+
+fn decoder() -> Decoder<Named> {
+    Decoder { functions: Named }
+}
+
+#[test]
+fn arbitrary_bytes_never_panic() {
+    let mut decoder = decoder();
+    for kind in 0..20u32 {
+        for len in [0, 4, 15, 16, 100, 376, 700, 900] {
+            let mut bytes = vec![0xff; len];
+            if len >= 12 {
+                bytes[8..12].copy_from_slice(&kind.to_le_bytes());
+            }
+            let _ = decoder.decode(&bytes);
+        }
+    }
+}
+
+#[test]
+fn a_signal_keeps_what_the_kernel_said() {
+    let mut r = record::SignalTraced::new_zeroed();
+    r.signal.header.kind = Kind::SignalTraced as u32;
+    r.signal.header.time_ns = 7;
+    r.signal.number = 9;
+    r.signal.info = 1;
+    r.signal.result = 1;
+    r.signal.target.tgid = 42;
+    r.signal.target.level = 1;
+    r.signal.target.ns_pids[0] = 2;
+    r.signal.target.ns_inums[0] = 99;
+    r.trace.frame_count = 3;
+    r.trace.stack[1] = 1;
+    r.trace.stack[2] = 2;
+    let (time, fact) = decoder().decode(r.as_bytes()).unwrap();
+    let Fact::Signal(signal) = fact else {
+        panic!("{fact:?}")
+    };
+    assert_eq!(time, BootTime(7));
+    assert_eq!(
+        (signal.number, signal.info, signal.outcome),
+        (9, Info::Kernel, Outcome::Ignored)
+    );
+    assert_eq!(signal.target.pidns(), Some(99));
+    assert_eq!(signal.target.pid_in(99), Some(2));
+    let stack: Vec<_> = signal
+        .stack
+        .iter()
+        .map(|f| f.function.as_deref().unwrap())
+        .collect();
+    assert_eq!(stack, ["do_exit"], "the program's own frames are left out");
+}
+
+#[test]
+fn without_siginfo_the_kernel_is_named() {
+    assert_eq!([code(0, 9), code(1, 9), code(2, 9)], [0, 0x80, 9]);
+}
+
+#[test]
+fn a_namespace_too_deep_is_nobodys() {
+    let mut r = record::Fork::new_zeroed();
+    r.header.kind = Kind::Fork as u32;
+    r.child.level = 9;
+    r.child.ns_pids = [1; 8];
+    let Some((_, Fact::Fork { child, .. })) = decoder().decode(r.as_bytes()) else {
+        panic!("no fork");
+    };
+    assert!(!child.is_pid1());
+    assert_eq!(child.pidns(), Some(0));
+}

@@ -1,0 +1,237 @@
+//! The facts, one kind each: what the kernel side reports, what `/proc` shows and
+//! what an engine says. What they are made of stands in [`super`].
+
+use std::sync::Arc;
+
+use super::{Ancestor, BootTime, Frame, Handler, Info, PidNs, ProcessKey, Signal, Task};
+
+/// What sort of signals a process does what with, from `/proc/PID/status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Dispositions {
+    /// SigPnd of the leader.
+    pub pending: u64,
+    /// ShdPnd.
+    pub shared_pending: u64,
+    /// SigBlk of the leader.
+    pub blocked: u64,
+    /// SigIgn.
+    pub ignored: u64,
+    /// SigCgt.
+    pub caught: u64,
+    /// State letter: `R S D T t Z X I`.
+    pub state: u8,
+}
+
+/// A container, as far as its engine tells what a stop of it would be.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Container {
+    /// Its PID namespace.
+    pub pidns: PidNs,
+    /// Its full id.
+    pub id: String,
+    /// Its engine: `docker`, `podman`.
+    pub engine: Option<String>,
+    /// The signal that a stop begins with; `None`: not known.
+    pub stop_signal: Option<i32>,
+    /// How long a stop waits before it kills, nanoseconds; `None`: not known.
+    /// Whoever asks for a stop can ask for another time.
+    pub grace_ns: Option<u64>,
+    /// Its engine is listened to.
+    pub told: bool,
+}
+
+/// What an engine does or sees done to a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineAction {
+    /// It had a signal sent: which, where it says so.
+    Kill(Option<i32>),
+    /// A stop is over.
+    Stop,
+    /// It is restarted: Docker says so at its end, Podman at its beginning.
+    Restart,
+    /// It was started.
+    Start,
+    /// Its first process ended.
+    Die,
+    /// The kernel killed for lack of memory in it.
+    Oom,
+    /// It was removed.
+    Destroy,
+}
+
+/// An event of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EngineEvent {
+    /// The container's PID namespace.
+    pub pidns: PidNs,
+    /// When, by the engine's clock.
+    pub at: BootTime,
+    /// The engine took requests then.
+    pub answering: bool,
+    /// What.
+    pub action: EngineAction,
+}
+
+/// A fact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// `signal_generate`.
+    Signal(Box<Signal>),
+    /// `signal_deliver`: the thread acts on a signal.
+    Deliver {
+        /// Who.
+        task: Task,
+        /// Signal number.
+        number: i32,
+        /// `si_code`.
+        code: i32,
+        /// Which siginfo. SIGKILL without one is the end of a thread whose
+        /// group exits, not a signal.
+        info: Info,
+        /// What it does.
+        handler: Handler,
+        /// `SIGNAL_*`.
+        signal_flags: u32,
+        /// Status, if GROUP_EXIT.
+        group_exit_code: i32,
+    },
+    /// A signal was taken from a queue; by `get_signal` (a delivery follows at
+    /// once), or on purpose (`sigtimedwait`, `signalfd`).
+    Dequeue {
+        /// Who.
+        task: Task,
+        /// Signal number.
+        number: i32,
+        /// Innermost kernel frames.
+        stack: Vec<Frame>,
+    },
+    /// A process was made.
+    Fork {
+        /// By whom.
+        parent: Task,
+        /// The new one.
+        child: Task,
+    },
+    /// A process runs another program.
+    Exec {
+        /// The process with its new name.
+        task: Task,
+        /// The thread that called execve, by its tid until then.
+        old_tid: u32,
+    },
+    /// The PID 1 of a new PID namespace runs its program.
+    Placed {
+        /// Which.
+        task: Task,
+        /// Names of its cgroup (v2) and of that one's parent; empty: none.
+        cgroups: [String; 2],
+    },
+    /// A PID namespace is traced from here on, besides those that the filter
+    /// names: its container is one that was waited for.
+    Traced {
+        /// Which.
+        pidns: PidNs,
+    },
+    /// A leader exits (`group_dead` false: other threads go on) or a process
+    /// is dead.
+    Exit {
+        /// The thread.
+        task: Task,
+        /// No thread is left.
+        group_dead: bool,
+        /// Status of the process in the format of wait(2).
+        status: i32,
+        /// `SIGNAL_*`.
+        signal_flags: u32,
+        /// Pending for the thread and for the process, never acted on.
+        pending: u64,
+        /// Signal it asked for at its parent's death (prctl), 0 for none.
+        pdeath_signal: i32,
+        /// Its ancestry.
+        ancestry: Vec<Ancestor>,
+        /// By which path it got here.
+        stack: Vec<Frame>,
+    },
+    /// `do_exit` was entered.
+    DoExit {
+        /// Who.
+        task: Task,
+        /// The status it was given.
+        status: i32,
+    },
+    /// `do_group_exit` was entered: by exit_group(2), or for a fatal signal.
+    GroupExit {
+        /// Who.
+        task: Task,
+        /// The status it was given.
+        status: i32,
+    },
+    /// A dying PID 1 kills everything left in its namespace
+    /// (`zap_pid_ns_processes`).
+    ZapPidNs {
+        /// The dying PID 1.
+        task: Task,
+        /// The namespace.
+        pidns: PidNs,
+    },
+    /// A dead process was reaped.
+    Reap {
+        /// Which.
+        key: ProcessKey,
+        /// Who waited; `None` where only its end is known
+        /// (`sched_process_free`, an RCU grace period late).
+        by: Option<u32>,
+    },
+    /// A process that was there when tracing began (`/proc`).
+    Snapshot {
+        /// Which.
+        task: Task,
+        /// Its dispositions.
+        dispositions: Dispositions,
+    },
+    /// A look at a process later on (`/proc`), because a signal stays without
+    /// an end; `None`: it is gone.
+    Observed {
+        /// Which.
+        key: ProcessKey,
+        /// What was seen.
+        dispositions: Option<Dispositions>,
+    },
+    /// Which file a process runs (`/proc/PID/exe`), looked up for those that sent
+    /// a signal from outside of a container.
+    Program {
+        /// Which.
+        key: ProcessKey,
+        /// The file's path, as `/proc` has it.
+        file: Arc<str>,
+    },
+    /// What an engine says of a container.
+    Container(Box<Container>),
+    /// An engine reports something; later than it happened.
+    Engine(EngineEvent),
+    /// An engine cannot be listened to, or not all the time: why.
+    EngineSilent(Arc<str>),
+    /// Events were lost before this moment.
+    Lost {
+        /// Which sort: `signal`, `deliver`, `exit`, ….
+        kind: &'static str,
+        /// How many more than before.
+        count: u64,
+    },
+    /// A PID namespace that is traced is gone: nothing in it is left.
+    NamespaceGone {
+        /// Which.
+        pidns: PidNs,
+    },
+}
+
+/// A fact with its time and its number in the stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Number, ascending in the order of arrival; referred to by evidence.
+    pub id: u64,
+    /// When.
+    pub time: BootTime,
+    /// What.
+    pub fact: Fact,
+}

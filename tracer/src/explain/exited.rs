@@ -1,0 +1,104 @@
+//! A process that ended of its own accord: its status, and whether a signal had
+//! asked it to.
+
+use crate::event::BootTime;
+use crate::explain::report::{Certainty, Evidence};
+use crate::history::note::{Fate, Note};
+use crate::history::process::{Exited, Process};
+
+use super::chain::link_note;
+use super::death::Death;
+use super::verdict::{Blind, View};
+use super::{pid1, signals, words};
+
+/// It exited with a status.
+pub(super) fn by_itself(view: View<'_>, victim: &Process, exited: Exited) -> Death {
+    let status = (exited.status >> 8) & 0xff;
+    let mut d = Death::new("exit", Some("exit"));
+    d.evidence(Evidence::Field(format!("status={:#x}", exited.status)));
+    let role = if victim.task.is_pid1() && !victim.task.namespaces.is_empty() {
+        "PID 1 "
+    } else {
+        ""
+    };
+    d.link(
+        Some(exited.event),
+        format!("{role}exited with status {status}"),
+    );
+    let meaning = signals::exit_code(status).map_or_else(String::new, |m| format!(" ({m})"));
+    let exit = format!("It exited with status {status}{meaning}");
+    let after = |note: &Note| {
+        let how = if note.fate == Fate::Handled {
+            "its handler ran for"
+        } else {
+            "it took"
+        };
+        let acted = note.settled.unwrap_or(note.time);
+        format!(
+            "{} after {how} {}",
+            words::span(words::between(acted, exited.time)),
+            signals::name(note.number)
+        )
+    };
+    if let Some(note) = pid1::request(victim, exited.time) {
+        d.say(format!("{exit}, {}.", after(note)));
+        d.evidence(Evidence::Event(note.event));
+        link_note(view, victim, note, role.trim_end(), &mut d);
+    } else if let Some(note) = pid1::perhaps_request(victim, exited.time) {
+        d.say(format!(
+            "{exit}, {}; whether because of that is not known.",
+            after(note)
+        ));
+        d.evidence(Evidence::Event(note.event));
+    } else {
+        unasked(view, victim, exited, &exit, &mut d);
+    }
+    if status == 2 && pid1::dropped_own(victim, exited.time).is_some() {
+        d.say("Status 2 is how Go's runtime ends as PID 1: the signal that it raised against itself was dropped.");
+    }
+    d.stop = pid1::stop(view, victim, exited.time);
+    d
+}
+
+/// It was not seen to act on a request to end before it exited. That it exited
+/// is certain all the same, so an attachment that came late only limits what is
+/// said; what was missed since makes it less certain.
+fn unasked(view: View<'_>, victim: &Process, exited: Exited, exit: &str, d: &mut Death) {
+    let seen = pid1::unanswered(victim, exited.time);
+    let exit = &match seen {
+        Some(note) => {
+            d.evidence(Evidence::Event(note.event));
+            format!("{exit}. {}", pid1::became(note, "it", exited.time))
+        }
+        None => format!("{exit}."),
+    };
+    let earliest = exited.time.0.saturating_sub(pid1::STOP_NS);
+    let since = BootTime(victim.task.key.start_ns.max(earliest));
+    let blind = [signals::TERM, signals::INT, signals::QUIT]
+        .into_iter()
+        .find_map(|number| view.blind_to(number, since, victim));
+    match blind {
+        Some(Blind::Late) => d.say(format!(
+            "{exit} What it got before sigtrace was attached, {} before, is not known.",
+            words::span(words::between(view.coverage.since, exited.time))
+        )),
+        Some(blind) => {
+            d.missing(blind.missing(), Certainty::Inferred);
+            d.say(format!(
+                "{exit} Whether {} signal had asked it to end is not known: {}.",
+                if seen.is_some() { "another" } else { "a" },
+                blind.because()
+            ));
+        }
+        None if !victim.notes.complete_since(since) => {
+            d.missing(
+                "older signals, which were forgotten to bound memory",
+                Certainty::Inferred,
+            );
+            d.say(format!(
+                "{exit} Whether a signal had asked it to end long ago is no longer known."
+            ));
+        }
+        None => d.say(exit),
+    }
+}

@@ -1,0 +1,230 @@
+//! What is said of a death by one of the kernel's own signals: why, the root of
+//! the chain, and what to do. Which cause it is was decided in
+//! [`super::kernel_cause`].
+
+use crate::event::{Detail, Signal};
+
+use super::death::Death;
+use super::{signals, words};
+
+/// An address below this belongs to no program: a null pointer and a small
+/// offset (`vm.mmap_min_addr` is 64 KiB).
+const NULL_PAGE: u64 = 1 << 16;
+/// `AUDIT_ARCH_X86_64`.
+const X86_64: u32 = 0xc000_003e;
+
+/// Sentences, the chain's root and advice.
+pub(super) fn explain(cause: &'static str, s: &Signal, d: &mut Death) {
+    let name = signals::name(s.number);
+    let other = words::who(&s.current);
+    let handler = format!("it has no handler for {name}, whose default action ended it");
+    let (why, root, advice) = match cause {
+        "sysrq" => (
+            "Somebody used the system request key (SysRq, or a write to /proc/sysrq-trigger), which sends signals to everything or calls the OOM killer.".to_owned(),
+            "system request key".to_owned(),
+            "",
+        ),
+        "oom-memcg" => (
+            format!("Its control group reached its memory limit and nothing could be reclaimed, so the kernel's OOM killer chose this process. {other} was asking for memory at that moment."),
+            format!("memory limit of its control group reached by {other}"),
+            "raise the memory limit (docker run --memory, memory.max), or find what uses the memory; the kernel log has the table of candidates (dmesg)",
+        ),
+        "oom-group" => (
+            "The OOM killer chose a process of its control group, and memory.oom.group asks that the whole group die with it.".to_owned(),
+            format!("memory limit reached by {other}"),
+            "raise the memory limit, or find what uses the memory",
+        ),
+        "oom-global" => (
+            format!("The machine ran out of memory, so the kernel's OOM killer chose this process. {other} was asking for memory at that moment."),
+            format!("no memory left for {other}"),
+            "limit what uses the memory, or add some; oom_score_adj decides who is chosen",
+        ),
+        "bpf" => (
+            "A BPF program sent it (bpf_send_signal), as security tools do that enforce a policy.".to_owned(),
+            "a BPF program".to_owned(),
+            "look at the policy of the security tool that runs here (Tetragon and others)",
+        ),
+        "hwpoison" => (
+            "A page of memory that it uses is damaged: the hardware reported an error that cannot be corrected.".to_owned(),
+            "memory error".to_owned(),
+            "look at the machine check log; replace the memory",
+        ),
+        "pidns-reboot" => (
+            format!("{other} called reboot(2) inside of the PID namespace, which ends its PID 1."),
+            format!("reboot(2) by {other}"),
+            "",
+        ),
+        "sak" => (
+            "The secure attention key was pressed: it kills everything that holds the console open.".to_owned(),
+            "secure attention key".to_owned(),
+            "",
+        ),
+        "tty-hangup" => (
+            format!("Its terminal went away (a closed window, a lost connection, or the end of the session's leader), and {handler}."),
+            "hangup of its terminal".to_owned(),
+            "use nohup, setsid, tmux or a service manager for what is to outlive the terminal",
+        ),
+        "tty-interrupt" => (
+            format!("A key on its terminal ({}) sent {name} to the foreground process group, and {handler}.", key(s.number)),
+            "a key on its terminal".to_owned(),
+            "",
+        ),
+        "tty-job" => (
+            format!("Its terminal's job control sent {name}."),
+            "job control of its terminal".to_owned(),
+            "",
+        ),
+        "orphaned-pgrp" => (
+            format!("Its process group was orphaned by the end of {other} while a member was stopped, so the kernel sent SIGHUP and SIGCONT to it, and it has no handler for SIGHUP."),
+            format!("end of {other}"),
+            "",
+        ),
+        "ptrace-exitkill" => (
+            format!("{other}, which traced it, ended and had asked for its death (PTRACE_O_EXITKILL)."),
+            format!("end of its tracer {other}"),
+            "",
+        ),
+        "child-exit-signal" => (
+            format!("Its child {other} ended, and was cloned with {name} instead of SIGCHLD as the signal of its end; {handler}."),
+            format!("end of its child {other}"),
+            "",
+        ),
+        "parent-death-signal" => (
+            format!("Its parent thread ended ({other}), and it had asked for {name} in that case (prctl PR_SET_PDEATHSIG)."),
+            format!("end of its parent {other}"),
+            "if that surprises: the signal comes at the end of the thread that started it, not of the process; start it from a thread that lives on",
+        ),
+        "seccomp" => seccomp(s),
+        "exec-failed" => (
+            "It called execve(2), and after the old program was gone the new one could not be loaded: there was nothing left to return to.".to_owned(),
+            "execve(2) failed past the point of no return".to_owned(),
+            "look at the program: its interpreter, its format, its memory needs",
+        ),
+        "bad-signal-frame" => (
+            "The kernel could not write or read the frame of a signal handler on its stack, so it forced SIGSEGV.".to_owned(),
+            "the stack has no room for a handler, or is damaged".to_owned(),
+            "look for a stack overflow; use sigaltstack(2)",
+        ),
+        "perf" => (
+            format!("A performance counter of its own overflowed (perf_event_open with sigtrap), and {handler}."),
+            "a performance counter".to_owned(),
+            "",
+        ),
+        "fault" => fault(s),
+        "broken-pipe" => (
+            "It wrote to a pipe or socket that nobody reads any more, and has no handler for SIGPIPE.".to_owned(),
+            "write to a pipe or socket without a reader".to_owned(),
+            "in a pipeline that is normal; a server should ignore SIGPIPE and handle EPIPE",
+        ),
+        "file-size-limit" => (
+            "It wrote beyond the limit of its file size (RLIMIT_FSIZE), and has no handler for SIGXFSZ.".to_owned(),
+            "file size limit".to_owned(),
+            "raise the limit (ulimit -f)",
+        ),
+        "cpu-limit" => (
+            if s.number == signals::KILL {
+                "It used up its hard limit of processor time (RLIMIT_CPU), or as a real-time thread that of running without a pause (RLIMIT_RTTIME).".to_owned()
+            } else {
+                format!("It used up its soft limit of processor time (RLIMIT_CPU), or as a real-time thread that of running without a pause (RLIMIT_RTTIME), and {handler}.")
+            },
+            "limit of processor time".to_owned(),
+            "raise the limit (ulimit -t)",
+        ),
+        "timer" => (
+            format!("A timer of its own ran out (alarm, setitimer or timer_create), and {handler}."),
+            "a timer of its own".to_owned(),
+            "install the handler before the timer is armed",
+        ),
+        "mqueue" => (
+            format!("A message queue notified it (mq_notify), and {handler}."),
+            "a message queue".to_owned(),
+            "",
+        ),
+        "lease" => (
+            format!("Another process opened a file that it holds a lease on (F_SETLEASE), and {handler}."),
+            "a lease on a file was broken".to_owned(),
+            "",
+        ),
+        _ => (
+            format!("A file or socket that it asked to be told about became ready (O_ASYNC, F_SETOWN), and {handler}."),
+            "asynchronous I/O".to_owned(),
+            "",
+        ),
+    };
+    d.say(why);
+    d.link(None, root);
+    if !advice.is_empty() {
+        d.advise(advice);
+    }
+}
+
+fn key(number: i32) -> &'static str {
+    if number == signals::INT {
+        "usually Ctrl-C"
+    } else {
+        "usually Ctrl-\\"
+    }
+}
+
+fn seccomp(s: &Signal) -> (String, String, &'static str) {
+    let call = match s.detail {
+        Detail::SystemCall {
+            number,
+            arch: X86_64,
+        } => {
+            format!("system call {number} of x86-64")
+        }
+        Detail::SystemCall { number, arch } => {
+            format!("system call {number} of architecture {arch:#x}")
+        }
+        _ => "a system call".to_owned(),
+    };
+    (
+        format!("It made {call}, and its seccomp filter's verdict on that is to kill."),
+        format!("{call}, which its seccomp filter forbids"),
+        "look up the number (ausyscall, or syscalls(2)) and allow the call, if it is meant to be (docker run --security-opt seccomp=PROFILE)",
+    )
+}
+
+/// `sigaction(2)` has the codes.
+fn fault(s: &Signal) -> (String, String, &'static str) {
+    let at = match s.detail {
+        Detail::Address(address) => format!("address {address:#x}"),
+        _ => "an address that the processor does not tell".to_owned(),
+    };
+    let (what, code) = match (s.number, s.code) {
+        (signals::SEGV, 1) => (format!("It used {at}, where nothing is mapped"), "SEGV_MAPERR"),
+        (signals::SEGV, 2) => (
+            format!("It used {at} in a way that the mapping there does not allow (such as a write to what is read-only)"),
+            "SEGV_ACCERR",
+        ),
+        (signals::SEGV, 0x80) => (
+            "The processor refused what it did (general protection fault: an address that no program can have, or a forbidden instruction such as hlt)".to_owned(),
+            "SI_KERNEL",
+        ),
+        (signals::BUS, 1) => (format!("It used {at}, which is not aligned as it must be"), "BUS_ADRALN"),
+        (signals::BUS, 2) => (
+            format!("It used {at}, behind which there is no memory: mostly a mapped file that was cut off"),
+            "BUS_ADRERR",
+        ),
+        (signals::FPE, 1) => (format!("It divided an integer by zero; the instruction is at {at}"), "FPE_INTDIV"),
+        (signals::ILL, code) => (
+            format!("It executed an instruction that does not exist or is forbidden, at {at}"),
+            if code == 2 { "ILL_ILLOPN" } else { "SIGILL" },
+        ),
+        (signals::TRAP, _) => (format!("It ran into a breakpoint or a trap of its own at {at}, with no debugger there"), "SIGTRAP"),
+        _ => (format!("The processor refused what it did at {at}"), "a fault"),
+    };
+    let null = matches!(s.detail, Detail::Address(address) if address < NULL_PAGE)
+        && s.number == signals::SEGV;
+    let null = if null {
+        " So close to zero that is a null pointer."
+    } else {
+        ""
+    };
+    (
+        format!("{what} ({code}).{null}"),
+        format!("fault at {at}"),
+        "it is an error in the program: look at the core dump, if one was written (coredumpctl, gdb), for the place",
+    )
+}

@@ -1,0 +1,117 @@
+//! A death by a signal that was seen: the process that sent it, or the kernel.
+//! The end of a namespace stands in [`super::pid1`], abort(3) in
+//! [`super::abort`].
+
+use crate::event::{BootTime, Info, Signal};
+use crate::explain::report::{Certainty, Evidence};
+use crate::history::note::NotedSender;
+use crate::history::process::{Fatal, Process};
+
+use super::chain::link_sender;
+use super::death::Death;
+use super::sender::{self, SI_TKILL, SI_USER};
+use super::verdict::View;
+use super::{abort, pid1, runtime, signals, stack, stop_request};
+
+/// Kills a child that is forked into a control group which is being killed.
+pub(super) const FORKED_INTO: &str = "cgroup_post_fork";
+
+/// A process sent it.
+pub(super) fn by_process(
+    view: View<'_>,
+    victim: &Process,
+    fatal: &Fatal,
+    s: &Signal,
+    at: BootTime,
+) -> Death {
+    let name = signals::name(s.number);
+    let call = stack::system_call(&s.stack);
+    let mechanism = match call {
+        Some((_, mechanism)) => Ok(mechanism),
+        None => mechanism_by_code(s),
+    };
+    let own = s.current.key == s.target.key;
+    let stopped = stop_request::timed_out(view, victim, fatal, s);
+    let cause = match mechanism {
+        _ if stopped.is_some() => "stop-timeout",
+        Ok("cgroup-kill") => "cgroup-kill",
+        _ if abort::raised(s) => "abort",
+        _ => "killed-by-process",
+    };
+    let mut d = Death::new(cause, mechanism.ok());
+    d.kernel_path = stack::path(&s.stack);
+    if let Some((function, _)) = call {
+        d.evidence(Evidence::Stack(function.to_owned()));
+    }
+    d.evidence(Evidence::Field(format!("si_code={}", s.code)));
+    d.evidence(Evidence::Event(fatal.event));
+    if let Err(missing) = mechanism {
+        d.missing(missing, Certainty::Inferred);
+    }
+    if let Some(stopped) = stopped {
+        d.link(Some(fatal.event), name.to_string());
+        stop_request::explain(view, victim, fatal, s, &stopped, at, &mut d);
+        return d;
+    }
+    let sender = NotedSender::of(s);
+    let from = runtime::called(view.history, &sender, victim);
+    if cause == "abort" {
+        abort::explain(fatal, &mut d);
+        return d;
+    }
+    d.link(Some(fatal.event), name.to_string());
+    d.say(match (cause, own) {
+        ("cgroup-kill", _) => format!("{from} killed every process of the control group (cgroup.kill)."),
+        (_, true) if s.number == signals::KILL => "The process killed itself with SIGKILL.".to_owned(),
+        (_, true) => format!("The process sent {name} to itself and has no handler for it."),
+        _ if s.number == signals::KILL => {
+            format!("{from} killed it with SIGKILL {}.", sender::direction(s))
+        }
+        _ => format!("{from} sent {name} {}, and the process has no handler for it: the default action ended it.", sender::direction(s)),
+    });
+    d.stop = pid1::stop(view, victim, at);
+    let asked = link_sender(view, victim, &sender, s.number, fatal.time, &mut d);
+    if let (Some(asked), true) = (asked, s.number != signals::KILL) {
+        let request = signals::name(asked);
+        d.say(format!(
+            "PID 1 passed on the request to end that it had got ({request}): nothing was forced."
+        ));
+    }
+    if s.number == signals::KILL && victim.task.is_pid1() {
+        pid1::unanswered_stop(view, victim, "it", fatal.time, &mut d);
+    }
+    d
+}
+
+/// By which call a process sent it, without names on the stack; else what is
+/// missing to tell. Nobody but tkill(2) and tgkill(2) may use their code
+/// (`do_rt_sigqueueinfo`, `pidfd_send_signal`); the codes of kill(2) and
+/// sigqueue(3) come from pidfd_send_signal(2) as well. Without a siginfo it is
+/// kill(2) since Linux 7, or a write to cgroup.kill, which sends nothing but
+/// SIGKILL.
+fn mechanism_by_code(s: &Signal) -> Result<&'static str, &'static str> {
+    match (s.info, s.code) {
+        (Info::None, _) if s.number == signals::KILL => {
+            Err("kernel symbols: kill(2) or cgroup.kill")
+        }
+        (Info::None, _) => Err("kernel symbols: kill(2) or pidfd_send_signal(2)"),
+        (_, SI_TKILL) => Ok("tkill-syscall"),
+        (_, SI_USER) => Err("kernel symbols: kill(2) or pidfd_send_signal(2)"),
+        _ => Err("kernel symbols: sigqueue(3) or pidfd_send_signal(2)"),
+    }
+}
+
+/// A child that was forked into a control group while that was being killed
+/// (`cgroup_post_fork`): the forking parent has nothing to do with it.
+pub(super) fn forked_into_the_killed(fatal: &Fatal, s: &Signal) -> Death {
+    let mut d = Death::new("cgroup-kill", Some("cgroup-kill"));
+    d.kernel_path = stack::path(&s.stack);
+    d.evidence(Evidence::Stack(FORKED_INTO.to_owned()));
+    d.evidence(Evidence::Event(fatal.event));
+    d.say("It was forked into a control group that was being killed (cgroup.kill), so the kernel killed it with the others.");
+    d.link(
+        Some(fatal.event),
+        format!("{} by the kernel", signals::name(s.number)),
+    );
+    d
+}

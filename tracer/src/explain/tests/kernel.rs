@@ -1,0 +1,334 @@
+//! Deaths by the kernel's own signals: each row of the contract, by the stack
+//! that proves it, and the near misses.
+
+use crate::event::{Detail, Handler, Info, Signal};
+use crate::explain::ids;
+use crate::explain::kernel_cause;
+use crate::explain::report::{Certainty, ExitReport};
+use crate::explain::signals::*;
+
+use super::world::*;
+
+/// What is different from a signal of the kernel to another process.
+type Change = fn(&mut Signal);
+
+/// What a signal of the kernel with that stack is said to be.
+fn killed(number: i32, stack: &[&str], change: impl Fn(&mut Signal)) -> ExitReport {
+    let (other, app) = (host(60, "other"), member(101, 2, "app"));
+    let mut w = World::new();
+    let sending = w.send(&other, &app, number).by_kernel().stack(stack);
+    let sending = sending.set(change);
+    if matches!(default_action(number), DefaultAction::Core) {
+        sending.go();
+        w.deliver(&app, number, Handler::Default);
+    } else {
+        sending.fatal();
+    }
+    w.exit(&app, number);
+    w.run().exit(&app).clone()
+}
+
+fn own(s: &mut Signal) {
+    s.current = s.target.clone();
+}
+
+fn dying(s: &mut Signal) {
+    s.current = exiting(&s.current);
+}
+
+#[test]
+fn each_kernel_path_has_its_cause() {
+    let none: Change = |_| {};
+    let parent: Change = |s| {
+        dying(s);
+        s.pdeath_signal = s.number;
+    };
+    let cases: &[(i32, &[&str], Change, &str)] = &[
+        (
+            KILL,
+            &[
+                "do_send_sig_info",
+                "__oom_kill_process",
+                "oom_kill_process",
+                "out_of_memory",
+                "mem_cgroup_out_of_memory",
+            ],
+            none,
+            "oom-memcg",
+        ),
+        (
+            KILL,
+            &[
+                "do_send_sig_info",
+                "__oom_kill_process",
+                "oom_kill_process",
+                "out_of_memory",
+            ],
+            none,
+            "oom-global",
+        ),
+        (
+            KILL,
+            &[
+                "__oom_kill_process",
+                "oom_kill_memcg_member",
+                "mem_cgroup_scan_tasks",
+                "oom_kill_process",
+                "mem_cgroup_out_of_memory",
+            ],
+            none,
+            "oom-group",
+        ),
+        (
+            KILL,
+            &[
+                "__oom_kill_process",
+                "oom_kill_process",
+                "out_of_memory",
+                "moom_callback",
+            ],
+            none,
+            "sysrq",
+        ),
+        (
+            KILL,
+            &["bpf_send_signal_common", "bpf_send_signal"],
+            own,
+            "bpf",
+        ),
+        (
+            BUS,
+            &["force_sig_mceerr", "kill_proc", "memory_failure"],
+            none,
+            "hwpoison",
+        ),
+        (
+            INT,
+            &["reboot_pid_ns", "__do_sys_reboot"],
+            none,
+            "pidns-reboot",
+        ),
+        (KILL, &["__do_SAK", "do_SAK_work"], none, "sak"),
+        (
+            HUP,
+            &[
+                "__group_send_sig_info",
+                "tty_signal_session_leader",
+                "__tty_hangup",
+            ],
+            none,
+            "tty-hangup",
+        ),
+        (
+            HUP,
+            &["kill_pgrp", "disassociate_ctty", "do_exit"],
+            dying,
+            "tty-hangup",
+        ),
+        (
+            INT,
+            &["kill_pgrp", "__isig", "isig", "n_tty_receive_signal_char"],
+            none,
+            "tty-interrupt",
+        ),
+        (
+            HUP,
+            &["__kill_pgrp_info", "kill_orphaned_pgrp", "do_exit"],
+            dying,
+            "orphaned-pgrp",
+        ),
+        (
+            HUP,
+            &["__kill_pgrp_info", "do_exit"],
+            dying,
+            "orphaned-pgrp",
+        ),
+        (KILL, &["exit_ptrace", "do_exit"], dying, "ptrace-exitkill"),
+        (
+            USR1,
+            &["do_notify_parent", "do_exit"],
+            dying,
+            "child-exit-signal",
+        ),
+        (
+            TERM,
+            &["do_send_sig_info", "do_exit"],
+            parent,
+            "parent-death-signal",
+        ),
+        (
+            SYS,
+            &["force_sig_seccomp", "__seccomp_filter"],
+            own,
+            "seccomp",
+        ),
+        (
+            SEGV,
+            &["force_fatal_sig", "bprm_execve"],
+            own,
+            "exec-failed",
+        ),
+        (
+            SEGV,
+            &[
+                "force_sigsegv",
+                "signal_setup_done",
+                "arch_do_signal_or_restart",
+            ],
+            own,
+            "bad-signal-frame",
+        ),
+        (
+            SEGV,
+            &["force_sig_fault", "exc_page_fault", "asm_exc_page_fault"],
+            own,
+            "fault",
+        ),
+        (
+            ILL,
+            &["force_sig_info_to_task", "exc_invalid_op"],
+            own,
+            "fault",
+        ),
+        (TRAP, &["send_sig_perf", "perf_pending_task"], own, "perf"),
+        (
+            PIPE,
+            &["send_sig", "anon_pipe_write", "vfs_write"],
+            own,
+            "broken-pipe",
+        ),
+        (
+            XFSZ,
+            &["send_sig", "generic_write_check_limits"],
+            own,
+            "file-size-limit",
+        ),
+        (
+            XCPU,
+            &[
+                "__group_send_sig_info",
+                "check_process_timers",
+                "posix_cpu_timers_work",
+            ],
+            own,
+            "cpu-limit",
+        ),
+        (ALRM, &["it_real_fn", "__hrtimer_run_queues"], none, "timer"),
+        (USR2, &["__do_notify", "do_mq_timedsend"], none, "mqueue"),
+        (
+            IO,
+            &[
+                "send_sigio_to_task",
+                "send_sigio",
+                "kill_fasync",
+                "__break_lease",
+            ],
+            none,
+            "lease",
+        ),
+        (
+            IO,
+            &["send_sigio_to_task", "send_sigio", "kill_fasync"],
+            none,
+            "async-io",
+        ),
+    ];
+    for (number, stack, change, cause) in cases {
+        let e = killed(*number, stack, change);
+        assert_eq!(
+            (e.cause, e.mechanism, e.explanation.certainty),
+            (*cause, Some("kernel-signal"), Certainty::Proven),
+            "{stack:?}"
+        );
+        assert_eq!(e.chain.len(), 2, "{cause}: {}", chain(&e));
+    }
+}
+
+#[test]
+fn what_only_looks_like_it_is_unknown() {
+    let cases: &[(i32, &[&str], Change)] = &[
+        // It had not asked for it.
+        (TERM, &["do_send_sig_info", "do_exit"], dying),
+        // SIGPROF has the frames of the limits.
+        (
+            PROF,
+            &["check_process_timers", "posix_cpu_timers_work"],
+            |s| {
+                s.info = Info::Full;
+                s.code = 5;
+            },
+        ),
+        // Somebody else's page fault.
+        (SEGV, &["force_sig_fault", "exc_page_fault"], |_| {}),
+        (HUP, &["some_driver"], |_| {}),
+    ];
+    for (number, stack, change) in cases {
+        let e = killed(*number, stack, change);
+        assert_eq!(e.cause, "unknown", "{stack:?}");
+        assert!(!e.explanation.missing.is_empty());
+    }
+}
+
+#[test]
+fn a_fault_tells_where() {
+    let at = |code, address| {
+        let e = killed(SEGV, &["force_sig_fault", "exc_page_fault"], |s| {
+            own(s);
+            s.info = Info::Full;
+            s.code = code;
+            s.detail = Detail::Address(address);
+        });
+        (why(&e), chain(&e))
+    };
+    let (text, chain) = at(1, 0x10);
+    assert!(
+        text.contains("0x10, where nothing is mapped (SEGV_MAPERR)")
+            && text.contains("null pointer"),
+        "{text}"
+    );
+    assert_eq!(chain, "SIGSEGV by the kernel ← fault at address 0x10");
+    let (text, _) = at(2, 0x7f00_0000_1000);
+    assert!(
+        text.contains("SEGV_ACCERR") && !text.contains("null"),
+        "{text}"
+    );
+}
+
+#[test]
+fn without_symbols_the_code_is_a_guess() {
+    let cases: &[(i32, i32, &str)] = &[(SEGV, 1, "fault"), (SYS, 1, "seccomp"), (FPE, 1, "fault")];
+    for &(number, code, cause) in cases {
+        let e = killed(number, &[], |s| {
+            own(s);
+            s.info = Info::Full;
+            s.code = code;
+        });
+        assert_eq!(
+            (e.cause, e.explanation.certainty),
+            (cause, Certainty::Inferred)
+        );
+        assert!(e.explanation.missing[0].contains("symbols"));
+    }
+}
+
+#[test]
+fn deaths_on_the_spot_are_told_by_the_stack_of_the_exit() {
+    let app = member(101, 2, "app");
+    for (number, stack, cause) in [
+        (SYS, "__seccomp_filter", "seccomp"),
+        (SEGV, "make_task_dead", "kernel-oops"),
+        (SEGV, "do_group_exit", "unknown"),
+    ] {
+        let mut w = World::new();
+        w.exit_by(&app, number, &["do_exit", stack]);
+        assert_eq!(w.run().exit(&app).cause, cause);
+    }
+}
+
+#[test]
+fn every_cause_of_a_rule_is_in_the_table() {
+    for cause in kernel_cause::causes() {
+        let entry = ids::find(cause);
+        assert!(entry.is_some_and(|e| e.reported), "{cause}");
+    }
+}
