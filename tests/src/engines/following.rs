@@ -61,8 +61,8 @@ fn wait(stage: &Stage<'_>, count: usize) -> Result<Outcome> {
     let sigtrace = sigtrace(stage, &[stage.name], &["--wait"])?;
     let other = format!("{}-other", stage.name);
     let mut from = 0;
+    short(stage, &other)?;
     for _ in 0..count {
-        short(stage, &other)?;
         short(stage, stage.name)?;
         let ended = |line: &str| line.contains(r#""event":"ended""#);
         from = sigtrace.out.wait("the line `ended`", from, ended)?.0 + 1;
