@@ -3,6 +3,7 @@
 //! a container of its own in each engine; those that need a sigtrace of their own
 //! or disturb the engine come after them ([`Kind::Own`]). `run` plays them.
 
+mod following;
 mod lessons;
 mod names;
 pub(crate) mod run;
@@ -136,7 +137,12 @@ impl Scene {
 
 /// All of them, in the order in which they are played.
 pub(crate) fn all() -> Vec<Scenario> {
-    let groups = [lessons::scenarios(), stops::scenarios(), names::scenarios()];
+    let groups = [
+        lessons::scenarios(),
+        stops::scenarios(),
+        names::scenarios(),
+        following::scenarios(),
+    ];
     groups.into_iter().flatten().collect()
 }
 

@@ -9,18 +9,10 @@ use super::{fwd_sig, own, Scenario, Stage};
 use crate::judge::phrases::Phrase;
 use crate::judge::Judge;
 use crate::scenarios::Outcome;
-use crate::stage::sigtrace::{Ended, Sigtrace};
+use crate::stage::sigtrace::Sigtrace;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![own("reused-name", reused), own("unknown-name", unknown)]
-}
-
-/// What it said, for whoever has to find out why.
-pub(super) fn told(ended: &Ended) -> Vec<String> {
-    let mut lines = ended.lines.clone();
-    lines.push(format!("status {:?}, stderr:", ended.status));
-    lines.push(ended.errors.clone());
-    lines
 }
 
 /// A container that has a name which another had before.
@@ -68,5 +60,5 @@ fn unknown(stage: &Stage<'_>) -> Result<Outcome> {
         }
     }
     scene.say(stage.engine.rm)?;
-    Ok(Outcome::of(faults, &told(&ended)))
+    Ok(Outcome::of(faults, &ended.told()))
 }
