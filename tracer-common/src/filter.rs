@@ -9,6 +9,8 @@ pub const PID_TARGET: u32 = 1;
 pub const PID_SENDER: u32 = 2;
 /// Most entries of each filter map.
 pub const ENTRIES: u32 = 1024;
+/// New PID namespaces that are told apart from old ones at a time.
+pub const NEW_ENTRIES: u32 = 8192;
 
 /// The read-only global `CONFIG`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -17,7 +19,7 @@ pub struct Config {
     /// Wanted signals; bit n-1 stands for signal n.
     pub signals: u64,
     /// 1 if tasks in a namespace of the map `PIDNS`, or below one, count. With
-    /// none of these three everybody does, with several whoever one of them names.
+    /// none of these four everybody does, with several whoever one of them names.
     pub by_pidns: u32,
     /// 1 if tasks in a cgroup of the map `CGROUPS`, or below one, count.
     pub by_cgroup: u32,
@@ -26,11 +28,16 @@ pub struct Config {
     /// Where fexit programs on `dequeue_signal` find the returned signal:
     /// the number of the function's arguments on this kernel.
     pub dequeue_args: u32,
+    /// 1 if tasks in a PID namespace that was made since the programs were attached
+    /// count, or below one; they are kept in the map `NEW_PIDNS`.
+    pub by_new_pidns: u32,
     /// 1 if `sched_process_exit` has the argument `group_dead`.
     pub exit_group_dead: u32,
     /// 1 if `release_task` is hooked, so that `sched_process_free` needs no
     /// report.
     pub sees_release: u32,
+    /// Padding.
+    pub pad: u32,
 }
 
 impl Config {
@@ -41,7 +48,9 @@ impl Config {
         by_cgroup: 0,
         by_pid: 0,
         dequeue_args: 0,
+        by_new_pidns: 0,
         exit_group_dead: 0,
         sees_release: 0,
+        pad: 0,
     };
 }

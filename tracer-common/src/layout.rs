@@ -128,6 +128,8 @@ layout! {
     cgroup_kn = ["cgroup.kn"];
     /// `u64 id`.
     kernfs_id = ["kernfs_node.id"];
+    /// `cgroup.kn.name`.
+    kernfs_name = ["kernfs_node.name"];
     /// `int si_code`.
     siginfo_code = ["kernel_siginfo.si_code"];
     /// `pid_t _sifields._kill._pid`.

@@ -15,6 +15,8 @@ pub const NS_LEVELS: usize = 8;
 pub const ANCESTORS: usize = 8;
 /// Frames of a kernel stack that are kept.
 pub const FRAMES: usize = 32;
+/// Bytes of a cgroup's name that are kept, the terminating zero included.
+pub const CGROUP_NAME: usize = 128;
 /// Threads of a target that are asked whether they block the signal.
 pub const THREADS: usize = 32;
 
@@ -46,10 +48,12 @@ pub enum Kind {
     Release = 11,
     /// [`Reap`]: `sched_process_free`, an RCU grace period after the reaping.
     Free = 12,
+    /// [`Placed`]: the PID 1 of a new PID namespace runs its program.
+    Placed = 13,
 }
 
 /// How many values [`Kind`] has, plus one: the size of the table of losses.
-pub const KINDS: usize = 13;
+pub const KINDS: usize = 14;
 
 /// Every record begins with this.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -278,6 +282,20 @@ pub struct Exec {
     pub pad: u32,
 }
 
+/// The cgroup of a PID 1 that executes its program: its name may tell the
+/// container, and is gone with the container.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Placed {
+    /// `kind` is [`Kind::Placed`].
+    pub header: Header,
+    /// The process.
+    pub task: Task,
+    /// Names of its cgroup in the v2 hierarchy and of that one's parent, each
+    /// ended by a zero; empty where there is none.
+    pub cgroups: [[u8; CGROUP_NAME]; 2],
+}
+
 /// A leader or the last thread of a process exits.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
@@ -351,6 +369,7 @@ sizes! {
     Dequeue = 208,
     Fork = 256,
     Exec = 144,
+    Placed = 392,
     Exit = 696,
     Call = 144,
     Reap = 32,

@@ -10,7 +10,7 @@ use sigtrace_common::{
 };
 
 use crate::{
-    globals::{global, CGROUPS, PIDNS, PIDS, TOUCHED},
+    globals::{global, CGROUPS, NEW_PIDNS, PIDNS, PIDS, TOUCHED},
     mem::{current, pointer, Addr, Mem, Probe},
     task,
 };
@@ -70,7 +70,66 @@ pub(crate) unsafe fn process<M: Mem>(task: Addr) -> bool {
 /// There is a filter by namespace, cgroup or process.
 #[inline(always)]
 fn limited() -> bool {
-    global!(CONFIG.by_pidns) != 0 || global!(CONFIG.by_cgroup) != 0 || global!(CONFIG.by_pid) != 0
+    by_pidns() || global!(CONFIG.by_cgroup) != 0 || global!(CONFIG.by_pid) != 0
+}
+
+#[inline(always)]
+fn by_pidns() -> bool {
+    global!(CONFIG.by_pidns) != 0 || global!(CONFIG.by_new_pidns) != 0
+}
+
+/// `child` is about to run for the first time: if it is the first process of a
+/// PID namespace, that is a new one.
+///
+/// # Safety
+/// `child` must point to the `task_struct` of a leader.
+#[inline(always)]
+pub(crate) unsafe fn born<M: Mem>(child: Addr) {
+    if global!(CONFIG.by_new_pidns) == 0 {
+        return;
+    }
+    // SAFETY: the caller's duty.
+    unsafe {
+        if let Some(inum) = first_of::<M>(child) {
+            let _ = NEW_PIDNS.insert(inum, 1, 0);
+        }
+    }
+}
+
+/// `task` is reaped. With its PID 1 the last process of a PID namespace is.
+///
+/// # Safety
+/// `task` must point to the `task_struct` of a leader.
+#[inline(always)]
+pub(crate) unsafe fn gone<M: Mem>(task: Addr) {
+    if global!(CONFIG.by_new_pidns) == 0 {
+        return;
+    }
+    // SAFETY: the caller's duty.
+    unsafe {
+        if let Some(inum) = first_of::<M>(task) {
+            let _ = NEW_PIDNS.remove(inum);
+        }
+    }
+}
+
+/// The PID namespace that a process is the PID 1 of, other than the host's.
+///
+/// # Safety
+/// `task` must point to the `task_struct` of a leader.
+#[inline(always)]
+pub(crate) unsafe fn first_of<M: Mem>(task: Addr) -> Option<u32> {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let pid = pointer::<M>(task, global!(LAYOUT.task_thread_pid));
+        let level: u32 = Probe::get(pid, global!(LAYOUT.pid_level));
+        if level == 0 || level > NS_LEVELS as u32 {
+            return None;
+        }
+        let upid = task::upid(pid, level);
+        let nr: u32 = Probe::get(upid, global!(LAYOUT.upid_nr));
+        (nr == 1).then(|| task::ns_inum(upid))
+    }
 }
 
 #[inline(always)]
@@ -86,7 +145,7 @@ unsafe fn named<M: Mem>(task: Addr, roles: u32) -> bool {
     // SAFETY: the caller's duty.
     unsafe {
         (global!(CONFIG.by_pid) != 0 && pid_bits::<M>(task) & roles != 0)
-            || (global!(CONFIG.by_pidns) != 0 && in_pidns::<M>(task))
+            || (by_pidns() && in_pidns::<M>(task))
             || in_cgroup::<M>(task)
     }
 }
@@ -115,6 +174,9 @@ unsafe fn in_pidns<M: Mem>(task: Addr) -> bool {
             }
             let inum = task::ns_inum(task::upid(pid, i));
             if PIDNS.get(inum).is_some() {
+                return true;
+            }
+            if global!(CONFIG.by_new_pidns) != 0 && NEW_PIDNS.get(inum).is_some() {
                 return true;
             }
             i += 1;

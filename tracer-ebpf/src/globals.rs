@@ -7,7 +7,7 @@ use aya_ebpf::{
     maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use sigtrace_common::{
-    filter::{Config, ENTRIES},
+    filter::{Config, ENTRIES, NEW_ENTRIES},
     layout::Layout,
     record::KINDS,
 };
@@ -31,6 +31,10 @@ pub(crate) static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(KINDS a
 /// Wanted PID namespaces, by inode.
 #[map]
 pub(crate) static PIDNS: HashMap<u32, u32> = HashMap::with_max_entries(ENTRIES, 0);
+
+/// PID namespaces that were made since, by inode, where those are wanted.
+#[map]
+pub(crate) static NEW_PIDNS: LruHashMap<u32, u32> = LruHashMap::with_max_entries(NEW_ENTRIES, 0);
 
 /// Wanted cgroups, by id.
 #[map]

@@ -6,7 +6,7 @@ use aya_ebpf::{
     macros::{btf_tracepoint, fentry, kprobe, raw_tracepoint},
     programs::{BtfTracePointContext, FEntryContext, ProbeContext, RawTracePointContext},
 };
-use sigtrace_common::record::{Exec, Fork, Kind, Reap};
+use sigtrace_common::record::{Exec, Fork, Kind, Placed, Reap};
 
 use crate::{
     emit::{self, turn, First, Only, Second, Third, Turn},
@@ -78,9 +78,12 @@ unsafe fn fork<M: Mem, T: Turn>(parent: Addr, child: Addr) -> i32 {
     // SAFETY: the caller's duty.
     unsafe {
         // Threads are not reported: a process's signals tell how many it has.
-        if !is_leader::<M>(child)
-            || !(filter::process::<M>(child)
-                || global!(CONFIG.by_pid) != 0 && filter::process::<M>(parent))
+        if !is_leader::<M>(child) {
+            return 0;
+        }
+        filter::born::<M>(child);
+        if !(filter::process::<M>(child)
+            || global!(CONFIG.by_pid) != 0 && filter::process::<M>(parent))
         {
             return 0;
         }
@@ -163,7 +166,32 @@ unsafe fn exec<M: Mem, T: Turn>(task: Addr, old_pid: u32) -> i32 {
         (*out).old_pid = old_pid;
         (*out).pad = 0;
         entry.submit(0);
+        let leader = pointer::<M>(task, global!(LAYOUT.task_group_leader));
+        if global!(CONFIG.by_new_pidns) != 0 && filter::first_of::<Probe>(leader).is_some() {
+            placed::<M>(task);
+        }
         0
+    }
+}
+
+/// Where the first process of a PID namespace is: read here, because all of it
+/// may be gone before the user side can look.
+#[inline(always)]
+unsafe fn placed<M: Mem>(task: Addr) {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let Some(mut entry) = emit::reserve::<Placed>(Kind::Placed) else {
+            return;
+        };
+        let out = entry.as_mut_ptr();
+        (*out).header = emit::header(Kind::Placed, emit::now());
+        task::fill::<M>(&raw mut (*out).task, task);
+        let own = task::cgroup::<M>(task);
+        // `self` is the first member: a css's address is its cgroup's.
+        let parent = pointer::<Probe>(own, global!(LAYOUT.cgroup_parent));
+        task::cgroup_name(&raw mut (*out).cgroups[0], own);
+        task::cgroup_name(&raw mut (*out).cgroups[1], parent);
+        entry.submit(0);
     }
 }
 
@@ -216,6 +244,7 @@ unsafe fn release<M: Mem, T: Turn>(task: Addr) -> i32 {
             M::get(task, global!(LAYOUT.task_start)),
             by,
         );
+        filter::gone::<M>(task);
         0
     }
 }

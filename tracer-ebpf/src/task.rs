@@ -1,7 +1,7 @@
 //! Facts of a task: who it is, in every PID namespace that it can be seen from.
 
-use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
-use sigtrace_common::record::{Task, COMM_LEN, NS_LEVELS};
+use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_kernel_str};
+use sigtrace_common::record::{Task, CGROUP_NAME, COMM_LEN, NS_LEVELS};
 
 use crate::{
     filter,
@@ -124,5 +124,19 @@ pub(crate) unsafe fn cgroup_id(cgroup: Addr) -> u64 {
     unsafe {
         let kn = pointer::<Probe>(cgroup, global!(LAYOUT.cgroup_kn));
         Probe::get(kn, global!(LAYOUT.kernfs_id))
+    }
+}
+
+/// Name of a cgroup's folder; empty where there is none.
+///
+/// # Safety
+/// `out` must be memory of a reserved record; `cgroup` may be any address.
+#[inline(always)]
+pub(crate) unsafe fn cgroup_name(out: *mut [u8; CGROUP_NAME], cgroup: Addr) {
+    // SAFETY: the helper checks the address and clears `out` if it fails.
+    unsafe {
+        let kn = pointer::<Probe>(cgroup, global!(LAYOUT.cgroup_kn));
+        let name = pointer::<Probe>(kn, global!(LAYOUT.kernfs_name));
+        bpf_probe_read_kernel_str(out.cast(), CGROUP_NAME as u32, name.cast());
     }
 }

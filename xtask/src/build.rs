@@ -73,12 +73,14 @@ fn kernel_side(places: &Places) -> Result<()> {
 }
 
 /// BTF is made from the debug information, which then only takes room: in the
-/// binary, and in memory while it loads. Without objcopy it stays.
+/// binary, and in memory while it loads. So do the line numbers of `.BTF.ext`,
+/// which nothing but a verifier's complaint would show. Without objcopy all stays.
 fn without_debug_info(toolchain: &Toolchain, built: &Path) -> Result<PathBuf> {
     let stripped = built.with_extension("stripped");
     match toolchain.objcopy() {
         Some(mut objcopy) => {
-            cmd::run(objcopy.arg("--strip-debug").arg(built).arg(&stripped))?;
+            objcopy.args(["--strip-debug", "--remove-section=.BTF.ext"]);
+            cmd::run(objcopy.arg(built).arg(&stripped))?;
             Ok(stripped)
         }
         None => Ok(built.to_owned()),

@@ -3,6 +3,7 @@
 //! a container of its own in each engine; those that need a sigtrace of their own
 //! or disturb the engine come after them ([`Kind::Own`]). `run` plays them.
 
+mod following;
 mod lessons;
 mod many;
 mod names;
@@ -148,6 +149,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         names::scenarios(),
         trouble::scenarios(),
         many::scenarios(),
+        following::scenarios(),
     ];
     groups.into_iter().flatten().collect()
 }

@@ -11,7 +11,7 @@ use crate::judge::{Judge, Seen};
 use crate::scenarios::Outcome;
 use crate::stage::engine::PODMAN;
 use crate::stage::host;
-use crate::stage::sigtrace::{Ended, Sigtrace};
+use crate::stage::sigtrace::Sigtrace;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
@@ -19,14 +19,6 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         own("unknown-name", unknown),
         of_docker("twin-name", twins),
     ]
-}
-
-/// What it said, for whoever has to find out why.
-pub(super) fn told(ended: &Ended) -> Vec<String> {
-    let mut lines = ended.lines.clone();
-    lines.push(format!("status {:?}, stderr:", ended.status));
-    lines.push(ended.errors.clone());
-    lines
 }
 
 /// A container that has a name which another had before.
@@ -81,7 +73,7 @@ fn twins(stage: &Stage<'_>) -> Result<Outcome> {
         faults.push(format!("by its id {id} that of podman is meant"));
     }
     ours.say(stage.engine.rm)?;
-    Ok(Outcome::of(faults, &[told(&ended), told(&traced)].concat()))
+    Ok(Outcome::of(faults, &[ended.told(), traced.told()].concat()))
 }
 
 /// A name that nobody has: what runs is listed, and the nearest name offered.
@@ -107,5 +99,5 @@ fn unknown(stage: &Stage<'_>) -> Result<Outcome> {
         }
     }
     scene.say(stage.engine.rm)?;
-    Ok(Outcome::of(faults, &told(&ended)))
+    Ok(Outcome::of(faults, &ended.told()))
 }

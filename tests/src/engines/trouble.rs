@@ -12,7 +12,6 @@ use std::thread;
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 
-use super::names::told;
 use super::{fwd_sig, lessons, of_docker, Scenario, Scene, Stage};
 use crate::judge::phrases::Phrase;
 use crate::judge::{From, Judge};
@@ -85,7 +84,7 @@ fn name_fails(stage: &Stage<'_>, why: &str) -> Result<Vec<String>> {
     let mut faults = Vec::new();
     if ended.status != Some(4) || !ended.errors.contains(why) {
         faults.push(format!("expected status 4 and \"{why}\""));
-        faults.extend(told(&ended));
+        faults.extend(ended.told());
     }
     Ok(faults)
 }

@@ -1,10 +1,11 @@
 //! What sigtrace said ([`events`]) held against what happened ([`verdict`]) and
 //! against how sure it can be on this kernel ([`table`]), with the sentences that
-//! tell the situations apart ([`phrases`]).
+//! tell the situations apart ([`phrases`]); or counted ([`told`]).
 
 pub(crate) mod events;
 pub(crate) mod phrases;
 pub(crate) mod table;
+pub(crate) mod told;
 pub(crate) mod verdict;
 
 #[cfg(test)]

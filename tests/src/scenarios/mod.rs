@@ -16,6 +16,7 @@ mod overload;
 mod picture;
 mod processes;
 mod signals;
+mod starts;
 mod text;
 
 use std::collections::BTreeMap;
@@ -209,6 +210,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         processes::scenarios(),
         text::scenarios(),
         late::scenarios(),
+        starts::scenarios(),
         filters::scenarios(),
         loss::scenarios(),
         overload::scenarios(),

@@ -128,7 +128,21 @@ fn normal(lines: &[String]) -> String {
         normal.push_str(&without_numbers(&line));
         normal.push('\n');
     }
-    normal
+    at_once(&normal)
+}
+
+/// A machine that is busy may take longer than the 100 ms after which a signal is
+/// shown as it stands: then there are two lines for what is one elsewhere.
+fn at_once(text: &str) -> String {
+    const WAITS: &str = " pending so far [inferred]";
+    let later = |line: &str| line.starts_with("N now SIGTERM ") && line.contains(" handled after ");
+    let handled = text.lines().any(later);
+    let lines = text.lines().filter(|line| !later(line));
+    let settled = lines.map(|line| match line.strip_suffix(WAITS) {
+        Some(begin) if handled && begin.starts_with("N SIGTERM ") => format!("{begin} handled\n"),
+        _ => format!("{line}\n"),
+    });
+    settled.collect()
 }
 
 /// `02:38:07.412` and `16350` become `N`, with the spaces that align columns

@@ -32,6 +32,14 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
+    /// What it said, for whoever has to find out why.
+    pub(crate) fn told(&self) -> Vec<String> {
+        let mut lines = self.lines.clone();
+        lines.push(format!("status {:?}, stderr:", self.status));
+        lines.push(self.errors.clone());
+        lines
+    }
+
     /// It exited with 0 and did not panic.
     pub(crate) fn well(self) -> Result<Self> {
         if self.status != Some(0) {

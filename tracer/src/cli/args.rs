@@ -128,12 +128,18 @@ pub struct TraceArgs {
     #[command(flatten)]
     pub show: Show,
 
-    /// End when every container and PID namespace that is traced has ended
-    #[arg(long, help_heading = "When to end", requires = "namespaces")]
+    /// Wait for a container that does not run yet (with --container). What happens
+    /// in every container that starts is kept until its name is known: nothing of
+    /// the one that is waited for is missed, however short it runs
+    #[arg(long, help_heading = "When to begin and end", requires = "containers")]
+    pub wait: bool,
+    /// End when every container and PID namespace that is traced has ended. Without
+    /// it a container's next start is waited for, and traced too
+    #[arg(long, help_heading = "When to begin and end", requires = "namespaces")]
     pub once: bool,
     /// End after this time: seconds, or with a unit (500ms, 30s, 5m, 2h)
     #[arg(short, long, value_name = "TIME", value_parser = duration::parse,
-        help_heading = "When to end")]
+        help_heading = "When to begin and end")]
     pub duration: Option<Duration>,
     /// Size of the buffer between kernel and sigtrace in bytes, or with K or M;
     /// rounded up to a power of two. Larger: fewer losses in a storm
@@ -176,6 +182,7 @@ impl TraceArgs {
             failed_only: self.failed,
             all_signals: self.all_signals,
             path: self.path,
+            many: self.containers.len() > 1,
             scopes,
         }
     }
@@ -240,6 +247,8 @@ Examples:
     sigtrace --container fwd_sig -x
   The same without a container engine: name the PID namespace of any process in it:
     sigtrace --pidns /proc/16301/ns/pid
+  It dies as soon as it starts. Wait for its start, and miss nothing of it:
+    sigtrace --container fwd_sig --wait
   I stop it and it takes ten seconds. Trace until it has ended, then read the verdict:
     sigtrace --container fwd_sig --once
   I send a signal and nothing happens. What does the kernel do with it?

@@ -12,6 +12,8 @@ pub mod completions;
 pub mod doctor;
 pub mod duration;
 pub mod explain;
+mod following;
+mod live;
 mod programs;
 pub mod request;
 pub mod scope;

@@ -88,9 +88,19 @@ pub struct Wanted {
     pub cgroups: Vec<Cgroup>,
 }
 
+impl Wanted {
+    /// A further namespace.
+    pub fn also(&mut self, pidns: PidNs) {
+        self.request.namespaces.push(pidns);
+        self.filter.namespaces.insert(pidns);
+    }
+}
+
 /// Puts together what is traced: whoever one of the flags names.
 pub fn of(args: &TraceArgs, scopes: &[Scope], proc: &mut Proc) -> Result<Wanted, Failure> {
+    let follows = !args.containers.is_empty() && (args.wait || !args.once);
     let mut filter = Filter {
+        follows,
         namespaces: scopes.iter().map(|scope| scope.pidns).collect(),
         ..Filter::default()
     };
@@ -125,6 +135,7 @@ pub fn of(args: &TraceArgs, scopes: &[Scope], proc: &mut Proc) -> Result<Wanted,
     let request = Request {
         signals: args.signal_mask(),
         namespaces: filter.namespaces.iter().copied().collect(),
+        new_namespaces: filter.follows,
         cgroups: filter.cgroups.iter().copied().collect(),
         pids: (filter.processes.iter())
             .map(|(&pid, &(_, roles))| (pid, bits(roles)))

@@ -86,6 +86,8 @@ pub struct Found {
     pub scopes: Vec<Scope>,
     /// The containers among them.
     pub containers: Vec<Container>,
+    /// Names of containers that are waited for.
+    pub waiting: Vec<String>,
     /// What could not be found out, a sentence each.
     pub notes: Vec<String>,
 }
@@ -111,6 +113,7 @@ pub async fn resolve(
             pidns,
             label: label.map(str::to_owned),
             note: note.map(str::to_owned),
+            born_ns: 0,
             pid1: container::pid1_of(proc, pidns),
             container: None,
         });
@@ -121,25 +124,31 @@ pub async fn resolve(
             ..Found::default()
         });
     }
-    let found = container::find(proc, sockets(), &args.containers, PATIENCE).await?;
-    for container in found.containers.clone() {
-        scopes.push(Scope {
-            pidns: container.pidns,
-            label: container.name.clone(),
-            note: None,
-            pid1: container::pid1_of(proc, container.pidns),
-            container: Some(ContainerName {
-                name: container.name,
-                id: container.id,
-                engine: container.engine,
-            }),
-        });
+    let found = container::find(proc, sockets(), &args.containers, args.wait, PATIENCE).await?;
+    for container in &found.containers {
+        scopes.push(of(container, container::pid1_of(proc, container.pidns)));
     }
     Ok(Found {
         scopes,
         containers: found.containers,
+        waiting: found.waiting,
         notes: found.notes,
     })
+}
+
+/// How a container's namespace is called, with the name of its PID 1.
+pub(super) fn of(container: &Container, pid1: Option<String>) -> Scope {
+    Scope {
+        pidns: container.pidns,
+        label: container.name.clone(),
+        pid1,
+        container: Some(ContainerName {
+            name: container.name.clone(),
+            id: container.id.clone(),
+            engine: container.engine.clone(),
+        }),
+        ..Scope::default()
+    }
 }
 
 impl From<Box<ResolveError>> for Failure {

@@ -43,6 +43,14 @@ pub fn container_of(text: &str) -> Option<Named> {
     of(true).or_else(|| of(false))
 }
 
+/// The container that the names of a cgroup and of its parent tell. Where it lies
+/// is not known from that.
+pub fn container_in(cgroups: &[String; 2]) -> Option<(String, Option<&'static str>)> {
+    let [own, parent] = cgroups;
+    let named = in_path(&format!("/{parent}/{own}"), true)?;
+    Some((named.id, named.engine))
+}
+
 fn in_path(path: &str, unified: bool) -> Option<Named> {
     let parts: Vec<_> = path.split('/').collect();
     (0..parts.len()).rev().find_map(|i| {

@@ -221,6 +221,15 @@ async fn ask(
     })
 }
 
+/// What one container's engine knows of it now; nothing, if it is gone.
+pub async fn details_of(socket: &str, id: &str) -> Option<Details> {
+    let docker =
+        Docker::connect_with_unix(socket, PATIENCE.as_secs() + 1, API_DEFAULT_VERSION).ok()?;
+    let answer = docker.inspect_container(id, None::<InspectContainerOptions>);
+    let answer = timeout_at(Instant::now() + PATIENCE, answer).await.ok()?;
+    inspected(&value(answer).ok()?)
+}
+
 /// Asks about those that are wanted, all at once. What has no answer in time
 /// stays without.
 async fn details(

@@ -58,6 +58,13 @@ pub enum Problem {
     Unreadable(Row),
 }
 
+impl Problem {
+    /// There may be such a container later.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Unknown { .. } | Self::NotRunning { .. })
+    }
+}
+
 /// Whose PID namespace a container has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shared {

@@ -12,7 +12,10 @@ use bollard::{
 use futures_util::StreamExt;
 use tokio::{sync::mpsc, time::timeout};
 
-use super::engine::{Cause, EngineError, PATIENCE};
+use super::{
+    engine::{Cause, EngineError, PATIENCE},
+    follow::Name,
+};
 use crate::{event::EngineAction, explain::signals};
 
 /// So many wait to be taken; more are left out, which the reader is too slow for
@@ -26,6 +29,9 @@ const SILENCE_S: u64 = 100 * 365 * 24 * 3600;
 /// Something from an engine.
 #[derive(Debug)]
 pub enum Heard {
+    /// What a container is called; said before each of its events, where every
+    /// container is listened for.
+    Name(Name),
     /// An event of a container.
     Event(Told),
     /// The engine does not tell, or no longer; said once for each engine.
@@ -62,19 +68,33 @@ pub fn listen(containers: &[(String, String)], since_s: i64) -> mpsc::Receiver<H
         engines.entry(socket).or_default().push(id.clone());
     }
     for (socket, ids) in engines {
-        tokio::spawn(follow(socket.into(), ids, since_s, to.clone()));
+        tokio::spawn(follow(socket.into(), Some(ids), since_s, to.clone()));
+    }
+    heard
+}
+
+/// The same of every container of the engines at these sockets, with its name.
+pub fn listen_to_all(sockets: &[PathBuf], since_s: i64) -> mpsc::Receiver<Heard> {
+    let (to, heard) = mpsc::channel(WAITING);
+    for socket in sockets {
+        tokio::spawn(follow(socket.clone(), None, since_s, to.clone()));
     }
     heard
 }
 
 /// Until nobody wants to hear it.
-async fn follow(socket: PathBuf, ids: Vec<String>, mut since_s: i64, to: mpsc::Sender<Heard>) {
+async fn follow(
+    socket: PathBuf,
+    ids: Option<Vec<String>>,
+    mut since_s: i64,
+    to: mpsc::Sender<Heard>,
+) {
     let (mut again, mut said) = (AGAIN.0, false);
     // What came in the second that it goes on from comes again.
     let mut latest: Vec<Told> = Vec::new();
     loop {
         let before = latest.last().cloned();
-        let cause = match read(&socket, &ids, since_s, &mut latest, &to).await {
+        let cause = match read(&socket, ids.as_deref(), since_s, &mut latest, &to).await {
             Ok(()) => return,
             Err(cause) => cause,
         };
@@ -102,7 +122,7 @@ async fn follow(socket: PathBuf, ids: Vec<String>, mut since_s: i64, to: mpsc::S
 /// Reads until it ends; `Ok`: nobody wants to hear it.
 async fn read(
     socket: &std::path::Path,
-    ids: &[String],
+    ids: Option<&[String]>,
     since_s: i64,
     latest: &mut Vec<Told>,
     to: &mpsc::Sender<Heard>,
@@ -110,10 +130,10 @@ async fn read(
     let path = socket.to_string_lossy();
     let docker = Docker::connect_with_unix(&path, SILENCE_S, API_DEFAULT_VERSION)
         .map_err(|error| Cause::of(&error))?;
-    let filters = HashMap::from([
-        ("type", vec!["container".to_owned()]),
-        ("container", ids.to_vec()),
-    ]);
+    let mut filters = HashMap::from([("type", vec!["container".to_owned()])]);
+    if let Some(ids) = ids {
+        filters.insert("container", ids.to_vec());
+    }
     let filters: HashMap<String, Vec<String>> = filters
         .into_iter()
         .map(|(key, values)| (key.to_owned(), values))
@@ -136,7 +156,15 @@ async fn read(
             }
             Some(Err(error)) => return Err(Cause::of(&error)),
         };
-        let Some(mut told) = told(&event).filter(|told| ids.contains(&told.container)) else {
+        if ids.is_none() {
+            if let Some(name) = name(&event, &path) {
+                if let Err(mpsc::error::TrySendError::Closed(_)) = to.try_send(Heard::Name(name)) {
+                    return Ok(());
+                }
+            }
+        }
+        let ours = |told: &Told| ids.is_none_or(|ids| ids.contains(&told.container));
+        let Some(mut told) = told(&event).filter(ours) else {
             continue;
         };
         let again = |other: &Told| told.same(other);
@@ -154,6 +182,20 @@ async fn read(
             return Ok(());
         }
     }
+}
+
+/// What the container of an event is called. A name is only compared and shown;
+/// an id becomes part of a request, so nothing else may be one.
+fn name(event: &EventMessage, socket: &str) -> Option<Name> {
+    let actor = event.actor.as_ref()?;
+    let id = actor.id.as_ref()?.to_ascii_lowercase();
+    let name = actor.attributes.as_ref()?.get("name")?;
+    let name = name.strip_prefix('/').unwrap_or(name);
+    (id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| Name {
+        id,
+        name: name.to_owned(),
+        socket: socket.to_owned(),
+    })
 }
 
 fn second(told: &Told) -> i64 {

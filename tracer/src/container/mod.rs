@@ -17,13 +17,14 @@ mod cgroup;
 pub mod engine;
 pub mod error;
 pub mod events;
+pub mod follow;
 pub mod host;
 pub mod resolve;
 pub mod socket;
 #[cfg(test)]
 mod tests;
 
-pub use cgroup::{container_of, Named};
+pub use cgroup::{container_in, container_of, Named};
 pub use error::ResolveError;
 pub use host::pid1_of;
 
@@ -68,6 +69,8 @@ impl Container {
 pub struct Resolved {
     /// The containers.
     pub containers: Vec<Container>,
+    /// Names of which no container runs, where those are waited for.
+    pub waiting: Vec<String>,
     /// What could not be found out, a sentence each.
     pub notes: Vec<String>,
 }
@@ -75,13 +78,15 @@ pub struct Resolved {
 /// So many times the patience for an engine that alone may know a name.
 const MORE: u32 = 5;
 
-/// Finds the running containers of these names. Where an engine is late with what
+/// Finds the running containers of these names; those of which none runs are an
+/// error, or with `wait` something to wait for. Where an engine is late with what
 /// it alone knows, a name or how a container is stopped, it is asked again with
 /// more patience: a busy host is the one that people have questions about.
 pub async fn find(
     proc: &Path,
     mut sockets: socket::Sockets,
     names: &[String],
+    wait: bool,
     patience: Duration,
 ) -> Result<Resolved, Box<ResolveError>> {
     let failed: Vec<_> = sockets.failed.drain(..).map(Arc::new).collect();
@@ -92,7 +97,14 @@ pub async fn find(
     survey.failed.splice(0..0, failed);
     let mut resolved = Resolved::default();
     for name in names {
-        let container = resolve::resolve(&survey, name)?;
+        let container = match resolve::resolve(&survey, name) {
+            Ok(container) => container,
+            Err(error) if wait && error.problem.may_pass() => {
+                resolved.waiting.push(name.clone());
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         if resolved
             .containers
             .iter()

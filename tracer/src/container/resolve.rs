@@ -38,13 +38,14 @@ pub struct Survey {
 
 /// How well a name fits, the best last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Fit {
+pub(super) enum Fit {
     Beginning,
     Name,
     Id,
 }
 
-fn fit(wanted: &str, id: &str, name: Option<&str>) -> Option<Fit> {
+/// How well a name fits a container.
+pub(super) fn fit(wanted: &str, id: &str, name: Option<&str>) -> Option<Fit> {
     let lower = wanted.to_ascii_lowercase();
     if id == lower {
         return Some(Fit::Id);
@@ -224,10 +225,20 @@ pub fn resolve(survey: &Survey, wanted: &str) -> Result<Container, Box<ResolveEr
         pid: one.details.and_then(|details| details.pid),
         socket: one.socket.map(str::to_owned),
         stop_signal: one.details.and_then(stop_signal),
-        stop_timeout_s: one
-            .details
-            .map(|details| details.stop_timeout_s.unwrap_or(USUAL_TIMEOUT_S)),
+        stop_timeout_s: one.details.map(stop_timeout),
     })
+}
+
+impl Container {
+    /// What its engine says of its stops.
+    pub fn learn(&mut self, details: &Details) {
+        self.stop_signal = stop_signal(details);
+        self.stop_timeout_s = Some(stop_timeout(details));
+    }
+}
+
+fn stop_timeout(details: &Details) -> u64 {
+    details.stop_timeout_s.unwrap_or(USUAL_TIMEOUT_S)
 }
 
 /// Engines have it as a name or a number, or not, where nothing is configured.

@@ -60,6 +60,13 @@ impl<F: Functions> Decoder<F> {
                     old_tid: r.old_pid,
                 }
             }
+            k if k == kind(Kind::Placed) => {
+                let r: record::Placed = prefix(bytes)?;
+                Fact::Placed {
+                    task: task(&r.task),
+                    cgroups: r.cgroups.map(|name| text(&name)),
+                }
+            }
             k if k == kind(Kind::Exit) => self.exit(&prefix(bytes)?),
             k if k == kind(Kind::DoExit) => {
                 let r: record::Call = prefix(bytes)?;
@@ -220,6 +227,12 @@ fn is_ours(function: &str) -> bool {
 }
 
 /// `long code` of do_exit: the status is its low half.
+/// What stands before the terminating zero.
+fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
 fn status(argument: u64) -> i32 {
     argument as u32 as i32
 }

@@ -119,6 +119,19 @@ pub enum Fact {
         /// The thread that called execve, by its tid until then.
         old_tid: u32,
     },
+    /// The PID 1 of a new PID namespace runs its program.
+    Placed {
+        /// Which.
+        task: Task,
+        /// Names of its cgroup (v2) and of that one's parent; empty: none.
+        cgroups: [String; 2],
+    },
+    /// A PID namespace is traced from here on, besides those that the filter
+    /// names: its container is one that was waited for.
+    Traced {
+        /// Which.
+        pidns: PidNs,
+    },
     /// A leader exits (`group_dead` false: other threads go on) or a process
     /// is dead.
     Exit {

@@ -10,7 +10,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
-use crate::event::{BootTime, Event, ProcessKey};
+use crate::event::{BootTime, Event, PidNs, ProcessKey};
 use crate::explain::report::{Coverage, ExitReport, Report, Summary};
 use crate::history::History;
 
@@ -177,6 +177,11 @@ impl Engine {
     pub fn ended(&self) -> bool {
         let mut namespaces = self.coverage.filter.namespaces.iter().peekable();
         namespaces.peek().is_some() && namespaces.all(|&ns| self.history.ended(ns))
+    }
+
+    /// Whether this namespace has.
+    pub fn has_ended(&self, ns: PidNs) -> bool {
+        self.history.ended(ns)
     }
 
     /// The earliest time at which [`advance`](Self::advance) has something to

@@ -4,7 +4,7 @@
 use crate::event::{Ancestor, BootTime, Frame, ProcessKey, Task};
 use crate::explain::report::{Certainty, ExitReport, Report, Update};
 use crate::history::process::Exited;
-use crate::history::NOT_RUN;
+use crate::history::{HELD, NOT_RUN};
 
 use super::engine::{Deadline, Engine, BY_ABSENCE_KEPT, LOSS_NS, ZOMBIE_NS};
 use super::{asked, death, fate, signals};
@@ -169,7 +169,7 @@ impl Engine {
                 count,
             },
         );
-        if !kind.starts_with("signal") && kind != NOT_RUN {
+        if !kind.starts_with("signal") && ![NOT_RUN, HELD].contains(&kind) {
             return;
         }
         for mut report in std::mem::take(&mut self.by_absence) {

@@ -51,6 +51,12 @@ impl Engine {
                     );
                 }
             }
+            // Told apart before it gets here.
+            Fact::Placed { .. } => {}
+            Fact::Traced { pidns } => {
+                self.coverage.filter.namespaces.insert(pidns);
+                self.history.trace(pidns);
+            }
             Fact::Exec { task, old_tid } => self.exec(id, time, task, old_tid),
             Fact::Exit {
                 task,

@@ -24,6 +24,9 @@ pub struct Roles {
 pub struct Filter {
     /// PID namespaces, with those inside them.
     pub namespaces: HashSet<PidNs>,
+    /// Namespaces may be added later ([`crate::event::Fact::Traced`]), so that it is
+    /// a filter even while it names nobody.
+    pub follows: bool,
     /// cgroups by id, with those below them. Who is in one below is known from
     /// [`Task::in_cgroup`].
     pub cgroups: HashSet<u64>,
@@ -34,7 +37,7 @@ pub struct Filter {
 impl Filter {
     /// Everybody is traced.
     pub fn is_empty(&self) -> bool {
-        self.namespaces.is_empty() && !self.is_partial()
+        self.namespaces.is_empty() && !self.follows && !self.is_partial()
     }
 
     /// It names cgroups or processes: what these get and do is told apart from

@@ -11,7 +11,7 @@ use crate::event::{ProcessKey, Task, TICK_NS};
 /// `/proc/PID/stat`, which counts in ticks ([`TICK_NS`]). Two exact ones are not:
 /// whoever restores processes chooses their pids, and at once.
 pub const SAME_START_NS: u64 = 20_000_000;
-pub(super) fn same_start(known: u64, other: u64) -> bool {
+pub(crate) fn same_start(known: u64, other: u64) -> bool {
     let rounded = known.is_multiple_of(TICK_NS) || other.is_multiple_of(TICK_NS);
     rounded && known.abs_diff(other) < SAME_START_NS
 }

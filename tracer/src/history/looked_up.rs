@@ -51,11 +51,16 @@ impl LookedUp {
     /// What is known of a container. An inode is given again: the newest counts.
     pub fn container(&mut self, container: Container) {
         let ns = container.pidns;
-        let known = Known {
-            container,
-            told: VecDeque::new(),
+        // The same one, better known, keeps what was told of it.
+        let told = match self.containers.remove(&ns) {
+            Some(known) if known.container.id == container.id => Some(known.told),
+            Some(_) => Some(VecDeque::new()),
+            None => None,
         };
-        if self.containers.insert(ns, known).is_none() {
+        let first = told.is_none();
+        let told = told.unwrap_or_default();
+        self.containers.insert(ns, Known { container, told });
+        if first {
             self.containers_by_age.push_back(ns);
         }
         if self.containers_by_age.len() > CONTAINERS {

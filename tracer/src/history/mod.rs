@@ -41,6 +41,10 @@ pub const NAMESPACES_KEPT: usize = 64;
 /// were is not known.
 pub const NOT_RUN: &str = "not-run";
 
+/// The sort of events that were not kept until it was known to which container
+/// they belong.
+pub const HELD: &str = "held";
+
 /// Events of one sort that were lost.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Loss {
@@ -78,6 +82,11 @@ impl History {
     /// Whom the filters name.
     pub fn filter(&self) -> &Filter {
         &self.filter
+    }
+
+    /// A further namespace is traced.
+    pub fn trace(&mut self, ns: PidNs) {
+        self.filter.namespaces.insert(ns);
     }
 
     /// Whether what becomes of a process counts: a filter names it, or it was
@@ -237,11 +246,12 @@ impl History {
 
     /// How many events of a sort (by the beginning of its name) were lost
     /// since a time; more than were, rather than fewer. Events for which a
-    /// program could not run ([`NOT_RUN`]) may be of any sort.
+    /// program could not run ([`NOT_RUN`]) and those that were not kept ([`HELD`])
+    /// may be of any sort.
     pub fn lost_since(&self, kind: &str, time: BootTime) -> u64 {
         self.losses
             .iter()
-            .filter(|(name, _)| name.starts_with(kind) || **name == NOT_RUN)
+            .filter(|(name, _)| name.starts_with(kind) || [NOT_RUN, HELD].contains(name))
             .filter(|(_, loss)| loss.last.is_some_and(|l| l >= time))
             .map(|(_, loss)| loss.count)
             .sum()

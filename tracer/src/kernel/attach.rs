@@ -26,6 +26,8 @@ pub struct Request {
     pub signals: u64,
     /// PID namespaces; empty: all.
     pub namespaces: Vec<PidNs>,
+    /// Every PID namespace that is made from now on, too.
+    pub new_namespaces: bool,
     /// cgroups by id; empty: all.
     pub cgroups: Vec<u64>,
     /// Processes, with `PID_TARGET` and `PID_SENDER`; empty: all.
@@ -50,6 +52,13 @@ pub struct Attached {
     pub ring: RingBuf<MapData>,
     /// Counts of records that found no room.
     pub lost: PerCpuArray<MapData, u64>,
+}
+
+impl Attached {
+    /// This PID namespace too, as if it had been asked for.
+    pub fn also(&mut self, pidns: PidNs) -> Result<(), KernelError> {
+        load::fill(&mut self.ebpf, "PIDNS", std::iter::once((pidns, 1)))
+    }
 }
 
 /// Checks everything that can be checked before a program is loaded.

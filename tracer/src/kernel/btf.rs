@@ -93,6 +93,9 @@ impl<'a> Btf<'a> {
             .collect();
         let functions: std::collections::HashSet<&[u8]> =
             functions.iter().map(|name| name.as_bytes()).collect();
+        // Room for all, so that it need not be copied to grow; what is not used is
+        // no memory. A type takes 12 bytes and, on the average, as many behind.
+        self.types.reserve(self.data.len() / 16);
         let mut at = 0;
         while at < self.data.len() {
             let id = u32::try_from(self.types.len()).map_err(|_| BtfError::Truncated)?;

@@ -15,6 +15,7 @@ pub fn diagnose(forced: Forced) -> Diagnosis {
         // Nothing is to be reported: no process has these ids.
         signals: 0,
         namespaces: vec![u32::MAX],
+        new_namespaces: false,
         cgroups: Vec::new(),
         pids: vec![(u32::MAX, 0)],
         buffer: 4096,

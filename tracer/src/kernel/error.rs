@@ -7,7 +7,7 @@ pub enum KernelError {
     #[error("this sigtrace was built without its kernel programs and cannot trace; build it with `cargo xtask build`")]
     NoPrograms,
     /// Not allowed to load programs.
-    #[error("not permitted to trace: {} {} missing; run as root (sudo sigtrace …), or grant CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and CAP_SYSLOG", .0.join(" and "), if .0.len() == 1 { "is" } else { "are" })]
+    #[error("not permitted to trace: {} {} missing; run as root (sudo sigtrace …), or grant CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and CAP_SYSLOG; root of a user namespace (a rootless container, unshare -U) has them only there, and that does not count", .0.join(" and "), if .0.len() == 1 { "is" } else { "are" })]
     NoPermission(Vec<&'static str>),
     /// No type information.
     #[error("this kernel does not describe its own types ({0}), and without them no kernel structure can be read; it takes a kernel built with CONFIG_DEBUG_INFO_BTF=y (distributions have it since about 2020)")]

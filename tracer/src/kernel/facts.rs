@@ -29,7 +29,9 @@ pub struct Facts {
     /// `none`, `integrity`, `confidentiality`; `None`: not built in, or
     /// securityfs is not mounted.
     pub lockdown: Option<String>,
-    /// Effective capabilities, bit n for capability n.
+    /// Effective capabilities, bit n for capability n. None in a user namespace
+    /// of its own: those count only towards what belongs to it
+    /// (`user_namespaces(7)`), and the kernel does not.
     pub capabilities: u64,
     /// Kernel addresses have names.
     pub symbols: bool,
@@ -50,7 +52,11 @@ impl Facts {
     pub fn probe() -> Self {
         sys::large_blocks_apart(256 << 10);
         let (types, functions) = types::read(Path::new(types::PATH));
-        let capabilities = capabilities();
+        let capabilities = if in_first_user_namespace() {
+            capabilities()
+        } else {
+            0
+        };
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         // `#1 SMP PREEMPT_DYNAMIC Debian …`
         let build = fs::read_to_string("/proc/sys/kernel/version").unwrap_or_default();
@@ -134,6 +140,13 @@ impl Facts {
     pub fn has_ptrace(&self) -> bool {
         self.has(CAP_SYS_PTRACE)
     }
+}
+
+/// Whether this process is in the user namespace that the machine started with
+/// (`PROC_USER_INIT_INO`).
+fn in_first_user_namespace() -> bool {
+    const FIRST: u64 = 0xeffffffd;
+    fs::metadata("/proc/self/ns/user").map_or(true, |ns| ns.ino() == FIRST)
 }
 
 /// Whether BTF-typed programs may be loaded, tried with one that does nothing:

@@ -31,6 +31,8 @@ pub(super) fn load(
         by_pidns: u32::from(!request.namespaces.is_empty()),
         by_cgroup: u32::from(!request.cgroups.is_empty()),
         by_pid: u32::from(!request.pids.is_empty()),
+        by_new_pidns: u32::from(request.new_namespaces),
+        pad: 0,
         dequeue_args: types.dequeue_args,
         exit_group_dead: u32::from(types.exit_group_dead),
         sees_release: u32::from(hooked(Hook::ReleaseTask)),
@@ -68,7 +70,8 @@ pub(super) fn fill_filters(ebpf: &mut Ebpf, request: &Request) -> Result<(), Ker
     fill(ebpf, "PIDS", request.pids.iter().copied())
 }
 
-fn fill<K: aya::Pod>(
+/// Puts entries into a map of a filter.
+pub(super) fn fill<K: aya::Pod>(
     ebpf: &mut Ebpf,
     name: &'static str,
     entries: impl ExactSizeIterator<Item = (K, u32)>,

@@ -13,7 +13,7 @@ pub const PATH: &str = "/sys/kernel/btf/vmlinux";
 
 /// Fields that a kernel may lack: what they tell is told less well without
 /// them. Without any other, identities or fates would be wrong.
-const OPTIONAL_FIELDS: [&str; 10] = [
+const OPTIONAL_FIELDS: [&str; 11] = [
     "task_pdeath_signal",
     "task_exit_signal",
     "task_real_blocked",
@@ -24,6 +24,7 @@ const OPTIONAL_FIELDS: [&str; 10] = [
     "css_set_dfl_cgrp",
     "cgroup_parent",
     "cgroup_kn",
+    "kernfs_name",
 ];
 
 /// What the kernel's type information says.

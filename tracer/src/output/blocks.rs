@@ -14,6 +14,7 @@ use crate::{
         report::{Certainty, ExitReport, Explanation, Link, Report, SignalReport},
         words,
     },
+    history::HELD,
 };
 
 /// A signal.
@@ -220,6 +221,13 @@ pub(crate) fn other(context: &Context, report: &Report) -> Option<Block> {
                 let what = format!(
                     "up to {what}: sigtrace's program in the kernel could not run, because it was \
                      running on that CPU already"
+                );
+                return Some(Block::new(*time, "LOST", &what, "", "", Tone::Warning));
+            }
+            if *kind == HELD {
+                let what = format!(
+                    "{what} of a container that started: there were too many to keep \
+                     until its name was known"
                 );
                 return Some(Block::new(*time, "LOST", &what, "", "", Tone::Warning));
             }

@@ -7,7 +7,7 @@ use super::{
     wording, Context,
 };
 use crate::{
-    event::{BootTime, Outcome, PidNs, Task},
+    event::{BootTime, Outcome, Task},
     explain::{
         report::{
             Certainty, Evidence, ExitReport, Explanation, Forebear, Report, Sender, SignalReport,
@@ -34,17 +34,16 @@ fn container(container: &super::ContainerName) -> shapes::Container {
     }
 }
 
-/// The container of a namespace that an event concerns, or of one around it.
-fn container_of(context: &Context, task: &Task, ns: Option<PidNs>) -> Option<shapes::Container> {
-    let of_task = || context.scope_of(&task.namespaces);
-    let scope = ns.and_then(|ns| context.scope_of(&[ns])).or_else(of_task)?;
+/// The container that a task is in.
+fn container_of(context: &Context, task: &Task) -> Option<shapes::Container> {
+    let scope = context.scope_of(task)?;
     scope.container.as_ref().map(container)
 }
 
 fn task(context: &Context, task: &Task) -> shapes::Task {
     let (comm, comm_hex) = escape::lossy(task.comm.bytes());
     let container = context
-        .scope_of(&task.namespaces)
+        .scope_of(task)
         .and_then(|scope| scope.container.as_ref());
     shapes::Task {
         pid: task.key.pid,
@@ -133,7 +132,10 @@ pub(crate) fn signal(context: &Context, report: &SignalReport) -> Line {
         v: VERSION,
         id: report.id,
         time: context.clock.rfc3339(report.time),
-        container: container_of(context, &report.target, report.pidns),
+        container: container_of(context, &report.target).or_else(|| match &report.sender {
+            Sender::Process { task, .. } => container_of(context, task),
+            _ => None,
+        }),
         pidns: report.pidns,
         signal: shapes::SignalName {
             number: report.number,
@@ -180,7 +182,7 @@ pub(crate) fn exit(context: &Context, report: &ExitReport) -> Line {
         v: VERSION,
         id: report.id,
         time: context.clock.rfc3339(report.time),
-        container: container_of(context, &report.task, report.pidns),
+        container: container_of(context, &report.task),
         pidns: report.pidns,
         task: task(context, &report.task),
         signal: report

@@ -1,6 +1,8 @@
 //! What frames a trace in text: the first line, which says what is traced and
 //! since when, and the last, which is the verdict.
 
+use std::collections::HashSet;
+
 use super::{wording, Context, Ending, Scope, Tracing};
 use crate::explain::{report::Summary, words};
 
@@ -14,15 +16,26 @@ pub(crate) fn opening(context: &Context, tracing: &Tracing) -> String {
         format!(", {}", filters.join(", "))
     };
     let safe = |text: String| text.replace("{since}", "since");
+    let waiting = tracing.waiting.join(", ");
+    let waits = match tracing.waiting.as_slice() {
+        [] => String::new(),
+        _ => format!("; waiting for {}", safe(waiting.clone())),
+    };
     match context.scopes.as_slice() {
+        [] if filters.is_empty() && !waiting.is_empty() => {
+            format!("waiting for {} since {{since}}", safe(waiting))
+        }
         [] if filters.is_empty() => "tracing every process since {since}".to_owned(),
-        [] => format!("tracing {} since {{since}}", safe(filters.join(", "))),
+        [] => format!(
+            "tracing {} since {{since}}{waits}",
+            safe(filters.join(", "))
+        ),
         [one] => {
             let pid1 = one.pid1.as_ref().map(|name| format!("; PID 1 is {name}"));
             let only = safe(only);
             let pid1 = safe(pid1.unwrap_or_default());
             format!(
-                "tracing {}{only} since {{since}}{pid1}",
+                "tracing {}{only} since {{since}}{pid1}{waits}",
                 safe(scope(one, &[]))
             )
         }
@@ -33,7 +46,7 @@ pub(crate) fn opening(context: &Context, tracing: &Tracing) -> String {
             };
             let names: Vec<_> = many.iter().map(of).collect();
             format!(
-                "tracing {}{} since {{since}}",
+                "tracing {}{} since {{since}}{waits}",
                 safe(names.join(", ")),
                 safe(only)
             )
@@ -41,7 +54,8 @@ pub(crate) fn opening(context: &Context, tracing: &Tracing) -> String {
     }
 }
 
-fn scope(scope: &Scope, more: &[String]) -> String {
+/// `fwd_sig (docker c3a6413681fe, pid namespace 4026532281, made by the demo)`.
+pub(crate) fn scope(scope: &Scope, more: &[String]) -> String {
     let number = format!("pid namespace {}", scope.pidns);
     let name = wording::scope(scope);
     let known = if name == number { None } else { Some(number) };
@@ -65,7 +79,9 @@ pub(crate) fn verdict(
     ending: Ending,
     clean_exits: u64,
 ) -> (String, String) {
-    let names: Vec<_> = context.scopes.iter().map(wording::scope).collect();
+    let mut names: Vec<_> = context.scopes.iter().map(wording::scope).collect();
+    let mut seen = HashSet::new();
+    names.retain(|name| seen.insert(name.clone()));
     let names = if names.is_empty() {
         "trace".to_owned()
     } else {

@@ -10,7 +10,7 @@ use super::{
     diff::Written,
     escape, fill, select,
     shapes::{self, Line, VERSION},
-    wording, Context, Ending, Output, Tracing,
+    wording, Context, Ending, Output, Scope, Tracing,
 };
 use crate::{
     event::BootTime,
@@ -38,6 +38,14 @@ impl<W: io::Write> Json<W> {
     fn put(&mut self, line: &Line) -> io::Result<()> {
         let line = serde_json::to_string(line)?;
         writeln!(self.out, "{}", escape::json(line))
+    }
+
+    fn of(&self, scope: &Scope, at: BootTime) -> shapes::Life {
+        shapes::Life {
+            v: VERSION,
+            time: self.context.clock.rfc3339(at),
+            scope: fill::scope(scope),
+        }
     }
 
     /// A line that later updates refer to.
@@ -88,8 +96,18 @@ impl<W: io::Write> Output for Json<W> {
                 })
                 .collect(),
             notes: tracing.notes.clone(),
+            waiting: tracing.waiting.clone(),
         });
         self.put(&line)
+    }
+
+    fn started(&mut self, scope: &Scope, at: BootTime) -> io::Result<()> {
+        self.context.add(scope);
+        self.put(&Line::Started(self.of(scope, at)))
+    }
+
+    fn ended(&mut self, scope: &Scope, at: BootTime, _: bool) -> io::Result<()> {
+        self.put(&Line::Ended(self.of(scope, at)))
     }
 
     fn report(&mut self, report: &Report) -> io::Result<()> {

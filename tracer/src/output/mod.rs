@@ -9,7 +9,7 @@
 use std::io;
 
 use crate::{
-    event::{BootTime, PidNs},
+    event::{BootTime, PidNs, Task},
     explain::report::{Report, Summary},
 };
 
@@ -57,24 +57,53 @@ pub struct Context {
     pub all_signals: bool,
     /// Text: with the kernel path. (JSON always has it.)
     pub path: bool,
+    /// More than one container is traced or waited for.
+    pub many: bool,
     /// The namespaces that are traced; empty: not limited to any.
     pub scopes: Vec<Scope>,
 }
 
 impl Context {
-    /// The traced namespace that a task of these namespaces belongs to.
-    pub(crate) fn scope_of(&self, namespaces: &[PidNs]) -> Option<&Scope> {
-        self.scopes
-            .iter()
-            .find(|scope| namespaces.contains(&scope.pidns))
+    /// The traced namespace that a task is in. The kernel gives an inode again, so
+    /// when the task started tells which one it is.
+    pub(crate) fn scope_of(&self, task: &Task) -> Option<&Scope> {
+        let holds = |scope: &&Scope| {
+            task.namespaces.contains(&scope.pidns) && scope.born_ns <= task.key.start_ns
+        };
+        // Of equal ones the first that was asked for.
+        let all = self.scopes.iter().rev().filter(holds);
+        all.max_by_key(|scope| scope.born_ns)
+    }
+
+    /// Whether more than one thing is traced, so that each is to be named.
+    pub(crate) fn several(&self) -> bool {
+        let mut names = self.scopes.iter().map(wording::scope);
+        let first = names.next();
+        self.many || names.any(|name| Some(&name) != first.as_ref())
+    }
+
+    /// A further namespace.
+    pub(crate) fn add(&mut self, scope: &Scope) {
+        self.scopes.push(scope.clone());
+        if self.scopes.len() > SCOPES {
+            // The oldest of those that came later.
+            if let Some(old) = self.scopes.iter().position(|scope| scope.born_ns > 0) {
+                self.scopes.remove(old);
+            }
+        }
     }
 }
+
+/// So many namespaces have a name at a time, if that many were not asked for.
+const SCOPES: usize = 1024;
 
 /// A PID namespace that is traced, and what it is called.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
     /// Its inode.
     pub pidns: PidNs,
+    /// When its first process started, nanoseconds since boot; 0: before the trace.
+    pub born_ns: u64,
     /// What people call it: `fwd_sig`.
     pub label: Option<String>,
     /// Said beside it: `made by the demo`.
@@ -111,6 +140,8 @@ pub struct Tracing {
     /// Each hook with its level: (`signal_generate`, `tp_btf`). Hooks that
     /// could not be had are left out here and named in `notes`.
     pub hooks: Vec<(String, String)>,
+    /// Containers that are waited for.
+    pub waiting: Vec<String>,
     /// What is lost on this kernel, a sentence each.
     pub notes: Vec<String>,
 }
@@ -132,6 +163,10 @@ pub enum Ending {
 pub trait Output {
     /// Everything is attached; comes first.
     fn tracing(&mut self, tracing: &Tracing) -> io::Result<()>;
+    /// A container that was waited for has started: what follows names it.
+    fn started(&mut self, scope: &Scope, at: BootTime) -> io::Result<()>;
+    /// A container has ended; `waits`: its next start is waited for.
+    fn ended(&mut self, scope: &Scope, at: BootTime, waits: bool) -> io::Result<()>;
     /// One report.
     fn report(&mut self, report: &Report) -> io::Result<()>;
     /// Time goes by. Text holds back the many equal deaths of one moment and

@@ -27,8 +27,10 @@ pub(crate) fn context() -> Context {
         failed_only: false,
         all_signals: false,
         path: false,
+        many: false,
         scopes: vec![Scope {
             pidns: NS,
+            born_ns: 0,
             label: Some("fwd_sig".into()),
             note: Some("made by the demo".into()),
             pid1: Some("c-init-sig".into()),
@@ -45,6 +47,7 @@ pub(crate) fn tracing() -> Tracing {
         filters: Vec::new(),
         hooks: vec![("signal_generate".into(), "tp_btf".into())],
         notes: Vec::new(),
+        waiting: Vec::new(),
     }
 }
 

@@ -14,6 +14,10 @@ pub const VERSION: u32 = 1;
 pub enum Line {
     /// The first line: everything is attached.
     Tracing(Tracing),
+    /// A container that was waited for has started.
+    Started(Life),
+    /// A container has ended, and its next start is waited for.
+    Ended(Life),
     /// A signal.
     Signal(Box<Signal>),
     /// A process is dead.
@@ -70,6 +74,13 @@ shapes! {
         filters: Vec<String> = "Other filters, in words.",
         hooks: Vec<Hook> = "How each hook is attached.",
         notes: Vec<String> = "What is lost on this kernel.",
+        waiting: Vec<String> = "Containers that are waited for.",
+    }
+    /// The start or the end of a container.
+    Life {
+        v: u32 = "1.",
+        time: String = "When it started; when it was known to have ended.",
+        scope: Scope = "Which.",
     }
     /// A traced namespace.
     Scope {

@@ -17,10 +17,10 @@ use super::{
     blocks,
     crowd::{Crowds, Key},
     frame,
-    lines::{Lines, Tone},
+    lines::{Block, Lines, Tone},
     select,
     waiting::Waiting,
-    wording, Context, Ending, Output, Tracing,
+    wording, Context, Ending, Output, Scope, Tracing,
 };
 use crate::{
     event::{BootTime, PidNs},
@@ -203,6 +203,25 @@ impl<W: io::Write> Output for Text<W> {
                 None => Ok(()),
             },
         }
+    }
+
+    fn started(&mut self, scope: &Scope, at: BootTime) -> io::Result<()> {
+        self.context.add(scope);
+        let pid1 = scope.pid1.as_ref().map(|name| format!("PID 1 is {name}"));
+        let subject = frame::scope(scope, pid1.as_slice());
+        let block = Block::new(at, "started", &subject, "", "", Tone::Plain);
+        self.lines.put(&block)
+    }
+
+    fn ended(&mut self, scope: &Scope, at: BootTime, waits: bool) -> io::Result<()> {
+        self.due(Some(at))?;
+        let name = wording::scope(scope);
+        let next = if waits {
+            "; waiting for its next start"
+        } else {
+            ""
+        };
+        self.lines.line(&format!("{name} ended{next}"), 2)
     }
 
     fn tick(&mut self, now: BootTime) -> io::Result<()> {

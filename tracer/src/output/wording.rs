@@ -67,8 +67,8 @@ pub(crate) fn task(context: &Context, task: &Task) -> String {
     let Some(inside) = task.ns_pids.last() else {
         return name;
     };
-    let of = match context.scope_of(&task.namespaces) {
-        Some(of) if context.scopes.len() > 1 => Some(scope(of)),
+    let of = match context.scope_of(task) {
+        Some(of) if context.several() => Some(scope(of)),
         _ => None,
     };
     match (*inside, of) {

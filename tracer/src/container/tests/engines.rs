@@ -148,6 +148,7 @@ async fn events_of_the_containers_once_each_however_often_it_ends() {
                 told.push((event.action, event.wall_ns % 10_000_000_000));
             }
             Heard::Silent(error) => break error,
+            Heard::Name(name) => panic!("nobody asked for names: {name:?}"),
         }
     };
     assert_eq!(
@@ -183,6 +184,7 @@ async fn an_engine_that_dies_in_the_middle_has_ended_the_connection() {
         match heard.recv().await.unwrap() {
             Heard::Event(_) => {}
             Heard::Silent(error) => break super::super::error::chain(&error),
+            Heard::Name(name) => panic!("nobody asked for names: {name:?}"),
         }
     };
     assert!(silent.ends_with("it ended the connection"), "{silent}");
@@ -364,7 +366,7 @@ async fn an_engine_that_is_slow_is_waited_for_if_nobody_else_knows() {
     let resolve = |name: &str| {
         let (root, names) = (folder.0.clone(), [name.to_owned()]);
         let sockets = sockets(&found);
-        async move { find(&root, sockets, &names, PATIENCE).await }
+        async move { find(&root, sockets, &names, false, PATIENCE).await }
     };
     // The cgroup has the id.
     let resolved = resolve(ID).await.unwrap();
@@ -394,7 +396,7 @@ async fn from_a_name_to_the_namespace_past_a_broken_engine() {
     let broken = |_: &str| http("500 Internal Server Error", "");
     let found = [listen(&folder, "a", broken), listen(&folder, "b", good)];
     let names = ["fwd_sig".to_owned(), "1dca".to_owned()];
-    let resolved = find(&folder.0, sockets(&found), &names, PATIENCE * 20).await;
+    let resolved = find(&folder.0, sockets(&found), &names, false, PATIENCE * 20).await;
     let resolved = resolved.unwrap();
     let [container] = resolved.containers.as_slice() else {
         panic!("{resolved:?}");
@@ -405,8 +407,21 @@ async fn from_a_name_to_the_namespace_past_a_broken_engine() {
         resolved.notes[0].contains("HTTP status 500"),
         "{resolved:?}"
     );
+    // One that does not run is waited for, if that is wanted.
+    let names = ["fwd_sig".to_owned(), "later".to_owned()];
+    let resolved = find(&folder.0, sockets(&found), &names, true, PATIENCE * 20).await;
+    let resolved = resolved.unwrap();
+    assert_eq!(resolved.containers.len(), 1);
+    assert_eq!(resolved.waiting, ["later"]);
     // With the engines gone, the id is enough.
-    let resolved = find(&folder.0, sockets(&found[..1]), &names[1..], PATIENCE * 20).await;
+    let resolved = find(
+        &folder.0,
+        sockets(&found[..1]),
+        &["1dca".to_owned()],
+        false,
+        PATIENCE * 20,
+    )
+    .await;
     assert_eq!(
         resolved.unwrap().containers[0].engine.as_deref(),
         Some("docker")

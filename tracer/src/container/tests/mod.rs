@@ -14,6 +14,7 @@ use super::{
 };
 
 mod engines;
+mod follow;
 mod names;
 
 /// A folder of its own, gone when dropped; filled as a `/proc`.

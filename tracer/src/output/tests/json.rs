@@ -80,7 +80,7 @@ fn every_line_is_as_the_schema_and_the_shapes_say() {
         );
         for line in lines.lines() {
             let value: serde_json::Value = serde_json::from_str(line).unwrap();
-            // One of ten shapes: the message names none, the line's kind does.
+            // One of many shapes: the message names none, the line's kind does.
             assert!(schema.is_valid(&value), "{line}");
             let decoded: Line =
                 serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
@@ -100,4 +100,10 @@ fn every_line_is_as_the_schema_and_the_shapes_say() {
     }
     let all = "exec exit fork init_exit lost reap signal summary tracing update zombie";
     assert_eq!(kinds.into_iter().collect::<Vec<_>>().join(" "), all);
+    for line in super::lives(Format::Json).lines() {
+        let value: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(schema.is_valid(&value), "{line}");
+        let decoded: Line = serde_json::from_str(line).unwrap();
+        assert_eq!(serde_json::to_value(decoded).unwrap(), value);
+    }
 }

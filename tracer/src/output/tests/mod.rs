@@ -117,6 +117,7 @@ fn every_kind_in_text() {
 #[test]
 fn verdicts() {
     let none = Context {
+        many: true,
         scopes: Vec::new(),
         ..context()
     };
@@ -262,4 +263,66 @@ fn openings() {
         lines += &String::from_utf8(out).unwrap();
     }
     snapshot("openings.txt", &lines);
+}
+
+/// A container that is waited for, its first life, and its second with the same
+/// inode; what is said late of the first one is about that.
+fn lives(format: Format) -> String {
+    let mut out = Vec::new();
+    let context = Context {
+        scopes: Vec::new(),
+        ..context()
+    };
+    let tracing = Tracing {
+        waiting: vec!["fwd_sig".into(), "other".into()],
+        ..samples::tracing()
+    };
+    let life = |name: &str, id: &str, start: u64| Scope {
+        pidns: samples::NS,
+        born_ns: samples::at(start).0,
+        label: Some(name.into()),
+        pid1: Some("c-init-sig".into()),
+        container: Some(ContainerName {
+            name: Some(name.into()),
+            id: id.repeat(64),
+            engine: Some("docker".into()),
+        }),
+        ..Scope::default()
+    };
+    let exit = |id: u64, start: u64, end: u64| {
+        let mut exit = samples::killed();
+        (exit.id, exit.time) = (id, samples::at(end));
+        exit.task.key.start_ns = samples::at(start).0;
+        Report::Exit(Box::new(exit))
+    };
+    let mut writer = writer(format, context, &mut out);
+    writer.tracing(&tracing).unwrap();
+    for (scope, id, from, to) in [("fwd_sig", "1", 100, 120), ("other", "2", 500, 520)] {
+        let scope = life(scope, id, from);
+        writer.started(&scope, samples::at(from)).unwrap();
+        writer.report(&exit(from, from + 1, to)).unwrap();
+        writer
+            .ended(&scope, samples::at(to + 5), from == 100)
+            .unwrap();
+    }
+    // Late: of the first one.
+    writer.report(&exit(900, 102, 119)).unwrap();
+    let summary = samples::summary();
+    writer
+        .summary(&summary, Ending::Ended, samples::at(900))
+        .unwrap();
+    drop(writer);
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn containers_that_start_are_named_by_when_they_did() {
+    snapshot("lives.txt", &lives(Format::Text));
+    let json = lives(Format::Json);
+    snapshot("lives.json", &json);
+    let names: Vec<_> = (json.lines())
+        .filter(|line| line.contains(r#""event":"exit""#))
+        .map(|line| line.contains(r#""name":"fwd_sig""#))
+        .collect();
+    assert_eq!(names, [true, false, true]);
 }

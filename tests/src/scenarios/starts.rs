@@ -1,0 +1,110 @@
+//! Containers that start while sigtrace runs, without an engine: a cgroup whose
+//! name has an id, and PID namespaces that live for a moment in it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{ensure, Context, Result};
+
+use super::{own, Outcome, Scenario, Stage};
+use crate::judge::told::Told;
+use crate::stage::sigtrace::Sigtrace;
+
+/// So many, and as many of another container.
+const COUNT: usize = 20;
+
+pub(super) fn scenarios() -> Vec<Scenario> {
+    vec![own("container-starts", starts)]
+}
+
+/// A cgroup as an engine would make it.
+struct Made(PathBuf);
+
+impl Made {
+    fn new(id: &str) -> Result<Self> {
+        let folder = PathBuf::from(format!("/sys/fs/cgroup/docker-{id}.scope"));
+        fs::create_dir(&folder).with_context(|| format!("making {}", folder.display()))?;
+        Ok(Self(folder))
+    }
+
+    /// A PID namespace with one process that ends at once.
+    fn run(&self) -> Result<()> {
+        let script = format!(
+            "echo $$ > {}/cgroup.procs && exec unshare -p -f true",
+            self.0.display()
+        );
+        let output = Command::new("sh").args(["-c", &script]).output()?;
+        ensure!(output.status.success(), "{script}: {output:?}");
+        Ok(())
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        // Empty by then, or the machine is only ours.
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+fn starts(stage: &Stage<'_>) -> Result<Outcome> {
+    if !stage.host.guest {
+        return Ok(Outcome::Skipped(
+            "--wait traces every new PID namespace, so only in a guest".to_owned(),
+        ));
+    }
+    if !PathBuf::from("/sys/fs/cgroup/cgroup.controllers").exists() {
+        return Ok(Outcome::Skipped("there is no cgroup v2".to_owned()));
+    }
+    let ids = ["a1", "b2"].map(|two| two.repeat(32));
+    let [ours, other] = [Made::new(&ids[0])?, Made::new(&ids[1])?];
+    let name = &ids[0][..12];
+    let flags = ["--container", name, "--wait", "-o", "json", "--all-signals"];
+    let sigtrace = Sigtrace::attached(stage.host, &flags)?;
+    for _ in 0..COUNT {
+        other.run()?;
+        ours.run()?;
+    }
+    // The last one is said to have ended when all is known of it.
+    let mut from = 0;
+    for _ in 0..COUNT {
+        let ended = |line: &str| line.contains(r#""event":"ended""#);
+        from = sigtrace.out.wait("the line `ended`", from, ended)?.0 + 1;
+    }
+    let ended = sigtrace.interrupt()?.well()?;
+    let mut told = Told::read(&ended)?;
+    let id = ids[0].as_str();
+    told.count(
+        "started",
+        COUNT,
+        &[
+            ("/scope/container/id", id),
+            ("/scope/container/engine", "docker"),
+        ],
+    );
+    told.count(
+        "fork",
+        COUNT,
+        &[("/child/ns_pids/1", "1"), ("/child/container", id)],
+    );
+    told.count(
+        "exec",
+        COUNT,
+        &[("/task/ns_pids/1", "1"), ("/task/container", id)],
+    );
+    let end = [
+        ("/container/id", id),
+        ("/exit_code", "0"),
+        ("/cause", "exit"),
+        ("/certainty", "proven"),
+    ];
+    told.count("init_exit", COUNT, &end);
+    told.count("init_exit", COUNT, &[]);
+    told.count("reap", COUNT, &[("/task/ns_pids/1", "1")]);
+    told.count("ended", COUNT, &[]);
+    let of_other = ended.lines.iter().any(|line| line.contains(&ids[1]));
+    told.expect(!of_other, || {
+        "something of the other container was told".to_owned()
+    });
+    Ok(told.outcome(&ended))
+}

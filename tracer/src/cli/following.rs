@@ -1,0 +1,334 @@
+//! Containers of a running trace: those that it began with, and, where they are
+//! followed, those that start meanwhile. Which of them are wanted is decided in
+//! [`container::follow`](crate::container::follow); here is what has to be looked
+//! up for that, and what is done once it is known.
+
+use std::{fs, io, time::Duration};
+
+use tokio::{sync::mpsc, time::Instant};
+
+use super::{
+    live::{Live, Watched},
+    scope,
+};
+use crate::{
+    container::{
+        self,
+        engine::details_of,
+        events::Told,
+        follow::{Claim, Follow, Name},
+        Container,
+    },
+    event::{BootTime, EngineAction, EngineEvent, Fact, PidNs, ProcessKey},
+    explain::words,
+    history::HELD,
+    kernel,
+    output::Scope,
+};
+
+/// How long after the end of a container that is said: what is known of it late
+/// comes first.
+const LATE: Duration = Duration::from_millis(200);
+/// Lives of containers that are remembered, for what engines say late.
+const LIVES: usize = 256;
+
+/// A container from one start to its end.
+#[derive(Debug)]
+struct Life {
+    container: Container,
+    scope: Scope,
+    /// When it started; 0: before the trace.
+    born: BootTime,
+    /// Its end was seen at this time; `None` within: and said.
+    over: Option<Option<Instant>>,
+}
+
+/// See the module.
+pub(super) struct Following {
+    /// `None`: whatever starts is not followed.
+    follow: Option<Follow>,
+    lives: Vec<Life>,
+    learnt: (mpsc::Sender<Container>, mpsc::Receiver<Container>),
+    on_host: bool,
+    once: bool,
+}
+
+impl Following {
+    /// The containers that are there, each with what it is called.
+    pub(super) fn new(
+        follow: Option<Follow>,
+        containers: Vec<Container>,
+        scopes: &[Scope],
+        on_host: bool,
+        once: bool,
+    ) -> Self {
+        let lives = containers.into_iter().map(|container| Life {
+            scope: (scopes.iter())
+                .find(|scope| {
+                    scope
+                        .container
+                        .as_ref()
+                        .is_some_and(|it| it.id == container.id)
+                })
+                .cloned()
+                .unwrap_or_default(),
+            container,
+            born: BootTime(0),
+            over: None,
+        });
+        Self {
+            follow,
+            lives: lives.collect(),
+            learnt: mpsc::channel(64),
+            on_host,
+            once,
+        }
+    }
+
+    pub(super) fn containers(&self) -> impl Iterator<Item = &Container> {
+        self.lives.iter().map(|life| &life.container)
+    }
+
+    pub(super) fn ours(&mut self, pidns: PidNs, pid1: ProcessKey) {
+        if let Some(follow) = &mut self.follow {
+            follow.ours(pidns, Some(pid1));
+        }
+    }
+
+    /// Nothing that is waited for is still to come.
+    pub(super) fn all_found(&self) -> bool {
+        self.follow.as_ref().is_none_or(Follow::all_found)
+    }
+
+    pub(super) fn expire(&mut self, now: BootTime) {
+        if let Some(follow) = &mut self.follow {
+            follow.expire(now);
+        }
+    }
+
+    /// What its engine knows of a container, where that was asked.
+    pub(super) async fn learnt(&mut self) -> Container {
+        match self.learnt.1.recv().await {
+            Some(container) => container,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// When an end is to be said.
+    pub(super) fn next_end(&self) -> Option<Instant> {
+        let ends = self.lives.iter().filter_map(|life| life.over.flatten());
+        ends.map(|end| end + LATE).min()
+    }
+
+    /// What it means that an engine is not heard.
+    pub(super) fn lost_by_silence(&self) -> &'static str {
+        match self.follow {
+            Some(_) => {
+                "who asked for a stop may be missing, and a container that starts is known by its \
+                 id alone"
+            }
+            None => "who asked for a stop may be missing",
+        }
+    }
+
+    /// What was given up, for the end.
+    pub(super) fn note(&self) -> Option<String> {
+        let unclaimed = self.follow.as_ref().map_or(0, Follow::unclaimed);
+        (unclaimed > 0).then(|| {
+            format!(
+                "{} of new PID namespaces {} dropped, because it did not become known in time \
+                 to which containers they belong.",
+                words::count(unclaimed, "event", "events"),
+                if unclaimed == 1 { "was" } else { "were" }
+            )
+        })
+    }
+}
+
+impl Live<'_> {
+    /// A fact of the kernel side: to the engine now, or once it is known whose it
+    /// is.
+    pub(super) fn take(&mut self, time: BootTime, fact: Fact) -> io::Result<()> {
+        let Some(follow) = &mut self.following.follow else {
+            self.push(time, fact);
+            return Ok(());
+        };
+        let placed = match &fact {
+            Fact::Placed { task, cgroups } => Some((task.key, container::container_in(cgroups))),
+            _ => None,
+        };
+        let ours = follow.take(time, fact);
+        // Nothing more is known of a namespace that is traced already.
+        let placed = placed.filter(|_| ours.is_none());
+        let claim = placed.and_then(|(pid1, container)| {
+            let container = container.or_else(|| {
+                let look = self.following.on_host;
+                look.then(|| in_proc(pid1.pid)).flatten()
+            });
+            follow.placed(pid1, container)
+        });
+        if let Some(fact) = ours {
+            self.push(time, fact);
+        }
+        claim.map_or(Ok(()), |claim| self.claim(claim))
+    }
+
+    /// An engine tells what a container is called.
+    pub(super) fn named(&mut self, name: Name) -> io::Result<()> {
+        let Some(follow) = &mut self.following.follow else {
+            return Ok(());
+        };
+        for claim in follow.named(name) {
+            self.claim(claim)?;
+        }
+        Ok(())
+    }
+
+    /// A container that was waited for is there: what happened in it so far was
+    /// kept until now.
+    fn claim(&mut self, claim: Claim) -> io::Result<()> {
+        let Claim {
+            container,
+            pid1,
+            facts,
+            dropped,
+            told,
+        } = claim;
+        // The same container's end comes before its next start.
+        for life in &mut self.following.lives {
+            let before = life.container.id == container.id || life.scope.pidns == container.pidns;
+            if before && life.over.is_none() {
+                life.over = Some(Some(Instant::now()));
+            }
+        }
+        self.say_ends(true)?;
+        let born = BootTime(pid1.key.start_ns);
+        let runs = facts.iter().rev().find_map(|(_, fact)| match fact {
+            Fact::Placed { task, .. } if task.key == pid1.key => Some(task),
+            _ => None,
+        });
+        let mut scope = scope::of(&container, Some(runs.unwrap_or(&pid1).comm.to_string()));
+        scope.born_ns = born.0;
+        self.output.started(&scope, born)?;
+        let pidns = container.pidns;
+        self.push(born, Fact::Traced { pidns });
+        self.push(born, Fact::Container(Box::new(container.fact())));
+        for (time, fact) in facts {
+            self.push(time, fact);
+        }
+        if dropped > 0 {
+            let (kind, count) = (HELD, dropped);
+            self.push(kernel::now(), Fact::Lost { kind, count });
+        }
+        self.watched.retain(|watched| watched.pidns != pidns);
+        if self.following.on_host {
+            self.watched.push(Watched::new(pidns, pid1.key));
+        }
+        self.ask_about(&container);
+        let lives = &mut self.following.lives;
+        lives.push(Life {
+            container,
+            scope,
+            born,
+            over: None,
+        });
+        if lives.len() > LIVES {
+            lives.remove(0);
+        }
+        for told in told {
+            self.told_of(told);
+        }
+        Ok(())
+    }
+
+    fn ask_about(&self, container: &Container) {
+        let Some(socket) = container.socket.clone() else {
+            return;
+        };
+        let (mut container, to) = (container.clone(), self.following.learnt.0.clone());
+        tokio::spawn(async move {
+            if let Some(details) = details_of(&socket, &container.id).await {
+                container.learn(&details);
+                // The trace is over otherwise.
+                let _ = to.send(container).await;
+            }
+        });
+    }
+
+    /// What an engine knows of a container that it was asked about.
+    pub(super) fn learn(&mut self, container: Container) {
+        let now = |life: &&mut Life| life.container.pidns == container.pidns && life.over.is_none();
+        let fact = container.fact();
+        if let Some(life) = self.following.lives.iter_mut().rev().find(now) {
+            life.container = container;
+        }
+        self.push(kernel::now(), Fact::Container(Box::new(fact)));
+    }
+
+    /// An engine tells of a container: of the life that it was in then.
+    pub(super) fn told_of(&mut self, told: Told) {
+        let at = told.wall_ns.saturating_sub(self.clock.offset_ns);
+        let at = BootTime(u64::try_from(at).unwrap_or_default());
+        let lives = self.following.lives.iter().enumerate().rev();
+        let of = |life: &Life| life.container.id == told.container;
+        let then: Vec<_> = lives.filter(|(_, life)| of(life)).collect();
+        let Some(&(now, life)) = then
+            .iter()
+            .find(|(_, life)| life.born <= at)
+            .or(then.last())
+        else {
+            if let Some(follow) = &mut self.following.follow {
+                follow.told(told);
+            }
+            return;
+        };
+        // Docker says at the end of a restart what it was, when the next life has
+        // begun; it is about the one before.
+        let before = then
+            .iter()
+            .find(|&&(i, _)| i < now)
+            .map(|(_, life)| life.scope.pidns);
+        let restart = before.filter(|_| told.action == EngineAction::Restart);
+        let other = restart.filter(|&pidns| pidns != life.container.pidns);
+        for pidns in std::iter::once(life.container.pidns).chain(other) {
+            let (action, answering) = (told.action, told.answering);
+            self.push(
+                kernel::now(),
+                Fact::Engine(EngineEvent {
+                    pidns,
+                    at,
+                    answering,
+                    action,
+                }),
+            );
+        }
+    }
+
+    /// Says which containers have ended, once what is known late of that is said;
+    /// or `at_once`.
+    pub(super) fn say_ends(&mut self, at_once: bool) -> io::Result<()> {
+        if self.following.follow.is_none() {
+            return Ok(());
+        }
+        let waits = !self.following.once;
+        for life in &mut self.following.lives {
+            if life.over.is_none() && self.engine.has_ended(life.container.pidns) {
+                life.over = Some(Some(Instant::now()));
+            }
+            let due = |end: Instant| at_once || end.elapsed() >= LATE;
+            if life.over.flatten().is_some_and(due) {
+                life.over = Some(None);
+                self.output.ended(&life.scope, kernel::now(), waits)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The container whose cgroup a process is in: for cgroup v1, and where the name
+/// of the cgroup does not tell.
+fn in_proc(pid: u32) -> Option<(String, Option<&'static str>)> {
+    let text = fs::read(format!("/proc/{pid}/cgroup")).ok()?;
+    let named = container::container_of(&String::from_utf8_lossy(&text))?;
+    Some((named.id, named.engine))
+}

@@ -1,0 +1,330 @@
+//! The loop of a running trace: from the ring buffer through the engine to the
+//! writer, until there is a reason to end. How it is set up stands in
+//! [`super::trace`], what concerns containers that start meanwhile in
+//! [`super::following`].
+
+use std::{
+    collections::HashSet,
+    io::{self, Write},
+    time::Duration,
+};
+
+use tokio::{sync::mpsc, time::Instant};
+
+use super::{cgroup::Cgroup, following::Following, programs::Programs, request::Wanted, Failure};
+use crate::{
+    container::{self, events::Heard},
+    event::{decode::Decoder, printable, BootTime, Event, Fact, PidNs, ProcessKey},
+    explain::Engine,
+    kernel::{
+        self, error::KernelError, log::KernelLog, procfs::Proc, ring::Ring, symbols::Symbols,
+    },
+    output::{Clock, Ending, Output},
+};
+
+/// How often the counts of lost events are looked at while events come in.
+const LOSS_EVERY: Duration = Duration::from_millis(10);
+/// How often it is checked that the traced namespaces are still there: their
+/// ends are events, so this is for ends that were lost.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// How often the writer gets a tick after something was written.
+const TICK: Duration = Duration::from_millis(250);
+/// How long, after everything has ended, an engine is given to say who asked;
+/// three times as long once it has begun to.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long after it.
+const TICKS_FOR: Duration = Duration::from_secs(3);
+
+/// Everything that a running trace holds.
+pub(super) struct Live<'a> {
+    pub(super) ring: Ring,
+    pub(super) decoder: Decoder<Symbols>,
+    pub(super) engine: Engine,
+    pub(super) output: Box<dyn Output + 'a>,
+    pub(super) proc: Proc,
+    pub(super) log: KernelLog,
+    pub(super) next_id: u64,
+    /// The first process of each traced namespace.
+    pub(super) watched: Vec<Watched>,
+    pub(super) losses_checked: Instant,
+    /// Something came in since then.
+    pub(super) losses_unchecked: bool,
+    pub(super) ticks_until: Instant,
+    pub(super) once: bool,
+    /// Which files senders run; `None` where their pids are not ours to know.
+    pub(super) programs: Option<Programs>,
+    /// Containers: those that are traced, and those that start meanwhile.
+    pub(super) following: Following,
+    pub(super) told: mpsc::Receiver<Heard>,
+    pub(super) clock: Clock,
+}
+
+/// The first process of a traced namespace.
+pub(super) struct Watched {
+    pub(super) pidns: PidNs,
+    pid1: ProcessKey,
+    /// It was gone when it was looked at.
+    gone: bool,
+}
+
+impl Watched {
+    pub(super) fn new(pidns: PidNs, pid1: ProcessKey) -> Self {
+        Self {
+            pidns,
+            pid1,
+            gone: false,
+        }
+    }
+}
+
+impl Live<'_> {
+    pub(super) fn push(&mut self, time: BootTime, fact: Fact) {
+        self.engine.push(Event {
+            id: self.next_id,
+            time,
+            fact,
+        });
+        self.next_id += 1;
+    }
+
+    /// What a signal's sender and those behind it run, before they are gone. The
+    /// fact comes before the signal, so that it is known by then.
+    fn look_up(&mut self, time: BootTime, fact: &Fact) {
+        let (Some(programs), Fact::Signal(signal)) = (&mut self.programs, fact) else {
+            return;
+        };
+        for (key, file) in programs.behind(
+            &signal.current,
+            &signal.ancestry,
+            &signal.target,
+            &self.proc,
+        ) {
+            self.push(time, Fact::Program { key, file });
+        }
+    }
+
+    /// The processes that are there already. Taken after attaching, so that
+    /// none is missed; whoever was born in between has its fork in the ring,
+    /// under the same identity.
+    pub(super) fn snapshot(&mut self, wanted: &Wanted, since: BootTime) -> Result<(), KernelError> {
+        let namespaces = &wanted.request.namespaces;
+        if namespaces.is_empty() && wanted.filter.follows && !wanted.filter.is_partial() {
+            return Ok(());
+        }
+        let in_cgroups: HashSet<u32> = wanted.cgroups.iter().flat_map(Cgroup::members).collect();
+        let named = wanted.filter.processes.keys().copied();
+        let also = named.chain(in_cgroups.iter().copied()).collect();
+        let members = self.proc.members(namespaces, &also);
+        for process in members.map_err(KernelError::Proc)? {
+            let mut task = process.task;
+            task.in_cgroup = in_cgroups.contains(&task.key.pid);
+            if let Some(ns) = task
+                .pidns()
+                .filter(|ns| task.is_pid1() && namespaces.contains(ns))
+            {
+                self.watched.push(Watched::new(ns, task.key));
+                self.following.ours(ns, task.key);
+            }
+            self.push(
+                since,
+                Fact::Snapshot {
+                    task,
+                    dispositions: process.dispositions,
+                },
+            );
+        }
+        for &ns in namespaces {
+            if !self.watched.iter().any(|watched| watched.pidns == ns) {
+                // It ended while the hooks were being attached: what was seen
+                // of that is in the ring, and comes before this.
+                self.push(kernel::now(), Fact::NamespaceGone { pidns: ns });
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn run(&mut self) -> io::Result<Ending> {
+        let mut watch = tokio::time::interval(WATCH_EVERY);
+        let mut more = false;
+        loop {
+            if more {
+                // Where more comes in than can be explained, this never waits:
+                // Ctrl-C and the end of the time must be heard all the same.
+                tokio::task::yield_now().await;
+                while let Ok(heard) = self.told.try_recv() {
+                    self.hear(heard)?;
+                }
+            } else {
+                let wake = self.next_wake();
+                tokio::select! {
+                    readable = self.ring.readable() => readable?,
+                    () = sleep_until(wake) => {}
+                    _ = watch.tick() => self.watch(),
+                    Some(heard) = self.told.recv() => self.hear(heard)?,
+                    container = self.following.learnt() => self.learn(container),
+                }
+            }
+            more = self.work()?;
+            if self.once && self.engine.ended() && self.following.all_found() {
+                self.last_facts()?;
+                self.last_words().await?;
+                return Ok(Ending::Ended);
+            }
+        }
+    }
+
+    /// An engine speaks, at a time of its own: what it says is an event of now.
+    fn hear(&mut self, heard: Heard) -> io::Result<()> {
+        match heard {
+            Heard::Name(name) => return self.named(name),
+            Heard::Event(told) => self.told_of(told),
+            Heard::Silent(error) => {
+                let why = container::error::chain(&error);
+                eprintln!(
+                    "sigtrace: {}; {}",
+                    printable(&why),
+                    self.following.lost_by_silence()
+                );
+                self.push(kernel::now(), Fact::EngineSilent(why.into()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything has ended, and the engine may be about to say who asked for
+    /// that: it speaks when it is done itself. What the kernel side tells meanwhile
+    /// is of what comes after the end, such as the same container's next start,
+    /// for which the kernel may use the namespace's number again.
+    async fn last_words(&mut self) -> io::Result<()> {
+        let ended = Instant::now();
+        while let Some(begun) = self.engine.awaits_word().filter(|_| !self.told.is_closed()) {
+            let until = ended + LAST_WORDS * if begun { 3 } else { 1 };
+            tokio::select! {
+                Some(heard) = self.told.recv() => self.hear(heard)?,
+                () = tokio::time::sleep_until(until) => break,
+            }
+            self.advance(kernel::now())?;
+        }
+        Ok(())
+    }
+
+    /// When there is something to do even if nothing comes in.
+    fn next_wake(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let deadline = self.engine.next_deadline().map(|time| {
+            now + Duration::from_nanos(time.0.saturating_sub(kernel::now().0))
+                + Duration::from_millis(1)
+        });
+        let tick = (now < self.ticks_until || self.log.is_on()).then(|| now + TICK);
+        let losses = self
+            .losses_unchecked
+            .then(|| self.losses_checked + LOSS_EVERY);
+        let ends = self.following.next_end();
+        let all = deadline.into_iter().chain(tick).chain(losses).chain(ends);
+        all.min()
+    }
+
+    /// Takes in what is there, up to a limit, and writes what is settled;
+    /// whether there is more.
+    fn work(&mut self) -> io::Result<bool> {
+        self.log.flush();
+        // Taken before the ring is emptied: all that happened until then is in
+        // the batch.
+        let mut until = kernel::now();
+        let (batch, more) = self.ring.drain();
+        let mut last = None;
+        for record in batch {
+            if let Some((time, fact)) = self.decoder.decode(&record) {
+                last = Some(time);
+                self.look_up(time, &fact);
+                self.take(time, fact)?;
+            }
+        }
+        if more {
+            until = last.unwrap_or(until);
+        }
+        self.losses_unchecked |= last.is_some();
+        if self.losses_unchecked && self.losses_checked.elapsed() >= LOSS_EVERY {
+            self.losses();
+        }
+        self.advance(until)?;
+        Ok(more)
+    }
+
+    /// Detaches the hooks first: what would still come in has no end.
+    fn last_facts(&mut self) -> io::Result<()> {
+        self.ring.detach();
+        while self.work()? {}
+        self.losses();
+        Ok(())
+    }
+
+    pub(super) fn advance(&mut self, until: BootTime) -> io::Result<()> {
+        for key in self.engine.to_observe(until) {
+            let dispositions = self.proc.observe(key);
+            self.push(kernel::now(), Fact::Observed { key, dispositions });
+        }
+        let reports = self.engine.advance(until);
+        if !reports.is_empty() {
+            self.ticks_until = Instant::now() + TICKS_FOR;
+        }
+        for report in &reports {
+            self.output.report(report)?;
+        }
+        self.say_ends(false)?;
+        self.output.tick(until)?;
+        self.output.flush()
+    }
+
+    fn losses(&mut self) {
+        self.losses_checked = Instant::now();
+        self.losses_unchecked = false;
+        for (kind, count) in self.ring.losses() {
+            self.push(kernel::now(), Fact::Lost { kind, count });
+        }
+    }
+
+    /// Namespaces whose first process is gone, although nothing was seen of it
+    /// until the next look: what was seen may still be on its way here.
+    fn watch(&mut self) {
+        self.following.expire(kernel::now());
+        let mut gone = Vec::new();
+        for watched in &mut self.watched {
+            if self.proc.observe(watched.pid1).is_none()
+                && std::mem::replace(&mut watched.gone, true)
+            {
+                gone.push(watched.pidns);
+            }
+        }
+        self.watched
+            .retain(|watched| !gone.contains(&watched.pidns));
+        for pidns in gone {
+            if !self.engine.has_ended(pidns) {
+                self.push(kernel::now(), Fact::NamespaceGone { pidns });
+            }
+        }
+    }
+
+    pub(super) fn finish(mut self, ending: Ending) -> Result<(), Failure> {
+        if ending != Ending::Ended {
+            self.last_facts()?;
+        }
+        let now = kernel::now();
+        let (reports, mut summary) = self.engine.finish(now);
+        summary.notes.extend(self.following.note());
+        for report in &reports {
+            self.output.report(report)?;
+        }
+        self.output.summary(&summary, ending, now)?;
+        self.output.flush()?;
+        io::stdout().flush()?;
+        Ok(())
+    }
+}
+
+async fn sleep_until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}

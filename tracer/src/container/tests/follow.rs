@@ -1,0 +1,332 @@
+//! Containers that start while a trace runs.
+
+use super::super::{
+    events::Told,
+    follow::{Claim, Follow, Name, KEPT, KEPT_IN_ALL, WITHOUT_ID_NS, WITHOUT_NAME_NS},
+};
+use crate::{
+    event::{
+        BootTime, Comm, Detail, EngineAction, Fact, Handler, Info, Outcome, PidNs, ProcessKey,
+        Signal, TargetState, Task,
+    },
+    history::filter::Filter,
+};
+
+const A: &str = "1dcad40f27d5aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+const B: &str = "2dcad40f27d5aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+fn task(pid: u32, start_ns: u64, namespaces: &[(PidNs, u32)]) -> Task {
+    Task {
+        key: ProcessKey { pid, start_ns },
+        tid: pid,
+        ppid: 1,
+        uid: 0,
+        flags: 0,
+        comm: Comm::from("x"),
+        ns_pids: namespaces.iter().map(|&(_, pid)| pid).collect(),
+        namespaces: namespaces.iter().map(|&(ns, _)| ns).collect(),
+        cgroup_id: 0,
+        in_cgroup: false,
+    }
+}
+
+fn fork(child: &Task) -> Fact {
+    let parent = task(50, 1, &[]);
+    let child = child.clone();
+    Fact::Fork { parent, child }
+}
+
+fn exit(task: &Task) -> Fact {
+    Fact::DoExit {
+        task: task.clone(),
+        status: 0,
+    }
+}
+
+fn reap(task: &Task) -> Fact {
+    let (key, by) = (task.key, Some(50));
+    Fact::Reap { key, by }
+}
+
+/// Something that waits, with an engine or without.
+fn follow(names: &[&str], engines: bool, once: bool) -> Follow {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let filter = Filter {
+        follows: true,
+        ..Filter::default()
+    };
+    Follow::new(&names, filter, engines, once)
+}
+
+fn take(follow: &mut Follow, fact: Fact) -> bool {
+    follow.take(BootTime(5), fact).is_some()
+}
+
+fn named(id: &str, name: &str) -> Name {
+    Name {
+        id: id.into(),
+        name: name.into(),
+        socket: "/run/docker.sock".into(),
+    }
+}
+
+fn docker(id: &str) -> Option<(String, Option<&'static str>)> {
+    Some((id.into(), Some("docker")))
+}
+
+/// A whole life of a container with PID 1 `pid` in `ns`, as far as it is kept.
+fn life(follow: &mut Follow, pid: u32, ns: PidNs) -> Task {
+    let pid1 = task(pid, u64::from(pid), &[(ns, 1)]);
+    let child = task(pid + 1, u64::from(pid), &[(ns, 2)]);
+    for fact in [
+        fork(&pid1),
+        fork(&child),
+        exit(&child),
+        reap(&child),
+        exit(&pid1),
+        reap(&pid1),
+    ] {
+        assert!(!take(follow, fact), "kept");
+    }
+    pid1
+}
+
+fn facts(claim: &Claim) -> usize {
+    claim.facts.len()
+}
+
+#[test]
+fn a_container_that_is_over_already_is_handed_on_whole() {
+    let mut follow = follow(&["a"], true, false);
+    assert!(!follow.all_found());
+    let pid1 = life(&mut follow, 100, 7);
+    follow.told(Told {
+        container: A.into(),
+        action: EngineAction::Die,
+        wall_ns: 1,
+        answering: true,
+    });
+    assert_eq!(
+        follow.placed(pid1.key, docker(A)),
+        None,
+        "its name is not known"
+    );
+    let claims = follow.named(named(A, "a"));
+    let [claim] = claims.as_slice() else {
+        panic!("{claims:?}");
+    };
+    assert_eq!((facts(claim), claim.dropped), (6, 0));
+    assert_eq!(claim.container.id, A);
+    assert_eq!(claim.container.name.as_deref(), Some("a"));
+    assert_eq!((claim.container.pidns, claim.pid1.key), (7, pid1.key));
+    assert_eq!(claim.told.len(), 1);
+    assert!(follow.all_found());
+    assert_eq!((follow.sizes(), follow.unclaimed()), ((0, 0), 0));
+}
+
+#[test]
+fn the_name_may_come_first() {
+    let mut follow = follow(&["a"], true, false);
+    assert_eq!(follow.named(named(A, "a")), []);
+    let pid1 = task(100, 100, &[(7, 1)]);
+    assert!(!take(&mut follow, fork(&pid1)));
+    let claim = follow.placed(pid1.key, docker(A)).unwrap();
+    assert_eq!(facts(&claim), 1);
+    // From here on it is the engine's, and what happens on the host too.
+    assert!(take(&mut follow, exit(&pid1)));
+    assert!(take(&mut follow, exit(&task(60, 1, &[]))));
+}
+
+#[test]
+fn others_are_forgotten_and_nothing_of_them_gets_through() {
+    let mut follow = follow(&["a"], true, false);
+    let pid1 = life(&mut follow, 100, 7);
+    assert_eq!(follow.named(named(B, "b")), []);
+    assert_eq!(follow.placed(pid1.key, docker(B)), None);
+    assert_eq!((follow.sizes(), follow.unclaimed()), ((0, 0), 0));
+    assert!(!take(&mut follow, exit(&pid1)));
+}
+
+#[test]
+fn without_an_engine_ids_are_enough_and_names_never_come() {
+    let mut follow = follow(&["2dca"], false, false);
+    let (other, meant) = (life(&mut follow, 100, 7), life(&mut follow, 200, 8));
+    assert_eq!(follow.placed(other.key, docker(A)), None);
+    assert_eq!(follow.sizes(), (1, 6));
+    let claim = follow.placed(meant.key, docker(B)).unwrap();
+    assert_eq!(
+        (claim.container.id.as_str(), claim.container.name),
+        (B, None)
+    );
+}
+
+#[test]
+fn the_inode_of_a_namespace_that_ended_is_anothers() {
+    let mut follow = follow(&["a"], true, false);
+    let mut known = follow.named(named(A, "a"));
+    let first = task(100, 100, &[(7, 1)]);
+    assert!(!take(&mut follow, fork(&first)));
+    known.extend(follow.placed(first.key, docker(A)));
+    assert_eq!(known.len(), 1);
+    assert!(take(&mut follow, reap(&first)));
+    // Another container gets the inode: nothing of it is the first one's.
+    follow.named(named(B, "b"));
+    let second = task(200, 200, &[(7, 1)]);
+    assert!(!take(&mut follow, fork(&second)));
+    assert!(!take(&mut follow, exit(&second)));
+    assert_eq!(follow.placed(second.key, docker(B)), None);
+    // The next start of the first one is.
+    let third = task(300, 300, &[(7, 1)]);
+    assert!(!take(&mut follow, fork(&third)));
+    let claim = follow.placed(third.key, docker(A)).unwrap();
+    assert_eq!((claim.pid1.key, facts(&claim)), (third.key, 1));
+    assert!(take(&mut follow, exit(&third)));
+}
+
+#[test]
+fn with_once_the_first_start_counts() {
+    let mut follow = follow(&["a"], true, true);
+    follow.named(named(A, "a"));
+    let (first, second) = (life(&mut follow, 100, 7), life(&mut follow, 200, 8));
+    assert!(follow.placed(first.key, docker(A)).is_some());
+    assert_eq!(follow.placed(second.key, docker(A)), None);
+    assert!(follow.all_found());
+}
+
+#[test]
+fn a_container_that_ran_before_is_not_taken_for_a_new_one() {
+    let mut follow = follow(&["a"], true, false);
+    // Made while the hooks were being attached, so it is known from both.
+    let pid1 = task(100, 100, &[(7, 1)]);
+    follow.ours(7, Some(pid1.key));
+    follow.found("a");
+    assert!(follow.all_found());
+    assert!(take(&mut follow, fork(&pid1)));
+    assert!(take(&mut follow, reap(&pid1)));
+    assert!(!take(&mut follow, fork(&task(200, 200, &[(7, 1)]))));
+}
+
+#[test]
+fn a_namespace_in_a_container_belongs_to_it() {
+    let mut follow = follow(&["a"], true, false);
+    follow.named(named(A, "a"));
+    let pid1 = task(100, 100, &[(7, 1)]);
+    let inner = task(110, 110, &[(7, 2), (8, 1)]);
+    assert!(!take(&mut follow, fork(&pid1)));
+    assert!(!take(&mut follow, fork(&inner)));
+    assert_eq!(facts(&follow.placed(pid1.key, docker(A)).unwrap()), 2);
+    assert!(take(&mut follow, exit(&inner)));
+    // One that is made later, too.
+    let later = task(120, 120, &[(7, 3), (9, 1)]);
+    assert!(take(&mut follow, fork(&later)));
+    assert!(take(&mut follow, reap(&inner)));
+}
+
+#[test]
+fn a_container_in_another_one_is_found_too() {
+    let mut follow = follow(&["a"], true, false);
+    follow.named(named(A, "a"));
+    follow.named(named(B, "b"));
+    let outer = task(100, 100, &[(7, 1)]);
+    assert!(!take(&mut follow, fork(&outer)));
+    assert_eq!(follow.placed(outer.key, docker(B)), None);
+    let inner = task(110, 110, &[(7, 2), (8, 1)]);
+    assert!(!take(&mut follow, fork(&inner)));
+    let claim = follow.placed(inner.key, docker(A)).unwrap();
+    assert_eq!(claim.container.pidns, 8);
+    assert!(take(&mut follow, exit(&inner)));
+    assert!(!take(&mut follow, exit(&outer)));
+}
+
+#[test]
+fn what_is_kept_is_bounded_and_counted() {
+    let mut follow = follow(&["a"], true, false);
+    let many = |follow: &mut Follow, pid: u32, ns| {
+        let pid1 = task(pid, u64::from(pid), &[(ns, 1)]);
+        assert!(!take(follow, fork(&pid1)));
+        for _ in 0..KEPT {
+            assert!(!take(follow, exit(&pid1)));
+        }
+        pid1
+    };
+    let all = KEPT_IN_ALL / KEPT;
+    let pid1s: Vec<_> = (0..=all as u32)
+        .map(|i| many(&mut follow, 100 + i, 7 + i))
+        .collect();
+    // The oldest was given up for the newest, with the one that found no room.
+    assert_eq!(follow.sizes(), (all, KEPT_IN_ALL));
+    assert_eq!(follow.unclaimed(), KEPT as u64 + 1);
+    assert_eq!(follow.placed(pid1s[0].key, docker(A)), None);
+    follow.named(named(B, "a"));
+    let claim = follow.placed(pid1s[all].key, docker(B)).unwrap();
+    assert_eq!((facts(&claim), claim.dropped), (KEPT, 1));
+}
+
+#[test]
+fn what_stays_unknown_is_given_up_in_time() {
+    let mut follow = follow(&["a"], true, false);
+    let (nobody, late) = (life(&mut follow, 100, 7), life(&mut follow, 200, 8));
+    assert_eq!(follow.placed(late.key, docker(A)), None);
+    follow.expire(BootTime(WITHOUT_ID_NS));
+    assert_eq!(follow.sizes().0, 2);
+    follow.expire(BootTime(WITHOUT_ID_NS + 100));
+    assert_eq!(follow.sizes().0, 1);
+    assert_eq!(follow.placed(nobody.key, docker(B)), None);
+    follow.expire(BootTime(WITHOUT_NAME_NS + 200));
+    assert_eq!(follow.sizes(), (0, 0));
+    assert_eq!(follow.unclaimed(), 12);
+    assert_eq!(follow.named(named(A, "a")), []);
+}
+
+#[test]
+fn a_signal_between_two_namespaces_goes_with_the_one_it_concerns() {
+    let mut follow = follow(&["a"], true, false);
+    let pid1 = task(100, 100, &[(7, 1)]);
+    assert!(!take(&mut follow, fork(&pid1)));
+    let shim = task(60, 1, &[]);
+    let signal = |by: &Task, to: &Task| {
+        Fact::Signal(Box::new(Signal {
+            number: 17,
+            code: 0,
+            info: Info::Kernel,
+            detail: Detail::None,
+            pdeath_signal: 0,
+            to_process: true,
+            outcome: Outcome::Delivered,
+            current: by.clone(),
+            target: to.clone(),
+            state: TargetState {
+                handler: Handler::Default,
+                sa_flags: 0,
+                blocked: 0,
+                real_blocked: 0,
+                pending: 0,
+                shared_pending: 0,
+                signal_flags: 0,
+                group_exit_code: 0,
+                traced: false,
+                state: 0,
+                exit_state: 0,
+                threads: 1,
+                threads_seen: 1,
+                threads_blocking: 0,
+                threads_unable: 0,
+                dumping: false,
+            },
+            ancestry: Vec::new(),
+            stack: Vec::new(),
+        }))
+    };
+    assert!(!take(&mut follow, signal(&shim, &pid1)), "into it");
+    assert!(!take(&mut follow, signal(&pid1, &shim)), "out of it");
+    assert!(
+        take(&mut follow, signal(&shim, &shim)),
+        "the engine decides"
+    );
+    assert_eq!(follow.sizes(), (1, 3));
+    // Nobody else's, even where its namespace has an inode that was traced.
+    follow.named(named(B, "b"));
+    assert_eq!(follow.placed(pid1.key, docker(B)), None);
+    assert!(!take(&mut follow, signal(&pid1, &shim)));
+    assert!(!take(&mut follow, signal(&shim, &pid1)));
+}
