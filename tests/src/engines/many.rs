@@ -14,7 +14,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 }
 
 fn many(stage: &Stage<'_>) -> Result<Outcome> {
-    let names: Vec<String> = (0..stage.many)
+    let names: Vec<String> = (0..stage.amount.many)
         .map(|number| format!("{}-{number}", stage.name))
         .collect();
     let scenes = at_once(&names, |name| fwd_sig(stage.engine, name, &[], 1));

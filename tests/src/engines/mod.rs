@@ -31,6 +31,19 @@ pub(crate) struct Scenario {
     pub(crate) kind: Kind,
     /// In which engines.
     pub(crate) on: fn(&Engine) -> bool,
+    /// Among the few that are played on every change.
+    pub(crate) core: bool,
+}
+
+/// How much is played.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Amount {
+    /// Only the scenarios that are played on every change.
+    pub(crate) core: bool,
+    /// How many containers are many.
+    pub(crate) many: usize,
+    /// How many short containers are waited for.
+    pub(crate) short: usize,
 }
 
 /// How it is played.
@@ -61,8 +74,7 @@ pub(crate) struct Stage<'a> {
     pub(crate) host: &'a Host,
     pub(crate) table: &'a Table,
     pub(crate) place: &'a Place,
-    /// How many containers are many.
-    pub(crate) many: usize,
+    pub(crate) amount: Amount,
 }
 
 impl Stage<'_> {
@@ -164,6 +176,7 @@ fn shared(
         name,
         kind: Kind::Shared(Shared { set, act, judge }),
         on: |engine| !engine.in_part,
+        core: false,
     }
 }
 
@@ -172,12 +185,19 @@ fn own(name: &'static str, play: Own) -> Scenario {
         name,
         kind: Kind::Own(play),
         on: |engine| !engine.in_part,
+        core: false,
     }
 }
 
 /// One that shows how signals come to a container, so that each engine plays it.
 fn everywhere(mut scenario: Scenario) -> Scenario {
     scenario.on = |_| true;
+    scenario
+}
+
+/// One that is played on every change too.
+fn core(mut scenario: Scenario) -> Scenario {
+    scenario.core = true;
     scenario
 }
 

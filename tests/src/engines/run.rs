@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::{bail, Context, Result};
 
-use super::{all, Kind, Scenario, Scene, Shared, Stage};
+use super::{all, Amount, Kind, Scenario, Scene, Shared, Stage};
 use crate::judge::{Judge, Place, Seen, Table};
 use crate::run::{self, Tally};
 use crate::scenarios::Outcome;
@@ -45,7 +45,12 @@ pub(crate) fn names() -> Vec<String> {
 }
 
 /// Plays those with these names, or all; whether all went well.
-pub(crate) fn run(host: &Host, engines: &[Engine], names: &[String], many: usize) -> Result<bool> {
+pub(crate) fn run(
+    host: &Host,
+    engines: &[Engine],
+    names: &[String],
+    amount: Amount,
+) -> Result<bool> {
     let table = Table::own()?;
     let scenarios = all();
     let mut chosen = Vec::new();
@@ -53,7 +58,8 @@ pub(crate) fn run(host: &Host, engines: &[Engine], names: &[String], many: usize
         for scenario in &scenarios {
             let full = full_name(engine, scenario);
             let wanted = |name: &String| *name == full || name == scenario.name;
-            if (scenario.on)(engine) && (names.is_empty() || names.iter().any(wanted)) {
+            let played = (scenario.on)(engine) && (scenario.core || !amount.core);
+            if played && (names.is_empty() || names.iter().any(wanted)) {
                 chosen.push((full, engine, scenario));
             }
         }
@@ -87,7 +93,7 @@ pub(crate) fn run(host: &Host, engines: &[Engine], names: &[String], many: usize
                 host,
                 table: &table,
                 place,
-                many,
+                amount,
             };
             let outcome = play(&stage);
             println!("{name} took {:.1?}", begin.elapsed());

@@ -4,7 +4,7 @@
 use anyhow::Result;
 use nix::sys::signal::Signal;
 
-use super::{everywhere, fwd_sig, own, shared, Scenario, Scene, Stage, SIG_PROC};
+use super::{core, everywhere, fwd_sig, own, shared, Scenario, Scene, Stage, SIG_PROC};
 use crate::judge::phrases::Phrase;
 use crate::judge::{From, Judge};
 use crate::scenarios::Outcome;
@@ -18,7 +18,7 @@ const BY_KILL: [&str; 2] = ["kill-syscall", "pidfd-signal"];
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
-        everywhere(own("stop-no-handler", no_handler)),
+        core(everywhere(own("stop-no-handler", no_handler))),
         own("stop-slow", slow),
         shared(
             "kill",

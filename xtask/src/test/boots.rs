@@ -31,14 +31,19 @@ const KPROBES_ON: [&str; 2] = ["5.10", "6.12"];
 /// One boot plays all scenarios in a few minutes under emulation.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// Containers start slowly there.
-const ENGINE_LIMIT: Duration = Duration::from_secs(25 * 60);
+/// Containers start slowly there: a few of them on every change, and all that
+/// there are, with hundreds of containers.
+const CORE_LIMIT: Duration = Duration::from_secs(15 * 60);
+const ENGINE_LIMIT: Duration = Duration::from_secs(60 * 60);
 
-/// How many containers are stopped at once, by `test --all` and else, and what so
-/// many need.
-const MANY: u32 = 100;
-const FEW: u32 = 8;
-const MEMORY_FOR_MANY_MIB: u32 = 4096;
+/// On every change the guest that is made soonest plays a core of its scenarios.
+const CORE: Engine = Engine::Bookworm;
+const CORE_WITH: [&str; 2] = ["docker", "podman"];
+
+/// What `test --all` plays: how many containers are stopped at once, how many end
+/// as soon as they have started. And what so many need.
+const ALL: &str = "--many 100 --short 50";
+const MEMORY_FOR_ALL_MIB: u32 = 4096;
 
 /// Lines of stderr that are shown beside failures.
 const SHOWN: usize = 40;
@@ -176,9 +181,11 @@ impl Plan {
         }
     }
 
-    /// Each guest with container engines. First of all, because they take longest.
+    /// Each guest with container engines, or one with few scenarios. First of all,
+    /// because they take longest.
     pub(crate) fn engines(&mut self, places: &Places, all: bool) {
-        for engine in ENGINES.into_iter().rev() {
+        let played = ENGINES.into_iter().filter(|engine| all || *engine == CORE);
+        for engine in played.rev() {
             match Guest::with_engine(places, engine, None) {
                 Ok(guest) => self.jobs.insert(0, with_engines(guest, engine, all)),
                 Err(error) => self.skip(&format!("container engines of {engine}"), &error),
@@ -198,7 +205,7 @@ impl Plan {
             kernels: self.kernels,
         };
         ui::say(&format!(
-            "playing all scenarios in {} boots, {AT_ONCE} at a time: each kernel with hooks {}, {} with {KPROBE}; and Docker and Podman in guests of their own",
+            "playing all scenarios in {} boots, {AT_ONCE} at a time: each kernel with hooks {}, {} with {KPROBE}; Docker and Podman in guests of their own",
             self.jobs.len(),
             LEVELS.join(" and "),
             KPROBES_ON.join(" and ")
@@ -248,9 +255,14 @@ fn on_kernel(guest: &Arc<Guest>, wanted: Series, level: &str) -> Job {
 }
 
 fn with_engines(guest: Guest, engine: Engine, all: bool) -> Job {
-    let (names, many) = (engine.played().join(","), if all { MANY } else { FEW });
+    let (with, amount): (&[_], _) = if all {
+        (engine.played(), ALL)
+    } else {
+        (&CORE_WITH, "--core")
+    };
+    let names = with.join(",");
     let script = format!(
-        "guest-engines images {} && exec sigtrace-play engines --many {many} --with {names}",
+        "guest-engines images {} && exec sigtrace-play engines {amount} --with {names}",
         engine.images().join(" ")
     );
     Job {
@@ -261,8 +273,8 @@ fn with_engines(guest: Guest, engine: Engine, all: bool) -> Job {
         guest: Arc::new(guest),
         command: ["sh", "-c", &script].map(str::to_owned).to_vec(),
         options: Options {
-            timeout: ENGINE_LIMIT,
-            memory_mib: all.then_some(MEMORY_FOR_MANY_MIB),
+            timeout: if all { ENGINE_LIMIT } else { CORE_LIMIT },
+            memory_mib: all.then_some(MEMORY_FOR_ALL_MIB),
             ..Options::default()
         },
     }
