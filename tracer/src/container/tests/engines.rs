@@ -380,7 +380,7 @@ async fn an_engine_that_is_slow_is_waited_for_if_nobody_else_knows() {
     let other = |path: &str| good(path).map(|answer| answer.replace(ID, &ID.replace('1', "3")));
     let found = [found[0].clone(), listen(&folder, "other", other)];
     let names = ["fwd_sig".to_owned()];
-    let error = find(&folder.0, sockets(&found), &names, PATIENCE).await;
+    let error = find(&folder.0, sockets(&found), &names, false, PATIENCE).await;
     let problem = error.unwrap_err().problem;
     assert!(
         matches!(problem, error::Problem::Ambiguous(_)),
