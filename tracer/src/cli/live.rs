@@ -31,7 +31,7 @@ const WATCH_EVERY: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(250);
 /// How long, after everything has ended, an engine is given to say who asked;
 /// three times as long once it has begun to.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const LAST_WORDS: Duration = Duration::from_secs(3);
 /// How long after it.
 const TICKS_FOR: Duration = Duration::from_secs(3);
 
