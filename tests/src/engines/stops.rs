@@ -243,6 +243,8 @@ fn restart(stage: &Stage<'_>) -> Result<Outcome> {
     let scene = fwd_sig(stage.engine, stage.name, &[], 1)?;
     let ended = stopped(stage, &scene, &["restart"])?;
     Ok(stage.judged(&ended, &[scene.container.ino], |_, judge| {
-        super::lessons::picture(&scene, judge, scene.engine.restart);
+        // That it was a restart an engine tells once all is over; where that takes it
+        // long, sigtrace, which is to end with the first life, has ended.
+        super::lessons::picture(&scene, judge, scene.engine.kind);
     }))
 }

@@ -15,7 +15,7 @@ use super::{cgroup::Cgroup, following::Following, programs::Programs, request::W
 use crate::{
     container::{self, events::Heard},
     event::{decode::Decoder, printable, BootTime, Event, Fact, PidNs, ProcessKey},
-    explain::Engine,
+    explain::{Awaited, Engine},
     kernel::{
         self, error::KernelError, log::KernelLog, procfs::Proc, ring::Ring, symbols::Symbols,
     },
@@ -32,6 +32,8 @@ const TICK: Duration = Duration::from_millis(250);
 /// How long, after everything has ended, an engine is given to say who asked;
 /// three times as long once it has begun to.
 const LAST_WORDS: Duration = Duration::from_secs(3);
+/// How long a stop may go on as a restart.
+const RESTART: Duration = Duration::from_millis(500);
 /// How long after it.
 const TICKS_FOR: Duration = Duration::from_secs(3);
 
@@ -197,10 +199,18 @@ impl Live<'_> {
     /// for which the kernel may use the namespace's number again.
     async fn last_words(&mut self) -> io::Result<()> {
         let ended = Instant::now();
-        while let Some(begun) = self.engine.awaits_word().filter(|_| !self.told.is_closed()) {
-            let until = ended + LAST_WORDS * if begun { 3 } else { 1 };
+        let mut spoke = ended;
+        while let Some(awaited) = self.engine.awaits_word().filter(|_| !self.told.is_closed()) {
+            let until = match awaited {
+                Awaited::Restart => spoke + RESTART,
+                Awaited::Word => ended + LAST_WORDS,
+                Awaited::Rest => ended + LAST_WORDS * 3,
+            };
             tokio::select! {
-                Some(heard) = self.told.recv() => self.hear(heard)?,
+                Some(heard) = self.told.recv() => {
+                    spoke = Instant::now();
+                    self.hear(heard)?;
+                }
                 () = tokio::time::sleep_until(until) => break,
             }
             self.advance(kernel::now())?;
