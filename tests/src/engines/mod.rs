@@ -7,6 +7,7 @@ mod following;
 mod lessons;
 mod names;
 pub(crate) mod run;
+mod shared;
 mod stops;
 
 use std::collections::BTreeMap;
@@ -142,6 +143,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         stops::scenarios(),
         names::scenarios(),
         following::scenarios(),
+        shared::scenarios(),
     ];
     groups.into_iter().flatten().collect()
 }

@@ -86,8 +86,7 @@ mod tests {
             comm: Comm::from("x"),
             ns_pids: vec![1; namespaces.len()],
             namespaces: namespaces.to_vec(),
-            cgroup_id: 0,
-            in_cgroup: false,
+            cgroup: None,
         };
         let (runc, one) = (task(key(50, 500_000_000), &[]), task(key(60, 1), &[7]));
         let behind = |of| {
