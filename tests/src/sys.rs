@@ -294,6 +294,15 @@ pub(crate) fn forbid_getppid() -> Result<()> {
     Ok(())
 }
 
+/// From here on only read, write, exit and sigreturn are allowed.
+pub(crate) fn be_strict() -> Result<()> {
+    // SAFETY: SECCOMP_MODE_STRICT takes numbers only.
+    if unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_STRICT) } != 0 {
+        return Err(io::Error::last_os_error()).context("prctl PR_SET_SECCOMP");
+    }
+    Ok(())
+}
+
 /// Makes it the controlling terminal of this session leader (TIOCSCTTY).
 pub(crate) fn take_terminal(terminal: &impl AsRawFd) -> Result<()> {
     // SAFETY: TIOCSCTTY takes a number.

@@ -25,11 +25,14 @@ const BPF_TARGET: &str = "bpfel-unknown-none";
 const NEEDED_SECTIONS: [&str; 2] = [".BTF", "license"];
 
 /// Settings of the workspace's release profile that must not reach the kernel
-/// side: stripping takes the BTF away, and bpf-linker does its own LTO.
-const BPF_PROFILE: [&str; 3] = [
+/// side: stripping takes the BTF away, and bpf-linker does its own LTO. In one
+/// piece and not incremental, whatever the environment says: cut into other
+/// pieces, a program may be more than the verifier of an old kernel can follow.
+const BPF_PROFILE: [&str; 4] = [
     "profile.release.strip=false",
     "profile.release.lto=\"off\"",
     "profile.release.debug=2",
+    "profile.release.codegen-units=1",
 ];
 
 /// Builds all of it.
@@ -101,7 +104,8 @@ pub(crate) fn bpf_cargo(toolchain: &Toolchain, places: &Places, subcommand: &str
         .args(["--package", "sigtrace-ebpf", "--target-dir"])
         .arg(places.target.join("ebpf"))
         .current_dir(&places.root)
-        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
+        .env("CARGO_INCREMENTAL", "0");
     for setting in BPF_PROFILE {
         cargo.args(["--config", setting]);
     }

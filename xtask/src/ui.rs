@@ -5,21 +5,39 @@
 //! the guest's output (`vm`) or the results (`test`). What the steps do is left
 //! to the modules that call this.
 
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+
+/// A step that takes longer says so this often: silence looks like a hang.
+const BEAT: Duration = Duration::from_secs(60);
 
 /// Runs `work` between a line that says what happens and why, and a line that
 /// says how long it took.
 pub(crate) fn step<T>(what: &str, why: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     eprintln!("==> {what} ({why})");
     let begin = Instant::now();
-    let result = work();
+    let result = while_beating(begin, work);
     match &result {
         Ok(_) => eprintln!("    done in {}", took(begin.elapsed())),
         Err(_) => eprintln!("    failed after {}", took(begin.elapsed())),
     }
     result
+}
+
+fn while_beating<T>(begin: Instant, work: impl FnOnce() -> T) -> T {
+    thread::scope(|scope| {
+        // Dropped when the work is over, be it by a panic: the beat ends then.
+        let (_working, over) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            while over.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
+                eprintln!("    still at it after {}", took(begin.elapsed()));
+            }
+        });
+        work()
+    })
 }
 
 /// A remark below the step it belongs to.

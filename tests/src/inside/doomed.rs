@@ -33,6 +33,11 @@ pub(super) fn play(role: &str) -> Result<bool> {
             sys::forbid_getppid()?;
             unistd::getppid();
         }
+        "strict" => {
+            prepare(role)?;
+            sys::be_strict()?;
+            unistd::getppid();
+        }
         "no-reader" => {
             sys::default_action(Signal::SIGPIPE)?;
             let (read, write) = unistd::pipe()?;

@@ -22,6 +22,12 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         shared("fault", kept, |s, _| ends(s, "faults"), fault),
         shared("seccomp", kept, |s, _| ends(s, "forbidden"), seccomp),
         shared(
+            "seccomp-strict",
+            kept,
+            |s, _| ends(s, "strict"),
+            seccomp_strict,
+        ),
+        shared(
             "broken-pipe",
             kept,
             |s, _| ends(s, "no-reader"),
@@ -215,6 +221,20 @@ fn seccomp(scene: &Scene, judge: &mut Judge<'_>) {
         .death("the target", pid)
         .cause("seccomp", "exit", 128 + libc::SIGSYS)
         .field("/signal", "SIGSYS");
+    judge.cleared(scene.pid1());
+}
+
+/// SIGKILL is its status, and no signal was sent.
+fn seccomp_strict(scene: &Scene, judge: &mut Judge<'_>) {
+    judge
+        .death("the target", scene.pid("strict"))
+        .cause("seccomp", "exit", 128 + libc::SIGKILL)
+        .field("/signal", "SIGKILL")
+        .words(&["strict mode of seccomp"])
+        .chain(&[
+            "ended as if by SIGKILL",
+            "a system call that strict seccomp",
+        ]);
     judge.cleared(scene.pid1());
 }
 

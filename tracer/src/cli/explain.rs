@@ -76,7 +76,12 @@ pub fn run(args: &ExplainArgs) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let topics = match &args.what {
         None if args.markdown => return Ok(out.write_all(markdown().as_bytes())?),
-        None => ids::all().iter().map(Topic::from).collect(),
+        None => {
+            let mut ids: Vec<_> = ids::all().iter().collect();
+            // In the order of the page, what never comes up last.
+            ids.sort_by_key(|entry| (entry.kind, !entry.reported));
+            ids.into_iter().map(Topic::from).collect()
+        }
         Some(what) => topic::find(what),
     };
     if let (true, Some(what)) = (topics.is_empty(), &args.what) {
@@ -84,6 +89,13 @@ pub fn run(args: &ExplainArgs) -> Result<(), Failure> {
         let signals = (1..=31).map(|number| signals::name(number).into_owned());
         let similar = nearest(what, ids.chain(signals));
         let known = "`sigtrace explain` lists all ids; signals and exit codes are known too";
+        if let Ok(number) = what.trim().parse::<i64>() {
+            let message = format!(
+                "{number} is neither a signal (1 to {}) nor an exit code (0 to 255); {known}",
+                signals::RTMAX
+            );
+            return Err(Failure::new(Code::NotFound, anyhow::Error::msg(message)));
+        }
         let message = match similar.as_slice() {
             [] => format!("nothing is called {what:?}; {known}"),
             _ => format!(
@@ -324,6 +336,19 @@ mod tests {
             page == markdown(),
             "docs/reasons.md is old: SIGTRACE_BLESS=1 cargo test -p sigtrace"
         );
+    }
+
+    #[test]
+    fn a_number_that_is_nothing_is_said_to_be_none() {
+        let args = ExplainArgs {
+            what: Some("256".into()),
+            markdown: false,
+            show: Show::default(),
+        };
+        let failure = run(&args).unwrap_err();
+        assert_eq!(failure.code, Code::NotFound);
+        let said = failure.error.unwrap().to_string();
+        assert!(said.starts_with("256 is neither a signal"), "{said}");
     }
 
     #[test]

@@ -43,7 +43,8 @@ impl FromStr for PidNsArg {
             .and_then(|n| n.strip_suffix(']'))
             .unwrap_or(number);
         let wrong = || {
-            format!("{text:?} is no PID namespace: its inode (lsns -t pid), or a path such as /proc/PID/ns/pid")
+            "give the inode of a PID namespace (lsns -t pid), or a path such as /proc/PID/ns/pid"
+                .to_owned()
         };
         match number.parse() {
             Ok(0) | Err(_) => Err(wrong()),
@@ -69,6 +70,17 @@ impl PidNsArg {
                     path.display()
                 ),
             )),
+            // A zombie still has a folder, and no namespace any more.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && process(path).is_some() => {
+                Err(Failure::new(
+                    Code::NotFound,
+                    anyhow!(
+                        "process {} has ended, or never was: it has no PID namespace ({})",
+                        process(path).unwrap_or_default(),
+                        path.display()
+                    ),
+                ))
+            }
             Err(error) => {
                 let gone = error.kind() == io::ErrorKind::NotFound;
                 let code = if gone { Code::NotFound } else { Code::Failed };
@@ -79,6 +91,14 @@ impl PidNsArg {
             }
         }
     }
+}
+
+/// The process of `/proc/PID/ns/pid`.
+fn process(path: &Path) -> Option<&str> {
+    let rest = path.to_str()?.strip_prefix("/proc/")?;
+    let (pid, ns) = rest.split_once('/')?;
+    let digits = !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit());
+    (digits && matches!(ns, "ns/pid" | "ns/pid_for_children")).then_some(pid)
 }
 
 /// What the flags name.
@@ -263,6 +283,12 @@ mod tests {
             .inode()
             .unwrap_err();
         assert_eq!(failure.code, Code::NotFound);
+        // No process can have this pid (PID_MAX_LIMIT).
+        let gone = PidNsArg::Path("/proc/4194305/ns/pid".into()).inode();
+        let failure = gone.unwrap_err();
+        assert_eq!(failure.code, Code::NotFound);
+        let said = failure.error.unwrap().to_string();
+        assert!(said.starts_with("process 4194305 has ended"), "{said}");
     }
 
     #[test]

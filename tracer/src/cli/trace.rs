@@ -180,7 +180,7 @@ fn coverage(attached: &Attached, wanted: &Wanted) -> Coverage {
 }
 
 fn tracing(args: &TraceArgs, wanted: &Wanted, attached: &Attached, facts: &Facts) -> Tracing {
-    let mut notes = kernel::notes(&attached.choices, facts);
+    let mut notes = kernel::notes(&attached.choices, facts, wanted.request.forced);
     notes.extend(args.buffer.and_then(super::size::BufferSize::note));
     Tracing {
         since: attached.since,

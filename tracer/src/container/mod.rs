@@ -159,16 +159,17 @@ pub async fn find(
     Ok(resolved)
 }
 
-/// Whether an engine that needs more time may know more of these.
+/// Whether an engine that needs more time may know more of these: their name,
+/// that another container has the same, or how they are stopped.
 fn lacks(survey: &resolve::Survey, names: &[String]) -> bool {
-    let is_unknown = |name: &String| match resolve::resolve(survey, name) {
-        Ok(_) => false,
-        Err(error) => matches!(error.problem, error::Problem::Unknown { .. }),
-    };
     let is_late = |error: &Arc<engine::EngineError>| matches!(error.cause, engine::Cause::Late(_));
+    let is_id = |name: &String| match resolve::resolve(survey, name) {
+        Ok(found) => found.id.starts_with(&name.to_ascii_lowercase()),
+        Err(error) => !matches!(error.problem, error::Problem::Unknown { .. }),
+    };
     let mut listed = survey.engines.iter().flat_map(|engine| &engine.containers);
     let is_wanted = |one: &&engine::Listed| names.iter().any(|name| resolve::may_mean(name, one));
-    survey.failed.iter().any(is_late) && names.iter().any(is_unknown)
+    survey.failed.iter().any(is_late) && !names.iter().all(is_id)
         || listed.any(|one| is_wanted(&one) && one.details.is_none())
 }
 

@@ -141,14 +141,15 @@ fn unseen(
     exit_stack: &[Frame],
 ) -> Death {
     let name = signals::name(number);
+    // What its own stack shows is no other's doing, whoever dies at that moment.
+    if let Some(death) = kernel_cause::at_exit(number, exited.event, exit_stack) {
+        return death;
+    }
     if number == signals::KILL {
         if let Some(one) = pid1::dying_pid1(view, victim, exited.time) {
             let proof = pid1::Proof::unseen(view, one, victim);
             return pid1::killed(view, victim, &one.task, proof, None, exited.time);
         }
-    }
-    if let Some(death) = kernel_cause::at_exit(number, exited.event, exit_stack) {
-        return death;
     }
     let mut d = Death::new("unknown", None);
     d.kernel_path = stack::path(exit_stack);

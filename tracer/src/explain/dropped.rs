@@ -234,14 +234,18 @@ fn no_handler(view: View<'_>, time: BootTime, s: &Signal, v: Verdict) -> Verdict
             ))
             .advise(format!("handle {name} in the program (signal.Notify), or run it below an init (docker run --init, tini)"));
     }
+    // Nobody should write a handler for a fault only to be killed by it.
+    let remedy = if signals::is_fault(s.number) || s.number == signals::ABRT {
+        format!("{name} is how a program's own fault ends it; ask PID 1 to end by a signal that it handles, or")
+    } else {
+        format!("install a handler for {name} in PID 1, or use an init that has one (docker run --init, tini);")
+    };
     v.say(format!(
         "PID 1 has no handler for {name}, and the kernel drops every such signal to the PID 1 of a namespace; this one came {}.",
         sender::direction(s)
     ))
     .say("For any other process it would have been fatal; a PID 1 gets only the signals that it handles, waits for or blocks.".to_owned())
-    .advise(format!(
-        "install a handler for {name} in PID 1, or use an init that has one (docker run --init, tini); SIGKILL from outside ends it: kill -9 {pid} on the host"
-    ))
+    .advise(format!("{remedy} SIGKILL from outside ends it: kill -9 {pid} on the host"))
 }
 
 /// `SIG_DFL`, `SIG_IGN`, an address.

@@ -94,6 +94,7 @@ const RULES: &[Rule] = &[
             "force_sig_seccomp",
             "__seccomp_filter",
             "__secure_computing",
+            "__seccomp_permit_syscall",
         ],
         |s| s.number == signals::SYS,
     ),
@@ -337,27 +338,39 @@ fn unknown(fatal: &Fatal, s: &Signal) -> Death {
 /// A death without any signal, from the stack of its exit: the kernel can end
 /// the current task on the spot (`do_exit` with a signal's number).
 pub(super) fn at_exit(number: i32, exited: u64, exit_stack: &[Frame]) -> Option<Death> {
-    // Below 5.11 a filter's verdict was carried out so.
-    const SECCOMP: &[&str] = &["__seccomp_filter", "__secure_computing", "seccomp_phase1"];
+    // Below 5.11 a filter's verdict was carried out so, that of strict mode is
+    // on all kernels.
+    const SECCOMP: &[&str] = &[
+        "__seccomp_filter",
+        "__secure_computing",
+        "__secure_computing_strict",
+        // Since Linux 7.
+        "__seccomp_permit_syscall",
+    ];
     const OOPS: &[&str] = &[
         "make_task_dead",
         "oops_end",
         "rewind_stack_and_make_dead",
         "rewind_stack_do_exit",
     ];
+    let strict = number == signals::KILL;
     let (cause, frame, why) = if let Some(frame) = stack::find(exit_stack, OOPS) {
         (
             "kernel-oops",
             frame,
             "The kernel ran into an error of its own while it worked for this process, and ended it without any signal (an oops).",
         )
-    } else if let Some(frame) = stack::find(exit_stack, SECCOMP)
-        .filter(|_| number == signals::SYS || number == signals::KILL)
+    } else if let Some(frame) =
+        stack::find(exit_stack, SECCOMP).filter(|_| number == signals::SYS || strict)
     {
         (
             "seccomp",
             frame,
-            "It made a system call, and its seccomp filter's verdict on that is to kill.",
+            if strict {
+                "It was in the strict mode of seccomp, which allows no system call but read, write, exit and sigreturn, and made another one: the kernel ended it on the spot, without sending the SIGKILL that its status names."
+            } else {
+                "It made a system call, and its seccomp filter's verdict on that is to kill."
+            },
         )
     } else {
         return None;
@@ -371,17 +384,22 @@ pub(super) fn at_exit(number: i32, exited: u64, exit_stack: &[Frame]) -> Option<
         Some(exited),
         format!("ended as if by {}", signals::name(number)),
     );
-    let root = if cause == "seccomp" {
-        "a system call that its seccomp filter forbids"
-    } else {
-        "an error in the kernel"
+    let (root, advice) = match cause {
+        "seccomp" if strict => (
+            "a system call that strict seccomp forbids",
+            "find out which call it was (the audit log has it, or strace); the program itself asked for that mode (prctl PR_SET_SECCOMP)",
+        ),
+        "seccomp" => (
+            "a system call that its seccomp filter forbids",
+            "find out which call it was (the audit log has it, or strace) and allow it, if it is meant to be (docker run --security-opt seccomp=PROFILE)",
+        ),
+        _ => (
+            "an error in the kernel",
+            "look at the kernel log (dmesg): it has the place and the module",
+        ),
     };
     d.link(None, root);
-    d.advise(if cause == "seccomp" {
-        "find out which call it was (the audit log has it, or strace) and allow it, if it is meant to be (docker run --security-opt seccomp=PROFILE)"
-    } else {
-        "look at the kernel log (dmesg): it has the place and the module"
-    });
+    d.advise(advice);
     Some(d)
 }
 

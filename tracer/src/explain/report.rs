@@ -232,8 +232,10 @@ pub struct Summary {
     pub unseen_ends: u64,
     /// A filter by process or cgroup was in force ([`Filter::is_partial`]).
     pub partial: bool,
-    /// Signals that were dropped.
+    /// Signals that were dropped, routine ones left out.
     pub dropped: u64,
+    /// Routine signals that were dropped.
+    pub dropped_routinely: u64,
     /// Events that were lost.
     pub lost: u64,
     /// Routine signals.
@@ -244,6 +246,13 @@ pub struct Summary {
     pub ended: bool,
     /// Sentences that qualify the whole (losses, gaps).
     pub notes: Vec<String>,
+}
+
+impl Summary {
+    /// Nothing that belongs to it was missed: what was not seen did not happen.
+    pub fn saw_all(&self) -> bool {
+        self.lost == 0 && self.unseen_ends == 0 && !self.partial
+    }
 }
 
 /// One report.

@@ -104,7 +104,11 @@ impl Engine {
             return;
         }
         self.summary.routine += u64::from(report.routine);
-        self.summary.dropped += u64::from(report.fate == Fate::Dropped.id() && !report.routine);
+        let dropped = u64::from(report.fate == Fate::Dropped.id());
+        match report.routine {
+            true => self.summary.dropped_routinely += dropped,
+            false => self.summary.dropped += dropped,
+        }
         self.outbox.release(report.time, report.id);
         self.outbox
             .push(report.time, report.id, Report::Signal(Box::new(report)));

@@ -5,7 +5,7 @@ use super::{
     attach::{attach, check, Request},
     diagnosis::{Check, Diagnosis, HookLine, State},
     facts::Facts,
-    hooks::{Choice, Forced, Hook, Level, Support},
+    hooks::{not_as_forced, Choice, Forced, Hook, Level, Support},
 };
 
 /// Finds out what this kernel allows.
@@ -91,7 +91,7 @@ fn hook_line(choice: &Choice, facts: &Facts) -> Option<HookLine> {
 
 /// What `tracing` says about what could not be had, as far as no event says it
 /// of itself.
-pub fn notes(choices: &[Choice], facts: &Facts) -> Vec<String> {
+pub fn notes(choices: &[Choice], facts: &Facts, forced: Forced) -> Vec<String> {
     let missed = |choice: &&Choice| choice.level.is_none() && choice.hook.is_missed(facts.symbols);
     let mut notes: Vec<String> = choices
         .iter()
@@ -104,6 +104,7 @@ pub fn notes(choices: &[Choice], facts: &Facts) -> Vec<String> {
             )
         })
         .collect();
+    notes.extend(not_as_forced(&facts.hooks, forced, choices));
     if !facts.symbols {
         notes.push("kernel functions have no names here (kptr_restrict, or no CAP_SYSLOG): causes are told from flags and siginfo".into());
     }

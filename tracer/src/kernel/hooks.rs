@@ -100,6 +100,31 @@ pub fn choose(facts: &Facts, forced: Forced) -> Vec<Choice> {
         .collect()
 }
 
+/// What `--hooks` asked for and this kernel does not allow, for the first line of
+/// a trace: the functions that are not hooked at that level.
+pub fn not_as_forced(facts: &Facts, forced: Forced, choices: &[Choice]) -> Option<String> {
+    let (level, support) = match forced {
+        Forced::Auto | Forced::Raw => return None,
+        Forced::Btf => (Level::Btf, &facts.fentry),
+        Forced::Kprobe => (Level::Kprobe, &facts.kprobe),
+    };
+    let without: Vec<_> = choices
+        .iter()
+        .filter(|choice| !choice.hook.is_tracepoint() && choice.level != Some(level))
+        .map(|choice| choice.hook.name())
+        .collect();
+    let why = match support {
+        Support::No(why) => format!(" ({why})"),
+        Support::Yes => String::new(),
+    };
+    (!without.is_empty()).then(|| {
+        format!(
+            "--hooks {forced}: not hooked here: {}{why}",
+            without.join(", ")
+        )
+    })
+}
+
 fn choose_one(facts: &Facts, forced: Forced, hook: Hook) -> Choice {
     let mut reasons: Vec<String> = Vec::new();
     let mut level = None;

@@ -12,6 +12,7 @@ use crate::{
     event::BootTime,
     explain::{
         report::{Certainty, ExitReport, Explanation, Link, Report, SignalReport},
+        signals::exit_code,
         words,
     },
     history::HELD,
@@ -34,6 +35,7 @@ pub(crate) fn signal(context: &Context, report: &SignalReport) -> Block {
     );
     // A fatal signal is explained at the death, unless that was not seen.
     let alone = report.fate == "fatal" && !context.all_signals;
+    let alone = alone || report.fate == "cancelled";
     if failed || alone {
         explain(&mut block, &report.explanation, String::new());
     }
@@ -78,7 +80,7 @@ pub(crate) fn signal_again(context: &Context, time: BootTime, now: &SignalReport
     let failed = select::failed(now);
     let tone = if failed { Tone::Warning } else { Tone::Plain };
     let mut block = Block::new(time, "now", &subject, &result, &signal_id(now), tone);
-    if failed {
+    if failed || now.fate == "cancelled" {
         explain(&mut block, &now.explanation, String::new());
         more(&mut block, now.reason);
     }
@@ -150,11 +152,12 @@ pub(crate) fn exit_id(report: &ExitReport) -> String {
 }
 
 /// Whoever was ended by a signal, be it gently, is told by whom; an exit needs
-/// words only where it was none of the usual.
+/// words only where they say more than its status, which stands on the line.
 fn worth_explaining(report: &ExitReport) -> bool {
     let explanation = &report.explanation;
     let failed = report.signal.is_none() && report.exit_code != 0;
-    let said = failed && !explanation.sentences.is_empty();
+    let more = report.pid1 || report.chain.len() > 1 || exit_code(report.exit_code).is_some();
+    let said = failed && more && !explanation.sentences.is_empty();
     let unknown = explanation.certainty == Certainty::Unknown;
     report.ended_badly()
         || report.signal.is_some()

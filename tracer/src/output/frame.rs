@@ -126,10 +126,10 @@ pub(crate) fn verdict(
     } else {
         names.join(", ")
     };
-    let unsure = if summary.lost > 0 || summary.unseen_ends > 0 || summary.partial {
-        " as far as seen"
-    } else {
+    let unsure = if summary.saw_all() {
         ""
+    } else {
+        " as far as seen"
     };
     let head = if summary.ended {
         format!("{names} ended: {}{unsure}", wording::verdict(summary))
@@ -149,10 +149,7 @@ pub(crate) fn verdict(
     };
     let mut parts = vec![
         deaths(summary),
-        format!(
-            "{} dropped",
-            words::count(summary.dropped, "signal", "signals")
-        ),
+        dropped(context, summary),
         format!("{} lost", words::count(summary.lost, "event", "events")),
     ];
     if summary.routine > 0 && !context.all_signals {
@@ -166,6 +163,15 @@ pub(crate) fn verdict(
     let comma = if summary.ended { ", " } else { ": " };
     let parts = wording::joined(parts.iter().map(String::as_str), " · ");
     (head, format!("{comma}{parts}"))
+}
+
+fn dropped(context: &Context, summary: &Summary) -> String {
+    let said = words::count(summary.dropped, "signal", "signals") + " dropped";
+    match summary.dropped_routinely {
+        0 => said,
+        _ if !context.all_signals => said,
+        n => format!("{said}, and {n} routine"),
+    }
 }
 
 fn deaths(summary: &Summary) -> String {

@@ -161,7 +161,11 @@ impl<W: io::Write> Output for Json<W> {
     }
 
     fn summary(&mut self, summary: &Summary, ending: Ending, now: BootTime) -> io::Result<()> {
-        let verdict = summary.ended.then(|| wording::verdict(summary).to_owned());
+        let verdict = summary.ended.then(|| match wording::verdict(summary) {
+            // A script reads one word: it must not be a better one than is known.
+            "clean" if !summary.saw_all() => "incomplete".to_owned(),
+            verdict => verdict.to_owned(),
+        });
         let line = Line::Summary(shapes::Summary {
             v: VERSION,
             time: self.context.clock.rfc3339(now),

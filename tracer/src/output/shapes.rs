@@ -266,7 +266,7 @@ shapes! {
         time: String = "When.",
         ending: String = "`ended`, `interrupted`, `time_up` or `failed`.",
         ended: bool = "Every traced namespace has ended.",
-        verdict: Option<String> = "Of a namespace that ended: `clean` or `unclean`.",
+        verdict: Option<String> = "Of namespaces that ended: `clean`, `unclean`, or `incomplete` where nothing bad was seen, but not all was seen.",
         processes_exited: u64 = "Processes that died.",
         processes_forced: u64 = "Of those, by force.",
         processes_ended_badly: u64 = "Of those, by a signal other than SIGHUP, SIGINT, SIGTERM; by force too.",

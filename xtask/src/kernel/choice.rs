@@ -8,6 +8,9 @@ use std::str::FromStr;
 /// Suites that carry kernels, oldest first.
 const SUITES: [&str; 4] = ["bullseye", "bookworm", "trixie", "trixie-backports"];
 
+/// The first kernel with all that sigtrace needs (the ring buffer).
+const OLDEST: (u32, u32) = (5, 8);
+
 /// A kernel series: `6.1`, or `7.x` for the newest of a major version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Series {
@@ -22,12 +25,17 @@ impl FromStr for Series {
         let wrong =
             || format!("`{text}` is no kernel series; write it like 6.12, or 7.x for the newest 7");
         let (major, minor) = text.split_once('.').unwrap_or((text, "x"));
-        Ok(Self {
+        let series = Self {
             major: major.parse().map_err(|_| wrong())?,
             minor: match minor {
                 "x" => None,
                 number => Some(number.parse().map_err(|_| wrong())?),
             },
+        };
+        let oldest = (series.major, series.minor.unwrap_or(u32::MAX)) >= OLDEST;
+        oldest.then_some(series).ok_or_else(|| {
+            let (major, minor) = OLDEST;
+            format!("sigtrace needs Linux {major}.{minor} or later: the oldest series that is tested is 5.10")
         })
     }
 }
@@ -56,7 +64,7 @@ impl Series {
     /// The suites to ask, the likely one first.
     pub(crate) fn suites(self) -> Vec<&'static str> {
         let home = match (self.major, self.minor) {
-            (..=4, _) | (5, _) => "bullseye",
+            (..=5, _) => "bullseye",
             (6, Some(..=1)) => "bookworm",
             (6, Some(..=12)) => "trixie",
             _ => "trixie-backports",
@@ -194,5 +202,8 @@ mod tests {
             assert_eq!(series(text).to_string(), text);
         }
         assert!("latest".parse::<Series>().is_err());
+        for old in ["4.4", "4.x", "5.7"] {
+            assert!(old.parse::<Series>().unwrap_err().contains("5.8"));
+        }
     }
 }

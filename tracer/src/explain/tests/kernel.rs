@@ -316,6 +316,8 @@ fn deaths_on_the_spot_are_told_by_the_stack_of_the_exit() {
     let app = member(101, 2, "app");
     for (number, stack, cause) in [
         (SYS, "__seccomp_filter", "seccomp"),
+        (KILL, "__secure_computing", "seccomp"),
+        (KILL, "make_task_dead", "kernel-oops"),
         (SEGV, "make_task_dead", "kernel-oops"),
         (SEGV, "do_group_exit", "unknown"),
     ] {
@@ -323,6 +325,27 @@ fn deaths_on_the_spot_are_told_by_the_stack_of_the_exit() {
         w.exit_by(&app, number, &["do_exit", stack]);
         assert_eq!(w.run().exit(&app).cause, cause);
     }
+}
+
+/// The SIGKILL of its status was sent by nobody, not by a PID 1 that dies
+/// meanwhile.
+#[test]
+fn strict_seccomp_is_not_the_end_of_the_namespace() {
+    let (one, app) = (member(100, 1, "init"), member(101, 2, "app"));
+    let mut w = World::new();
+    w.push(crate::event::Fact::ZapPidNs {
+        task: exiting(&one),
+        pidns: NS,
+    });
+    w.exit_by(&app, KILL, &["do_exit", "__secure_computing"]);
+    w.exit(&one, 0);
+    let told = w.run();
+    let e = told.exit(&app);
+    assert_eq!(
+        (e.cause, e.mechanism, e.explanation.certainty, e.forced),
+        ("seccomp", Some("exit"), Certainty::Proven, true)
+    );
+    assert!(why(e).contains("strict mode"), "{}", why(e));
 }
 
 #[test]

@@ -76,9 +76,9 @@ fn a_trace_begins_with_notes_on_what_it_cannot_say_itself() {
     let choices = choose(&facts.hooks, Forced::Auto);
     let without = choices.iter().filter(|c| c.level.is_none()).count();
     assert_eq!(without, 5, "all functions, with release_task");
-    assert_eq!(notes(&choices, &facts), [""; 0]);
+    assert_eq!(notes(&choices, &facts, Forced::Auto), [""; 0]);
     facts.symbols = false;
-    assert!(notes(&choices, &facts)
+    assert!(notes(&choices, &facts, Forced::Auto)
         .iter()
         .any(|note| note.contains("zap_pid_ns_processes")));
     facts.symbols = true;
@@ -88,7 +88,7 @@ fn a_trace_begins_with_notes_on_what_it_cannot_say_itself() {
     }
     let choices = choose(&facts.hooks, Forced::Auto);
     assert_eq!(
-        notes(&choices, &facts),
+        notes(&choices, &facts, Forced::Auto),
         [
             "no hook on sched_process_exec: a process keeps the name it had before exec \
           (sigtrace doctor says why)"
@@ -96,6 +96,13 @@ fn a_trace_begins_with_notes_on_what_it_cannot_say_itself() {
     );
     let lost = choices.iter().find(|c| c.hook == Hook::DoExit).unwrap();
     assert_eq!(lost.because.as_deref(), Some("not permitted; none"));
+    let forced = choose(&facts.hooks, Forced::Kprobe);
+    let note = notes(&forced, &facts, Forced::Kprobe).remove(1);
+    assert!(
+        note.starts_with("--hooks kprobe: not hooked here: release_task, do_exit")
+            && note.ends_with("(none)"),
+        "{note}"
+    );
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::{
     },
     snapshot,
 };
-use crate::explain::report::{Report, Sender};
+use crate::explain::report::{Report, Sender, Summary};
 
 #[test]
 fn every_kind_in_json() {
@@ -38,6 +38,34 @@ fn every_kind_in_json() {
     for of in [21, 30] {
         assert!(
             lines.contains(&format!(r#""event":"update","v":1,"of":{of}"#)),
+            "{lines}"
+        );
+    }
+}
+
+#[test]
+fn clean_is_said_only_of_what_was_seen_whole() {
+    let clean = Summary {
+        forced: 0,
+        ended_badly: 0,
+        ..summary()
+    };
+    let lost = Summary {
+        lost: 1,
+        ..clean.clone()
+    };
+    let lost_and_bad = Summary {
+        ended_badly: 1,
+        ..lost.clone()
+    };
+    for (summary, verdict) in [
+        (clean, "clean"),
+        (lost, "incomplete"),
+        (lost_and_bad, "unclean"),
+    ] {
+        let lines = write(Format::Json, context(), &[], &summary, Ending::Ended);
+        assert!(
+            lines.contains(&format!(r#""verdict":"{verdict}""#)),
             "{lines}"
         );
     }

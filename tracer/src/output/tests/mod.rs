@@ -8,7 +8,7 @@ use super::{
     samples::{self, context, every_kind, picture, summary, write},
     writer, ContainerName, Context, Ending, Format, Scope, Tracing,
 };
-use crate::explain::report::{Report, Summary};
+use crate::explain::report::{ExitReport, Explanation, Report, Summary};
 
 mod any;
 mod json;
@@ -158,8 +158,17 @@ fn verdicts() {
         ended: false,
         ..summary()
     };
+    let everything = Context {
+        all_signals: true,
+        ..context()
+    };
+    let routine = Summary {
+        dropped_routinely: 2,
+        ..clean.clone()
+    };
     let mut lines = String::new();
     for (context, summary, ending) in [
+        (everything, routine, Ending::Ended),
         (context(), clean, Ending::Ended),
         (context(), gaps, Ending::Ended),
         (context(), unseen, Ending::Ended),
@@ -180,6 +189,30 @@ fn verdicts() {
         lines.extend(text.lines().skip(1).flat_map(|line| [line, "\n"]));
     }
     snapshot("verdicts.txt", &lines);
+}
+
+#[test]
+fn a_status_that_says_it_all_needs_no_words() {
+    let grep = ExitReport {
+        pid1: false,
+        task: samples::inside("grep", 16350, 7),
+        exit_code: 1,
+        cause: "exit",
+        chain: Vec::new(),
+        explanation: Explanation {
+            sentences: vec!["It exited with status 1.".into()],
+            ..samples::init_exit().explanation
+        },
+        ..samples::init_exit()
+    };
+    let not_found = ExitReport {
+        exit_code: 127,
+        ..grep.clone()
+    };
+    for (exit, words) in [(grep, false), (not_found, true)] {
+        let text = text(context(), &[Report::Exit(Box::new(exit))], &summary());
+        assert_eq!(text.contains("It exited"), words, "{text}");
+    }
 }
 
 #[test]
