@@ -5,7 +5,7 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::{fwd_sig, own, Scenario, Scene, Stage, FWD_SIG};
+use super::{core, fwd_sig, own, Scenario, Scene, Stage, FWD_SIG};
 use crate::judge::told::Told;
 use crate::scenarios::Outcome;
 use crate::stage::engine::Container;
@@ -15,7 +15,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         own("pid-host", of_host),
         own("pid-host-slow", slow),
-        own("pid-of-another", of_another),
+        core(own("pid-of-another", of_another)),
         own("pid-of-another-alone", alone),
         own("pod", pod),
     ]
@@ -37,7 +37,7 @@ fn trace(stage: &Stage<'_>, name: &str) -> Result<Sigtrace> {
 }
 
 /// What is told of the container and of its end.
-fn read(ended: &Ended, scene: &Scene, fields: &[(&str, &str)]) -> Result<Told> {
+fn read(ended: &Ended, scene: &Scene, fields: &[(&str, &str)], verdict: &str) -> Result<Told> {
     let mut told = Told::read(ended)?;
     let all = [&[("/container/id", &*scene.container.id)], fields].concat();
     for (at, wanted) in all {
@@ -48,7 +48,7 @@ fn read(ended: &Ended, scene: &Scene, fields: &[(&str, &str)]) -> Result<Told> {
     }
     let last = told.lines.last().cloned().unwrap_or_default();
     let is = last["ended"] == true
-        && last["verdict"] == "unclean"
+        && last["verdict"] == verdict
         && last["partial"] == false
         && last["processes_exited"] == 2;
     told.expect(is, || format!("the summary: {last}"));
@@ -64,7 +64,7 @@ fn death(told: &mut Told, scene: &Scene, pid: u32, fields: &[(&str, &str)], says
     ];
     told.count("exit", 1, &[&of, fields].concat());
     let deaths = told.of("exit");
-    let this = |exit: &&Value| exit["task"]["pid"].to_string() == pid;
+    let this = |exit: &&Value| exit["task"]["pid"].as_u64() == pid.parse().ok();
     let words = deaths
         .iter()
         .find(this)
@@ -107,7 +107,11 @@ fn of_host(stage: &Stage<'_>) -> Result<Outcome> {
     let ended = sigtrace.ended()?.well()?;
     scene.say(&["rm"])?;
     let shares = [("/shares/with", "host"), ("/shares/first", "c-init-sig")];
-    let mut told = read(&ended, &scene, &shares)?;
+    let verdict = match stage.engine.kind {
+        "podman" => "clean",
+        _ => "unclean",
+    };
+    let mut told = read(&ended, &scene, &shares, verdict)?;
     let stop = [
         ("/target/pid", &*scene.pid1().to_string()),
         ("/signal/name", "SIGTERM"),
@@ -115,7 +119,26 @@ fn of_host(stage: &Stage<'_>) -> Result<Outcome> {
         ("/container/id", &*scene.container.id),
     ];
     told.count("signal", 1, &stop);
-    first_exits(&mut told, &scene, "the host's");
+    if stage.engine.kind == "podman" {
+        // Which sends the stop signal to every process where no PID 1 passes it on.
+        let ended = [("/exit_code", "0"), ("/cause", "exit")];
+        death(
+            &mut told,
+            &scene,
+            scene.pid1(),
+            &ended,
+            "after its handler ran",
+        );
+        let asked = [
+            ("/signal", "SIGTERM"),
+            ("/cause", "killed-by-process"),
+            ("/certainty", "proven"),
+        ];
+        let says = "(container runtime) sent SIGTERM";
+        death(&mut told, &scene, scene.pid("the child"), &asked, says);
+    } else {
+        first_exits(&mut told, &scene, "the host's");
+    }
     Ok(told.outcome(&ended))
 }
 
@@ -127,7 +150,7 @@ fn slow(stage: &Stage<'_>) -> Result<Outcome> {
     scene.say(&["stop"])?;
     let ended = sigtrace.ended()?.well()?;
     scene.say(&["rm"])?;
-    let mut told = read(&ended, &scene, &[("/shares/with", "host")])?;
+    let mut told = read(&ended, &scene, &[("/shares/with", "host")], "unclean")?;
     let timeout = [
         ("/cause", "stop-timeout"),
         ("/signal", "SIGKILL"),
@@ -155,7 +178,7 @@ fn of_another(stage: &Stage<'_>) -> Result<Outcome> {
         ("/shares/first", "c-init-sig"),
         ("/pid1", "c-init-sig"),
     ];
-    let mut told = read(&ended, &scene, &shares)?;
+    let mut told = read(&ended, &scene, &shares, "unclean")?;
     owners_end(&mut told, &scene, &owner.container);
     Ok(told.outcome(&ended))
 }
@@ -195,7 +218,7 @@ fn alone(stage: &Stage<'_>) -> Result<Outcome> {
     let lives = stage.engine.find(&other)?.pid1 == owner.pid1();
     scene.say(&["rm"])?;
     owner.say(stage.engine.rm)?;
-    let mut told = read(&ended, &scene, &[("/shares/container", &*other)])?;
+    let mut told = read(&ended, &scene, &[("/shares/container", &*other)], "unclean")?;
     told.expect(lives, || "the other one has ended too".to_owned());
     first_exits(&mut told, &scene, &format!("{other}'s"));
     Ok(told.outcome(&ended))
@@ -212,6 +235,8 @@ fn pod(stage: &Stage<'_>) -> Result<Outcome> {
             "create",
             "--share",
             "pid",
+            "--network",
+            "host",
             "--name",
             &pod,
             "--infra-name",
@@ -256,7 +281,7 @@ fn pod(stage: &Stage<'_>) -> Result<Outcome> {
         ("/shares/with", "container"),
         ("/shares/container", &*infra),
     ];
-    let mut told = read(&ended, &scene, &shares)?;
+    let mut told = read(&ended, &scene, &shares, "unclean")?;
     owners_end(&mut told, &scene, &owner);
     Ok(told.outcome(&ended))
 }

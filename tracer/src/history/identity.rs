@@ -80,6 +80,7 @@ impl History {
         };
         process.task.key = new;
         process.exact = true;
+        self.looked_up.rekey(old, new);
         for ns in &process.task.namespaces {
             if let Some(ns) = self.namespaces.get_mut(ns) {
                 if ns.pid1 == Some(old) {

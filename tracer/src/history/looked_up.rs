@@ -75,6 +75,17 @@ impl LookedUp {
         self.containers.get(&home).map(|known| &known.container)
     }
 
+    /// The start of a process is known exactly.
+    pub(super) fn rekey(&mut self, old: ProcessKey, new: ProcessKey) {
+        let shared = self.containers.values_mut();
+        let shared = shared.filter_map(|known| known.container.shared.as_mut());
+        for first in shared.filter_map(|shared| shared.first.as_mut()) {
+            if *first == old {
+                *first = new;
+            }
+        }
+    }
+
     /// An engine did something to a container; the event's number.
     pub fn tell(&mut self, id: u64, event: EngineEvent) {
         let Some(known) = self.containers.get_mut(&event.home) else {

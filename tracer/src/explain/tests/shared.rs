@@ -2,7 +2,7 @@
 //! told by their cgroup, led by a process that is no PID 1, and ended by another's.
 
 use super::world::*;
-use crate::event::{Container, Fact, Home, Shared, Task};
+use crate::event::{Container, Fact, Home, ProcessKey, Shared, Task};
 use crate::explain::report::{Certainty, ExitReport};
 use crate::explain::signals::*;
 use crate::history::filter::Filter;
@@ -102,6 +102,39 @@ fn what_is_left_of_one_in_the_hosts_namespace_its_runtime_kills() {
     assert!(told.ended);
     assert_eq!((told.summary.exited, told.summary.forced), (2, 1));
     assert!(!told.summary.partial);
+}
+
+#[test]
+fn a_first_process_that_was_there_before_is_the_same_once_it_is_reaped() {
+    // Its start is rounded in `/proc`, where it was looked up.
+    let first = inside(Task {
+        ppid: 900,
+        key: ProcessKey {
+            pid: 300,
+            start_ns: 500_000_000 * MS + 7,
+        },
+        ..host(300, "app")
+    });
+    let worker = inside(host(301, "worker"));
+    let mut rounded = first.clone();
+    rounded.key.start_ns -= 7;
+    let mut w = world(&rounded, None, None);
+    w.snapshot(&first);
+    w.snapshot(&worker);
+    w.exit(&first, 0);
+    w.push(Fact::Reap {
+        key: first.key,
+        by: Some(900),
+    });
+    w.send(&runc(960), &worker, KILL).ancestry(SHIM).fatal();
+    w.exit(&worker, KILL);
+    let told = w.run();
+    let e = told.exit(&worker);
+    assert!(
+        why(e).contains("The container's first process, app 300, had ended"),
+        "{}",
+        why(e)
+    );
 }
 
 #[test]
