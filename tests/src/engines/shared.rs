@@ -1,5 +1,5 @@
-//! Containers without a PID namespace of their own: with the host's, with another
-//! container's, and in a pod.
+//! Containers without a PID namespace of their own: with the host's, and with another
+//! container's, as in a pod.
 
 use anyhow::Result;
 use nix::sys::signal::Signal;
@@ -17,7 +17,6 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         own("pid-host-slow", slow),
         core(own("pid-of-another", of_another)),
         own("pid-of-another-alone", alone),
-        own("pod", pod),
     ]
 }
 
@@ -221,67 +220,5 @@ fn alone(stage: &Stage<'_>) -> Result<Outcome> {
     let mut told = read(&ended, &scene, &[("/shares/container", &*other)], "unclean")?;
     told.expect(lives, || "the other one has ended too".to_owned());
     first_exits(&mut told, &scene, &format!("{other}'s"));
-    Ok(told.outcome(&ended))
-}
-
-/// Of a pod whose members share its PID namespace; with Docker, what is one there.
-fn pod(stage: &Stage<'_>) -> Result<Outcome> {
-    let pod = format!("{}-pod", stage.name);
-    let infra = format!("{}-infra", stage.name);
-    let (owner, scene) = if stage.engine.kind == "podman" {
-        let command = ["--infra-image", FWD_SIG, "--infra-command", "/c-init-sig"];
-        let words = [
-            "pod",
-            "create",
-            "--share",
-            "pid",
-            "--network",
-            "host",
-            "--name",
-            &pod,
-            "--infra-name",
-            &infra,
-        ];
-        stage.engine.say(&[&words[..], &command].concat())?;
-        stage.engine.say(&["pod", "start", &pod])?;
-        let words = [
-            "run",
-            "-d",
-            "--name",
-            stage.name,
-            "--pod",
-            &pod,
-            FWD_SIG,
-            "/c-init-sig",
-        ];
-        stage.engine.say(&words)?;
-        let owner = stage.engine.find(&infra)?;
-        Container::wait_handler(owner.pid1, Signal::SIGTERM)?;
-        let container = stage.engine.find(stage.name)?;
-        let mut scene = Scene::new(stage.engine, container);
-        let children = Container::wait_children(scene.pid1(), 1)?;
-        Container::wait_handler(scene.pid1(), Signal::SIGTERM)?;
-        scene.remember("the child", children[0]);
-        (owner, scene)
-    } else {
-        let owner = fwd_sig(stage.engine, &infra, &[], 1)?.container;
-        let mode = format!("container:{infra}");
-        (owner, start(stage, stage.name, &["--pid", &mode], &[])?)
-    };
-    let sigtrace = trace(stage, stage.name)?;
-    stage.engine.say(&["kill", "-s", "TERM", &infra])?;
-    let ended = sigtrace.ended()?.well()?;
-    if stage.engine.kind == "podman" {
-        stage.engine.say(&["pod", "rm", "-f", "-t", "0", &pod])?;
-    } else {
-        scene.say(stage.engine.rm)?;
-        stage.engine.say(&[stage.engine.rm, &[&infra]].concat())?;
-    }
-    let shares = [
-        ("/shares/with", "container"),
-        ("/shares/container", &*infra),
-    ];
-    let mut told = read(&ended, &scene, &shares, "unclean")?;
-    owners_end(&mut told, &scene, &owner);
     Ok(told.outcome(&ended))
 }
