@@ -36,8 +36,9 @@ pub struct Config {
     /// 1 if `release_task` is hooked, so that `sched_process_free` needs no
     /// report.
     pub sees_release: u32,
-    /// Padding.
-    pub pad: u32,
+    /// 1 if `oom_kill_process` is hooked, so that a SIGKILL need not bring what it
+    /// tells.
+    pub sees_oom: u32,
 }
 
 impl Config {
@@ -51,6 +52,6 @@ impl Config {
         by_new_pidns: 0,
         exit_group_dead: 0,
         sees_release: 0,
-        pad: 0,
+        sees_oom: 0,
     };
 }

@@ -29,6 +29,7 @@ mod exited;
 mod fate;
 mod killed;
 mod lives;
+mod oom;
 mod open;
 mod outbox;
 mod passed_on;

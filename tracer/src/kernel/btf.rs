@@ -1,7 +1,7 @@
 //! Reads the running kernel's own type information
-//! (`/sys/kernel/btf/vmlinux`, format: `Documentation/bpf/btf.rst`) for four
-//! questions: where does a field lie, how large is a struct, how many
-//! arguments has a function, and by which id is it attached to.
+//! (`/sys/kernel/btf/vmlinux`, format: `Documentation/bpf/btf.rst`) for a
+//! few questions: where does a field lie, how large is a struct, which value has
+//! a name, how many arguments has a function, and by which id is it attached to.
 //!
 //! aya's parser keeps every type in memory and shows no members; this one
 //! keeps one `u32` per type, looks at the wanted structs, and is dropped.
@@ -53,6 +53,7 @@ pub struct Btf<'a> {
     /// Where each type begins in `data`; entry 0 is `void`.
     types: Vec<u32>,
     structs: HashMap<&'a [u8], u32>,
+    enums: HashMap<&'a [u8], u32>,
     typedefs: HashMap<&'a [u8], u32>,
     functions: HashMap<&'a [u8], u32>,
 }
@@ -78,6 +79,7 @@ impl<'a> Btf<'a> {
             strings: section(16)?,
             types: vec![0],
             structs: HashMap::new(),
+            enums: HashMap::new(),
             typedefs: HashMap::new(),
             functions: HashMap::new(),
         };
@@ -108,6 +110,12 @@ impl<'a> Btf<'a> {
                     let name = self.string(name);
                     if wanted.contains(name) {
                         self.structs.entry(name).or_insert(id);
+                    }
+                }
+                KIND_ENUM => {
+                    let name = self.string(name);
+                    if wanted.contains(name) {
+                        self.enums.entry(name).or_insert(id);
                     }
                 }
                 KIND_TYPEDEF => {
@@ -143,8 +151,12 @@ impl<'a> Btf<'a> {
         &tail[..end]
     }
 
-    /// Offset of `struct.member.member` or the value of `sizeof struct`.
+    /// Offset of `struct.member.member`, or the value of `sizeof struct` or of
+    /// `enum type.name`.
     pub fn offset(&self, path: &str) -> Option<u32> {
+        if let Some(name) = path.strip_prefix("enum ") {
+            return self.enumerator(name);
+        }
         let id = *self.structs.get(struct_name(path).as_bytes())?;
         if path.starts_with("sizeof ") {
             return word(self.data, *self.types.get(id as usize)? as usize + 8).ok();
@@ -156,6 +168,18 @@ impl<'a> Btf<'a> {
             id = of;
         }
         Some(bits / 8)
+    }
+
+    fn enumerator(&self, path: &str) -> Option<u32> {
+        let (of, wanted) = path.split_once('.')?;
+        let at = *self.types.get(*self.enums.get(of.as_bytes())? as usize)? as usize;
+        let count = (word(self.data, at + 4).ok()? & 0xffff) as usize;
+        let values = (0..count).map(|i| at + 12 + 8 * i);
+        values
+            .filter(|&value| {
+                word(self.data, value).is_ok_and(|name| self.string(name) == wanted.as_bytes())
+            })
+            .find_map(|value| word(self.data, value + 4).ok())
     }
 
     /// Bit offset and type of a member, through unnamed structs and unions.
@@ -263,7 +287,10 @@ fn kind(info: u32) -> u32 {
 }
 
 fn struct_name(path: &str) -> &str {
-    let path = path.strip_prefix("sizeof ").unwrap_or(path);
+    let path = ["sizeof ", "enum "]
+        .iter()
+        .find_map(|sort| path.strip_prefix(sort))
+        .unwrap_or(path);
     path.split('.').next().unwrap_or(path)
 }
 

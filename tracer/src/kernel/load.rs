@@ -32,10 +32,10 @@ pub(super) fn load(
         by_cgroup: u32::from(!request.cgroups.is_empty()),
         by_pid: u32::from(!request.pids.is_empty()),
         by_new_pidns: u32::from(request.new_namespaces),
-        pad: 0,
         dequeue_args: types.dequeue_args,
         exit_group_dead: u32::from(types.exit_group_dead),
         sees_release: u32::from(hooked(Hook::ReleaseTask)),
+        sees_oom: u32::from(hooked(Hook::OomKillProcess)),
     };
     // The loader would parse all of the kernel's types before it can be told that
     // there is nothing to do with them. Where it cannot open them, it does without.

@@ -13,7 +13,7 @@ pub const PATH: &str = "/sys/kernel/btf/vmlinux";
 
 /// Fields that a kernel may lack: what they tell is told less well without
 /// them. Without any other, identities or fates would be wrong.
-const OPTIONAL_FIELDS: [&str; 11] = [
+const OPTIONAL_FIELDS: [&str; 22] = [
     "task_pdeath_signal",
     "task_exit_signal",
     "task_real_blocked",
@@ -25,6 +25,17 @@ const OPTIONAL_FIELDS: [&str; 11] = [
     "cgroup_parent",
     "cgroup_kn",
     "kernfs_name",
+    "css_set_subsys",
+    "memory_cgrp_id",
+    "css_cgroup",
+    "css_parent",
+    "memcg_css",
+    "memcg_usage",
+    "memcg_max",
+    "oom_memcg",
+    "oom_chosen",
+    "oom_total",
+    "oom_constraint",
 ];
 
 /// What the kernel's type information says.
