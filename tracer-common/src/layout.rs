@@ -123,6 +123,10 @@ layout! {
     cred_uid = ["cred.uid"];
     /// `struct cgroup *dfl_cgrp`: the task's cgroup in the v2 hierarchy.
     css_set_dfl_cgrp = ["css_set.dfl_cgrp"];
+    /// `struct cgroup_subsys_state *subsys[]`: by controller.
+    css_set_subsys = ["css_set.subsys"];
+    /// `struct cgroup *cgroup`: what a controller's state belongs to.
+    css_cgroup = ["cgroup_subsys_state.cgroup"];
     /// `struct cgroup_subsys_state *self.parent`.
     cgroup_parent = ["cgroup.self.parent"];
     /// `struct kernfs_node *kn`.
@@ -135,12 +139,8 @@ layout! {
     siginfo_code = ["kernel_siginfo.si_code"];
     /// `pid_t _sifields._kill._pid`.
     siginfo_pid = ["kernel_siginfo._sifields._kill._pid"];
-    /// `struct cgroup_subsys_state *subsys[]`.
-    css_set_subsys = ["css_set.subsys"];
-    /// Which of those is the memory controller's.
+    /// Which of `css_set.subsys` is the memory controller's.
     memory_cgrp_id = ["enum cgroup_subsys_id.memory_cgrp_id"];
-    /// `struct cgroup *cgroup`.
-    css_cgroup = ["cgroup_subsys_state.cgroup"];
     /// `struct cgroup_subsys_state *parent`.
     css_parent = ["cgroup_subsys_state.parent"];
     /// `struct cgroup_subsys_state css`.

@@ -8,6 +8,7 @@ mod lessons;
 mod many;
 mod names;
 pub(crate) mod run;
+mod shared;
 mod stops;
 mod trouble;
 
@@ -162,6 +163,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         trouble::scenarios(),
         many::scenarios(),
         following::scenarios(),
+        shared::scenarios(),
     ];
     groups.into_iter().flatten().collect()
 }

@@ -16,6 +16,7 @@ mod memory;
 mod overload;
 mod picture;
 mod processes;
+mod shared;
 mod signals;
 mod starts;
 mod text;
@@ -213,6 +214,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         text::scenarios(),
         late::scenarios(),
         starts::scenarios(),
+        shared::scenarios(),
         filters::scenarios(),
         loss::scenarios(),
         overload::scenarios(),

@@ -10,6 +10,8 @@ use std::collections::HashMap;
 
 use sigtrace_common::layout::{Layout, ABSENT};
 
+use super::types::CONTROLLERS;
+
 pub mod ids;
 
 const MAGIC: u16 = 0xeb9f;
@@ -53,9 +55,9 @@ pub struct Btf<'a> {
     /// Where each type begins in `data`; entry 0 is `void`.
     types: Vec<u32>,
     structs: HashMap<&'a [u8], u32>,
-    enums: HashMap<&'a [u8], u32>,
     typedefs: HashMap<&'a [u8], u32>,
     functions: HashMap<&'a [u8], u32>,
+    enums: HashMap<&'a [u8], u32>,
 }
 
 impl<'a> Btf<'a> {
@@ -79,9 +81,9 @@ impl<'a> Btf<'a> {
             strings: section(16)?,
             types: vec![0],
             structs: HashMap::new(),
-            enums: HashMap::new(),
             typedefs: HashMap::new(),
             functions: HashMap::new(),
+            enums: HashMap::new(),
         };
         btf.index(functions)?;
         Ok(btf)
@@ -114,7 +116,7 @@ impl<'a> Btf<'a> {
                 }
                 KIND_ENUM => {
                     let name = self.string(name);
-                    if wanted.contains(name) {
+                    if wanted.contains(name) || name == CONTROLLERS.as_bytes() {
                         self.enums.entry(name).or_insert(id);
                     }
                 }
@@ -155,7 +157,8 @@ impl<'a> Btf<'a> {
     /// `enum type.name`.
     pub fn offset(&self, path: &str) -> Option<u32> {
         if let Some(name) = path.strip_prefix("enum ") {
-            return self.enumerator(name);
+            let (of, name) = name.split_once('.')?;
+            return self.enumerator(of, name);
         }
         let id = *self.structs.get(struct_name(path).as_bytes())?;
         if path.starts_with("sizeof ") {
@@ -168,18 +171,6 @@ impl<'a> Btf<'a> {
             id = of;
         }
         Some(bits / 8)
-    }
-
-    fn enumerator(&self, path: &str) -> Option<u32> {
-        let (of, wanted) = path.split_once('.')?;
-        let at = *self.types.get(*self.enums.get(of.as_bytes())? as usize)? as usize;
-        let count = (word(self.data, at + 4).ok()? & 0xffff) as usize;
-        let values = (0..count).map(|i| at + 12 + 8 * i);
-        values
-            .filter(|&value| {
-                word(self.data, value).is_ok_and(|name| self.string(name) == wanted.as_bytes())
-            })
-            .find_map(|value| word(self.data, value + 4).ok())
     }
 
     /// Bit offset and type of a member, through unnamed structs and unions.
@@ -224,6 +215,20 @@ impl<'a> Btf<'a> {
                     id = word(self.data, at + 8).ok()?;
                 }
                 _ => return Some(id),
+            }
+        }
+        None
+    }
+
+    /// The value of a name in an enumeration.
+    pub fn enumerator(&self, of: &str, name: &str) -> Option<u32> {
+        let id = *self.enums.get(of.as_bytes())?;
+        let at = *self.types.get(id as usize)? as usize;
+        let count = (word(self.data, at + 4).ok()? & 0xffff) as usize;
+        let entries = (0..count).map(|i| at + 12 + 8 * i);
+        for entry in entries {
+            if self.string(word(self.data, entry).ok()?) == name.as_bytes() {
+                return word(self.data, entry + 4).ok();
             }
         }
         None

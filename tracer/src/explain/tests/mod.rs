@@ -16,6 +16,7 @@ mod memory;
 mod picture;
 mod queues;
 mod random;
+mod shared;
 mod stops;
 mod waiting;
 mod world;
