@@ -2,8 +2,10 @@
 //! sigtrace says about them against what is known to have happened.
 //!
 //! Or in containers of real engines. `stage` has what scenarios are played on, `scenarios` the scenarios, `judge`
-//! what is expected, `inside` the programs in the namespaces, `demo` the picture.
+//! what is expected, `inside` the programs in the namespaces, `demo` the picture,
+//! `bench` what it all costs.
 
+mod bench;
 mod demo;
 mod engines;
 mod inside;
@@ -70,6 +72,11 @@ enum Play {
         #[arg(long)]
         docker: bool,
     },
+    /// Measures what sigtrace and its rivals cost, in one run on the same work
+    Bench {
+        #[command(flatten)]
+        options: bench::Options,
+    },
     /// A program inside a namespace
     #[command(hide = true)]
     Inside {
@@ -118,6 +125,7 @@ fn command(play: Play) -> Result<u8> {
             }
             Ok(0)
         }
+        Play::Bench { options } => bench::command(&options).map(|met| u8::from(!met)),
         Play::Inside { words } => inside::run(&words).map(|()| 0),
     }
 }
