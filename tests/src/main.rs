@@ -1,9 +1,9 @@
 //! `sigtrace-play`: plays situations in PID namespaces of its own and holds what
 //! sigtrace says about them against what is known to have happened.
 //!
-//! Or in containers of real engines. `stage` has what scenarios are played on, `scenarios` the scenarios, `judge`
-//! what is expected, `inside` the programs in the namespaces, `demo` the picture,
-//! `bench` what it all costs.
+//! `stage` has what scenarios are played on, `scenarios` the scenarios, `engines`
+//! those in containers of real engines, `judge` what is expected, `inside` the
+//! programs in the namespaces, `demo` the picture, `bench` what it all costs.
 
 mod bench;
 mod demo;
@@ -55,6 +55,15 @@ enum Play {
         /// Which kernel this is, as in expected.toml; default: as uname says
         #[arg(long, value_name = "SERIES")]
         kernel: Option<String>,
+        /// Only the few scenarios that are played on every change
+        #[arg(long)]
+        core: bool,
+        /// How many containers `many` stops at once
+        #[arg(long, value_name = "NUMBER", default_value_t = 8)]
+        many: usize,
+        /// How many containers that end at once `wait` waits for
+        #[arg(long, value_name = "NUMBER", default_value_t = 5)]
+        short: usize,
         /// Scenarios, with or without the engine before their names
         names: Vec<String>,
     },
@@ -114,10 +123,15 @@ fn command(play: Play) -> Result<u8> {
         Play::Engines {
             with,
             kernel,
+            core,
+            many,
+            short,
             names,
         } => {
             let host = Host::new(None, "auto", kernel)?;
-            engines::run::run(&host, &engines::engines(&with)?, &names).map(|well| u8::from(!well))
+            let engines = engines::engines(&with)?;
+            let amount = engines::Amount { core, many, short };
+            engines::run::run(&host, &engines, &names, amount).map(|well| u8::from(!well))
         }
         Play::List => {
             for scenario in scenarios::all() {

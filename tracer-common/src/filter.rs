@@ -12,6 +12,10 @@ pub const ENTRIES: u32 = 1024;
 /// New PID namespaces that are told apart from old ones at a time.
 pub const NEW_ENTRIES: u32 = 8192;
 
+/// Bit in a key of the map `CGROUPS`: the cgroup is of the `pids` hierarchy of
+/// cgroup v1. Each hierarchy counts its ids for itself, and none so far.
+pub const CGROUP_V1: u64 = 1 << 63;
+
 /// The read-only global `CONFIG`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
@@ -21,7 +25,8 @@ pub struct Config {
     /// 1 if tasks in a namespace of the map `PIDNS`, or below one, count. With
     /// none of these four everybody does, with several whoever one of them names.
     pub by_pidns: u32,
-    /// 1 if tasks in a cgroup of the map `CGROUPS`, or below one, count.
+    /// 1 if tasks in a cgroup of the map `CGROUPS`, or below one, count; 2 if there
+    /// are some of cgroup v1 among them.
     pub by_cgroup: u32,
     /// 1 if processes of the map `PIDS` count.
     pub by_pid: u32,
@@ -36,8 +41,9 @@ pub struct Config {
     /// 1 if `release_task` is hooked, so that `sched_process_free` needs no
     /// report.
     pub sees_release: u32,
-    /// Padding.
-    pub pad: u32,
+    /// Where in a `css_set` the state of the `pids` controller is, whose cgroup is
+    /// that of cgroup v1 where it is in that.
+    pub css_set_pids: u32,
 }
 
 impl Config {
@@ -51,6 +57,6 @@ impl Config {
         by_new_pidns: 0,
         exit_group_dead: 0,
         sees_release: 0,
-        pad: 0,
+        css_set_pids: 0,
     };
 }

@@ -122,6 +122,10 @@ layout! {
     cred_uid = ["cred.uid"];
     /// `struct cgroup *dfl_cgrp`: the task's cgroup in the v2 hierarchy.
     css_set_dfl_cgrp = ["css_set.dfl_cgrp"];
+    /// `struct cgroup_subsys_state *subsys[]`: by controller.
+    css_set_subsys = ["css_set.subsys"];
+    /// `struct cgroup *cgroup`: what a controller's state belongs to.
+    css_cgroup = ["cgroup_subsys_state.cgroup"];
     /// `struct cgroup_subsys_state *self.parent`.
     cgroup_parent = ["cgroup.self.parent"];
     /// `struct kernfs_node *kn`.

@@ -74,8 +74,9 @@ pub struct Task {
     /// `start_boottime` of the group leader, nanoseconds since boot: with
     /// [`tgid`](Self::tgid) the identity of a process.
     pub start_ns: u64,
-    /// Inode of its cgroup in the v2 hierarchy (`cgroup.kn.id`).
-    pub cgroup_id: u64,
+    /// The nearest cgroup of the map `CGROUPS` that it is in or below, as that map
+    /// has it; 0: it is in none.
+    pub cgroup: u64,
     /// Process id in the host's PID namespace.
     pub tgid: u32,
     /// Thread id in the host's PID namespace.
@@ -86,9 +87,8 @@ pub struct Task {
     pub uid: u32,
     /// Depth of its own PID namespace; 0 is the host's.
     pub level: u16,
-    /// 1 if it is in a cgroup of the map `CGROUPS`, or below one; 0 also where
-    /// no cgroup was asked for.
-    pub in_cgroup: u16,
+    /// Padding.
+    pub pad: u16,
     /// `PF_*` of this thread.
     pub flags: u32,
     /// Pids of the process in the PID namespaces at depth 1, 2, …; 0 beyond

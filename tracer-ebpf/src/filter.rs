@@ -5,7 +5,7 @@
 //! side decides exactly (`history::filter`).
 
 use sigtrace_common::{
-    filter::{PID_SENDER, PID_TARGET},
+    filter::{CGROUP_V1, PID_SENDER, PID_TARGET},
     record::NS_LEVELS,
 };
 
@@ -146,7 +146,7 @@ unsafe fn named<M: Mem>(task: Addr, roles: u32) -> bool {
     unsafe {
         (global!(CONFIG.by_pid) != 0 && pid_bits::<M>(task) & roles != 0)
             || (by_pidns() && in_pidns::<M>(task))
-            || in_cgroup::<M>(task)
+            || cgroup::<M>(task) != 0
     }
 }
 
@@ -185,31 +185,43 @@ unsafe fn in_pidns<M: Mem>(task: Addr) -> bool {
     }
 }
 
-/// In a wanted cgroup or below one. Follows `self.parent`, the one way up that
-/// is the same on every kernel.
+/// The nearest wanted cgroup that a task is in or below; 0: none.
 ///
 /// # Safety
 /// `task` must point to a `task_struct`.
 #[inline(always)]
-pub(crate) unsafe fn in_cgroup<M: Mem>(task: Addr) -> bool {
+pub(crate) unsafe fn cgroup<M: Mem>(task: Addr) -> u64 {
     if global!(CONFIG.by_cgroup) == 0 {
-        return false;
+        return 0;
     }
     // SAFETY: the caller's duty.
     unsafe {
-        let mut at = task::cgroup::<M>(task);
+        let found = wanted_above(task::cgroup::<M>(task), 0);
+        if found != 0 || global!(CONFIG.by_cgroup) < 2 {
+            return found;
+        }
+        wanted_above(task::cgroup_v1::<M>(task), CGROUP_V1)
+    }
+}
+
+/// Follows `self.parent`, the one way up that is the same on every kernel.
+#[inline(always)]
+unsafe fn wanted_above(mut at: Addr, hierarchy: u64) -> u64 {
+    // SAFETY: the caller's duty; reads are checked as `Mem` says.
+    unsafe {
         let mut i = 0;
         while i < CGROUP_LEVELS {
             if at.is_null() {
                 break;
             }
-            if CGROUPS.get(task::cgroup_id(at)).is_some() {
-                return true;
+            let id = task::cgroup_id(at) | hierarchy;
+            if CGROUPS.get(id).is_some() {
+                return id;
             }
             // `self` is the first member: a css's address is its cgroup's.
             at = pointer::<Probe>(at, global!(LAYOUT.cgroup_parent));
             i += 1;
         }
-        false
+        0
     }
 }

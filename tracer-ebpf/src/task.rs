@@ -27,10 +27,10 @@ pub(crate) unsafe fn fill<M: Mem>(out: *mut Task, task: Addr) {
         (*out).ppid = M::get(parent, global!(LAYOUT.task_tgid));
         let cred = pointer::<M>(task, global!(LAYOUT.task_real_cred));
         (*out).uid = Probe::get(cred, global!(LAYOUT.cred_uid));
-        (*out).cgroup_id = cgroup_id(cgroup::<M>(task));
         // Here and not on the user side, which knows the way up of no cgroup
         // that is made later.
-        (*out).in_cgroup = u16::from(filter::in_cgroup::<M>(task));
+        (*out).cgroup = filter::cgroup::<M>(task);
+        (*out).pad = 0;
         comm(&raw mut (*out).comm, leader);
         namespaces(
             out,
@@ -111,6 +111,21 @@ pub(crate) unsafe fn cgroup<M: Mem>(task: Addr) -> Addr {
     unsafe {
         let set = pointer::<M>(task, global!(LAYOUT.task_cgroups));
         pointer::<Probe>(set, global!(LAYOUT.css_set_dfl_cgrp))
+    }
+}
+
+/// The task's cgroup in the hierarchy of cgroup v1 that has the `pids` controller;
+/// that of v2 where the controller is there.
+///
+/// # Safety
+/// `task` must point to a `task_struct`.
+#[inline(always)]
+pub(crate) unsafe fn cgroup_v1<M: Mem>(task: Addr) -> Addr {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let set = pointer::<M>(task, global!(LAYOUT.task_cgroups));
+        let state = pointer::<Probe>(set, global!(CONFIG.css_set_pids));
+        pointer::<Probe>(state, global!(LAYOUT.css_cgroup))
     }
 }
 

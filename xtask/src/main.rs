@@ -66,7 +66,8 @@ enum Task {
     },
     /// Run all tests; the last line counts them.
     Test {
-        /// The long ones too: setup from nothing in a minimal Debian.
+        /// The long ones too: all that is played with Docker and Podman, in three
+        /// guests, and setup from nothing in a minimal Debian.
         #[arg(long)]
         all: bool,
         /// Only these kernel series.

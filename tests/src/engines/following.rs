@@ -6,18 +6,15 @@ use std::process::Command;
 use anyhow::Result;
 use nix::sys::signal::Signal;
 
-use super::{fwd_sig, own, Scenario, Stage, FWD_SIG};
+use super::{core, fwd_sig, own, Scenario, Stage, FWD_SIG};
 use crate::judge::told::Told;
 use crate::scenarios::Outcome;
 use crate::stage::engine::Container;
 use crate::stage::sigtrace::Sigtrace;
 
-/// How many short containers there are; all of them are explained, or it fails.
-const SHORT: usize = 5;
-
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
-        own("wait", |stage| wait(stage, SHORT)),
+        core(own("wait", wait)),
         own("wait-once", wait_once),
         own("restarted", restarted),
         own("name-taken-over", taken_over),
@@ -57,7 +54,8 @@ fn short(stage: &Stage<'_>, name: &str) -> Result<()> {
 }
 
 /// Nothing is missed of containers that are gone before anybody could look.
-fn wait(stage: &Stage<'_>, count: usize) -> Result<Outcome> {
+fn wait(stage: &Stage<'_>) -> Result<Outcome> {
+    let count = stage.amount.short;
     let sigtrace = sigtrace(stage, &[stage.name], &["--wait"])?;
     let other = format!("{}-other", stage.name);
     let mut from = 0;

@@ -5,7 +5,7 @@
 use anyhow::Result;
 use nix::sys::signal::Signal;
 
-use super::{fwd_sig, shared, Scenario, Scene, FWD_SIG, SIG_PROC};
+use super::{core, everywhere, fwd_sig, shared, Scenario, Scene, FWD_SIG, SIG_PROC};
 use crate::judge::phrases::Phrase;
 use crate::judge::{From, Judge};
 use crate::stage::engine::{Container, Engine};
@@ -15,13 +15,18 @@ const KILL: i32 = Signal::SIGKILL as i32;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
-        shared(
+        core(everywhere(shared(
             "picture",
             |engine, name| fwd_sig(engine, name, &[], 1),
             |scene| scene.say(&["stop"]),
             picture,
-        ),
-        shared("init", set_init, |scene| scene.say(&["stop"]), init),
+        ))),
+        core(everywhere(shared(
+            "init",
+            set_init,
+            |scene| scene.say(&["stop"]),
+            init,
+        ))),
         shared(
             "forward",
             |engine, name| fwd_sig(engine, name, &["--forward"], 1),
@@ -34,12 +39,12 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             kill_from_inside,
             deaf,
         ),
-        shared(
+        core(everywhere(shared(
             "c-init-nosig",
             |engine, name| sig_proc(engine, name, "/c-init-nosig"),
             kill_from_inside,
             deaf,
-        ),
+        ))),
         shared(
             "c-init-sig",
             set_c_init_sig,
@@ -81,7 +86,7 @@ fn stopped(scene: &Scene, judge: &mut Judge<'_>) {
         .forced(false);
 }
 
-fn picture(scene: &Scene, judge: &mut Judge<'_>) {
+pub(super) fn picture(scene: &Scene, judge: &mut Judge<'_>) {
     stopped(scene, judge);
     judge
         .zapped("the child", scene.pid("the child"), scene.pid1())

@@ -5,9 +5,12 @@
 
 mod following;
 mod lessons;
+mod many;
 mod names;
 pub(crate) mod run;
+mod shared;
 mod stops;
+mod trouble;
 
 use std::collections::BTreeMap;
 
@@ -27,6 +30,21 @@ pub(crate) const SIG_PROC: &str = "registry/sig-proc:v1";
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
+    /// In which engines.
+    pub(crate) on: fn(&Engine) -> bool,
+    /// Among the few that are played on every change.
+    pub(crate) core: bool,
+}
+
+/// How much is played.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Amount {
+    /// Only the scenarios that are played on every change.
+    pub(crate) core: bool,
+    /// How many containers are many.
+    pub(crate) many: usize,
+    /// How many short containers are waited for.
+    pub(crate) short: usize,
 }
 
 /// How it is played.
@@ -57,6 +75,7 @@ pub(crate) struct Stage<'a> {
     pub(crate) host: &'a Host,
     pub(crate) table: &'a Table,
     pub(crate) place: &'a Place,
+    pub(crate) amount: Amount,
 }
 
 impl Stage<'_> {
@@ -141,7 +160,10 @@ pub(crate) fn all() -> Vec<Scenario> {
         lessons::scenarios(),
         stops::scenarios(),
         names::scenarios(),
+        trouble::scenarios(),
+        many::scenarios(),
         following::scenarios(),
+        shared::scenarios(),
     ];
     groups.into_iter().flatten().collect()
 }
@@ -155,6 +177,8 @@ fn shared(
     Scenario {
         name,
         kind: Kind::Shared(Shared { set, act, judge }),
+        on: |engine| !engine.in_part,
+        core: false,
     }
 }
 
@@ -162,6 +186,28 @@ fn own(name: &'static str, play: Own) -> Scenario {
     Scenario {
         name,
         kind: Kind::Own(play),
+        on: |engine| !engine.in_part,
+        core: false,
+    }
+}
+
+/// One that shows how signals come to a container, so that each engine plays it.
+fn everywhere(mut scenario: Scenario) -> Scenario {
+    scenario.on = |_| true;
+    scenario
+}
+
+/// One that is played on every change too.
+fn core(mut scenario: Scenario) -> Scenario {
+    scenario.core = true;
+    scenario
+}
+
+/// One that is about Docker's own way.
+fn of_docker(name: &'static str, play: Own) -> Scenario {
+    Scenario {
+        on: |engine| engine.kind == "docker",
+        ..own(name, play)
     }
 }
 

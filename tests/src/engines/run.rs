@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::{bail, Context, Result};
 
-use super::{all, Kind, Scenario, Scene, Shared, Stage};
+use super::{all, Amount, Kind, Scenario, Scene, Shared, Stage};
 use crate::judge::{Judge, Place, Seen, Table};
 use crate::run::{self, Tally};
 use crate::scenarios::Outcome;
@@ -36,12 +36,21 @@ fn full_name(engine: &Engine, scenario: &Scenario) -> String {
 #[cfg(test)]
 pub(crate) fn names() -> Vec<String> {
     let scenarios = all();
-    let of = |engine| scenarios.iter().map(move |one| full_name(engine, one));
-    crate::stage::engine::ALL.iter().flat_map(of).collect()
+    let all = crate::stage::engine::ALL.iter();
+    let of = |engine| {
+        let played = scenarios.iter().filter(move |one| (one.on)(engine));
+        played.map(move |one| full_name(engine, one))
+    };
+    all.flat_map(of).collect()
 }
 
 /// Plays those with these names, or all; whether all went well.
-pub(crate) fn run(host: &Host, engines: &[Engine], names: &[String]) -> Result<bool> {
+pub(crate) fn run(
+    host: &Host,
+    engines: &[Engine],
+    names: &[String],
+    amount: Amount,
+) -> Result<bool> {
     let table = Table::own()?;
     let scenarios = all();
     let mut chosen = Vec::new();
@@ -49,7 +58,8 @@ pub(crate) fn run(host: &Host, engines: &[Engine], names: &[String]) -> Result<b
         for scenario in &scenarios {
             let full = full_name(engine, scenario);
             let wanted = |name: &String| *name == full || name == scenario.name;
-            if names.is_empty() || names.iter().any(wanted) {
+            let played = (scenario.on)(engine) && (scenario.core || !amount.core);
+            if played && (names.is_empty() || names.iter().any(wanted)) {
                 chosen.push((full, engine, scenario));
             }
         }
@@ -83,6 +93,7 @@ pub(crate) fn run(host: &Host, engines: &[Engine], names: &[String]) -> Result<b
                 host,
                 table: &table,
                 place,
+                amount,
             };
             let outcome = play(&stage);
             println!("{name} took {:.1?}", begin.elapsed());
@@ -125,6 +136,9 @@ fn play_shared(
             Err(error) => tally.tell(&name, Err(error.context("setting the stage"))),
         }
     }
+    if set.is_empty() {
+        bail!("none of the containers could be started in {}", engine.name);
+    }
     let begin = Instant::now();
     let names: Vec<&str> = set.iter().map(|one| one.name.as_str()).collect();
     let sigtrace = Sigtrace::of_containers(host, engine, &names, &["--all-signals"])?;
@@ -159,7 +173,7 @@ fn play_shared(
 }
 
 /// Does this with each of them, several at a time: much of it is waiting.
-fn at_once<T: Sync, R: Send>(of: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+pub(super) fn at_once<T: Sync, R: Send>(of: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::new());
     thread::scope(|scope| {

@@ -14,7 +14,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::Pid;
 
 use super::tools;
-use crate::sys::{self, Bell};
+use crate::sys::{self, Bell, Side};
 
 /// A name made to break terminals and parsers: an escape sequence, a bell, a
 /// newline, a byte that is no UTF-8, and what writes from right to left.
@@ -71,6 +71,7 @@ pub(crate) fn play(role: &str, words: &[&str]) -> Result<()> {
         ("alarmed", []) => alarmed(),
         ("leaderless", []) => leaderless(role),
         ("execs", []) => execs(),
+        ("nests", []) => nests(),
         ("nasty", []) => {
             tools::set_name(NASTY)?;
             tools::introduce(role)?;
@@ -205,6 +206,17 @@ fn leaderless(role: &str) -> Result<()> {
         tools::sleep_for_ever();
     });
     sys::end_this_thread();
+}
+
+/// A child of its own in a PID namespace inside, of which that is PID 1, and lives
+/// as long as it.
+fn nests() -> Result<()> {
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWPID).context("unshare")?;
+    if let Side::Child = sys::fork()? {
+        return asleep("nests");
+    }
+    nix::sys::wait::wait().context("wait")?;
+    process::exit(0);
 }
 
 /// A thread that is not the leader starts another program.

@@ -15,6 +15,7 @@ mod masses;
 mod overload;
 mod picture;
 mod processes;
+mod shared;
 mod signals;
 mod starts;
 mod text;
@@ -211,6 +212,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         text::scenarios(),
         late::scenarios(),
         starts::scenarios(),
+        shared::scenarios(),
         filters::scenarios(),
         loss::scenarios(),
         overload::scenarios(),

@@ -27,6 +27,8 @@ pub(crate) struct Engine {
     pub(crate) rm: &'static [&'static str],
     /// Whose it is, if not root's.
     pub(crate) user: Option<u32>,
+    /// It differs from another one only in part, and plays only that.
+    pub(crate) in_part: bool,
 }
 
 /// Docker, with runc behind containerd's shim.
@@ -38,10 +40,11 @@ pub(crate) const DOCKER: Engine = Engine {
     asks: "containerd-shim",
     rm: &["rm", "-f"],
     user: None,
+    in_part: false,
 };
 
 /// Podman with crun, which it takes if nobody says otherwise.
-const PODMAN: Engine = Engine {
+pub(crate) const PODMAN: Engine = Engine {
     name: "podman",
     kind: "podman",
     prefix: &["podman"],
@@ -50,6 +53,7 @@ const PODMAN: Engine = Engine {
     // Its `rm -f` alone is a stop with the usual grace period.
     rm: &["rm", "-f", "-t", "0"],
     user: None,
+    in_part: false,
 };
 
 /// The ones that a machine may have.
@@ -60,12 +64,14 @@ pub(crate) const ALL: [Engine; 4] = [
         name: "podman-runc",
         prefix: &["podman", "--runtime", "runc"],
         runtime: "runc",
+        in_part: true,
         ..PODMAN
     },
     Engine {
         name: "podman-user",
         prefix: &["guest-engines", "as-user", "podman"],
         user: Some(1000),
+        in_part: true,
         ..PODMAN
     },
 ];

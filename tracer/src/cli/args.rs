@@ -59,7 +59,7 @@ pub enum Command {
 pub struct TraceArgs {
     /// Trace this container: its name (Docker and Podman), its id, or 4 or more
     /// of the id's first characters. Repeatable. Both ends count: signals into it
-    /// and out of it
+    /// and out of it. One that shares its PID namespace is traced by its cgroup
     #[arg(
         short,
         long = "container",
@@ -71,8 +71,9 @@ pub struct TraceArgs {
     /// (/proc/PID/ns/pid). Repeatable
     #[arg(long, value_name = "INODE|PATH", help_heading = "What to trace")]
     pub pidns: Vec<PidNsArg>,
-    /// Trace processes of this cgroup and those below it (cgroup v2), as senders
-    /// and as targets: a folder under /sys/fs/cgroup, or the path that /proc/PID/cgroup has. Repeatable
+    /// Trace processes of this cgroup and those below it (cgroup v2, or the pids
+    /// hierarchy of v1), as senders and as targets: a folder under /sys/fs/cgroup, or the path that
+    /// /proc/PID/cgroup has. Repeatable
     #[arg(long = "cgroup", value_name = "PATH", help_heading = "What to trace")]
     pub cgroups: Vec<PathBuf>,
     /// Trace signals sent by or to this process (its pid on the host). Repeatable

@@ -1,4 +1,4 @@
-//! `--cgroup`: from a path to the folder of a cgroup v2, its id in the kernel,
+//! cgroups that are traced: from a path to the folder of one, its id in the kernel,
 //! and who is in it when the trace begins. Who comes later, the kernel side
 //! says with each event.
 
@@ -11,51 +11,90 @@ use std::{
 
 use anyhow::{anyhow, Context as _};
 
+use sigtrace_common::filter::CGROUP_V1;
+
 use super::{Code, Failure};
+use crate::{container::Hierarchy, event::CgroupId};
 
-/// Where the cgroup v2 hierarchy is: alone, or beside those of cgroup v1.
-const ROOTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+/// Where the hierarchies are: that of cgroup v2, alone or beside those of cgroup v1,
+/// and the one of cgroup v1 that the kernel side can tell processes by.
+const ROOTS: [(&str, Hierarchy); 3] = [
+    ("/sys/fs/cgroup", Hierarchy::Unified),
+    ("/sys/fs/cgroup/unified", Hierarchy::Unified),
+    ("/sys/fs/cgroup/pids", Hierarchy::Pids),
+];
 
-/// A cgroup that is filtered by.
+/// A cgroup that is traced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cgroup {
     folder: PathBuf,
-    /// The inode of its folder, which is its id in the kernel.
-    pub id: u64,
+    /// As the kernel side has it.
+    pub id: CgroupId,
 }
 
 impl Cgroup {
     /// As the command line names it.
     pub fn named(path: &Path) -> Result<Self, Failure> {
-        Self::below(path, ROOTS.map(Path::new))
+        Self::below(path, &ROOTS.map(|(root, of)| (Path::new(root), of)))
+    }
+
+    /// A container's, by the path that `/proc/PID/cgroup` has for this hierarchy.
+    pub fn of_container(path: &Path, hierarchy: Hierarchy) -> Result<Self, Failure> {
+        let roots = ROOTS.map(|(root, of)| (Path::new(root), of));
+        let roots: Vec<_> = roots
+            .into_iter()
+            .filter(|&(_, of)| of == hierarchy)
+            .collect();
+        Self::below(path.strip_prefix("/").unwrap_or(path), &roots)
     }
 
     /// A path as `/proc/PID/cgroup` has it counts from the root of the hierarchy.
-    fn below(path: &Path, roots: [&Path; 2]) -> Result<Self, Failure> {
+    fn below(path: &Path, roots: &[(&Path, Hierarchy)]) -> Result<Self, Failure> {
         let below = path.strip_prefix("/").unwrap_or(path);
-        let below = roots.map(|root| root.join(below));
-        let whole = path.starts_with(roots[0]);
-        let is_v2 = |folder: &&PathBuf| folder.join("cgroup.controllers").exists();
-        let folder = match below.iter().find(is_v2) {
-            _ if whole => path,
-            Some(folder) => folder,
-            None => &below[0],
+        let whole = (roots.iter().rev()).find(|(root, _)| path.starts_with(root));
+        let mut places: Vec<_> = match whole {
+            Some(&(_, of)) => vec![(path.to_owned(), of)],
+            None => (roots.iter())
+                .map(|&(root, of)| (root.join(below), of))
+                .collect(),
         };
+        // What begins with the first root may be in another one's, mounted there.
+        if whole.is_some_and(|&(_, of)| of == Hierarchy::Unified)
+            && is(&places[0].0, Hierarchy::Pids)
+        {
+            places[0].1 = Hierarchy::Pids;
+        }
         let usage = |error: anyhow::Error| Failure::new(Code::Usage, error);
+        let found = places.iter().find(|(folder, of)| is(folder, *of));
+        let (folder, hierarchy) = found.unwrap_or(&places[0]);
         let metadata = fs::metadata(folder)
             .with_context(|| format!("there is no cgroup {}", folder.display()))
             .map_err(usage)?;
-        if !folder.join("cgroup.procs").exists() || !folder.join("cgroup.controllers").exists() {
+        if !is(folder, *hierarchy) {
             return Err(usage(anyhow!(
-                "{} is no folder of the cgroup v2 hierarchy (cgroup v1 has one tree per controller; \
-                 filter by --pidns there)",
+                "{} is no folder of the cgroup v2 hierarchy, nor of the one of cgroup v1 that has \
+                 the pids controller (cgroup v1 has one tree per controller; filter by that one, \
+                 or by --pidns)",
                 folder.display()
             )));
         }
         Ok(Self {
             folder: folder.to_owned(),
-            id: metadata.ino(),
+            id: match hierarchy {
+                Hierarchy::Unified => metadata.ino(),
+                _ => metadata.ino() | CGROUP_V1,
+            },
         })
+    }
+
+    /// Nobody is in it, or it is gone.
+    pub fn is_empty(&self) -> bool {
+        self.members().is_empty()
+    }
+
+    /// How far down it is.
+    pub fn depth(&self) -> usize {
+        self.folder.components().count()
     }
 
     /// The pids of those in it and in cgroups below it.
@@ -75,6 +114,17 @@ impl Cgroup {
     }
 }
 
+/// Whether a folder is a cgroup of this hierarchy, by the files that it has.
+fn is(folder: &Path, of: Hierarchy) -> bool {
+    let has = |file| folder.join(file).exists();
+    match of {
+        Hierarchy::Unified => has("cgroup.procs") && has("cgroup.controllers"),
+        // The root has no limits.
+        Hierarchy::Pids => has("cgroup.procs") && has("tasks") && has("pids.max"),
+        Hierarchy::Other => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::env;
@@ -84,30 +134,55 @@ mod tests {
     #[test]
     fn a_cgroup_is_found_alone_and_beside_those_of_version_1() {
         let root = env::temp_dir().join(format!("sigtrace-cgroups-{}", std::process::id()));
-        let (v1, v2) = (root.join("docker/x"), root.join("unified/docker/x"));
-        for (folder, files) in [(&v1, 1), (&v2, 2)] {
+        let (v1, v2) = (root.join("memory/docker/x"), root.join("unified/docker/x"));
+        let pids = root.join("pids/docker/x");
+        let v2_files = &["cgroup.procs", "cgroup.controllers"][..];
+        let v1_files = &["cgroup.procs", "tasks"][..];
+        let pids_files = &["cgroup.procs", "tasks", "pids.max"][..];
+        for (folder, files) in [(&v1, v1_files), (&v2, v2_files), (&pids, pids_files)] {
             fs::create_dir_all(folder).unwrap();
-            for file in ["cgroup.procs", "cgroup.controllers"].iter().take(files) {
+            for file in files {
                 fs::write(folder.join(file), "").unwrap();
             }
         }
-        let unified = root.join("unified");
-        let named = |path: &Path| Cgroup::below(path, [&root, &unified]);
-        let wanted = fs::metadata(&v2).unwrap().ino();
+        let (unified, of_pids) = (root.join("unified"), root.join("pids"));
+        let roots = [
+            (root.as_path(), Hierarchy::Unified),
+            (&unified, Hierarchy::Unified),
+            (&of_pids, Hierarchy::Pids),
+        ];
+        let named = |path: &Path| Cgroup::below(path, &roots);
+        let inode = |path: &Path| fs::metadata(path).unwrap().ino();
+        let wanted = inode(&v2);
         assert_eq!(named(Path::new("/docker/x")).unwrap().id, wanted);
         assert_eq!(named(&v2).unwrap().id, wanted);
+        // The ids of each hierarchy are its own.
+        assert_eq!(named(&pids).unwrap().id, inode(&pids) | CGROUP_V1);
+        assert_eq!(
+            Cgroup::below(Path::new("docker/x"), &roots[2..])
+                .unwrap()
+                .id,
+            inode(&pids) | CGROUP_V1
+        );
         // Said so, not taken for another.
         assert_eq!(named(&v1).unwrap_err().code, Code::Usage);
         assert_eq!(named(Path::new("/docker/y")).unwrap_err().code, Code::Usage);
-        fs::write(v1.join("cgroup.controllers"), "").unwrap();
-        let alone = fs::metadata(&v1).unwrap().ino();
-        assert_eq!(named(Path::new("docker/x")).unwrap().id, alone);
+        let alone = root.join("docker/x");
+        fs::create_dir_all(&alone).unwrap();
+        for file in v2_files {
+            fs::write(alone.join(file), "").unwrap();
+        }
+        assert_eq!(named(Path::new("docker/x")).unwrap().id, inode(&alone));
         // Members are those of all that is below, too.
         fs::create_dir_all(v2.join("a/b")).unwrap();
         for (folder, list) in [("", "7\n8\n"), ("a/b", "9\n")] {
             fs::write(v2.join(folder).join("cgroup.procs"), list).unwrap();
         }
         assert_eq!(named(&v2).unwrap().members(), HashSet::from([7, 8, 9]));
+        fs::write(v2.join("a/b/cgroup.procs"), "").unwrap();
+        fs::write(v2.join("cgroup.procs"), "").unwrap();
+        assert!(named(&v2).unwrap().is_empty());
         fs::remove_dir_all(&root).unwrap();
+        assert!(Cgroup { folder: v2, id: 1 }.is_empty());
     }
 }

@@ -196,7 +196,7 @@ impl Live<'_> {
         } = claim;
         // The same container's end comes before its next start.
         for life in &mut self.following.lives {
-            let before = life.container.id == container.id || life.scope.pidns == container.pidns;
+            let before = life.container.id == container.id || life.scope.home() == container.home();
             if before && life.over.is_none() {
                 life.over = Some(Some(Instant::now()));
             }
@@ -210,8 +210,8 @@ impl Live<'_> {
         let mut scope = scope::of(&container, Some(runs.unwrap_or(&pid1).comm.to_string()));
         scope.born_ns = born.0;
         self.output.started(&scope, born)?;
-        let pidns = container.pidns;
-        self.push(born, Fact::Traced { pidns });
+        let (pidns, home) = (container.pidns, container.home());
+        self.push(born, Fact::Traced { home });
         self.push(born, Fact::Container(Box::new(container.fact())));
         for (time, fact) in facts {
             self.push(time, fact);
@@ -220,7 +220,7 @@ impl Live<'_> {
             let (kind, count) = (HELD, dropped);
             self.push(kernel::now(), Fact::Lost { kind, count });
         }
-        self.watched.retain(|watched| watched.pidns != pidns);
+        self.watched.retain(|watched| watched.home != home);
         if self.following.on_host {
             self.watched.push(Watched::new(pidns, pid1.key));
         }
@@ -257,7 +257,8 @@ impl Live<'_> {
 
     /// What an engine knows of a container that it was asked about.
     pub(super) fn learn(&mut self, container: Container) {
-        let now = |life: &&mut Life| life.container.pidns == container.pidns && life.over.is_none();
+        let now =
+            |life: &&mut Life| life.container.home() == container.home() && life.over.is_none();
         let fact = container.fact();
         if let Some(life) = self.following.lives.iter_mut().rev().find(now) {
             life.container = container;
@@ -287,15 +288,15 @@ impl Live<'_> {
         let before = then
             .iter()
             .find(|&&(i, _)| i < now)
-            .map(|(_, life)| life.scope.pidns);
+            .map(|(_, life)| life.container.home());
         let restart = before.filter(|_| told.action == EngineAction::Restart);
-        let other = restart.filter(|&pidns| pidns != life.container.pidns);
-        for pidns in std::iter::once(life.container.pidns).chain(other) {
+        let other = restart.filter(|&home| home != life.container.home());
+        for home in std::iter::once(life.container.home()).chain(other) {
             let (action, answering) = (told.action, told.answering);
             self.push(
                 kernel::now(),
                 Fact::Engine(EngineEvent {
-                    pidns,
+                    home,
                     at,
                     answering,
                     action,
@@ -312,7 +313,7 @@ impl Live<'_> {
         }
         let waits = !self.following.once;
         for life in &mut self.following.lives {
-            if life.over.is_none() && self.engine.has_ended(life.container.pidns) {
+            if life.over.is_none() && self.engine.has_ended(life.container.home()) {
                 life.over = Some(Some(Instant::now()));
             }
             let due = |end: Instant| at_once || end.elapsed() >= LATE;

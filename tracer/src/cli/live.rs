@@ -4,7 +4,7 @@
 //! [`super::following`].
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     io::{self, Write},
     time::Duration,
 };
@@ -14,7 +14,7 @@ use tokio::{sync::mpsc, time::Instant};
 use super::{cgroup::Cgroup, following::Following, programs::Programs, request::Wanted, Failure};
 use crate::{
     container::{self, events::Heard},
-    event::{decode::Decoder, printable, BootTime, Event, Fact, PidNs, ProcessKey},
+    event::{decode::Decoder, printable, BootTime, CgroupId, Event, Fact, Home, PidNs, ProcessKey},
     explain::Engine,
     kernel::{
         self, error::KernelError, log::KernelLog, procfs::Proc, ring::Ring, symbols::Symbols,
@@ -44,7 +44,7 @@ pub(super) struct Live<'a> {
     pub(super) proc: Proc,
     pub(super) log: KernelLog,
     pub(super) next_id: u64,
-    /// The first process of each traced namespace.
+    /// What is traced to its end.
     pub(super) watched: Vec<Watched>,
     pub(super) losses_checked: Instant,
     /// Something came in since then.
@@ -59,20 +59,43 @@ pub(super) struct Live<'a> {
     pub(super) clock: Clock,
 }
 
-/// The first process of a traced namespace.
+/// Something that is traced to its end.
 pub(super) struct Watched {
-    pub(super) pidns: PidNs,
-    pid1: ProcessKey,
+    pub(super) home: Home,
+    by: Sign,
     /// It was gone when it was looked at.
     gone: bool,
+}
+
+/// By what it is seen that something is there.
+enum Sign {
+    /// The first process of a namespace.
+    Pid1(ProcessKey),
+    /// Those in a cgroup.
+    Members(Cgroup),
 }
 
 impl Watched {
     pub(super) fn new(pidns: PidNs, pid1: ProcessKey) -> Self {
         Self {
-            pidns,
-            pid1,
+            home: Home::PidNs(pidns),
+            by: Sign::Pid1(pid1),
             gone: false,
+        }
+    }
+
+    pub(super) fn cgroup(cgroup: Cgroup) -> Self {
+        Self {
+            home: Home::Cgroup(cgroup.id),
+            by: Sign::Members(cgroup),
+            gone: false,
+        }
+    }
+
+    fn is_gone(&self, proc: &Proc) -> bool {
+        match &self.by {
+            Sign::Pid1(pid1) => proc.observe(*pid1).is_none(),
+            Sign::Members(cgroup) => cgroup.is_empty(),
         }
     }
 }
@@ -108,16 +131,23 @@ impl Live<'_> {
     /// under the same identity.
     pub(super) fn snapshot(&mut self, wanted: &Wanted, since: BootTime) -> Result<(), KernelError> {
         let namespaces = &wanted.request.namespaces;
-        if namespaces.is_empty() && wanted.filter.follows && !wanted.filter.is_partial() {
+        let filter = &wanted.filter;
+        let by_namespace = !namespaces.is_empty() || !filter.homes.is_empty();
+        if !by_namespace && filter.follows && !filter.is_partial() {
             return Ok(());
         }
-        let in_cgroups: HashSet<u32> = wanted.cgroups.iter().flat_map(Cgroup::members).collect();
-        let named = wanted.filter.processes.keys().copied();
-        let also = named.chain(in_cgroups.iter().copied()).collect();
-        let members = self.proc.members(namespaces, &also);
+        // Of cgroups in each other the innermost counts.
+        let mut cgroups: Vec<&Cgroup> = wanted.cgroups.iter().collect();
+        cgroups.sort_by_key(|cgroup| cgroup.depth());
+        let in_cgroups: HashMap<u32, CgroupId> = (cgroups.iter())
+            .flat_map(|cgroup| cgroup.members().into_iter().map(|pid| (pid, cgroup.id)))
+            .collect();
+        let named = filter.processes.keys().chain(filter.owners.keys());
+        let also = named.chain(in_cgroups.keys()).copied().collect();
+        let members = self.proc.members(namespaces, &also, !by_namespace);
         for process in members.map_err(KernelError::Proc)? {
             let mut task = process.task;
-            task.in_cgroup = in_cgroups.contains(&task.key.pid);
+            task.cgroup = in_cgroups.get(&task.key.pid).copied();
             if let Some(ns) = task
                 .pidns()
                 .filter(|ns| task.is_pid1() && namespaces.contains(ns))
@@ -133,11 +163,20 @@ impl Live<'_> {
                 },
             );
         }
-        for &ns in namespaces {
-            if !self.watched.iter().any(|watched| watched.pidns == ns) {
+        for cgroup in &wanted.cgroups {
+            if filter.homes.contains(&cgroup.id) {
+                self.watched.push(Watched::cgroup(cgroup.clone()));
+            }
+        }
+        for home in filter.containers() {
+            let there = match home {
+                Home::PidNs(_) => self.watched.iter().any(|watched| watched.home == home),
+                Home::Cgroup(id) => in_cgroups.values().any(|&of| of == id),
+            };
+            if !there {
                 // It ended while the hooks were being attached: what was seen
                 // of that is in the ring, and comes before this.
-                self.push(kernel::now(), Fact::NamespaceGone { pidns: ns });
+                self.push(kernel::now(), Fact::Gone { home });
             }
         }
         Ok(())
@@ -290,17 +329,14 @@ impl Live<'_> {
         self.following.expire(kernel::now());
         let mut gone = Vec::new();
         for watched in &mut self.watched {
-            if self.proc.observe(watched.pid1).is_none()
-                && std::mem::replace(&mut watched.gone, true)
-            {
-                gone.push(watched.pidns);
+            if watched.is_gone(&self.proc) && std::mem::replace(&mut watched.gone, true) {
+                gone.push(watched.home);
             }
         }
-        self.watched
-            .retain(|watched| !gone.contains(&watched.pidns));
-        for pidns in gone {
-            if !self.engine.has_ended(pidns) {
-                self.push(kernel::now(), Fact::NamespaceGone { pidns });
+        self.watched.retain(|watched| !gone.contains(&watched.home));
+        for home in gone {
+            if !self.engine.has_ended(home) {
+                self.push(kernel::now(), Fact::Gone { home });
             }
         }
     }

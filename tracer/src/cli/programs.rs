@@ -21,7 +21,8 @@ pub(super) struct Programs {
 
 impl Programs {
     /// The files of the sender and those behind it, where the signal came from
-    /// outside of the target's PID namespace. A runtime lives for milliseconds
+    /// outside of the target's PID namespace, or of the cgroup that its container is
+    /// told by. A runtime lives for milliseconds
     /// and is often gone; those behind it stay.
     pub(super) fn behind(
         &mut self,
@@ -30,9 +31,9 @@ impl Programs {
         target: &Task,
         proc: &Proc,
     ) -> Vec<(ProcessKey, Arc<str>)> {
-        let outside = target
-            .pidns()
-            .is_some_and(|ns| !by.namespaces.contains(&ns));
+        let beside = target.cgroup.is_some() && target.cgroup != by.cgroup;
+        let own = target.pidns();
+        let outside = beside || own.is_some_and(|ns| !by.namespaces.contains(&ns));
         // Routine signals come without; they are not worth it.
         if !outside || ancestry.is_empty() {
             return Vec::new();
@@ -86,8 +87,7 @@ mod tests {
             comm: Comm::from("x"),
             ns_pids: vec![1; namespaces.len()],
             namespaces: namespaces.to_vec(),
-            cgroup_id: 0,
-            in_cgroup: false,
+            cgroup: None,
         };
         let (runc, one) = (task(key(50, 500_000_000), &[]), task(key(60, 1), &[7]));
         let behind = |of| {

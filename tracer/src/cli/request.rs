@@ -9,18 +9,21 @@ use sigtrace_common::filter::{PID_SENDER, PID_TARGET};
 use super::{
     args::{Hooks, TraceArgs},
     cgroup::Cgroup,
+    scope::Found,
     Code, Failure,
 };
 use crate::{
-    event::PidNs,
+    container,
+    event::{printable, PidNs, ProcessKey, HOST_PIDNS},
     history::filter::{Filter, Roles},
-    kernel::{attach::Request, facts::HOST_PIDNS, hooks::Forced, log, procfs::Proc},
+    kernel::{attach::Request, hooks::Forced, log, procfs::Proc},
     output::Scope,
 };
 
 /// The host's PID namespace holds everything: it is no scope of its own.
 pub fn without_host(args: &TraceArgs, scopes: &[Scope]) -> Result<Vec<Scope>, Failure> {
-    if !scopes.iter().any(|scope| scope.pidns == HOST_PIDNS) {
+    let is_host = |scope: &Scope| scope.pidns == HOST_PIDNS && scope.shares.is_none();
+    if !scopes.iter().any(is_host) {
         return Ok(scopes.to_vec());
     }
     if args.once {
@@ -40,6 +43,16 @@ pub fn check_targets(
     on_host: bool,
 ) -> Result<(), Failure> {
     let pids_given = [&args.pids, &args.from_pids, &args.to_pids];
+    if let Some(one) = scopes.iter().find(|one| !on_host && one.shares.is_some()) {
+        return Err(Failure::usage(format!(
+            "sigtrace runs in a PID namespace of its own, where processes of the host cannot be \
+             known, and {} shares its PID namespace with others; run it on the host, or in a \
+             container with --pid=host",
+            one.label
+                .as_deref()
+                .map_or("the container".into(), printable)
+        )));
+    }
     if !on_host && pids_given.iter().any(|list| !list.is_empty()) {
         return Err(Failure::usage(
             "sigtrace runs in a PID namespace of its own, where the host's process ids, \
@@ -94,16 +107,34 @@ impl Wanted {
         self.request.namespaces.push(pidns);
         self.filter.namespaces.insert(pidns);
     }
+
+    /// The PID 1 of a namespace that a container shares with another one: its end
+    /// is that of all in it.
+    fn owner(&mut self, pidns: PidNs, proc: &mut Proc) {
+        let first = container::first_in(proc.root(), pidns);
+        let Some(process) = first.and_then(|pid| proc.process(pid)) else {
+            return;
+        };
+        let ProcessKey { pid, start_ns } = process.task.key;
+        self.filter.owners.insert(pid, start_ns);
+        let pids = &mut self.request.pids;
+        match pids.iter_mut().find(|(known, _)| *known == pid) {
+            Some((_, roles)) => *roles |= PID_TARGET,
+            None => pids.push((pid, PID_TARGET)),
+        }
+    }
 }
 
 /// Puts together what is traced: whoever one of the flags names.
-pub fn of(args: &TraceArgs, scopes: &[Scope], proc: &mut Proc) -> Result<Wanted, Failure> {
+pub fn of(args: &TraceArgs, found: &Found, proc: &mut Proc) -> Result<Wanted, Failure> {
     let follows = !args.containers.is_empty() && (args.wait || !args.once);
     let mut filter = Filter {
         follows,
-        namespaces: scopes.iter().map(|scope| scope.pidns).collect(),
         ..Filter::default()
     };
+    for scope in &found.scopes {
+        filter.trace(scope.home());
+    }
     for (pids, sender, target) in [
         (&args.pids, true, true),
         (&args.from_pids, true, false),
@@ -122,10 +153,16 @@ pub fn of(args: &TraceArgs, scopes: &[Scope], proc: &mut Proc) -> Result<Wanted,
         cgroups.push(Cgroup::named(path)?);
     }
     filter.cgroups = cgroups.iter().map(|cgroup| cgroup.id).collect();
+    let mut shared: Vec<_> = (found.scopes.iter())
+        .filter(|scope| scope.shares.is_some() && scope.pidns != HOST_PIDNS)
+        .map(|scope| scope.pidns)
+        .collect();
+    cgroups.extend(found.cgroups.iter().cloned());
     if filter.namespaces.contains(&HOST_PIDNS) {
         // It holds everybody, so whoever else is named is traced with all.
         filter = Filter::default();
         cgroups.clear();
+        shared.clear();
     }
     let bits = |roles: Roles| {
         let bit = |on: bool, bit| if on { bit } else { 0 };
@@ -136,7 +173,7 @@ pub fn of(args: &TraceArgs, scopes: &[Scope], proc: &mut Proc) -> Result<Wanted,
         signals: args.signal_mask(),
         namespaces: filter.namespaces.iter().copied().collect(),
         new_namespaces: filter.follows,
-        cgroups: filter.cgroups.iter().copied().collect(),
+        cgroups: filter.cgroups.union(&filter.homes).copied().collect(),
         pids: (filter.processes.iter())
             .map(|(&pid, &(_, roles))| (pid, bits(roles)))
             .collect(),
@@ -149,11 +186,15 @@ pub fn of(args: &TraceArgs, scopes: &[Scope], proc: &mut Proc) -> Result<Wanted,
         },
         log_level: log::level(level.as_deref()),
     };
-    Ok(Wanted {
+    let mut wanted = Wanted {
         request,
         filter,
         cgroups,
-    })
+    };
+    for pidns in shared {
+        wanted.owner(pidns, proc);
+    }
+    Ok(wanted)
 }
 
 fn no_process(pid: u32) -> Failure {

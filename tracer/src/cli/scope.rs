@@ -11,12 +11,14 @@ use std::{
 
 use anyhow::anyhow;
 
-use super::{args::TraceArgs, Code, Failure};
+use super::{args::TraceArgs, cgroup::Cgroup, Code, Failure};
 use crate::{
-    container::{self, engine::PATIENCE, error::Problem, socket::Sockets, Container, ResolveError},
+    container::{
+        self, engine::PATIENCE, error::Problem, socket::Sockets, Container, ResolveError, Shared,
+    },
     event::PidNs,
     kernel::procfs,
-    output::{ContainerName, Scope},
+    output::{self, ContainerName, Scope},
 };
 
 /// A PID namespace on the command line.
@@ -106,6 +108,8 @@ pub struct Found {
     pub scopes: Vec<Scope>,
     /// The containers among them.
     pub containers: Vec<Container>,
+    /// The cgroups of those that share their PID namespace.
+    pub cgroups: Vec<Cgroup>,
     /// Names of containers that are waited for.
     pub waiting: Vec<String>,
     /// What could not be found out, a sentence each.
@@ -133,9 +137,8 @@ pub async fn resolve(
             pidns,
             label: label.map(str::to_owned),
             note: note.map(str::to_owned),
-            born_ns: 0,
             pid1: container::pid1_of(proc, pidns),
-            container: None,
+            ..Scope::default()
         });
     }
     if args.containers.is_empty() {
@@ -144,16 +147,35 @@ pub async fn resolve(
             ..Found::default()
         });
     }
-    let found = container::find(proc, sockets(), &args.containers, args.wait, PATIENCE).await?;
-    for container in &found.containers {
-        scopes.push(of(container, container::pid1_of(proc, container.pidns)));
+    let mut found = container::find(proc, sockets(), &args.containers, args.wait, PATIENCE).await?;
+    let mut cgroups = Vec::new();
+    for container in &mut found.containers {
+        cgroups.extend(place(container, proc)?);
+        let scope = of(container, container::pid1_of(proc, container.pidns));
+        found.notes.extend(output::sharing(&scope));
+        scopes.push(scope);
     }
     Ok(Found {
         scopes,
         containers: found.containers,
+        cgroups,
         waiting: found.waiting,
         notes: found.notes,
     })
+}
+
+/// Looks up what a container is told by that shares its PID namespace.
+fn place(container: &mut Container, proc: &Path) -> Result<Option<Cgroup>, Failure> {
+    let Some(shares) = &mut container.shares else {
+        return Ok(None);
+    };
+    let cgroup = Cgroup::of_container(&shares.cgroup, shares.hierarchy)?;
+    shares.id = cgroup.id;
+    let first = |pid| Some(procfs::Proc::new(proc).process(pid)?.task);
+    if let Some(task) = container.pid.and_then(first) {
+        shares.first = Some((task.key, task.comm.to_string()));
+    }
+    Ok(Some(cgroup))
 }
 
 /// How a container's namespace is called, with the name of its PID 1.
@@ -166,6 +188,15 @@ pub(super) fn of(container: &Container, pid1: Option<String>) -> Scope {
             name: container.name.clone(),
             id: container.id.clone(),
             engine: container.engine.clone(),
+        }),
+        shares: container.shares.as_ref().map(|shares| output::Shares {
+            cgroup: shares.id,
+            path: shares.cgroup.display().to_string(),
+            owner: match &shares.with {
+                Shared::Host => None,
+                Shared::Container(name) => Some(name.clone()),
+            },
+            first: shares.first.as_ref().map(|(_, name)| name.clone()),
         }),
         ..Scope::default()
     }

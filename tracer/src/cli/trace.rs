@@ -73,7 +73,7 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
     let mut found = scope::resolve(&args, Path::new("/proc"), sockets).await?;
     let mut scopes = request::without_host(&args, &found.scopes)?;
     request::check_targets(&args, &scopes, &proc, facts.on_host)?;
-    let mut wanted = request::of(&args, &found.scopes, &mut proc)?;
+    let mut wanted = request::of(&args, &found, &mut proc)?;
     // Before anything is attached: from here on a signal ends the trace
     // properly, with all that was seen written.
     let mut interrupt = signal(SignalKind::interrupt())?;

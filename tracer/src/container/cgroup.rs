@@ -13,8 +13,19 @@ pub struct Named {
     pub engine: Option<&'static str>,
     /// The cgroup, from the root of its hierarchy.
     pub cgroup: PathBuf,
-    /// That is the unified hierarchy, cgroup v2.
-    pub unified: bool,
+    /// Which hierarchy that is.
+    pub hierarchy: Hierarchy,
+}
+
+/// A hierarchy of cgroups, as far as processes can be told by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hierarchy {
+    /// The unified one, cgroup v2.
+    Unified,
+    /// That of cgroup v1 with the `pids` controller.
+    Pids,
+    /// Another one of cgroup v1.
+    Other,
 }
 
 /// What stands before the id: `docker-ID.scope` with systemd's driver,
@@ -32,26 +43,31 @@ const PREFIXES: [(&str, &str); 6] = [
 /// The container that `/proc/PID/cgroup` names; the unified hierarchy's line
 /// first, since in mixed set-ups v1 controllers may lie elsewhere.
 pub fn container_of(text: &str) -> Option<Named> {
-    let path = |line: &str| line.splitn(3, ':').nth(2).map(str::to_owned);
-    let of = |unified| {
-        let lines = text.lines();
-        let mut paths = lines
-            .filter(move |line| line.starts_with("0::") == unified)
-            .filter_map(path);
-        paths.find_map(|path| in_path(&path, unified))
+    let of = |wanted| {
+        let mut lines = text.lines().filter_map(|line| {
+            let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+            let hierarchy = match controllers {
+                "" => Hierarchy::Unified,
+                some if some.split(',').any(|one| one == "pids") => Hierarchy::Pids,
+                _ => Hierarchy::Other,
+            };
+            (hierarchy == wanted).then_some(path)
+        });
+        lines.find_map(|path| in_path(path, wanted))
     };
-    of(true).or_else(|| of(false))
+    let all = [Hierarchy::Unified, Hierarchy::Pids, Hierarchy::Other];
+    all.into_iter().find_map(of)
 }
 
 /// The container that the names of a cgroup and of its parent tell. Where it lies
 /// is not known from that.
 pub fn container_in(cgroups: &[String; 2]) -> Option<(String, Option<&'static str>)> {
     let [own, parent] = cgroups;
-    let named = in_path(&format!("/{parent}/{own}"), true)?;
+    let named = in_path(&format!("/{parent}/{own}"), Hierarchy::Unified)?;
     Some((named.id, named.engine))
 }
 
-fn in_path(path: &str, unified: bool) -> Option<Named> {
+fn in_path(path: &str, hierarchy: Hierarchy) -> Option<Named> {
     let parts: Vec<_> = path.split('/').collect();
     (0..parts.len()).rev().find_map(|i| {
         let parent = i.checked_sub(1).map(|above| parts[above]);
@@ -60,7 +76,7 @@ fn in_path(path: &str, unified: bool) -> Option<Named> {
             id: id.to_owned(),
             engine,
             cgroup: parts[..=i].join("/").into(),
-            unified,
+            hierarchy,
         })
     })
 }

@@ -42,14 +42,14 @@ pub enum Problem {
         /// The status it ended with.
         exit_code: Option<i64>,
     },
-    /// It has no PID namespace of its own.
+    /// It has no PID namespace of its own, and cannot be told by its cgroup.
     Shares {
         /// Which.
         row: Row,
         /// Whose it has.
         with: Shared,
-        /// Its cgroup, and whether that is cgroup v2.
-        cgroup: Option<(String, bool)>,
+        /// Its cgroup, which it cannot be told by.
+        cgroup: Option<String>,
     },
     /// Its engine says that it runs, with this first process; this host has no
     /// such process.
@@ -236,41 +236,26 @@ fn shares(
     f: &mut fmt::Formatter<'_>,
     row: &Row,
     with: &Shared,
-    cgroup: Option<&(String, bool)>,
+    cgroup: Option<&String>,
 ) -> fmt::Result {
-    match with {
-        Shared::Host => write!(
-            f,
-            "the container {row} has no PID namespace of its own, it shares the host's: its first \
-             process is no PID 1, and when that ends nothing else is killed"
-        )?,
-        Shared::Container(other) => {
-            let other = printable(other);
-            write!(
-                f,
-                "the container {row} has no PID namespace of its own, it shares that of {other}: \
-                 when its first process ends nothing else is killed, when the PID 1 of {other} \
-                 ends everything in both is. Trace {other}, which shows both, or this one alone"
-            )?;
-        }
-    }
-    // `; trace it by its cgroup` or `or this one alone by its cgroup`.
-    let it = match with {
-        Shared::Host => "; trace it",
-        Shared::Container(_) => "",
+    let whose = match with {
+        Shared::Host => "the host's".to_owned(),
+        Shared::Container(other) => format!("that of {}", printable(other)),
     };
+    write!(f, "the container {row} has no PID namespace of its own, it shares {whose}, and cannot be told by its cgroup either: ")?;
     match cgroup {
-        Some((path, true)) => write!(f, "{it} by its cgroup: --cgroup {}", printable(path)),
-        Some((_, false)) => write!(
+        Some(path) => write!(
             f,
-            "{it} by the ids of its processes, -p PID (its cgroup is of cgroup v1, which cannot \
-             be traced by)"
+            "{} is of cgroup v1, without the pids controller",
+            printable(path)
         ),
-        None => write!(
-            f,
-            "{it} by its cgroup: --cgroup PATH, as /proc/PID/cgroup has it"
-        ),
+        None => f.write_str("no process is in one with its id"),
+    }?;
+    f.write_str(". Trace its processes by their ids: -p PID")?;
+    if let Shared::Container(other) = with {
+        write!(f, "; or trace {}, which shows both", printable(other))?;
     }
+    Ok(())
 }
 
 /// An error with its causes, made printable: they hold others' words.

@@ -195,7 +195,7 @@ impl Follow {
     }
 
     fn place(&self, task: &Task) -> Place {
-        if self.filter.is_partial() && self.filter.names(task) {
+        if self.filter.names_alone(task) {
             return Place::Ours;
         }
         let mut place = Place::Elsewhere;
@@ -383,6 +383,7 @@ impl Follow {
                 name,
                 engine: engine.map(str::to_owned),
                 pidns: ns,
+                shares: None,
                 pid: Some(held.pid1.key.pid),
                 socket,
                 stop_signal: None,

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::cgroup::{container_of, Named};
+use super::cgroup::{container_of, Hierarchy, Named};
 use crate::event::PidNs;
 
 /// What was found.
@@ -28,8 +28,10 @@ pub struct Found {
     pub engine: Option<&'static str>,
     /// Its cgroup, from the root of the hierarchy.
     pub cgroup: PathBuf,
-    /// That is cgroup v2.
-    pub unified: bool,
+    /// Which hierarchy that is.
+    pub hierarchy: Hierarchy,
+    /// The oldest of its processes.
+    pub oldest: u32,
     /// Where its processes have their pids.
     pub namespace: Namespace,
 }
@@ -39,8 +41,8 @@ pub struct Found {
 pub enum Namespace {
     /// Its own.
     Own(PidNs),
-    /// That of another container, whose id this is.
-    Of(String),
+    /// One that has the process of another container as PID 1: that one's id.
+    Of(String, PidNs),
     /// The host's.
     Host,
     /// Not to be seen.
@@ -87,54 +89,66 @@ fn containers(proc: &Path, named: BTreeMap<String, (Named, Vec<u32>)>) -> BTreeM
     let mut spaces = BTreeMap::new();
     for (id, (_, pids)) in &named {
         let mut outermost: Option<(usize, u32)> = None;
-        let mut readable = false;
+        let age = |&pid: &u32| (start_ticks(proc, pid), pid);
+        let oldest = pids.iter().copied().min_by_key(age).unwrap_or_default();
         for &pid in pids {
             let Some(inside) = ns_pids(proc, pid) else {
                 continue;
             };
-            readable = true;
-            if inside.len() < 2 {
-                continue;
-            }
-            if inside.last() == Some(&1) {
+            if inside.len() > 1 && inside.last() == Some(&1) {
                 first_of.extend(namespace(proc, pid).map(|ns| (ns, id.clone())));
             }
-            // A container may hold further namespaces: the outermost is its.
-            let this = (inside.len(), pid);
-            outermost = Some(outermost.map_or(this, |other| other.min(this)));
+            // A container may hold further namespaces: the outermost is its. A
+            // runtime on its way into one comes from the host's, and is no sign
+            // unless it was there first.
+            if inside.len() > 1 || pid == oldest {
+                let this = (inside.len(), pid);
+                outermost = Some(outermost.map_or(this, |other| other.min(this)));
+            }
         }
-        spaces.insert(
-            id.clone(),
-            (
-                readable,
-                outermost.map(|(_, pid)| (pid, namespace(proc, pid))),
-            ),
-        );
+        spaces.insert(id.clone(), (oldest, outermost));
     }
     let found = |(id, (named, _)): (String, (Named, Vec<u32>))| {
-        let namespace = match spaces.remove(&id) {
-            Some((_, Some((_, Some(ns))))) => match first_of.get(&ns) {
-                Some(holder) if *holder != id => Namespace::Of(holder.clone()),
-                _ => Namespace::Own(ns),
+        let (oldest, outermost) = spaces.remove(&id).unwrap_or_default();
+        let namespace = match outermost {
+            Some((1, _)) => Namespace::Host,
+            Some((_, pid)) => match namespace(proc, pid) {
+                Some(ns) => match first_of.get(&ns) {
+                    Some(holder) if *holder != id => Namespace::Of(holder.clone(), ns),
+                    _ => Namespace::Own(ns),
+                },
+                None => Namespace::Unknown,
             },
-            Some((true, None)) => Namespace::Host,
-            _ => Namespace::Unknown,
+            None => Namespace::Unknown,
         };
         let Named {
             engine,
             cgroup,
-            unified,
+            hierarchy,
             ..
         } = named;
         let found = Found {
             engine,
             cgroup,
-            unified,
+            hierarchy,
+            oldest,
             namespace,
         };
         (id, found)
     };
     named.into_iter().map(found).collect()
+}
+
+/// When a process started, in clock ticks since boot; behind the last parenthesis,
+/// because the name may hold any. The last of all where that is not to be seen.
+fn start_ticks(proc: &Path, pid: u32) -> u64 {
+    let stat = fs::read(proc.join(format!("{pid}/stat"))).unwrap_or_default();
+    let behind = stat.rsplit(|&byte| byte == b')').next().unwrap_or_default();
+    let ticks = std::str::from_utf8(behind).ok().and_then(|text| {
+        let ticks = text.split_ascii_whitespace().nth(19)?;
+        ticks.parse().ok()
+    });
+    ticks.unwrap_or(u64::MAX)
 }
 
 fn process(proc: &Path, pid: u32, container: Option<String>) -> Option<Process> {
@@ -149,15 +163,21 @@ fn process(proc: &Path, pid: u32, container: Option<String>) -> Option<Process> 
 
 /// The name of the PID 1 of a namespace, where it still has one.
 pub fn pid1_of(proc: &Path, pidns: PidNs) -> Option<String> {
+    name_of(proc, first_in(proc, pidns)?)
+}
+
+/// The PID 1 of a namespace, by its pid on the host.
+pub fn first_in(proc: &Path, pidns: PidNs) -> Option<u32> {
     pids(proc)
         .filter(|&pid| namespace(proc, pid) == Some(pidns))
         .find(|&pid| ns_pids(proc, pid).is_some_and(|pids| pids.last() == Some(&1)))
-        .and_then(|pid| fs::read(proc.join(format!("{pid}/comm"))).ok())
-        .map(|comm| {
-            String::from_utf8_lossy(&comm)
-                .trim_end_matches('\n')
-                .to_owned()
-        })
+}
+
+/// The name of a process.
+pub fn name_of(proc: &Path, pid: u32) -> Option<String> {
+    let comm = fs::read(proc.join(format!("{pid}/comm"))).ok()?;
+    let comm = String::from_utf8_lossy(&comm);
+    Some(comm.trim_end_matches('\n').to_owned())
 }
 
 /// All processes, ascending.

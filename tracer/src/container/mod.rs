@@ -9,9 +9,13 @@
 //! know a name, and believes no engine: ids
 //! and process ids are checked, text is only shown.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
-use crate::event::{self, PidNs};
+use crate::event::{self, CgroupId, Home, PidNs, ProcessKey};
 
 mod cgroup;
 pub mod engine;
@@ -24,9 +28,9 @@ pub mod socket;
 #[cfg(test)]
 mod tests;
 
-pub use cgroup::{container_in, container_of, Named};
-pub use error::ResolveError;
-pub use host::pid1_of;
+pub use cgroup::{container_in, container_of, Hierarchy, Named};
+pub use error::{ResolveError, Shared};
+pub use host::{first_in, pid1_of};
 
 /// A container that runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,9 +41,11 @@ pub struct Container {
     pub name: Option<String>,
     /// Its engine, by its own word or by the cgroup's name.
     pub engine: Option<String>,
-    /// Its PID namespace.
+    /// Its PID namespace, or the one that it shares.
     pub pidns: PidNs,
-    /// Its first process on the host, by its engine's word.
+    /// What is to be known where it shares that with others.
+    pub shares: Option<Shares>,
+    /// Its first process on the host, by its engine's word or its age.
     pub pid: Option<u32>,
     /// The socket of the engine that was asked.
     pub socket: Option<String>,
@@ -49,12 +55,44 @@ pub struct Container {
     pub stop_timeout_s: Option<u64>,
 }
 
+/// A PID namespace that a container shares: the container is told by its cgroup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shares {
+    /// Whose it is.
+    pub with: Shared,
+    /// The container's cgroup, from the root of its hierarchy.
+    pub cgroup: PathBuf,
+    /// Which hierarchy that is.
+    pub hierarchy: Hierarchy,
+    /// The cgroup's id; 0 until it is looked up.
+    pub id: CgroupId,
+    /// The container's first process and its name, once it is looked up.
+    pub first: Option<(ProcessKey, String)>,
+}
+
 impl Container {
+    /// What holds it.
+    pub fn home(&self) -> Home {
+        match &self.shares {
+            Some(shares) => Home::Cgroup(shares.id),
+            None => Home::PidNs(self.pidns),
+        }
+    }
+
     /// What explanations need of it.
     pub fn fact(&self) -> event::Container {
         let grace = |seconds: u64| seconds.saturating_mul(1_000_000_000);
+        let shared = |shares: &Shares| event::Shared {
+            pidns: (shares.with != Shared::Host).then_some(self.pidns),
+            owner: match &shares.with {
+                Shared::Host => None,
+                Shared::Container(name) => Some(name.as_str().into()),
+            },
+            first: shares.first.as_ref().map(|(key, _)| *key),
+        };
         event::Container {
-            pidns: self.pidns,
+            home: self.home(),
+            shared: self.shares.as_ref().map(shared),
             id: self.id.clone(),
             engine: self.engine.clone(),
             stop_signal: self.stop_signal,
@@ -121,16 +159,17 @@ pub async fn find(
     Ok(resolved)
 }
 
-/// Whether an engine that needs more time may know more of these.
+/// Whether an engine that needs more time may know more of these: their name,
+/// that another container has the same, or how they are stopped.
 fn lacks(survey: &resolve::Survey, names: &[String]) -> bool {
-    let is_unknown = |name: &String| match resolve::resolve(survey, name) {
-        Ok(_) => false,
-        Err(error) => matches!(error.problem, error::Problem::Unknown { .. }),
-    };
     let is_late = |error: &Arc<engine::EngineError>| matches!(error.cause, engine::Cause::Late(_));
+    let is_id = |name: &String| match resolve::resolve(survey, name) {
+        Ok(found) => found.id.starts_with(&name.to_ascii_lowercase()),
+        Err(error) => !matches!(error.problem, error::Problem::Unknown { .. }),
+    };
     let mut listed = survey.engines.iter().flat_map(|engine| &engine.containers);
     let is_wanted = |one: &&engine::Listed| names.iter().any(|name| resolve::may_mean(name, one));
-    survey.failed.iter().any(is_late) && names.iter().any(is_unknown)
+    survey.failed.iter().any(is_late) && !names.iter().all(is_id)
         || listed.any(|one| is_wanted(&one) && one.details.is_none())
 }
 

@@ -12,9 +12,13 @@ use super::{
     engine::{Details, Engine, EngineError, Listed},
     error::{Problem, ResolveError, Row, Shared},
     host::{Found, Host, Namespace},
-    Container,
+    Container, Hierarchy, Shares,
 };
-use crate::{event::PidNs, explain::signals, nearest::nearest};
+use crate::{
+    event::{PidNs, HOST_PIDNS},
+    explain::signals,
+    nearest::nearest,
+};
 
 /// Fewest characters of an id that are taken for one.
 pub const PREFIX: usize = 4;
@@ -91,15 +95,8 @@ impl<'a> Candidate<'a> {
         }
     }
 
-    /// Its PID namespace.
-    fn pidns(&self, survey: &Survey) -> Result<PidNs, Box<Problem>> {
-        let mode = self.details.map_or("", |details| &details.pid_mode);
-        if mode == "host" {
-            return Err(self.shared(Shared::Host));
-        }
-        if let Some(other) = mode.strip_prefix("container:") {
-            return Err(self.shared(Shared::Container(name_of(survey, other))));
-        }
+    /// Its PID namespace, and whose that is besides.
+    fn pidns(&self, survey: &Survey) -> Result<(PidNs, Option<Shares>), Box<Problem>> {
         // What an engine says of processes is checked: it may live in a
         // virtual machine, and its answer may be old.
         let pid = self.details.and_then(|details| details.pid);
@@ -108,30 +105,78 @@ impl<'a> Candidate<'a> {
             Some(container) => container == self.id,
             None => process.first,
         });
-        match (process, self.found.map(|found| &found.namespace)) {
-            (_, Some(Namespace::Of(other))) => {
-                Err(self.shared(Shared::Container(name_of(survey, other))))
-            }
-            (Some(process), namespace) => match (process.nested, namespace) {
-                (Some(ns), _) | (None, Some(&Namespace::Own(ns))) => Ok(ns),
+        let nested = process.and_then(|process| process.nested);
+        let found = self.found.map(|found| &found.namespace);
+        let mode = self.details.map_or("", |details| &details.pid_mode);
+        if mode == "host" {
+            return self.shares(Shared::Host, HOST_PIDNS);
+        }
+        if let Some(other) = mode.strip_prefix("container:") {
+            let with = Shared::Container(name_of(survey, other));
+            return match (nested, found) {
+                (Some(ns), _) | (None, Some(&(Namespace::Own(ns) | Namespace::Of(_, ns)))) => {
+                    self.shares(with, ns)
+                }
+                // That other one may share the host's.
+                (None, Some(Namespace::Host)) => self.shares(Shared::Host, HOST_PIDNS),
                 (None, Some(Namespace::Unknown)) => Err(Problem::Unreadable(self.row()).into()),
-                (None, _) => Err(self.shared(Shared::Host)),
+                (None, None) => Err(Problem::Elsewhere(self.row(), pid).into()),
+            };
+        }
+        match (process, found) {
+            (_, Some(Namespace::Of(other, ns))) => {
+                self.shares(Shared::Container(name_of(survey, other)), *ns)
+            }
+            (Some(_), namespace) => match (nested, namespace) {
+                (Some(ns), _) | (None, Some(&Namespace::Own(ns))) => Ok((ns, None)),
+                (None, Some(Namespace::Unknown)) => Err(Problem::Unreadable(self.row()).into()),
+                (None, _) => self.shares(Shared::Host, HOST_PIDNS),
             },
-            (None, Some(&Namespace::Own(ns))) => Ok(ns),
-            (None, Some(Namespace::Host)) => Err(self.shared(Shared::Host)),
+            (None, Some(&Namespace::Own(ns))) => Ok((ns, None)),
+            // Its engine knows of no process yet: that is the runtime.
+            (None, Some(Namespace::Host)) if self.details.is_some() => {
+                Err(Box::new(Problem::NotRunning {
+                    row: self.row(),
+                    created: true,
+                    exit_code: None,
+                }))
+            }
+            (None, Some(Namespace::Host)) => self.shares(Shared::Host, HOST_PIDNS),
             (None, Some(Namespace::Unknown)) => Err(Problem::Unreadable(self.row()).into()),
             (None, None) => Err(Problem::Elsewhere(self.row(), pid).into()),
         }
     }
 
-    fn shared(&self, with: Shared) -> Box<Problem> {
-        Box::new(Problem::Shares {
-            row: self.row(),
-            with,
-            cgroup: self
-                .found
-                .map(|found| (found.cgroup.display().to_string(), found.unified)),
-        })
+    /// It is told by its cgroup, if it has one that it can be told by.
+    fn shares(&self, with: Shared, ns: PidNs) -> Result<(PidNs, Option<Shares>), Box<Problem>> {
+        match self.found {
+            Some(found) if found.hierarchy != Hierarchy::Other => {
+                let shares = Shares {
+                    with,
+                    cgroup: found.cgroup.clone(),
+                    hierarchy: found.hierarchy,
+                    id: 0,
+                    first: None,
+                };
+                Ok((ns, Some(shares)))
+            }
+            found => Err(Box::new(Problem::Shares {
+                row: self.row(),
+                with,
+                cgroup: found.map(|found| found.cgroup.display().to_string()),
+            })),
+        }
+    }
+
+    /// Its first process. An engine may be wrong about it.
+    fn first(&self, survey: &Survey) -> Option<u32> {
+        let said = self.details.and_then(|details| details.pid);
+        let is_its = |pid: &u32| {
+            let process = survey.host.processes.get(pid);
+            process.is_some_and(|process| process.container.as_deref() == Some(self.id))
+        };
+        let oldest = self.found.map(|found| found.oldest);
+        said.filter(is_its).or(oldest)
     }
 }
 
@@ -216,13 +261,17 @@ pub fn resolve(survey: &Survey, wanted: &str) -> Result<Container, Box<ResolveEr
             exit_code: one.details.and_then(|details| details.exit_code),
         }));
     }
-    let pidns = one.pidns(survey).map_err(|problem| error(*problem))?;
+    let (pidns, shares) = one.pidns(survey).map_err(|problem| error(*problem))?;
     Ok(Container {
         id: one.id.to_owned(),
         name: one.name.map(str::to_owned),
         engine: one.engine.map(str::to_owned),
         pidns,
-        pid: one.details.and_then(|details| details.pid),
+        pid: match shares {
+            Some(_) => one.first(survey),
+            None => one.details.and_then(|details| details.pid),
+        },
+        shares,
         socket: one.socket.map(str::to_owned),
         stop_signal: one.details.and_then(stop_signal),
         stop_timeout_s: one.details.map(stop_timeout),

@@ -178,8 +178,7 @@ fn task(r: &record::Task) -> Task {
         comm: Comm(r.comm),
         ns_pids,
         namespaces,
-        cgroup_id: r.cgroup_id,
-        in_cgroup: r.in_cgroup != 0,
+        cgroup: (r.cgroup != 0).then_some(r.cgroup),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Ancestor, BootTime, Frame, Handler, Info, PidNs, ProcessKey, Signal, Task};
+use super::{Ancestor, BootTime, Frame, Handler, Home, Info, PidNs, ProcessKey, Signal, Task};
 
 /// What sort of signals a process does what with, from `/proc/PID/status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -25,8 +25,10 @@ pub struct Dispositions {
 /// A container, as far as its engine tells what a stop of it would be.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Container {
-    /// Its PID namespace.
-    pub pidns: PidNs,
+    /// What holds it.
+    pub home: Home,
+    /// Its PID namespace, if it shares that with others.
+    pub shared: Option<Shared>,
     /// Its full id.
     pub id: String,
     /// Its engine: `docker`, `podman`.
@@ -38,6 +40,17 @@ pub struct Container {
     pub grace_ns: Option<u64>,
     /// Its engine is listened to.
     pub told: bool,
+}
+
+/// A PID namespace that a container shares, and what that means for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shared {
+    /// Which; `None`: the host's, whose PID 1 never ends.
+    pub pidns: Option<PidNs>,
+    /// What the container is called whose process is PID 1 there; `None`: not known.
+    pub owner: Option<Arc<str>>,
+    /// The container's own first process.
+    pub first: Option<ProcessKey>,
 }
 
 /// What an engine does or sees done to a container.
@@ -62,8 +75,8 @@ pub enum EngineAction {
 /// An event of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EngineEvent {
-    /// The container's PID namespace.
-    pub pidns: PidNs,
+    /// The container.
+    pub home: Home,
     /// When, by the engine's clock.
     pub at: BootTime,
     /// The engine took requests then.
@@ -126,11 +139,11 @@ pub enum Fact {
         /// Names of its cgroup (v2) and of that one's parent; empty: none.
         cgroups: [String; 2],
     },
-    /// A PID namespace is traced from here on, besides those that the filter
-    /// names: its container is one that was waited for.
+    /// A container is traced from here on, besides those that the filter names: it
+    /// is one that was waited for.
     Traced {
         /// Which.
-        pidns: PidNs,
+        home: Home,
     },
     /// A leader exits (`group_dead` false: other threads go on) or a process
     /// is dead.
@@ -218,10 +231,10 @@ pub enum Fact {
         /// How many more than before.
         count: u64,
     },
-    /// A PID namespace that is traced is gone: nothing in it is left.
-    NamespaceGone {
+    /// What is traced is gone: nothing in it is left.
+    Gone {
         /// Which.
-        pidns: PidNs,
+        home: Home,
     },
 }
 

@@ -8,7 +8,7 @@
 pub mod decode;
 mod fact;
 
-pub use fact::{Container, Dispositions, EngineAction, EngineEvent, Event, Fact};
+pub use fact::{Container, Dispositions, EngineAction, EngineEvent, Event, Fact, Shared};
 
 use std::{fmt, sync::Arc};
 
@@ -32,6 +32,29 @@ pub const TICK_NS: u64 = 10_000_000;
 
 /// The inode of a PID namespace (`/proc/PID/ns/pid`).
 pub type PidNs = u32;
+
+/// That of the host's (`PROC_PID_INIT_INO` of `include/linux/proc_ns.h`).
+pub const HOST_PIDNS: PidNs = 0xeffffffc;
+
+/// A cgroup as the kernel side has it: the inode of its folder, of cgroup v1 with
+/// `CGROUP_V1`.
+pub type CgroupId = u64;
+
+/// What holds all of a container, and nothing else: its PID namespace or, where it
+/// shares that with others, its cgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Home {
+    /// A PID namespace, with those inside it.
+    PidNs(PidNs),
+    /// A cgroup, with those below it.
+    Cgroup(CgroupId),
+}
+
+impl Default for Home {
+    fn default() -> Self {
+        Self::PidNs(0)
+    }
+}
 
 /// The name of a process, as its owner wrote it: any bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -108,16 +131,22 @@ pub struct Task {
     pub ns_pids: Vec<u32>,
     /// Those namespaces.
     pub namespaces: Vec<PidNs>,
-    /// Inode of its cgroup (v2); 0 where not known.
-    pub cgroup_id: u64,
-    /// It is in a cgroup that is filtered by, or below one.
-    pub in_cgroup: bool,
+    /// The nearest of the cgroups that are traced which it is in or below.
+    pub cgroup: Option<CgroupId>,
 }
 
 impl Task {
     /// The PID namespace it lives in; `None` for the host's.
     pub fn pidns(&self) -> Option<PidNs> {
         self.namespaces.last().copied()
+    }
+
+    /// Whether it is in there.
+    pub fn is_in(&self, home: Home) -> bool {
+        match home {
+            Home::PidNs(ns) => self.namespaces.contains(&ns),
+            Home::Cgroup(id) => self.cgroup == Some(id),
+        }
     }
 
     /// Whether it is PID 1 of its own PID namespace, the host's included.

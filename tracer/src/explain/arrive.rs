@@ -14,7 +14,7 @@ use super::fate::{self, Delivery};
 use super::open::{Open, OPEN_PER_PROCESS};
 use super::sender::{self, Origin};
 use super::signals::{self, DefaultAction};
-use super::{blocked, stack, stop_request};
+use super::{blocked, lead, stack, stop_request};
 
 impl Engine {
     pub(super) fn signal(&mut self, id: u64, time: BootTime, s: Arc<Signal>) {
@@ -44,10 +44,7 @@ impl Engine {
         let verdict = fate::at_generation(self.view(), time, &s)
             .map(|verdict| fate::undid(verdict, &s, &cancelled));
         let by_itself = s.current.key == s.target.key;
-        if origin == Origin::Process
-            && s.current.is_pid1()
-            && !s.current.namespaces.is_empty()
-            && !by_itself
+        if origin == Origin::Process && lead::led(&self.history, &s.current).is_some() && !by_itself
         {
             self.history.sent(
                 s.current.key,
@@ -61,8 +58,8 @@ impl Engine {
         }
         // A signal that never ends a process and comes all the time is not
         // worth a note; it would push the others out.
-        let configured = s.target.pidns().filter(|_| s.target.is_pid1());
-        let configured = configured.and_then(|ns| stop_request::configured(&self.history, ns));
+        let configured = lead::led(&self.history, &s.target)
+            .and_then(|home| stop_request::configured(&self.history, home));
         let ignored = signals::default_action(s.number) == DefaultAction::Ignore;
         if !ignored || configured == Some(s.number) {
             let sender = (origin == Origin::Process).then(|| NotedSender::of(&s));

@@ -3,7 +3,7 @@
 //! its events are joined to signals with tolerance, and what comes after a death
 //! was reported is an update. Which client asked is not in them, and not said.
 
-use crate::event::{BootTime, EngineAction, EngineEvent, PidNs};
+use crate::event::{BootTime, EngineAction, EngineEvent, Home};
 use crate::explain::report::{Asked, ExitReport, Link, Report, Update};
 use crate::history::looked_up::LookedUp;
 
@@ -25,8 +25,8 @@ const KEPT_NS: u64 = 60_000_000_000;
 /// A signal of a runtime to the PID 1 of a container, at the end of a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Request {
-    /// The container's namespace.
-    pub(crate) ns: PidNs,
+    /// The container.
+    pub(crate) home: Home,
     /// The signal.
     pub(crate) number: i32,
     /// When it was sent.
@@ -113,8 +113,8 @@ fn within(at: BootTime, of: BootTime, before: u64, after: u64) -> bool {
 }
 
 fn answer(known: &LookedUp, request: Request) -> Option<Answer> {
-    let log: Vec<_> = known.told(request.ns).copied().collect();
-    match known.container_of(request.ns)?.engine.as_deref()? {
+    let log: Vec<_> = known.told(request.home).copied().collect();
+    match known.container_of(request.home)?.engine.as_deref()? {
         "docker" => docker(&log, request),
         "podman" => podman(&log, request),
         _ => None,
@@ -148,7 +148,7 @@ impl Engine {
     pub fn awaits_word(&self) -> Option<bool> {
         let known = &self.history.looked_up;
         let waits = |waiting: &Waiting| {
-            let of = known.container_of(waiting.request.ns);
+            let of = known.container_of(waiting.request.home);
             of.filter(|of| of.told)?;
             match answer(known, waiting.request) {
                 Some(answer) => (!answer.last).then_some(true),
@@ -160,7 +160,7 @@ impl Engine {
 
     pub(super) fn may_be_asked(&mut self, report: &ExitReport, request: Option<Request>) {
         let Some(request) = request else { return };
-        if self.history.looked_up.container_of(request.ns).is_none() {
+        if self.history.looked_up.container_of(request.home).is_none() {
             return;
         }
         if self.by_request.len() == KEPT {
@@ -179,7 +179,7 @@ impl Engine {
         self.by_request
             .retain(|w| w.report.time.0.saturating_add(KEPT_NS) >= time.0);
         let mut kept = std::mem::take(&mut self.by_request);
-        for waiting in kept.iter_mut().filter(|w| w.request.ns == event.pidns) {
+        for waiting in kept.iter_mut().filter(|w| w.request.home == event.home) {
             let Some(link) = link(&self.history.looked_up, waiting.request) else {
                 continue;
             };

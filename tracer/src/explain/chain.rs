@@ -11,7 +11,7 @@ use crate::history::History;
 use super::asked::{self, Request};
 use super::death::Death;
 use super::verdict::View;
-use super::{pid1, runtime, signals, words};
+use super::{lead, pid1, runtime, signals, words};
 
 impl Death {
     /// What the engine was asked for, if its runtime sent this to a PID 1.
@@ -23,11 +23,11 @@ impl Death {
         number: i32,
         time: BootTime,
     ) {
-        let ns = to.task.pidns().filter(|_| to.task.is_pid1());
-        let Some(ns) = ns.filter(|_| runtime::sender(history, by, to).is_some()) else {
+        let led = lead::led(history, &to.task);
+        let Some(home) = led.filter(|_| runtime::sender(history, by, to).is_some()) else {
             return;
         };
-        let request = Request { ns, number, time };
+        let request = Request { home, number, time };
         self.chain.extend(asked::link(&history.looked_up, request));
         self.request = Some(request);
     }
@@ -87,10 +87,12 @@ pub(crate) fn link_sender(
         d.link_asked(view.history, sender, of, number, sent);
         return None;
     };
-    d.link(None, format!("PID 1 {comm} {pid}"));
+    let one = view.history.process(sender.key);
+    let it = one.map_or("PID 1", |one| lead::called(one).then);
+    d.link(None, format!("{it} {comm} {pid}"));
     d.evidence(Evidence::Event(asked.event));
-    if let Some(one) = view.history.process(sender.key) {
-        link_note(view, one, asked, "PID 1", d);
+    if let Some(one) = one {
+        link_note(view, one, asked, it, d);
     }
     Some(asked.number)
 }

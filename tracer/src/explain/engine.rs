@@ -10,7 +10,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
-use crate::event::{BootTime, Event, PidNs, ProcessKey};
+use crate::event::{BootTime, Event, Home, ProcessKey};
 use crate::explain::report::{Coverage, ExitReport, Report, Summary};
 use crate::history::History;
 
@@ -172,16 +172,17 @@ impl Engine {
         std::mem::take(&mut self.to_look_at).into_iter().collect()
     }
 
-    /// Whether every traced namespace has ended: its PID 1 is dead and no
-    /// member is alive, or the kernel says that it is gone.
+    /// Whether every traced namespace has ended (its PID 1 is dead and no member is
+    /// alive, or the kernel says that it is gone), and every container without one
+    /// (nobody is left in its cgroup).
     pub fn ended(&self) -> bool {
-        let mut namespaces = self.coverage.filter.namespaces.iter().peekable();
-        namespaces.peek().is_some() && namespaces.all(|&ns| self.history.ended(ns))
+        let mut all = self.coverage.filter.containers().peekable();
+        all.peek().is_some() && all.all(|home| self.history.ended(home))
     }
 
-    /// Whether this namespace has.
-    pub fn has_ended(&self, ns: PidNs) -> bool {
-        self.history.ended(ns)
+    /// Whether this one has.
+    pub fn has_ended(&self, home: Home) -> bool {
+        self.history.ended(home)
     }
 
     /// The earliest time at which [`advance`](Self::advance) has something to

@@ -2,7 +2,7 @@
 //! The end of a namespace stands in [`super::pid1`], abort(3) in
 //! [`super::abort`].
 
-use crate::event::{BootTime, Info, Signal};
+use crate::event::{printable, BootTime, Info, Signal};
 use crate::explain::report::{Certainty, Evidence};
 use crate::history::note::NotedSender;
 use crate::history::process::{Fatal, Process};
@@ -11,7 +11,7 @@ use super::chain::link_sender;
 use super::death::Death;
 use super::sender::{self, SI_TKILL, SI_USER};
 use super::verdict::View;
-use super::{abort, pid1, runtime, signals, stack, stop_request};
+use super::{abort, lead, pid1, runtime, signals, stack, stop_request, words};
 
 /// Kills a child that is forked into a control group which is being killed.
 pub(super) const FORKED_INTO: &str = "cgroup_post_fork";
@@ -73,14 +73,51 @@ pub(super) fn by_process(
     let asked = link_sender(view, victim, &sender, s.number, fatal.time, &mut d);
     if let (Some(asked), true) = (asked, s.number != signals::KILL) {
         let request = signals::name(asked);
+        let one = lead::of(view.history, &victim.task).map(|lead| lead.one);
         d.say(format!(
-            "PID 1 passed on the request to end that it had got ({request}): nothing was forced."
+            "{} passed on the request to end that it had got ({request}): nothing was forced.",
+            one.map_or("PID 1", |one| lead::called(one).first)
         ));
     }
-    if s.number == signals::KILL && victim.task.is_pid1() {
+    if s.number == signals::KILL {
+        left_over(view, victim, &sender, fatal.time, &mut d);
+    }
+    if s.number == signals::KILL && lead::led(view.history, &victim.task).is_some() {
         pid1::unanswered_stop(view, victim, "it", fatal.time, &mut d);
     }
     d
+}
+
+/// A container's first process had ended, and was no PID 1: the kernel killed nobody
+/// for that, and what was left its runtime killed.
+fn left_over(view: View<'_>, victim: &Process, by: &NotedSender, killed: BootTime, d: &mut Death) {
+    let Some(shared) = lead::shared(view.history, &victim.task) else {
+        return;
+    };
+    let first = shared.first.and_then(|key| view.history.process(key));
+    let ended = first.and_then(|first| Some((first, first.exit?)));
+    let Some((first, exit)) =
+        ended.filter(|(first, exit)| exit.time <= killed && first.task.key != victim.task.key)
+    else {
+        return;
+    };
+    if runtime::sender(view.history, by, victim).is_none() {
+        return;
+    }
+    d.evidence(Evidence::Event(exit.event));
+    d.say(format!(
+        "The container's first process, {}, had ended {} before. It shares {} PID namespace and was \
+         no PID 1, so the kernel killed nobody for that: the runtime ended what was left of the \
+         container.",
+        words::who(&first.task),
+        words::span(words::between(exit.time, killed)),
+        match (&shared.owner, shared.pidns) {
+            (Some(owner), _) => format!("{}'s", printable(owner)),
+            (None, None) => "the host's".to_owned(),
+            (None, Some(_)) => "another container's".to_owned(),
+        }
+    ));
+    d.advise("let the first process wait for its children before it exits");
 }
 
 /// By which call a process sent it, without names on the stack; else what is

@@ -111,9 +111,12 @@ impl Engine {
         };
         self.rests_on_absence(&report);
         self.may_be_asked(&report, request);
-        self.summary.exited += 1;
-        self.summary.forced += u64::from(report.forced);
-        self.summary.ended_badly += u64::from(report.ended_badly());
+        // The end of a PID 1 that only others depend on is not theirs.
+        if !self.history.filter().is_owner(&report.task) {
+            self.summary.exited += 1;
+            self.summary.forced += u64::from(report.forced);
+            self.summary.ended_badly += u64::from(report.ended_badly());
+        }
         self.outbox.push(time, id, Report::Exit(Box::new(report)));
         self.at(time, ZOMBIE_NS, Deadline::Zombie(key));
     }

@@ -28,6 +28,7 @@ mod dropped;
 mod exited;
 mod fate;
 mod killed;
+mod lead;
 mod lives;
 mod open;
 mod outbox;

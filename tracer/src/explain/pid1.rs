@@ -4,7 +4,7 @@
 //! themselves stand in [`super::stopped`], what a process was asked in
 //! [`super::requests`].
 
-use crate::event::{flag, BootTime, Info, Signal, Task};
+use crate::event::{flag, printable, BootTime, Info, Signal, Task};
 use crate::explain::report::{Certainty, Evidence, Stop};
 use crate::history::note::Fate;
 use crate::history::process::{Fatal, Process};
@@ -13,7 +13,7 @@ use super::death::Death;
 use super::sender::SI_KERNEL;
 use super::signals::{self, DefaultAction};
 use super::verdict::View;
-use super::{stack, stop_request, stopped};
+use super::{lead, stack, stop_request, stopped};
 
 pub(crate) use super::requests::{
     asks_to_end, became, dropped_own, got, old_sigterm, passed_on, perhaps_request, request,
@@ -174,11 +174,12 @@ pub(crate) fn killed(
     let known = view.history.process(one.key);
     let end = known.map_or(End::Unknown, |p| end(p, killed_at));
     let outer = one.pidns() != victim.task.pidns();
-    d.say(first_sentence(one, &end, outer));
-    let whose = if outer {
-        format!("PID 1 {} of the outer namespace", one.comm)
-    } else {
-        "PID 1".to_owned()
+    let owner = owner(view, victim, one);
+    d.say(first_sentence(one, &end, outer, owner.as_deref()));
+    let whose = match &owner {
+        Some(owner) => format!("PID 1 {} of {owner}", one.comm),
+        None if outer => format!("PID 1 {} of the outer namespace", one.comm),
+        None => "PID 1".to_owned(),
     };
     let exit_event = known
         .and_then(|p| p.exit.or(p.exiting))
@@ -201,11 +202,30 @@ pub(crate) fn killed(
     } else {
         d.missing("what PID 1 got and did before", Certainty::Inferred);
     }
+    if let Some(owner) = owner {
+        d.advise(format!("stop this container before {owner}, or give it a PID namespace of its own: in the one that it shares, the end of {owner} is its end too"));
+    }
     d
 }
 
-fn first_sentence(one: &Task, end: &End, outer: bool) -> String {
-    let whose = if outer {
+/// The container that a PID 1 belongs to, if that is not the victim's own, which
+/// shares its PID namespace.
+fn owner(view: View<'_>, victim: &Process, one: &Task) -> Option<String> {
+    let shared = lead::shared(view.history, &victim.task)?;
+    if shared.pidns.is_none() || shared.pidns != one.pidns() || one.cgroup == victim.task.cgroup {
+        return None;
+    }
+    let name = shared.owner.as_deref().map(printable);
+    Some(name.unwrap_or_else(|| "another container".to_owned()))
+}
+
+fn first_sentence(one: &Task, end: &End, outer: bool, owner: Option<&str>) -> String {
+    let whose = if let Some(owner) = owner {
+        format!(
+            "PID 1 ({} {}), which belongs to the container {owner},",
+            one.comm, one.key.pid
+        )
+    } else if outer {
         format!(
             "PID 1 of the outer PID namespace ({} {})",
             one.comm, one.key.pid
@@ -213,7 +233,9 @@ fn first_sentence(one: &Task, end: &End, outer: bool) -> String {
     } else {
         "PID 1".to_owned()
     };
-    let left = if outer {
+    let left = if owner.is_some() {
+        "in its PID namespace, which this container shares"
+    } else if outer {
         "in that namespace and those nested in it"
     } else {
         "in its PID namespace"
@@ -238,7 +260,7 @@ fn stop_of(view: View<'_>, one: &Process, at: BootTime) -> Option<Stop> {
 /// The stop that a death belongs to: that of its own namespace's PID 1, if that
 /// has ended, or had told this process to end.
 pub(crate) fn stop(view: View<'_>, victim: &Process, at: BootTime) -> Option<Stop> {
-    let one = view.history.pid1(victim.task.pidns()?)?;
+    let one = lead::of(view.history, &victim.task)?.one;
     let ended = one.exit.or(one.exiting).is_some() || one.fatal.is_some();
     let told = || {
         got(victim, at, STOP_NS)

@@ -7,7 +7,7 @@ use crate::history::note::{Fate, Note};
 use crate::history::process::Process;
 
 use super::verdict::View;
-use super::{signals, words};
+use super::{lead, signals, words};
 
 /// A request to end explains an end for so long: the longest grace period that
 /// is common.
@@ -76,7 +76,7 @@ pub(crate) fn passed_on<'a>(
     number: i32,
     sent: BootTime,
 ) -> Option<&'a Note> {
-    let one = view.history.pid1(victim.task.pidns()?)?;
+    let one = lead::of(view.history, &victim.task)?.one;
     let sender = view.history.resolve(sender);
     if one.task.key != sender || sender == victim.task.key {
         return None;

@@ -10,7 +10,7 @@ use crate::event::{Ancestor, Comm, ProcessKey, Task};
 use crate::explain::report::Forebear;
 use crate::history::{note::NotedSender, process::Process, History};
 
-use super::words;
+use super::{lead, words};
 
 /// What a program does in an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,11 +165,9 @@ pub(crate) fn sender(history: &History, by: &NotedSender, target: &Process) -> O
         let above = by.ancestry.first().map_or(by.ppid, |a| a.key.pid);
         parent > 1 && (above == parent || by.key.pid == parent)
     });
-    if target
-        .task
-        .pidns()
-        .is_some_and(|ns| by.namespaces.contains(&ns))
-    {
+    let own = target.task.pidns();
+    let beside = by.cgroup.is_some() && by.cgroup == target.task.cgroup;
+    if beside || own.is_some_and(|ns| by.namespaces.contains(&ns)) {
         return None;
     }
     lineage(history, by.key, by.comm, &by.ancestry, of_pid1)
@@ -195,10 +193,10 @@ pub(crate) fn behind(by: &NotedSender) -> u32 {
     }
 }
 
-/// The pid of the parent of the PID 1 whose namespace a process lives in.
+/// The pid of the parent of the first process of the container that a process is
+/// in.
 fn parent_of_pid1(history: &History, target: &Process) -> Option<u32> {
-    let one = history.pid1(target.task.pidns()?)?;
-    Some(one.task.ppid)
+    Some(lead::of(history, &target.task)?.one.task.ppid)
 }
 
 fn lineage(

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{BootTime, Event, Fact, Info};
+use crate::event::{BootTime, Event, Fact, Home, Info};
 use crate::explain::report::Report;
 use crate::history::process::Exited;
 
@@ -53,9 +53,9 @@ impl Engine {
             }
             // Told apart before it gets here.
             Fact::Placed { .. } => {}
-            Fact::Traced { pidns } => {
-                self.coverage.filter.namespaces.insert(pidns);
-                self.history.trace(pidns);
+            Fact::Traced { home } => {
+                self.coverage.filter.trace(home);
+                self.history.trace(home);
             }
             Fact::Exec { task, old_tid } => self.exec(id, time, task, old_tid),
             Fact::Exit {
@@ -101,7 +101,12 @@ impl Engine {
                 }
             }
             Fact::Container(container) => self.history.looked_up.container(*container),
-            Fact::NamespaceGone { pidns } => self.history.namespace_gone(pidns),
+            Fact::Gone {
+                home: Home::PidNs(ns),
+            } => self.history.namespace_gone(ns),
+            Fact::Gone {
+                home: Home::Cgroup(id),
+            } => self.history.cgroup_gone(id),
         }
         self.settle_orphans(id, time);
     }

@@ -12,35 +12,38 @@ use super::death::Death;
 use super::engine::{Deadline, Engine, LOOKS_NS, WATCHES, WATCH_NS};
 use super::stop_request::{configured, may_begin};
 use super::verdict::{Verdict, View};
-use super::{signals, words};
+use super::{lead, signals, words};
 
 /// What became of the stop signal, and what to do about it.
 pub(crate) fn became(view: View<'_>, one: &Process, stop: &Note, killed: BootTime, d: &mut Death) {
     let name = signals::name(stop.number);
+    let it = lead::called(one);
     match (stop.fate, stop.reason) {
         (Fate::Dropped | Fate::Discarded, reason) => dropped(view, one, stop, reason, d),
         (Fate::Handled | Fate::Accepted, _) => acted(view, one, stop, killed, d),
         (Fate::Blocked, _) => {
             d.contributing.push("blocked-mask");
-            d.say(format!("PID 1 blocked {name} to the end."));
+            d.say(format!("{} blocked {name} to the end.", it.first));
             d.advise(format!(
-                "let PID 1 unblock {name}, or wait for it (sigwait, signalfd)"
+                "let {} unblock {name}, or wait for it (sigwait, signalfd)",
+                it.then
             ));
         }
         (Fate::Unknown, _) => {
             d.missing(
-                format!("what became of the {name} to PID 1"),
+                format!("what became of the {name} to {}", it.then),
                 Certainty::Inferred,
             );
-            d.say(format!("What PID 1 did with {name} is not known."));
+            d.say(format!("What {} did with {name} is not known.", it.then));
         }
         (_, reason) => {
             d.contributing.push(reason.unwrap_or("too-slow"));
             d.say(format!(
-                "PID 1 had not come to act on {name}{}.",
+                "{} had not come to act on {name}{}.",
+                it.first,
                 reason.map_or_else(String::new, |reason| format!(" ({reason})"))
             ));
-            d.advise("find out what kept PID 1 from running, or allow more time before the kill (docker stop --timeout)");
+            d.advise(format!("find out what kept {} from running, or allow more time before the kill (docker stop --timeout)", it.then));
         }
     }
 }
@@ -53,13 +56,15 @@ fn dropped(
     d: &mut Death,
 ) {
     let name = signals::name(stop.number);
+    let it = lead::called(one);
     let handler_later = handler_later(one, stop);
     if let Some((event, after)) = handler_later {
         d.contributing.push("startup-window");
         d.contributing.extend(reason);
         d.evidence(Evidence::Event(event));
         d.say(format!(
-            "PID 1 had no handler for {name} yet, {} after it was started, so it was {} ({}); one was there {} later.",
+            "{} had no handler for {name} yet, {} after it was started, so it was {} ({}); one was there {} later.",
+            it.first,
             words::span(words::between(BootTime(one.task.key.start_ns), stop.time)),
             stop.fate.id(),
             reason.unwrap_or("unknown"),
@@ -77,20 +82,29 @@ fn dropped(
             stop.fate.id()
         ),
         Some("default-ignore") => {
-            format!("{name} does nothing by default, and PID 1 has no handler for it.")
+            format!(
+                "{name} does nothing by default, and {} has no handler for it.",
+                it.then
+            )
         }
         Some("sig-ign") => format!(
-            "PID 1 ignores {name} (SIG_IGN), so it was {}.",
+            "{} ignores {name} (SIG_IGN), so it was {}.",
+            it.first,
             stop.fate.id()
         ),
         Some(reason) => format!("{name} was {} ({reason}).", stop.fate.id()),
-        None => format!("{name} was {} before PID 1 acted on it.", stop.fate.id()),
+        None => format!(
+            "{name} was {} before {} acted on it.",
+            stop.fate.id(),
+            it.then
+        ),
     });
     if wrong(view, one, stop, d) {
         return;
     }
     d.advise(match reason {
-        Some("sig-ign") => format!("let PID 1 handle {name}, or reset it before exec: SIG_IGN is inherited, as from nohup or a shell's background job"),
+        Some("sig-ign") => format!("let {} handle {name}, or reset it before exec: SIG_IGN is inherited, as from nohup or a shell's background job", it.then),
+        _ if it.then != "PID 1" => format!("give {} a handler for {name}", it.then),
         _ => format!("give PID 1 a handler for {name}, or use an init that has one (docker run --init, tini)"),
     });
 }
@@ -98,7 +112,9 @@ fn dropped(
 /// The container is configured to be stopped with a signal that is not the usual
 /// one and does nothing to its PID 1.
 fn wrong(view: View<'_>, one: &Process, stop: &Note, d: &mut Death) -> bool {
-    let configured = one.task.pidns().and_then(|ns| configured(view.history, ns));
+    let home = lead::led(view.history, &one.task);
+    let configured = home.and_then(|home| configured(view.history, home));
+    let it = lead::called(one);
     if stop.number == signals::TERM || configured != Some(stop.number) {
         return false;
     }
@@ -109,15 +125,15 @@ fn wrong(view: View<'_>, one: &Process, stop: &Note, d: &mut Death) -> bool {
     d.say(format!(
         "{name} is the stop signal that the container is configured with (StopSignal){}.",
         if handles_term {
-            "; PID 1 has a handler for SIGTERM instead"
+            format!("; {} has a handler for SIGTERM instead", it.then)
         } else {
-            ""
+            String::new()
         }
     ));
     d.advise(if handles_term {
         "remove the configured stop signal (STOPSIGNAL in the image, docker run --stop-signal), so that SIGTERM is sent".to_owned()
     } else {
-        format!("configure a stop signal that PID 1 handles (STOPSIGNAL in the image, docker run --stop-signal), or handle {name} in it")
+        format!("configure a stop signal that {} handles (STOPSIGNAL in the image, docker run --stop-signal), or handle {name} in it", it.then)
     });
     true
 }
@@ -145,6 +161,7 @@ fn handler_later(one: &Process, stop: &Note) -> Option<(u64, u64)> {
 /// PID 1 acted on it and was still there: did it tell the others?
 fn acted(view: View<'_>, one: &Process, stop: &Note, killed: BootTime, d: &mut Death) {
     let name = signals::name(stop.number);
+    let it = lead::called(one);
     let verb = if stop.fate == Fate::Accepted {
         "took"
     } else {
@@ -163,24 +180,33 @@ fn acted(view: View<'_>, one: &Process, stop: &Note, killed: BootTime, d: &mut D
     if others > 0 && !told && !blind {
         d.contributing.push("not-forwarded");
         d.say(format!(
-            "PID 1 {verb} {name}, sent nothing on to the {} in its namespace, and was still running.",
+            "{} {verb} {name}, sent nothing on to the {} in its {}, and was still running.",
+            it.first,
             words::count(others, "other process", "other processes"),
+            if one.task.is_pid1() {
+                "namespace"
+            } else {
+                "container"
+            },
         ));
         d.advise(format!(
-            "forward {name} in PID 1 and wait for the children, or use an init that does (docker run --init, tini)"
+            "forward {name} in {} and wait for the children, or use an init that does (docker run --init, tini)",
+            it.then
         ));
     } else {
-        d.say(format!("PID 1 {verb} {name} and was still running."));
+        d.say(format!("{} {verb} {name} and was still running.", it.first));
     }
     d.advise("make it end faster once it is asked to, or allow more time before the kill (docker stop --timeout, docker run --stop-timeout)");
 }
 
-/// How many others lived in its namespace when it was killed. They die of its
+/// How many others lived in its container when it was killed. They die of its
 /// end, which is a moment later.
 fn others(view: View<'_>, one: &Process, killed: BootTime) -> u64 {
-    let Some(ns) = one.task.pidns() else { return 0 };
+    let Some(home) = lead::led(view.history, &one.task) else {
+        return 0;
+    };
     view.history
-        .members(ns)
+        .members(home)
         .filter(|p| {
             let gone = p.exit.is_some_and(|e| e.time <= killed) || p.reaped;
             !gone && p.task.key != one.task.key
@@ -200,14 +226,11 @@ impl Engine {
     ) {
         let thrown_away = matches!(verdict.fate, Fate::Dropped | Fate::Discarded)
             && matches!(verdict.reason, Some("init-no-handler" | "default-ignore"));
-        let Some(ns) = s
-            .target
-            .pidns()
-            .filter(|_| thrown_away && s.target.is_pid1())
-        else {
+        let led = lead::led(&self.history, &s.target);
+        let Some(home) = led.filter(|_| thrown_away) else {
             return;
         };
-        if !may_begin(&self.history, ns, s.number) {
+        if !may_begin(&self.history, home, s.number) {
             return;
         }
         let Some(process) = self.history.process_mut(target) else {

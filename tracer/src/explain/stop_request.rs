@@ -6,13 +6,14 @@
 //! What PID 1 does with a request to end from anybody stands in [`super::pid1`];
 //! who is a runtime in [`super::runtime`].
 
-use crate::event::{BootTime, PidNs, Signal};
+use crate::event::{BootTime, Home, Signal};
 use crate::explain::report::{Certainty, Evidence, Stop};
 use crate::history::note::{Note, NotedSender};
 use crate::history::process::{Fatal, Process};
 use crate::history::History;
 
 use super::death::Death;
+use super::lead::{self, Lead};
 use super::runtime::{self, Recognized, Role};
 use super::verdict::View;
 use super::{chain, pid1, signals, stop_answer, words};
@@ -25,22 +26,22 @@ const LATE_NS: u64 = 5_000_000_000;
 /// Whether a signal is one that a stop of this container begins with: the
 /// configured one, or any that asks to end, because a stop can be asked for with
 /// another (`docker stop --signal`).
-pub(crate) fn may_begin(history: &History, ns: PidNs, number: i32) -> bool {
-    configured(history, ns) == Some(number) || pid1::asks_to_end(number)
+pub(crate) fn may_begin(history: &History, home: Home, number: i32) -> bool {
+    configured(history, home) == Some(number) || pid1::asks_to_end(number)
 }
 
 /// The container's own stop signal, where it is known.
-pub(crate) fn configured(history: &History, ns: PidNs) -> Option<i32> {
-    history.looked_up.container_of(ns)?.stop_signal
+pub(crate) fn configured(history: &History, home: Home) -> Option<i32> {
+    history.looked_up.container_of(home)?.stop_signal
 }
 
 /// Whether a signal is the beginning of a stop: from a runtime to the PID 1 of a
 /// container.
 pub(crate) fn begins(history: &History, s: &Signal, by: &NotedSender) -> bool {
-    let Some(ns) = s.target.pidns().filter(|_| s.target.is_pid1()) else {
+    let Some(home) = lead::led(history, &s.target) else {
         return false;
     };
-    may_begin(history, ns, s.number)
+    may_begin(history, home, s.number)
         && history
             .process(s.target.key)
             .is_some_and(|one| runtime::sender(history, by, one).is_some())
@@ -71,8 +72,7 @@ pub(crate) fn timed_out<'a>(
     let by = NotedSender::of(s);
     let killer = runtime::sender(view.history, &by, victim)?;
     // Of a namespace nested in the container's, the container's PID 1 counts.
-    victim.task.namespaces.iter().rev().find_map(|&ns| {
-        let one = view.history.pid1(ns)?;
+    lead::all(view.history, &victim.task).find_map(|Lead { one, home }| {
         let ended = one
             .exit
             .or(one.exiting)
@@ -84,7 +84,7 @@ pub(crate) fn timed_out<'a>(
         if ended && !by_same_hand && one.task.key != victim.task.key {
             return None;
         }
-        let stop = began(view.history, one, ns, &by, killer, fatal.time)?;
+        let stop = began(view.history, one, home, &by, killer, fatal.time)?;
         Some(TimedOut { one, stop, killer })
     })
 }
@@ -93,7 +93,7 @@ pub(crate) fn timed_out<'a>(
 fn began<'a>(
     history: &History,
     one: &'a Process,
-    ns: PidNs,
+    home: Home,
     killer: &NotedSender,
     role: Recognized,
     killed: BootTime,
@@ -102,19 +102,23 @@ fn began<'a>(
         let Some(by) = &n.sender else { return false };
         // What `docker exec` runs has the same parents as the runtime, and is the
         // container's own.
-        if by.namespaces.contains(&ns) {
+        let inside = match home {
+            Home::PidNs(ns) => by.namespaces.contains(&ns),
+            Home::Cgroup(id) => by.cgroup == Some(id),
+        };
+        if inside {
             return false;
         }
         // A podman is one command, and another one's stop is another stop. All
         // of dockerd's are dockerd's, which kills itself where runc cannot.
         let engine = role.role == Role::Engine && role.program != "podman" && n.stop;
-        may_begin(history, ns, n.number)
+        may_begin(history, home, n.number)
             && (engine || runtime::behind(by) == runtime::behind(killer))
     };
     let mut all = pid1::got(one, killed, pid1::STOP_NS).filter(own);
     let newest = all.next()?;
     // Asked twice to stop, it is the first that ran out.
-    let fits = |n: &Note| grace_fits(history, ns, words::between(n.time, killed));
+    let fits = |n: &Note| grace_fits(history, home, words::between(n.time, killed));
     if fits(newest) {
         return Some(newest);
     }
@@ -122,30 +126,30 @@ fn began<'a>(
 }
 
 /// Whether this was the container's own grace period, as far as that is known.
-fn grace_fits(history: &History, ns: PidNs, used_ns: u64) -> bool {
-    let own = grace(history, ns);
+fn grace_fits(history: &History, home: Home, used_ns: u64) -> bool {
+    let own = grace(history, home);
     own.is_some_and(|own| used_ns + EARLY_NS >= own && used_ns <= own.saturating_add(LATE_NS))
 }
 
-fn grace(history: &History, ns: PidNs) -> Option<u64> {
-    history.looked_up.container_of(ns)?.grace_ns
+fn grace(history: &History, home: Home) -> Option<u64> {
+    history.looked_up.container_of(home)?.grace_ns
 }
 
 /// How a stop went that ended at a time, however it ended. The container's own
 /// grace period is that of this stop only if the runtime began it and did not
 /// kill at another time.
 pub(crate) fn course(view: View<'_>, one: &Process, note: &Note, at: BootTime) -> Stop {
-    let ns = one.task.pidns();
+    let home = lead::led(view.history, &one.task);
     let killed = one
         .fatal
         .as_ref()
         .filter(|f| f.number == signals::KILL && f.time > note.time);
-    let mut grace_ns = ns
+    let mut grace_ns = home
         .filter(|_| note.stop)
-        .and_then(|ns| grace(view.history, ns));
-    if let (Some(ns), Some(killed)) = (ns, killed) {
+        .and_then(|home| grace(view.history, home));
+    if let (Some(home), Some(killed)) = (home, killed) {
         let used = words::between(note.time, killed.time);
-        grace_ns = grace_ns.filter(|_| grace_fits(view.history, ns, used));
+        grace_ns = grace_ns.filter(|_| grace_fits(view.history, home, used));
     }
     Stop {
         signal: note.number,
@@ -182,21 +186,20 @@ pub(crate) fn explain(
     } else {
         "killed this process of its container too"
     };
+    let it = lead::called(one).then;
     let allowed = grace_words(view, one, waited, d);
     d.say(format!(
-        "The {} {} asked PID 1 to end with {name}, waited {}{allowed}, then {whom} with SIGKILL.",
+        "The {} {} asked {it} to end with {name}, waited {}{allowed}, then {whom} with SIGKILL.",
         killer.role.words(),
         words::who(&s.current),
         words::span(waited),
     ));
     stop_answer::became(view, one, stop, fatal.time, d);
-    let own = one
-        .task
-        .pidns()
-        .filter(|&ns| grace_fits(view.history, ns, waited));
+    let own =
+        lead::led(view.history, &one.task).filter(|&home| grace_fits(view.history, home, waited));
     d.stop = Some(Stop {
         signal: stop.number,
-        grace_ns: own.and_then(|ns| grace(view.history, ns)),
+        grace_ns: own.and_then(|home| grace(view.history, home)),
         used_ns: words::between(stop.time, at),
     });
     let by = NotedSender::of(s);
@@ -213,7 +216,7 @@ pub(crate) fn explain(
             sender.ancestry.clone_from(&by.ancestry);
         }
     }
-    chain::link_note(view, one, &stop, "PID 1", d);
+    chain::link_note(view, one, &stop, it, d);
 }
 
 /// Whether a PID 1 was killed because a stop's grace period had run out.
@@ -239,8 +242,9 @@ pub(crate) fn behind(view: View<'_>, one: &Process, d: &mut Death) -> bool {
     };
     d.evidence(Evidence::Event(stop.event));
     d.say(format!(
-        "The grace period of the container's stop had run out: the {} killed PID 1 {} after {}.",
+        "The grace period of the container's stop had run out: the {} killed {} {} after {}.",
         killer.role.words(),
+        lead::called(one).then,
         words::span(words::between(stop.time, fatal.time)),
         signals::name(stop.number),
     ));
@@ -250,18 +254,15 @@ pub(crate) fn behind(view: View<'_>, one: &Process, d: &mut Death) -> bool {
 
 /// ` (grace period 3 s)`; without one that fits, what is missing.
 fn grace_words(view: View<'_>, one: &Process, waited: u64, d: &mut Death) -> String {
-    let Some((ns, own)) = one
-        .task
-        .pidns()
-        .and_then(|ns| Some((ns, grace(view.history, ns)?)))
-    else {
+    let home = lead::led(view.history, &one.task);
+    let Some((home, own)) = home.and_then(|home| Some((home, grace(view.history, home)?))) else {
         return String::new();
     };
     let whole = |ns: u64| match ns % 1_000_000_000 {
         0 => format!("{} s", ns / 1_000_000_000),
         _ => words::span(ns),
     };
-    if grace_fits(view.history, ns, waited) {
+    if grace_fits(view.history, home, waited) {
         return format!(" (grace period {})", whole(own));
     }
     d.missing(

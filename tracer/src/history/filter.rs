@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use super::hash::Map;
 use super::identity::same_start;
-use crate::event::{PidNs, ProcessKey, Task};
+use crate::event::{CgroupId, Home, PidNs, ProcessKey, Task};
 
 /// As what a process is filtered by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,9 +27,14 @@ pub struct Filter {
     /// Namespaces may be added later ([`crate::event::Fact::Traced`]), so that it is
     /// a filter even while it names nobody.
     pub follows: bool,
-    /// cgroups by id, with those below them. Who is in one below is known from
-    /// [`Task::in_cgroup`].
-    pub cgroups: HashSet<u64>,
+    /// cgroups, with those below them.
+    pub cgroups: HashSet<CgroupId>,
+    /// The same of containers that share their PID namespace with others.
+    pub homes: HashSet<CgroupId>,
+    /// The PID 1 of each namespace that such a container shares, by pid with its
+    /// start: another's process, whose end is the container's too. What it gets is
+    /// traced, and its end is not counted.
+    pub owners: Map<u32, u64>,
     /// Processes by pid: when they started, and their roles.
     pub processes: Map<u32, (u64, Roles)>,
 }
@@ -37,13 +42,28 @@ pub struct Filter {
 impl Filter {
     /// Everybody is traced.
     pub fn is_empty(&self) -> bool {
-        self.namespaces.is_empty() && !self.follows && !self.is_partial()
+        let containers = self.namespaces.is_empty() && self.homes.is_empty();
+        containers && !self.follows && !self.is_partial()
     }
 
     /// It names cgroups or processes: what these get and do is told apart from
     /// what those around them do.
     pub fn is_partial(&self) -> bool {
         !self.cgroups.is_empty() || !self.processes.is_empty()
+    }
+
+    /// A container is traced besides.
+    pub fn trace(&mut self, home: Home) {
+        match home {
+            Home::PidNs(ns) => self.namespaces.insert(ns),
+            Home::Cgroup(id) => self.homes.insert(id),
+        };
+    }
+
+    /// Everything that is traced to its end.
+    pub fn containers(&self) -> impl Iterator<Item = Home> + '_ {
+        let namespaces = self.namespaces.iter().map(|&ns| Home::PidNs(ns));
+        namespaces.chain(self.homes.iter().map(|&id| Home::Cgroup(id)))
     }
 
     /// Also by this process.
@@ -69,15 +89,29 @@ impl Filter {
         self.target(task) || self.roles(task).sender
     }
 
+    /// Whether it is named, and not because of its PID namespace.
+    pub fn names_alone(&self, task: &Task) -> bool {
+        let roles = self.roles(task);
+        roles.sender || roles.target || self.in_cgroup(task) || self.is_owner(task)
+    }
+
     /// Whether what it gets is traced for all its life. In a cgroup it may be
     /// for a while only.
     pub fn covers(&self, task: &Task) -> bool {
-        self.everybody_like(task) || self.roles(task).target
+        self.everybody_like(task) || self.roles(task).target || self.is_owner(task)
+    }
+
+    /// Whether it is traced only because its end would be that of others.
+    pub fn is_owner(&self, task: &Task) -> bool {
+        self.owners.get(&task.key.pid).is_some_and(|&start| {
+            let start = start == task.key.start_ns || same_start(start, task.key.start_ns);
+            start && !self.everybody_like(task) && !self.in_cgroup(task)
+        })
     }
 
     /// Whether it is in one of the cgroups, now.
     pub fn in_cgroup(&self, task: &Task) -> bool {
-        !self.cgroups.is_empty() && (task.in_cgroup || self.cgroups.contains(&task.cgroup_id))
+        (task.cgroup).is_some_and(|id| self.cgroups.contains(&id) || self.homes.contains(&id))
     }
 
     fn everybody_like(&self, task: &Task) -> bool {

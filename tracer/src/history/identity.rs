@@ -38,14 +38,17 @@ impl History {
         if !self.processes.contains_key(&key) {
             self.insert(key, task, exact);
         }
+        let process = &self.processes[&key];
+        if exact && process.exit.is_none() && process.task.cgroup != task.cgroup {
+            self.moved(key, task.cgroup);
+        }
         let process = self.processes.get_mut(&key).expect("it was just put there");
         if exact && process.exit.is_none() {
             process.exact = true;
             process.task.comm = task.comm;
             process.task.uid = task.uid;
             process.task.ppid = task.ppid;
-            process.task.cgroup_id = task.cgroup_id;
-            process.task.in_cgroup = task.in_cgroup;
+            process.task.cgroup = task.cgroup;
         }
         process
     }
@@ -66,6 +69,7 @@ impl History {
         if let Some(ns) = own {
             self.namespaces.entry(ns).or_default().pid1 = Some(key);
         }
+        self.moved(key, task.cgroup);
         self.processes.insert(key, Process::new(task, exact));
     }
 
@@ -76,6 +80,7 @@ impl History {
         };
         process.task.key = new;
         process.exact = true;
+        self.looked_up.rekey(old, new);
         for ns in &process.task.namespaces {
             if let Some(ns) = self.namespaces.get_mut(ns) {
                 if ns.pid1 == Some(old) {
@@ -84,6 +89,10 @@ impl History {
             }
         }
         self.by_pid.insert(new.pid, new);
+        if process.exit.is_none() && !process.reaped {
+            self.moved(old, None);
+            self.moved(new, process.task.cgroup);
+        }
         self.processes.insert(new, process);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::hash::Map;
-use crate::event::{Container, EngineEvent, PidNs, ProcessKey};
+use crate::event::{Container, EngineEvent, Home, ProcessKey};
 
 /// Processes whose file is remembered.
 pub const PROGRAMS: usize = 1024;
@@ -26,8 +26,8 @@ struct Known {
 pub struct LookedUp {
     programs: Map<ProcessKey, Arc<str>>,
     programs_by_age: VecDeque<ProcessKey>,
-    containers: Map<PidNs, Known>,
-    containers_by_age: VecDeque<PidNs>,
+    containers: Map<Home, Known>,
+    containers_by_age: VecDeque<Home>,
 }
 
 impl LookedUp {
@@ -50,18 +50,18 @@ impl LookedUp {
 
     /// What is known of a container. An inode is given again: the newest counts.
     pub fn container(&mut self, container: Container) {
-        let ns = container.pidns;
+        let home = container.home;
         // The same one, better known, keeps what was told of it.
-        let told = match self.containers.remove(&ns) {
+        let told = match self.containers.remove(&home) {
             Some(known) if known.container.id == container.id => Some(known.told),
             Some(_) => Some(VecDeque::new()),
             None => None,
         };
         let first = told.is_none();
         let told = told.unwrap_or_default();
-        self.containers.insert(ns, Known { container, told });
+        self.containers.insert(home, Known { container, told });
         if first {
-            self.containers_by_age.push_back(ns);
+            self.containers_by_age.push_back(home);
         }
         if self.containers_by_age.len() > CONTAINERS {
             if let Some(old) = self.containers_by_age.pop_front() {
@@ -70,14 +70,25 @@ impl LookedUp {
         }
     }
 
-    /// The container with this PID namespace.
-    pub fn container_of(&self, ns: PidNs) -> Option<&Container> {
-        self.containers.get(&ns).map(|known| &known.container)
+    /// The container that this holds.
+    pub fn container_of(&self, home: Home) -> Option<&Container> {
+        self.containers.get(&home).map(|known| &known.container)
+    }
+
+    /// The start of a process is known exactly.
+    pub(super) fn rekey(&mut self, old: ProcessKey, new: ProcessKey) {
+        let shared = self.containers.values_mut();
+        let shared = shared.filter_map(|known| known.container.shared.as_mut());
+        for first in shared.filter_map(|shared| shared.first.as_mut()) {
+            if *first == old {
+                *first = new;
+            }
+        }
     }
 
     /// An engine did something to a container; the event's number.
     pub fn tell(&mut self, id: u64, event: EngineEvent) {
-        let Some(known) = self.containers.get_mut(&event.pidns) else {
+        let Some(known) = self.containers.get_mut(&event.home) else {
             return;
         };
         let after = known
@@ -90,9 +101,9 @@ impl LookedUp {
     }
 
     /// What an engine did to a container, in the order of its clock.
-    pub fn told(&self, ns: PidNs) -> impl Iterator<Item = &(u64, EngineEvent)> {
+    pub fn told(&self, home: Home) -> impl Iterator<Item = &(u64, EngineEvent)> {
         self.containers
-            .get(&ns)
+            .get(&home)
             .into_iter()
             .flat_map(|known| &known.told)
     }

@@ -14,6 +14,7 @@
 //! namespaces. What was forgotten is known to be (see
 //! [`note::Recent::complete_since`]).
 
+pub mod cgroup;
 pub mod filter;
 pub mod hash;
 pub mod identity;
@@ -24,7 +25,7 @@ pub mod process;
 
 use std::collections::VecDeque;
 
-use crate::event::{BootTime, Dispositions, PidNs, ProcessKey, Task};
+use crate::event::{BootTime, CgroupId, Dispositions, Home, PidNs, ProcessKey, Task};
 use filter::Filter;
 use hash::Map;
 use namespace::Namespace;
@@ -60,6 +61,7 @@ pub struct History {
     processes: Map<ProcessKey, Process>,
     by_pid: Map<u32, ProcessKey>,
     namespaces: Map<PidNs, Namespace>,
+    cgroups: Map<CgroupId, cgroup::Members>,
     dead: VecDeque<ProcessKey>,
     ended: VecDeque<PidNs>,
     losses: Map<&'static str, Loss>,
@@ -84,9 +86,9 @@ impl History {
         &self.filter
     }
 
-    /// A further namespace is traced.
-    pub fn trace(&mut self, ns: PidNs) {
-        self.filter.namespaces.insert(ns);
+    /// A further container is traced.
+    pub fn trace(&mut self, home: Home) {
+        self.filter.trace(home);
     }
 
     /// Whether what becomes of a process counts: a filter names it, or it was
@@ -133,6 +135,7 @@ impl History {
         self.miss(&process);
         if !process.reaped {
             self.leave(old, &process.task.namespaces);
+            self.moved(old, None);
         }
     }
 
@@ -175,6 +178,7 @@ impl History {
             let namespaces = process.task.namespaces.clone();
             let key = process.task.key;
             self.leave(key, &namespaces);
+            self.moved(key, None);
         }
         true
     }
@@ -197,6 +201,7 @@ impl History {
                 self.miss(&process);
             }
             self.leave(key, &process.task.namespaces);
+            self.moved(key, None);
         }
         if self.by_pid.get(&key.pid) == Some(&key) {
             self.by_pid.remove(&key.pid);

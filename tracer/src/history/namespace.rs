@@ -3,7 +3,7 @@
 
 use super::process::Process;
 use super::{History, NAMESPACES_KEPT};
-use crate::event::{BootTime, PidNs, ProcessKey, Task};
+use crate::event::{BootTime, Home, PidNs, ProcessKey, Task};
 
 /// One PID namespace.
 #[derive(Clone, Debug, Default)]
@@ -31,10 +31,10 @@ impl History {
         self.namespaces.get(&ns)
     }
 
-    /// Known processes that live in a namespace, the dead included.
-    pub fn members(&self, ns: PidNs) -> impl Iterator<Item = &Process> {
+    /// Known processes that live in a container, the dead included.
+    pub fn members(&self, home: Home) -> impl Iterator<Item = &Process> {
         let all = self.processes.values();
-        all.filter(move |p| p.task.namespaces.contains(&ns))
+        all.filter(move |p| p.task.is_in(home))
     }
 
     /// PID 1 of a namespace.
@@ -108,7 +108,7 @@ impl History {
     }
 
     /// Whether a namespace has ended.
-    pub fn ended(&self, ns: PidNs) -> bool {
+    pub(super) fn namespace_ended(&self, ns: PidNs) -> bool {
         self.namespaces
             .get(&ns)
             .is_some_and(|n| n.gone || (n.pid1_dead && n.alive == 0))

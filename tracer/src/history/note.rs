@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::event::{Ancestor, BootTime, Comm, PidNs, ProcessKey, Signal};
+use crate::event::{Ancestor, BootTime, CgroupId, Comm, PidNs, ProcessKey, Signal};
 
 /// What became of a signal; the ids are those of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -79,6 +79,8 @@ pub struct NotedSender {
     pub ppid: u32,
     /// The nested PID namespaces it has a pid in.
     pub namespaces: Vec<PidNs>,
+    /// The container that it is in, where that shares its PID namespace.
+    pub cgroup: Option<CgroupId>,
     /// Its parents, nearest first; empty for routine signals.
     pub ancestry: Vec<Ancestor>,
 }
@@ -92,6 +94,7 @@ impl NotedSender {
             comm: by.comm,
             ppid: by.ppid,
             namespaces: by.namespaces.clone(),
+            cgroup: by.cgroup,
             ancestry: signal.ancestry.clone(),
         }
     }

@@ -10,6 +10,8 @@ use std::collections::HashMap;
 
 use sigtrace_common::layout::{Layout, ABSENT};
 
+use super::types::CONTROLLERS;
+
 pub mod ids;
 
 const MAGIC: u16 = 0xeb9f;
@@ -55,6 +57,7 @@ pub struct Btf<'a> {
     structs: HashMap<&'a [u8], u32>,
     typedefs: HashMap<&'a [u8], u32>,
     functions: HashMap<&'a [u8], u32>,
+    enums: HashMap<&'a [u8], u32>,
 }
 
 impl<'a> Btf<'a> {
@@ -80,6 +83,7 @@ impl<'a> Btf<'a> {
             structs: HashMap::new(),
             typedefs: HashMap::new(),
             functions: HashMap::new(),
+            enums: HashMap::new(),
         };
         btf.index(functions)?;
         Ok(btf)
@@ -108,6 +112,12 @@ impl<'a> Btf<'a> {
                     let name = self.string(name);
                     if wanted.contains(name) {
                         self.structs.entry(name).or_insert(id);
+                    }
+                }
+                KIND_ENUM => {
+                    let name = self.string(name);
+                    if name == CONTROLLERS.as_bytes() {
+                        self.enums.entry(name).or_insert(id);
                     }
                 }
                 KIND_TYPEDEF => {
@@ -200,6 +210,20 @@ impl<'a> Btf<'a> {
                     id = word(self.data, at + 8).ok()?;
                 }
                 _ => return Some(id),
+            }
+        }
+        None
+    }
+
+    /// The value of a name in an enumeration.
+    pub fn enumerator(&self, of: &str, name: &str) -> Option<u32> {
+        let id = *self.enums.get(of.as_bytes())?;
+        let at = *self.types.get(id as usize)? as usize;
+        let count = (word(self.data, at + 4).ok()? & 0xffff) as usize;
+        let entries = (0..count).map(|i| at + 12 + 8 * i);
+        for entry in entries {
+            if self.string(word(self.data, entry).ok()?) == name.as_bytes() {
+                return word(self.data, entry + 4).ok();
             }
         }
         None

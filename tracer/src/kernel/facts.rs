@@ -9,10 +9,8 @@ use super::{
     refusal, symbols, sys,
     types::{self, Types},
 };
-use crate::event::PidNs;
+use crate::event::HOST_PIDNS;
 
-/// `PROC_PID_INIT_INO`: the inode of the host's PID namespace.
-pub const HOST_PIDNS: PidNs = 0xeffffffc;
 const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
 const CAP_SYS_ADMIN: u32 = 21;

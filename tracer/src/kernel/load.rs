@@ -3,7 +3,7 @@
 //! attached is [`super::attach`]'s.
 
 use aya::{maps::HashMap, Btf, Ebpf, EbpfLoader, Endianness};
-use sigtrace_common::filter::Config;
+use sigtrace_common::filter::{Config, CGROUP_V1};
 use zerocopy::IntoBytes;
 
 use super::{
@@ -14,6 +14,7 @@ use super::{
     sys,
     types::Types,
 };
+use crate::event::CgroupId;
 
 /// The kernel side, as `cargo xtask build` made it.
 pub(super) static OBJECT: &[u8] =
@@ -29,10 +30,10 @@ pub(super) fn load(
     let config = Config {
         signals: request.signals,
         by_pidns: u32::from(!request.namespaces.is_empty()),
-        by_cgroup: u32::from(!request.cgroups.is_empty()),
+        by_cgroup: by_cgroup(&request.cgroups),
         by_pid: u32::from(!request.pids.is_empty()),
         by_new_pidns: u32::from(request.new_namespaces),
-        pad: 0,
+        css_set_pids: types.css_set_pids.unwrap_or(0),
         dequeue_args: types.dequeue_args,
         exit_group_dead: u32::from(types.exit_group_dead),
         sees_release: u32::from(hooked(Hook::ReleaseTask)),
@@ -48,6 +49,12 @@ pub(super) fn load(
         .map_max_entries("EVENTS", request.buffer)
         .load(OBJECT)
         .map_err(|error| KernelError::Load(Box::new(error)))
+}
+
+/// The value of [`Config::by_cgroup`].
+fn by_cgroup(cgroups: &[CgroupId]) -> u32 {
+    let on_v1 = cgroups.iter().any(|id| id & CGROUP_V1 != 0);
+    u32::from(!cgroups.is_empty()) + u32::from(on_v1)
 }
 
 /// The ids of what BTF-typed programs are to be attached to, in the form that aya

@@ -43,6 +43,11 @@ impl Proc {
         }
     }
 
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Every process id.
     pub fn pids(&self) -> io::Result<Vec<u32>> {
         let mut pids: Vec<u32> = fs::read_dir(&self.root)?
@@ -92,8 +97,7 @@ impl Proc {
             comm: status.comm,
             ns_pids,
             namespaces,
-            cgroup_id: 0,
-            in_cgroup: false,
+            cgroup: None,
         };
         Some(Process {
             task,
@@ -159,18 +163,19 @@ impl Proc {
     }
 
     /// Every process that lives in one of the namespaces or below one, and some
-    /// by their pids; all processes if there is no namespace to choose by.
+    /// by their pids, or all.
     pub fn members(
         &mut self,
         namespaces: &[PidNs],
         also: &HashSet<u32>,
+        all: bool,
     ) -> io::Result<Vec<Process>> {
         let own = self.own_pidns();
         let mut members = Vec::new();
         for pid in self.pids()? {
             // A look at one link spares the rest for the host's processes; a
             // zombie has no link any more.
-            let named = namespaces.is_empty() || also.contains(&pid);
+            let named = all || also.contains(&pid);
             if !named && own.is_some() && self.pidns(pid) == own {
                 continue;
             }

@@ -11,9 +11,14 @@ use super::{btf::Btf, hooks::Hook};
 /// Where the kernel's own type information is.
 pub const PATH: &str = "/sys/kernel/btf/vmlinux";
 
+/// The numbers of the controllers of cgroups.
+pub(super) const CONTROLLERS: &str = "cgroup_subsys_id";
+/// Size of a pointer, in bytes.
+const POINTER: u32 = 8;
+
 /// Fields that a kernel may lack: what they tell is told less well without
 /// them. Without any other, identities or fates would be wrong.
-const OPTIONAL_FIELDS: [&str; 11] = [
+const OPTIONAL_FIELDS: [&str; 13] = [
     "task_pdeath_signal",
     "task_exit_signal",
     "task_real_blocked",
@@ -22,6 +27,8 @@ const OPTIONAL_FIELDS: [&str; 11] = [
     "signal_core_state",
     "mm_core_state",
     "css_set_dfl_cgrp",
+    "css_set_subsys",
+    "css_cgroup",
     "cgroup_parent",
     "cgroup_kn",
     "kernfs_name",
@@ -40,6 +47,8 @@ pub struct Types {
     pub exit_group_dead: bool,
     /// Number of arguments of `dequeue_signal`.
     pub dequeue_args: u32,
+    /// Where a `css_set` has the state of the `pids` controller.
+    pub css_set_pids: Option<u32>,
     /// The ids by which BTF-typed programs are attached.
     pub ids: Vec<(Hook, u32)>,
 }
@@ -84,7 +93,11 @@ pub(super) fn read(path: &Path) -> (Result<Types, String>, Vec<(Hook, u32)>) {
         .zip(Layout::PATHS)
         .filter_map(|(offset, (name, _))| (*offset == ABSENT).then_some(*name))
         .collect();
+    let pids = btf.enumerator(CONTROLLERS, "pids_cgrp_id");
+    let known = (layout.css_set_subsys != ABSENT && layout.css_cgroup != ABSENT)
+        .then_some(layout.css_set_subsys);
     let types = Types {
+        css_set_pids: known.zip(pids).map(|(at, pids)| at + pids * POINTER),
         bytes: bytes.len(),
         layout,
         absent,

@@ -23,6 +23,16 @@ pub(crate) fn scope(scope: &super::Scope) -> shapes::Scope {
         note: scope.note.clone(),
         pid1: scope.pid1.clone(),
         container: scope.container.as_ref().map(container),
+        shares: scope.shares.as_ref().map(|shares| shapes::Shares {
+            with: match shares.owner {
+                None => "host",
+                Some(_) => "container",
+            }
+            .to_owned(),
+            container: shares.owner.clone(),
+            cgroup: shares.path.clone(),
+            first: shares.first.clone(),
+        }),
     }
 }
 

@@ -3,8 +3,11 @@
 
 use std::collections::HashSet;
 
-use super::{wording, Context, Ending, Scope, Tracing};
-use crate::explain::{report::Summary, words};
+use super::{wording, Context, Ending, Scope, Shares, Tracing};
+use crate::{
+    event::printable,
+    explain::{report::Summary, words},
+};
 
 /// `tracing fwd_sig (pid namespace 4026532281, made by the demo) since {since};
 /// PID 1 is c-init-sig`, the moment to be filled in.
@@ -31,19 +34,16 @@ pub(crate) fn opening(context: &Context, tracing: &Tracing) -> String {
             safe(filters.join(", "))
         ),
         [one] => {
-            let pid1 = one.pid1.as_ref().map(|name| format!("; PID 1 is {name}"));
             let only = safe(only);
-            let pid1 = safe(pid1.unwrap_or_default());
+            let first = first(one).map(|first| format!("; {first}"));
+            let pid1 = safe(first.unwrap_or_default());
             format!(
                 "tracing {}{only} since {{since}}{pid1}{waits}",
                 safe(scope(one, &[]))
             )
         }
         many => {
-            let of = |one: &Scope| {
-                let pid1 = one.pid1.as_ref().map(|name| format!("PID 1 is {name}"));
-                scope(one, pid1.as_slice())
-            };
+            let of = |one: &Scope| scope(one, first(one).as_slice());
             let names: Vec<_> = many.iter().map(of).collect();
             format!(
                 "tracing {}{} since {{since}}{waits}",
@@ -54,9 +54,48 @@ pub(crate) fn opening(context: &Context, tracing: &Tracing) -> String {
     }
 }
 
+/// Which process came first: `PID 1 is c-init-sig`.
+pub(crate) fn first(scope: &Scope) -> Option<String> {
+    match &scope.shares {
+        Some(shares) => (shares.first.as_ref()).map(|name| format!("its first process is {name}")),
+        None => scope.pid1.as_ref().map(|name| format!("PID 1 is {name}")),
+    }
+}
+
+/// What it means that a container shares its PID namespace.
+pub fn sharing(scope: &Scope) -> Option<String> {
+    let Shares { path, owner, .. } = scope.shares.as_ref()?;
+    let name = printable(&wording::scope(scope));
+    let path = printable(path);
+    Some(match owner {
+        None => format!(
+            "{name} shares the host's PID namespace and is traced by its cgroup {path}: its first \
+             process is no PID 1, so its end makes the kernel kill nobody."
+        ),
+        Some(owner) => {
+            let owner = printable(owner);
+            let pid1 = match &scope.pid1 {
+                Some(pid1) => format!("PID 1 ({}) is {owner}'s", printable(pid1)),
+                None => format!("PID 1 is {owner}'s"),
+            };
+            format!(
+                "{name} shares the PID namespace of {owner} and is traced by its cgroup {path}: the \
+                 end of its own first process makes the kernel kill nobody. {pid1}; its end is that \
+                 of every process of {name} too, so what it gets is shown."
+            )
+        }
+    })
+}
+
 /// `fwd_sig (docker c3a6413681fe, pid namespace 4026532281, made by the demo)`.
 pub(crate) fn scope(scope: &Scope, more: &[String]) -> String {
-    let number = format!("pid namespace {}", scope.pidns);
+    let number = match &scope.shares {
+        None => format!("pid namespace {}", scope.pidns),
+        Some(Shares { owner: None, .. }) => "in the host's pid namespace".to_owned(),
+        Some(Shares {
+            owner: Some(owner), ..
+        }) => format!("in the pid namespace {} of {owner}", scope.pidns),
+    };
     let name = wording::scope(scope);
     let known = if name == number { None } else { Some(number) };
     let beside: Vec<_> = wording::container_beside(scope, &name)

@@ -9,7 +9,7 @@
 use std::io;
 
 use crate::{
-    event::{BootTime, PidNs, Task},
+    event::{BootTime, CgroupId, Home, PidNs, Task},
     explain::report::{Report, Summary},
 };
 
@@ -37,6 +37,7 @@ mod samples;
 mod tests;
 
 pub use clock::Clock;
+pub use frame::sharing;
 
 /// What the writers need besides the reports.
 #[derive(Clone, Debug)]
@@ -67,12 +68,11 @@ impl Context {
     /// The traced namespace that a task is in. The kernel gives an inode again, so
     /// when the task started tells which one it is.
     pub(crate) fn scope_of(&self, task: &Task) -> Option<&Scope> {
-        let holds = |scope: &&Scope| {
-            task.namespaces.contains(&scope.pidns) && scope.born_ns <= task.key.start_ns
-        };
-        // Of equal ones the first that was asked for.
+        let holds = |scope: &&Scope| task.is_in(scope.home()) && scope.born_ns <= task.key.start_ns;
+        // Of equal ones the first that was asked for. A container in another one's
+        // namespace is told by its cgroup.
         let all = self.scopes.iter().rev().filter(holds);
-        all.max_by_key(|scope| scope.born_ns)
+        all.max_by_key(|scope| (scope.shares.is_some(), scope.born_ns))
     }
 
     /// Whether more than one thing is traced, so that each is to be named.
@@ -112,6 +112,31 @@ pub struct Scope {
     pub pid1: Option<String>,
     /// The container it belongs to, where one is known.
     pub container: Option<ContainerName>,
+    /// The container is not alone in it.
+    pub shares: Option<Shares>,
+}
+
+impl Scope {
+    /// What holds all of it.
+    pub fn home(&self) -> Home {
+        match &self.shares {
+            Some(shares) => Home::Cgroup(shares.cgroup),
+            None => Home::PidNs(self.pidns),
+        }
+    }
+}
+
+/// A PID namespace that a container shares.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shares {
+    /// The container's cgroup, which it is told by.
+    pub cgroup: CgroupId,
+    /// The path of that, as `/proc/PID/cgroup` has it.
+    pub path: String,
+    /// The container that PID 1 there belongs to; `None`: it is the host's.
+    pub owner: Option<String>,
+    /// Name of the container's own first process.
+    pub first: Option<String>,
 }
 
 /// A container as events name it.

@@ -30,11 +30,10 @@ pub(crate) fn context() -> Context {
         many: false,
         scopes: vec![Scope {
             pidns: NS,
-            born_ns: 0,
             label: Some("fwd_sig".into()),
             note: Some("made by the demo".into()),
             pid1: Some("c-init-sig".into()),
-            container: None,
+            ..Scope::default()
         }],
     }
 }
@@ -69,8 +68,7 @@ pub(crate) fn outside(comm: &str, pid: u32) -> Task {
         comm: Comm::from(comm),
         ns_pids: Vec::new(),
         namespaces: Vec::new(),
-        cgroup_id: 7,
-        in_cgroup: false,
+        cgroup: None,
     }
 }
 

@@ -89,6 +89,14 @@ shapes! {
         note: Option<String> = "Said beside it.",
         pid1: Option<String> = "Name of its PID 1.",
         container: Option<Container> = "The container.",
+        shares: Option<Shares> = "The container is not alone in it.",
+    }
+    /// A PID namespace that a container shares.
+    Shares {
+        with: String = "`host`; `container`: another one, whose process is its PID 1.",
+        container: Option<String> = "What that other one is called.",
+        cgroup: String = "The container's own cgroup, by which it is traced.",
+        first: Option<String> = "Name of its own first process.",
     }
     /// A hook and how it is attached.
     Hook {

@@ -207,8 +207,7 @@ impl<W: io::Write> Output for Text<W> {
 
     fn started(&mut self, scope: &Scope, at: BootTime) -> io::Result<()> {
         self.context.add(scope);
-        let pid1 = scope.pid1.as_ref().map(|name| format!("PID 1 is {name}"));
-        let subject = frame::scope(scope, pid1.as_slice());
+        let subject = frame::scope(scope, frame::first(scope).as_slice());
         let block = Block::new(at, "started", &subject, "", "", Tone::Plain);
         self.lines.put(&block)
     }

@@ -17,7 +17,7 @@ use super::tally::Tally;
 use crate::kernel::Series;
 use crate::places::Places;
 use crate::vm::run::{Ending, Sink};
-use crate::vm::{Guest, Options};
+use crate::vm::{Engine, Guest, Options, ENGINES};
 use crate::{cmd, guest_tools, ui};
 
 /// Hook levels: what this kernel does best, and the least that must work everywhere.
@@ -30,6 +30,20 @@ const KPROBES_ON: [&str; 2] = ["5.10", "6.12"];
 
 /// One boot plays all scenarios in a few minutes under emulation.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
+
+/// Containers start slowly there: a few of them on every change, and all that
+/// there are, with hundreds of containers.
+const CORE_LIMIT: Duration = Duration::from_secs(15 * 60);
+const ENGINE_LIMIT: Duration = Duration::from_secs(60 * 60);
+
+/// On every change the guest that is made soonest plays a core of its scenarios.
+const CORE: Engine = Engine::Bookworm;
+const CORE_WITH: [&str; 2] = ["docker", "podman"];
+
+/// What `test --all` plays: how many containers are stopped at once, how many end
+/// as soon as they have started. And what so many need.
+const ALL: &str = "--many 100 --short 50";
+const MEMORY_FOR_ALL_MIB: u32 = 4096;
 
 /// Lines of stderr that are shown beside failures.
 const SHOWN: usize = 40;
@@ -134,93 +148,160 @@ pub(crate) struct Boots {
     pub(crate) kernels: usize,
 }
 
-/// Plays on each kernel with each hook level.
-pub(crate) fn in_guests(places: &Places, series: &[Series]) -> Result<Boots> {
-    let mut boots = Boots::default();
-    let mut jobs = Vec::new();
-    for &wanted in series {
-        match Guest::prepare(places, wanted) {
-            Ok(guest) => {
-                boots.kernels += 1;
-                let guest = Arc::new(guest);
-                let levels = LEVELS.into_iter().chain(kprobe_too(wanted));
-                jobs.extend(levels.map(|level| (wanted, level, Arc::clone(&guest))));
-            }
-            Err(error) => {
-                println!("kernel {wanted}: skipped, it cannot be had: {error:#}");
-                boots.tally.add(&Tally::one_skipped());
-            }
-        }
-    }
-    ui::say(&format!(
-        "playing all scenarios in {} boots, {AT_ONCE} at a time: each kernel with hooks {}, {} with {KPROBE}",
-        jobs.len(),
-        LEVELS.join(" and "),
-        KPROBES_ON.join(" and ")
-    ));
-    let jobs = Mutex::new(jobs.into_iter());
-    let results = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| loop {
-                let next = jobs.lock().map(|mut jobs| jobs.next()).unwrap_or_default();
-                let Some((wanted, level, guest)) = next else {
-                    break;
-                };
-                let tally = one(&guest, wanted, level);
-                if let Ok(mut results) = results.lock() {
-                    results.push(tally);
+/// One boot and what it plays.
+struct Job {
+    title: String,
+    guest: Arc<Guest>,
+    command: Vec<String>,
+    options: Options,
+}
+
+/// What is to be booted, and what could not be had for it.
+#[derive(Default)]
+pub(crate) struct Plan {
+    jobs: Vec<Job>,
+    skipped: Tally,
+    kernels: usize,
+}
+
+impl Plan {
+    /// Each kernel with each hook level.
+    pub(crate) fn kernels(&mut self, places: &Places, series: &[Series]) {
+        for &wanted in series {
+            match Guest::prepare(places, wanted) {
+                Ok(guest) => {
+                    self.kernels += 1;
+                    let guest = Arc::new(guest);
+                    let levels = LEVELS.into_iter().chain(kprobe_too(wanted));
+                    self.jobs
+                        .extend(levels.map(|level| on_kernel(&guest, wanted, level)));
                 }
-            });
+                Err(error) => self.skip(&format!("kernel {wanted}"), &error),
+            }
         }
-    });
-    for tally in results.into_inner().unwrap_or_default() {
-        boots.tally.add(&tally?);
     }
-    Ok(boots)
+
+    /// Each guest with container engines, or one with few scenarios. First of all,
+    /// because they take longest.
+    pub(crate) fn engines(&mut self, places: &Places, all: bool) {
+        let played = ENGINES.into_iter().filter(|engine| all || *engine == CORE);
+        for engine in played.rev() {
+            match Guest::with_engine(places, engine, None) {
+                Ok(guest) => self.jobs.insert(0, with_engines(guest, engine, all)),
+                Err(error) => self.skip(&format!("container engines of {engine}"), &error),
+            }
+        }
+    }
+
+    fn skip(&mut self, what: &str, error: &anyhow::Error) {
+        println!("{what}: skipped, it cannot be had: {error:#}");
+        self.skipped.add(&Tally::one_skipped());
+    }
+
+    /// Boots all of it, several at a time.
+    pub(crate) fn run(self) -> Result<Boots> {
+        let mut boots = Boots {
+            tally: self.skipped,
+            kernels: self.kernels,
+        };
+        ui::say(&format!(
+            "playing all scenarios in {} boots, {AT_ONCE} at a time: each kernel with hooks {}, {} with {KPROBE}; Docker and Podman in guests of their own",
+            self.jobs.len(),
+            LEVELS.join(" and "),
+            KPROBES_ON.join(" and ")
+        ));
+        let jobs = Mutex::new(self.jobs.into_iter());
+        let results = Mutex::new(Vec::new());
+        thread::scope(|scope| {
+            for _ in 0..AT_ONCE {
+                scope.spawn(|| loop {
+                    let next = jobs.lock().map(|mut jobs| jobs.next()).unwrap_or_default();
+                    let Some(job) = next else { break };
+                    let tally = job.run();
+                    if let Ok(mut results) = results.lock() {
+                        results.push(tally);
+                    }
+                });
+            }
+        });
+        for tally in results.into_inner().unwrap_or_default() {
+            boots.tally.add(&tally?);
+        }
+        Ok(boots)
+    }
 }
 
-fn kprobe_too(series: Series) -> Option<&'static str> {
-    let name = series.to_string();
-    KPROBES_ON.contains(&name.as_str()).then_some(KPROBE)
-}
-
-fn one(guest: &Guest, wanted: Series, level: &str) -> Result<Tally> {
-    let begin = Instant::now();
+fn on_kernel(guest: &Arc<Guest>, wanted: Series, level: &str) -> Job {
     let series = guest.kernel.series(wanted);
-    let command = [
-        "sigtrace-play",
-        "run",
-        "--hooks",
-        level,
-        "--kernel",
-        &series,
-    ]
-    .map(str::to_owned);
-    let options = Options {
-        timeout: LIMIT,
-        ..Options::default()
-    };
-    let (out, err) = (Collected::default(), Collected::default());
-    let boot = guest.run(&command, &options, out.sink(), err.sink())?;
-    let mut report = Report::read(&out.text());
-    if let Ending::Lost(why) = boot.ending {
-        // `Report` has counted the missing END; here is why.
-        for line in why.lines() {
-            let _ = writeln!(report.text, "    {line}");
-        }
-    }
+    let words = ["sigtrace-play", "run", "--hooks", level, "--kernel"];
     let stands_in = if guest.kernel.stands_in {
         format!(" for {wanted}")
     } else {
         String::new()
     };
-    let title = format!(
-        "kernel {}{stands_in}, hooks {level}, {}",
-        guest.kernel.release,
-        guest.accelerator.name()
+    Job {
+        title: format!("kernel {}{stands_in}, hooks {level}", guest.kernel.release),
+        guest: Arc::clone(guest),
+        command: words
+            .into_iter()
+            .map(str::to_owned)
+            .chain([series])
+            .collect(),
+        options: Options {
+            timeout: LIMIT,
+            ..Options::default()
+        },
+    }
+}
+
+fn with_engines(guest: Guest, engine: Engine, all: bool) -> Job {
+    let (with, amount): (&[_], _) = if all {
+        (engine.played(), ALL)
+    } else {
+        (&CORE_WITH, "--core")
+    };
+    let names = with.join(",");
+    let script = format!(
+        "guest-engines images {} && exec sigtrace-play engines {amount} --with {names}",
+        engine.images().join(" ")
     );
-    Ok(tell(&title, report, &err.text(), begin))
+    Job {
+        title: format!(
+            "engines of {engine} ({names}), kernel {}",
+            guest.kernel.release
+        ),
+        guest: Arc::new(guest),
+        command: ["sh", "-c", &script].map(str::to_owned).to_vec(),
+        options: Options {
+            timeout: if all { ENGINE_LIMIT } else { CORE_LIMIT },
+            memory_mib: all.then_some(MEMORY_FOR_ALL_MIB),
+            ..Options::default()
+        },
+    }
+}
+
+impl Job {
+    fn run(&self) -> Result<Tally> {
+        let begin = Instant::now();
+        let (out, err) = (Collected::default(), Collected::default());
+        let boot = self
+            .guest
+            .run(&self.command, &self.options, out.sink(), err.sink())?;
+        let mut report = Report::read(&out.text());
+        if let Ending::Lost(why) = boot.ending {
+            // `Report` has counted the missing END; here is why.
+            for line in why.lines() {
+                let _ = writeln!(report.text, "    {line}");
+            }
+        }
+        let title = format!("{}, {}", self.title, self.guest.accelerator.name());
+        Ok(tell(&title, report, &err.text(), begin))
+    }
+}
+
+fn kprobe_too(series: Series) -> Option<&'static str> {
+    let name = series.to_string();
+    KPROBES_ON.contains(&name.as_str()).then_some(KPROBE)
 }
 
 /// Prints a run's line, with what went wrong below it. One call of `print`, so

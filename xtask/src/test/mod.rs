@@ -43,7 +43,7 @@ pub(crate) fn command(places: &Places, options: &Options) -> Result<bool> {
     if options.no_vm {
         println!("kernels in virtual machines: left out, as --no-vm asks");
     } else {
-        total.add(&in_guests(places, &options.kernels)?);
+        total.add(&in_guests(places, options)?);
     }
     if options.all {
         total.add(&bare::run(places)?);
@@ -53,15 +53,21 @@ pub(crate) fn command(places: &Places, options: &Options) -> Result<bool> {
     Ok(total.failed == 0)
 }
 
-fn in_guests(places: &Places, kernels: &[Series]) -> Result<Tally> {
+fn in_guests(places: &Places, options: &Options) -> Result<Tally> {
+    let kernels = &options.kernels;
     let all: Vec<Series> = kernel::SERIES
         .iter()
         .filter_map(|text| text.parse().ok())
         .collect();
     let wanted = if kernels.is_empty() { &all } else { kernels };
-    let boots = boots::in_guests(places, wanted)?;
+    let mut plan = boots::Plan::default();
+    plan.kernels(places, wanted);
+    // Who names kernels wants those and no more.
+    if kernels.is_empty() {
+        plan.engines(places, options.all);
+    }
+    let boots = plan.run()?;
     let mut tally = boots.tally;
-    // Who names the kernels wants those and no more.
     let in_ci = kernels.is_empty() && env::var_os("CI").is_some();
     if let Some(complaint) = tally::too_few_kernels(in_ci, boots.kernels) {
         println!("kernels: {complaint}");

@@ -51,6 +51,22 @@ impl Engine {
         }
     }
 
+    /// What `sigtrace-play engines --with` plays there. Podman comes with crun;
+    /// with runc it is played once.
+    pub(crate) fn played(self) -> &'static [&'static str] {
+        match self {
+            Self::Bookworm => &["docker", "podman", "podman-runc"],
+            Self::Trixie => &["docker", "podman", "podman-user"],
+            Self::V1 => &["docker", "podman"],
+        }
+    }
+
+    /// Those that need images of their own: a runtime more is none.
+    pub(crate) fn images(self) -> Vec<&'static str> {
+        let all = self.played().iter().copied();
+        all.filter(|name| *name != "podman-runc").collect()
+    }
+
     /// The kernel series that this Debian has.
     pub(crate) fn kernel(self) -> &'static str {
         match self {
@@ -125,6 +141,11 @@ impl Engine {
                     "etc/systemd/system/guest.service",
                     0o644,
                     include_str!("../../guest/guest.service").to_owned(),
+                ));
+                files.push((
+                    "etc/systemd/system/podman.service.d/guest.conf",
+                    0o644,
+                    include_str!("../../guest/podman.conf").to_owned(),
                 ));
                 files.push((
                     "etc/systemd/system/guest.target",

@@ -25,7 +25,7 @@ use crate::kernel::modules::{self, Modules};
 use crate::kernel::{self, Kernel, Series};
 use crate::places::Places;
 use crate::{labs, setup, ui};
-pub(crate) use engine::Engine;
+pub(crate) use engine::{Engine, ENGINES};
 use initramfs::{Content, OnDisk};
 use qemu::{Accelerator, Machine};
 use run::{Boot, Ending, Sink};

@@ -376,6 +376,16 @@ async fn an_engine_that_is_slow_is_waited_for_if_nobody_else_knows() {
     let resolved = resolve("fwd_sig").await.unwrap();
     assert_eq!(resolved.containers[0].pidns, 20);
     assert_eq!(resolved.notes, Vec::<String>::new());
+    // Another engine knows one of that name at once, and it is not the only one.
+    let other = |path: &str| good(path).map(|answer| answer.replace(ID, &ID.replace('1', "3")));
+    let found = [found[0].clone(), listen(&folder, "other", other)];
+    let names = ["fwd_sig".to_owned()];
+    let error = find(&folder.0, sockets(&found), &names, false, PATIENCE).await;
+    let problem = error.unwrap_err().problem;
+    assert!(
+        matches!(problem, error::Problem::Ambiguous(_)),
+        "{problem:?}"
+    );
 }
 
 #[tokio::test]

@@ -25,8 +25,7 @@ fn task(pid: u32, start_ns: u64, namespaces: &[(PidNs, u32)]) -> Task {
         comm: Comm::from("x"),
         ns_pids: namespaces.iter().map(|&(_, pid)| pid).collect(),
         namespaces: namespaces.iter().map(|&(ns, _)| ns).collect(),
-        cgroup_id: 0,
-        in_cgroup: false,
+        cgroup: None,
     }
 }
 

@@ -36,6 +36,14 @@ impl Proc {
     fn with(self, pids: &[u32], pidns: PidNs, comm: &str, cgroup: &str) -> Self {
         let dir = self.0.join(pids[0].to_string());
         fs::create_dir_all(dir.join("ns")).unwrap();
+        // Started the earlier, the higher the pid, within a hundred.
+        let start = 1_000 + 1_000 * (pids[0] / 100) - pids[0] % 100;
+        let fields = "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18";
+        fs::write(
+            dir.join("stat"),
+            format!("{} (a) b) S {fields} {start} 0", pids[0]),
+        )
+        .unwrap();
         let ns_pids: Vec<_> = pids.iter().map(ToString::to_string).collect();
         fs::write(
             dir.join("status"),
@@ -127,14 +135,14 @@ fn every_way_to_write_an_id() {
 #[test]
 fn version_one_and_mixed_hierarchies() {
     let id = id("ab12");
-    for (text, unified) in [
-        (format!("12:pids:/docker/{id}\n1:name=systemd:/docker/{id}\n0::/system.slice/docker.service\n"), false),
-        (format!("12:pids:/docker/{id}\n1:name=systemd:/docker/{id}\n"), false),
-        (format!("1:name=systemd:/\n0::/docker/{id}\n"), true),
+    for (text, hierarchy) in [
+        (format!("3:cpu,cpuacct:/docker/{id}\n2:pids:/docker/{id}\n0::/system.slice/docker.service\n"), Hierarchy::Pids),
+        (format!("1:name=systemd:/docker/{id}\n"), Hierarchy::Other),
+        (format!("1:name=systemd:/\n0::/docker/{id}\n"), Hierarchy::Unified),
     ] {
         let named = container_of(&text).unwrap();
         assert_eq!(named.cgroup.to_str().unwrap(), format!("/docker/{id}"));
-        assert_eq!(named.unified, unified, "{text}");
+        assert_eq!(named.hierarchy, hierarchy, "{text}");
     }
 }
 
@@ -148,22 +156,27 @@ fn the_hosts_containers_and_whose_namespace_they_have() {
         .with(&[70, 1], 20, "c-init", "0::/\n")
         .with(&[80, 1], 40, "web", &docker(&two))
         .with(&[90, 7], 40, "debugger", &docker(&three))
-        .with(&[95], 10, "agent", &docker(&four));
+        .with(&[94, 1], 50, "made", &docker(&four))
+        .with(&[95], 10, "agent", &docker(&four))
+        // On its way in, by `docker exec`.
+        .with(&[130], 10, "runc", &docker(&two));
     let host = Host::scan(&proc.0, &[70, 80, 95, 4242]);
     let namespace = |id: &str| host.containers[id].namespace.clone();
     assert_eq!(namespace(&one), Namespace::Own(20));
     assert_eq!(namespace(&two), Namespace::Own(40));
-    assert_eq!(namespace(&three), Namespace::Of(two.clone()));
+    assert_eq!(namespace(&three), Namespace::Of(two.clone(), 40));
     assert_eq!(namespace(&four), Namespace::Host);
     assert_eq!(
         host.containers[&two],
         Found {
             engine: Some("docker"),
             cgroup: format!("/docker/{two}").into(),
-            unified: true,
+            hierarchy: Hierarchy::Unified,
+            oldest: 80,
             namespace: Namespace::Own(40),
         }
     );
+    assert_eq!(host.containers[&one].oldest, 60);
     let process = |pid| host.processes.get(&pid).map(|p| (p.nested, p.first));
     assert_eq!(process(70), Some((Some(20), true)));
     assert_eq!(process(95), Some((None, false)));

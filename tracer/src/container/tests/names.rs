@@ -9,6 +9,7 @@ use super::{
     },
     *,
 };
+use crate::event::HOST_PIDNS;
 
 const NS: PidNs = 4_026_532_281;
 
@@ -49,7 +50,8 @@ fn found(namespace: Namespace) -> Found {
     Found {
         engine: Some("docker"),
         cgroup: "/docker/x".into(),
-        unified: true,
+        hierarchy: Hierarchy::Unified,
+        oldest: 77,
         namespace,
     }
 }
@@ -101,6 +103,7 @@ fn by_name_by_id_and_by_its_beginning() {
             name: Some("fwd_sig".into()),
             engine: Some("docker".into()),
             pidns: NS,
+            shares: None,
             pid: Some(60),
             socket: Some(survey.engines[0].socket.clone()),
             stop_signal: Some(3),
@@ -257,51 +260,69 @@ fn one_that_does_not_run_says_how_it_ended() {
 }
 
 #[test]
-fn shared_namespaces_are_explained() {
+fn whoever_shares_a_namespace_is_told_by_its_cgroup() {
     let (web, side) = (id("1dca"), id("2bcd"));
     let with_mode = |mode: &str| {
         let mut shares = running(&side, "side", 70);
         shares.details.as_mut().unwrap().pid_mode = mode.into();
         survey(vec![engine("docker", &[running(&web, "web", 60), shares])])
     };
-    let (problem, text) = problem(&with_mode("host"), "side");
-    assert!(matches!(
-        problem,
-        Problem::Shares {
-            with: Shared::Host,
-            ..
-        }
-    ));
-    assert!(
-        text.contains("; trace it by its cgroup: --cgroup /docker/x"),
-        "{text}"
+    let sharing = |survey: &Survey, wanted: &str| {
+        let found = resolve(survey, wanted).unwrap();
+        let shares = found.shares.expect("it is not alone");
+        (found.pidns, found.pid, shares.with, shares.cgroup)
+    };
+    let cgroup = || PathBuf::from("/docker/x");
+    let of_host = (HOST_PIDNS, Some(70), Shared::Host, cgroup());
+    assert_eq!(sharing(&with_mode("host"), "side"), of_host);
+    let of_web = Shared::Container("web".into());
+    let mode = format!("container:{web}");
+    assert_eq!(
+        sharing(&with_mode(&mode), "side"),
+        (NS + 1, Some(70), of_web.clone(), cgroup())
     );
-    let (problem, text) = super::names::problem(&with_mode(&format!("container:{web}")), "side");
-    assert!(
-        matches!(problem, Problem::Shares { with: Shared::Container(name), .. } if name == "web")
-    );
-    assert!(
-        text.contains("when the PID 1 of web ends everything in both is"),
-        "{text}"
-    );
-    assert!(resolve(&with_mode("private"), "side").is_ok());
+    assert_eq!(resolve(&with_mode("private"), "side").unwrap().shares, None);
 
     // The same without the engine's word.
     let mut survey = survey(vec![engine("docker", &[running(&web, "web", 60)])]);
     let host = &mut survey.host.containers;
-    host.insert(side.clone(), found(Namespace::Of(web)));
-    let (_, text) = super::names::problem(&survey, "2bcd");
-    assert!(text.contains("shares that of web"), "{text}");
-    let on_v1 = Found {
-        unified: false,
-        ..found(Namespace::Host)
+    host.insert(side.clone(), found(Namespace::Of(web.clone(), NS)));
+    assert_eq!(sharing(&survey, "2bcd"), (NS, Some(77), of_web, cgroup()));
+    let in_v1 = |hierarchy, namespace| Found {
+        hierarchy,
+        ..found(namespace)
     };
-    survey.host.containers.insert(side, on_v1);
-    let (_, text) = super::names::problem(&survey, "2bcd");
-    assert!(
-        text.contains("is of cgroup v1") && text.contains("-p PID"),
-        "{text}"
-    );
+    let host = &mut survey.host.containers;
+    host.insert(side.clone(), in_v1(Hierarchy::Pids, Namespace::Host));
+    let hierarchy = resolve(&survey, "2bcd").unwrap().shares.unwrap().hierarchy;
+    assert_eq!(hierarchy, Hierarchy::Pids);
+
+    // By what it cannot be told.
+    for (namespace, words) in [
+        (Namespace::Host, "it shares the host's"),
+        (Namespace::Of(web, NS), "or trace web, which shows both"),
+    ] {
+        let host = &mut survey.host.containers;
+        host.insert(side.clone(), in_v1(Hierarchy::Other, namespace));
+        let (_, text) = problem(&survey, "2bcd");
+        assert!(
+            text.contains("without the pids controller") && text.contains("-p PID"),
+            "{text}"
+        );
+        assert!(text.contains(words), "{text}");
+    }
+}
+
+#[test]
+fn a_runtime_on_its_way_into_a_container_is_no_container() {
+    // Its engine knows of no process yet.
+    let mut one = running(&id("1dca"), "web", 60);
+    one.details.as_mut().unwrap().pid = None;
+    let mut survey = survey(vec![engine("docker", &[one])]);
+    let host = &mut survey.host.containers;
+    host.insert(id("1dca"), found(Namespace::Host));
+    let (problem, text) = problem(&survey, "web");
+    assert!(problem.may_pass(), "{text}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! zombies and what is outside.
 
 use super::world::*;
-use crate::event::{Dispositions, Fact, Handler, ProcessKey, Task};
+use crate::event::{Dispositions, Fact, Handler, Home, ProcessKey, Task};
 use crate::explain::report::{Certainty, Report};
 use crate::explain::signals::*;
 
@@ -285,7 +285,9 @@ fn a_namespace_that_the_kernel_says_is_gone() {
     let mut w = World::new();
     w.fork(&host(50, "sh"), &member(100, 1, "init"));
     assert!(!w.run().ended);
-    w.push(Fact::NamespaceGone { pidns: NS });
+    w.push(Fact::Gone {
+        home: Home::PidNs(NS),
+    });
     assert!(w.run().ended);
 }
 
@@ -305,7 +307,9 @@ fn an_inode_that_is_used_again_is_another_namespace() {
         pidns: NS,
     });
     w.exit(&old, 0);
-    w.push(Fact::NamespaceGone { pidns: NS });
+    w.push(Fact::Gone {
+        home: Home::PidNs(NS),
+    });
     w.pass(900 * MS);
     let at = w.now;
     let new = |pid, inside, comm| {

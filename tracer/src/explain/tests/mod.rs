@@ -15,6 +15,7 @@ mod lives;
 mod picture;
 mod queues;
 mod random;
+mod shared;
 mod stops;
 mod waiting;
 mod world;

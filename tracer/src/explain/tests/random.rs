@@ -7,7 +7,8 @@ use proptest::prelude::*;
 
 use super::world::*;
 use crate::event::{
-    Container, Dispositions, Event, Fact, Frame, Handler, Info, Outcome, ProcessKey, Task,
+    Container, Dispositions, Event, Fact, Frame, Handler, Home, Info, Outcome, ProcessKey, Shared,
+    Task,
 };
 use crate::explain::engine::SETTLE_NS;
 use crate::explain::ids::{self, Kind};
@@ -16,6 +17,18 @@ use crate::explain::signals::*;
 
 /// One step of a random history, in small numbers.
 type Step = (u8, u8, u8, u8, u16, u64);
+
+const HOMES: [Home; 3] = [Home::PidNs(NS), Home::PidNs(INNER), Home::Cgroup(IN)];
+
+/// Of the third of these.
+fn shared(at: u8) -> Option<Shared> {
+    let shared = Shared {
+        pidns: pick([None, Some(NS), Some(INNER)], at / 3),
+        owner: pick([None, Some("web")], at / 9).map(Into::into),
+        first: pick([None, Some(5), Some(6)], at / 18).map(|one| actor(one).key),
+    };
+    (pick(HOMES, at) == HOMES[2]).then_some(shared)
+}
 
 /// The cast: three hosts, PID 1, members, a nested PID 1 and its member.
 pub(super) fn actor(n: u8) -> Task {
@@ -26,10 +39,13 @@ pub(super) fn actor(n: u8) -> Task {
         3 => member(101, 2, "app"),
         4 => member(102, 3, "worker"),
         5 => Task {
-            in_cgroup: true,
+            cgroup: Some(IN),
             ..inner(110, 4, 1, "inner")
         },
-        6 => inner(111, 5, 2, "leaf"),
+        6 => Task {
+            cgroup: Some(IN),
+            ..inner(111, 5, 2, "leaf")
+        },
         7 => Task {
             tid: 1101,
             ..member(101, 2, "app")
@@ -108,7 +124,8 @@ fn play(w: &mut World, (what, from, to, number, bits, pause): Step) {
                     file: pick(["/usr/bin/runc", "/usr/bin/dockerd", "/bin/sh"], to_at).into(),
                 },
                 _ => Fact::Container(Box::new(Container {
-                    pidns: pick([NS, INNER], to_at),
+                    home: pick(HOMES, to_at),
+                    shared: shared(to_at),
                     stop_signal: pick([None, Some(TERM), Some(USR1)], (bits >> 5) as u8),
                     grace_ns: pick([None, Some(0), Some(100 * MS)], (bits >> 7) as u8),
                     ..Container::default()
@@ -179,7 +196,9 @@ fn play(w: &mut World, (what, from, to, number, bits, pause): Step) {
                     pidns: to.pidns().unwrap_or(NS),
                     task: to,
                 },
-                _ => Fact::NamespaceGone { pidns: NS },
+                _ => Fact::Gone {
+                    home: Home::PidNs(NS),
+                },
             };
             w.push(fact);
         }

@@ -3,7 +3,7 @@
 
 use super::world::*;
 use crate::event::{
-    Container, Dispositions, EngineAction, EngineEvent, Fact, Handler, ProcessKey, Task,
+    Container, Dispositions, EngineAction, EngineEvent, Fact, Handler, Home, ProcessKey, Task,
 };
 use crate::explain::report::{Certainty, ExitReport, Report, Sender, Update};
 use crate::explain::signals::*;
@@ -36,12 +36,13 @@ fn container(stop_signal: i32) -> (World, Task, Task) {
     let mut w = World::new();
     let (sh, one, child) = (host(50, "sh"), one(), member(101, 2, "app"));
     w.push(Fact::Container(Box::new(Container {
-        pidns: NS,
+        home: Home::PidNs(NS),
         id: "1dcad40f27d5".into(),
         engine: Some("docker".into()),
         stop_signal: Some(stop_signal),
         grace_ns: Some(3_000 * MS),
         told: true,
+        shared: None,
     })));
     w.fork(&sh, &one);
     w.fork(&one, &child);
@@ -702,7 +703,7 @@ fn engine_says(w: &mut World, action: EngineAction) -> u64 {
     let at = crate::event::BootTime(w.now);
     w.pass(40 * MS);
     w.push(Fact::Engine(EngineEvent {
-        pidns: NS,
+        home: Home::PidNs(NS),
         at,
         answering: true,
         action,
@@ -771,7 +772,7 @@ fn which_verb_the_events_allow() {
     let verbs = |number: i32, engine: &str, events: &[EngineAction]| {
         let (mut w, one, child) = container(TERM);
         w.push(Fact::Container(Box::new(Container {
-            pidns: NS,
+            home: Home::PidNs(NS),
             engine: Some(engine.into()),
             ..Container::default()
         })));
@@ -828,7 +829,7 @@ fn an_engine_that_is_shut_down_was_not_asked_through_its_api() {
     term(&mut w, &one, TERM).handled();
     let at = crate::event::BootTime(w.now);
     w.push(Fact::Engine(EngineEvent {
-        pidns: NS,
+        home: Home::PidNs(NS),
         at,
         answering: false,
         action: EngineAction::Kill(Some(TERM)),

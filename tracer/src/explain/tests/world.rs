@@ -14,6 +14,8 @@ use crate::history::filter::{Filter, Roles};
 pub(super) const NS: u32 = 4_026_532_281;
 /// One nested in it.
 pub(super) const INNER: u32 = 4_026_532_999;
+/// A cgroup.
+pub(super) const IN: u64 = 77;
 /// When tracing begins.
 pub(super) const SINCE: u64 = 1_000_000_000;
 
@@ -66,8 +68,7 @@ pub(super) fn host(pid: u32, comm: &str) -> Task {
         comm: Comm::from(comm),
         ns_pids: vec![],
         namespaces: vec![],
-        cgroup_id: 1,
-        in_cgroup: false,
+        cgroup: None,
     }
 }
 
