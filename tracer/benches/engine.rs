@@ -28,8 +28,7 @@ fn task(pid: u32, inside: u32, start_ns: u64) -> Task {
         comm: "worker".into(),
         ns_pids: vec![inside],
         namespaces: vec![NS],
-        cgroup_id: 1,
-        in_cgroup: false,
+        cgroup: None,
     }
 }
 
@@ -122,7 +121,13 @@ fn stream(count: usize) -> Vec<Event> {
                 ancestry: Vec::new(),
                 stack: Vec::new(),
             });
-            let sent = signal(17, child.clone(), one.clone(), Handler::Default, Outcome::Ignored);
+            let sent = signal(
+                17,
+                child.clone(),
+                one.clone(),
+                Handler::Default,
+                Outcome::Ignored,
+            );
             add(Fact::Signal(Box::new(sent)));
             add(Fact::Reap {
                 key: child.key,
