@@ -347,6 +347,32 @@ pub(crate) fn forbid_getppid() -> Result<()> {
     Ok(())
 }
 
+/// Another process with this one's memory, that does nothing; its pid.
+pub(crate) fn clone_with_memory() -> Result<i32> {
+    extern "C" fn rest(_: *mut libc::c_void) -> libc::c_int {
+        loop {
+            // SAFETY: needs nothing.
+            unsafe { libc::pause() };
+        }
+    }
+    const STACK: usize = 64 << 10;
+    let stack = Vec::leak(vec![0_u8; STACK]);
+    let top = stack.as_mut_ptr_range().end;
+    // SAFETY: the stack is its own and stays; all that it does there is to wait.
+    let pid = unsafe {
+        libc::clone(
+            rest,
+            top.cast(),
+            libc::CLONE_VM | libc::SIGCHLD,
+            std::ptr::null_mut(),
+        )
+    };
+    if pid < 0 {
+        return Err(io::Error::last_os_error()).context("clone with CLONE_VM");
+    }
+    Ok(pid)
+}
+
 /// From here on only read, write, exit and sigreturn are allowed.
 pub(crate) fn be_strict() -> Result<()> {
     // SAFETY: SECCOMP_MODE_STRICT takes numbers only.

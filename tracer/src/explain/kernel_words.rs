@@ -24,21 +24,6 @@ pub(super) fn explain(cause: &'static str, s: &Signal, d: &mut Death) {
             "system request key".to_owned(),
             "",
         ),
-        "oom-memcg" => (
-            format!("Its control group reached its memory limit and nothing could be reclaimed, so the kernel's OOM killer chose this process. {other} was asking for memory at that moment."),
-            format!("memory limit of its control group reached by {other}"),
-            "raise the memory limit (docker run --memory, memory.max), or find what uses the memory; the kernel log has the table of candidates (dmesg)",
-        ),
-        "oom-group" => (
-            "The OOM killer chose a process of its control group, and memory.oom.group asks that the whole group die with it.".to_owned(),
-            format!("memory limit reached by {other}"),
-            "raise the memory limit, or find what uses the memory",
-        ),
-        "oom-global" => (
-            format!("The machine ran out of memory, so the kernel's OOM killer chose this process. {other} was asking for memory at that moment."),
-            format!("no memory left for {other}"),
-            "limit what uses the memory, or add some; oom_score_adj decides who is chosen",
-        ),
         "bpf" => (
             "A BPF program sent it (bpf_send_signal), as security tools do that enforce a policy.".to_owned(),
             "a BPF program".to_owned(),
