@@ -34,7 +34,8 @@ pub struct Config {
     /// the number of the function's arguments on this kernel.
     pub dequeue_args: u32,
     /// 1 if tasks in a PID namespace that was made since the programs were attached
-    /// count, or below one; they are kept in the map `NEW_PIDNS`.
+    /// count, or below one; they are kept in the map `NEW_PIDNS`. 2 if their cgroups
+    /// have their names in the `pids` hierarchy of cgroup v1.
     pub by_new_pidns: u32,
     /// 1 if `sched_process_exit` has the argument `group_dead`.
     pub exit_group_dead: u32,

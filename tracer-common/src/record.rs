@@ -298,8 +298,9 @@ pub struct Placed {
     pub header: Header,
     /// The process.
     pub task: Task,
-    /// Names of its cgroup in the v2 hierarchy and of that one's parent, each
-    /// ended by a zero; empty where there is none.
+    /// Names of its cgroup in the v2 hierarchy (or in that of v1 with the `pids`
+    /// controller) and of that one's parent, each ended by a zero; empty where
+    /// there is none.
     pub cgroups: [[u8; CGROUP_NAME]; 2],
 }
 

@@ -186,7 +186,11 @@ unsafe fn placed<M: Mem>(task: Addr) {
         let out = entry.as_mut_ptr();
         (*out).header = emit::header(Kind::Placed, emit::now());
         task::fill::<M>(&raw mut (*out).task, task);
-        let own = task::cgroup::<M>(task);
+        let own = if global!(CONFIG.by_new_pidns) > 1 {
+            task::cgroup_v1::<M>(task)
+        } else {
+            task::cgroup::<M>(task)
+        };
         // `self` is the first member: a css's address is its cgroup's.
         let parent = pointer::<Probe>(own, global!(LAYOUT.cgroup_parent));
         task::cgroup_name(&raw mut (*out).cgroups[0], own);

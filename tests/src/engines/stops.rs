@@ -182,7 +182,8 @@ fn too_early(stage: &Stage<'_>) -> Result<Outcome> {
             .fate("dropped", Some("init-no-handler"));
         timed_out(&scene, judge, "startup-window", "SIGTERM");
         measured(judge, scene.pid1(), 12);
-        judge.bystanders(&["sleep"], scene.pid1());
+        // One that is not `sleep` yet is `sh`.
+        judge.bystanders(&["sleep", "sh"], scene.pid1());
         judge.nothing_else();
     }))
 }

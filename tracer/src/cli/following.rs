@@ -326,8 +326,8 @@ impl Live<'_> {
     }
 }
 
-/// The container whose cgroup a process is in: for cgroup v1, and where the name
-/// of the cgroup does not tell.
+/// The container whose cgroup a process is in, where the cgroup's name does not
+/// tell: an outer one's may.
 fn in_proc(pid: u32) -> Option<(String, Option<&'static str>)> {
     let text = fs::read(format!("/proc/{pid}/cgroup")).ok()?;
     let named = container::container_of(&String::from_utf8_lossy(&text))?;

@@ -34,6 +34,8 @@ const TICKS_FOR: Duration = Duration::from_secs(3);
 /// How long, after everything has ended, an engine is given to say who asked;
 /// three times as long once it has begun to.
 const LAST_WORDS: Duration = Duration::from_secs(3);
+/// It may have to speak of many containers, one after the other: at most so long.
+const LONGEST: Duration = Duration::from_secs(30);
 /// How long a stop may go on as a restart.
 const RESTART: Duration = Duration::from_millis(500);
 
@@ -245,9 +247,10 @@ impl Live<'_> {
         while let Some(awaited) = self.engine.awaits_word().filter(|_| !self.told.is_closed()) {
             let until = match awaited {
                 Awaited::Restart => spoke + RESTART,
-                Awaited::Word => ended + LAST_WORDS,
-                Awaited::Rest => ended + LAST_WORDS * 3,
+                Awaited::Word => spoke + LAST_WORDS,
+                Awaited::Rest => spoke + LAST_WORDS * 3,
             };
+            let until = until.min(ended + LONGEST);
             tokio::select! {
                 Some(heard) = self.told.recv() => {
                     spoke = Instant::now();

@@ -29,7 +29,7 @@ pub mod socket;
 #[cfg(test)]
 mod tests;
 
-pub use cgroup::{container_in, container_of, Hierarchy, Named};
+pub use cgroup::{container_in, container_of, pids_on_v1, Hierarchy, Named};
 pub use error::{ResolveError, Shared};
 pub use host::{first_in, pid1_of};
 

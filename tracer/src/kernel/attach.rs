@@ -28,6 +28,8 @@ pub struct Request {
     pub namespaces: Vec<PidNs>,
     /// Every PID namespace that is made from now on, too.
     pub new_namespaces: bool,
+    /// Their cgroups have their names in cgroup v1, where the `pids` controller is.
+    pub on_v1: bool,
     /// cgroups by id; empty: all.
     pub cgroups: Vec<u64>,
     /// Processes, with `PID_TARGET` and `PID_SENDER`; empty: all.

@@ -16,6 +16,7 @@ pub fn diagnose(forced: Forced) -> Diagnosis {
         signals: 0,
         namespaces: vec![u32::MAX],
         new_namespaces: false,
+        on_v1: false,
         cgroups: Vec::new(),
         pids: vec![(u32::MAX, 0)],
         buffer: 4096,

@@ -32,7 +32,7 @@ pub(super) fn load(
         by_pidns: u32::from(!request.namespaces.is_empty()),
         by_cgroup: by_cgroup(&request.cgroups),
         by_pid: u32::from(!request.pids.is_empty()),
-        by_new_pidns: u32::from(request.new_namespaces),
+        by_new_pidns: by_new_pidns(request, types.css_set_pids.is_some()),
         css_set_pids: types.css_set_pids.unwrap_or(0),
         dequeue_args: types.dequeue_args,
         exit_group_dead: u32::from(types.exit_group_dead),
@@ -51,6 +51,15 @@ pub(super) fn load(
         .map_max_entries("EVENTS", request.buffer)
         .load(OBJECT)
         .map_err(|error| KernelError::Load(Box::new(error)))
+}
+
+/// The value of [`Config::by_new_pidns`].
+fn by_new_pidns(request: &Request, v1_known: bool) -> u32 {
+    match (request.new_namespaces, request.on_v1 && v1_known) {
+        (false, _) => 0,
+        (true, false) => 1,
+        (true, true) => 2,
+    }
 }
 
 /// The value of [`Config::by_cgroup`].
