@@ -130,12 +130,18 @@ impl<W: io::Write> Text<W> {
     fn update(&mut self, time: BootTime, now: &Update) -> io::Result<()> {
         let block = match now {
             Update::Signal(now) => {
-                if self.fatal.has(now) {
+                if now.settled && self.fatal.has(now) {
                     self.fatal.put(SignalReport::clone(now));
                     return Ok(());
                 }
-                if now.fate == "fatal" && !self.context.all_signals {
+                if now.fate == "fatal" && now.settled && !self.context.all_signals {
                     return self.signal(now);
+                }
+                if now.fate == "fatal" && !now.settled {
+                    // What it was to end is still there, and that is news.
+                    if let Some(fatal) = self.fatal.take(now.target.key) {
+                        self.signal_line(&fatal)?;
+                    }
                 }
                 blocks::signal_again(&self.context, time, now)
             }
