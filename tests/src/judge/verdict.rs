@@ -417,18 +417,6 @@ impl<'j, 'a> Verdict<'j, 'a> {
         self
     }
 
-    /// The explanation had these words when it was first told.
-    pub(crate) fn words_at_first(mut self, words: &[&str]) -> Self {
-        let Some(event) = self.event else { return self };
-        let told = event.first["explanation"].as_str().unwrap_or_default();
-        for word in words {
-            if !told.contains(word) {
-                self.wrong(&format!("did not say \"{word}\" at first but \"{told}\""));
-            }
-        }
-        self
-    }
-
     /// The explanation has these words.
     pub(crate) fn words(mut self, words: &[&str]) -> Self {
         let Some(event) = self.event else { return self };

@@ -335,7 +335,8 @@ impl Engine {
             let Some(open) = self.open.get_mut(o) else {
                 continue;
             };
-            open.seen = Some((seen.state, sight.clone()));
+            let before = open.seen.replace((seen.state, sight.clone()));
+            let told = open.reported;
             let set = match open.tid {
                 None => seen.shared_pending,
                 Some(tid) if tid == leader => seen.pending,
@@ -346,6 +347,8 @@ impl Engine {
                 // A delivery at this very moment is still on its way here.
                 open.gone = Some((id, time, seen.ignored & bit != 0));
                 self.at(time, 2 * WINDOW_NS, Deadline::Gone(o));
+            } else if told && set & bit != 0 {
+                self.waits_for_else(o, id, time, before.as_ref());
             }
         }
     }

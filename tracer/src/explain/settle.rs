@@ -1,6 +1,8 @@
 //! From a rule's verdict to the report of a signal, and its updates.
 
-use crate::event::{BootTime, Outcome, ProcessKey, Signal};
+use std::sync::Arc;
+
+use crate::event::{BootTime, Outcome, ProcessKey, Sight, Signal};
 use crate::explain::report::{Report, SignalReport, Update};
 use crate::history::note::Fate;
 use crate::history::process::{Fatal, Process};
@@ -118,6 +120,33 @@ impl Engine {
         }
         let report = self.signal_report(id, generated, &signal, &verdict);
         self.emit(report, false, id, now);
+    }
+
+    /// A look at the process of an open signal that was reported: again, if that
+    /// tells something else of what it waits for than what was seen before.
+    pub(super) fn waits_for_else(
+        &mut self,
+        id: u64,
+        event: u64,
+        time: BootTime,
+        before: Option<&(u8, Arc<Sight>)>,
+    ) {
+        let Some(open) = self.open.get(id).filter(|open| open.got.is_none()) else {
+            return;
+        };
+        let (generated, signal, target) = (open.time, open.signal.clone(), open.target);
+        let waited = words::between(generated, time);
+        let then = blocked::waiting(&signal, waited, before);
+        let now = blocked::waiting(&signal, waited, open.seen.as_ref());
+        let words = |v: &Verdict| v.explanation.sentences.clone();
+        if (then.reason, words(&then)) == (now.reason, words(&now)) {
+            return;
+        }
+        if let Some(process) = self.history.process_mut(target) {
+            process.settle(id, now.fate, now.reason, time);
+        }
+        let report = self.signal_report(id, generated, &signal, &now.event(event));
+        self.emit(report, true, event, time);
     }
 
     pub(super) fn emit(&mut self, report: SignalReport, update: bool, event: u64, time: BootTime) {

@@ -429,6 +429,22 @@ fn a_frozen_process_waits_for_its_group() {
     assert!(text.contains("control group /pod\\u{1b}."), "{text}");
 }
 
+/// The first look may come too late for the first report.
+#[test]
+fn what_a_later_look_shows_is_told_once() {
+    let (mut w, sh, app) = pair();
+    let id = w.send(&sh, &app, USR1).handler(USER).go();
+    w.pass(200 * MS);
+    for _ in 0..2 {
+        seen(&mut w, &app, b'S', cold(false));
+        w.pass(900 * MS);
+    }
+    w.deliver(&app, USR1, USER);
+    let told = w.run();
+    let expected = [("pending", false), ("pending", false), ("handled", true)];
+    assert_eq!(told.history_of(id), expected);
+}
+
 #[test]
 fn the_place_of_an_uninterruptible_sleep_is_named() {
     let (mut w, sh, app) = pair();
