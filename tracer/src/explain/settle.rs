@@ -40,7 +40,8 @@ impl Engine {
         });
         self.watch(target, &signal, &verdict, time);
         if let Some(process) = self.history.process_mut(target) {
-            process.settle(id, verdict.fate, verdict.reason, time);
+            let known = (!verdict.later).then_some(time);
+            process.settle(id, verdict.fate, verdict.reason, known);
             if process.fatal.is_none() {
                 process.fatal.clone_from(&fatal);
             }
@@ -87,7 +88,7 @@ impl Engine {
             None => blocked::waiting(&signal, waited, letter),
         };
         if let Some(process) = self.history.process_mut(target) {
-            process.settle(id, verdict.fate, verdict.reason, now);
+            process.settle(id, verdict.fate, verdict.reason, Some(now));
         }
         let report = self.signal_report(id, generated, &signal, &verdict);
         self.emit(report, false, id, now);
