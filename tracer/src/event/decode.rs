@@ -244,13 +244,13 @@ fn is_ours(function: &str) -> bool {
     .any(|prefix| function.starts_with(prefix))
 }
 
-/// `long code` of do_exit: the status is its low half.
 /// What stands before the terminating zero.
 fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
+/// `long code` of do_exit: the status is its low half.
 fn status(argument: u64) -> i32 {
     argument as u32 as i32
 }
@@ -268,9 +268,11 @@ const SIGSYS: i32 = 31;
 const FAULTS: [i32; 5] = [4, 5, 7, 8, 11];
 
 /// The union behind `si_code`. Only the kernel may use positive codes, but a
-/// process may towards itself, so this tells what is said, not who says it.
+/// process may towards itself, so this tells what is said, not who says it. With
+/// SI_KERNEL (0x80) there is nothing in it: a general protection fault has no
+/// address (`force_sig`).
 fn detail(r: &record::Signal) -> Detail {
-    if r.info != 2 || !(1..=0x80).contains(&r.code) {
+    if r.info != 2 || !(1..0x80).contains(&r.code) {
         return Detail::None;
     }
     match r.number {

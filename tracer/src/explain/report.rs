@@ -311,8 +311,7 @@ pub enum Report {
         /// Which, with its new name.
         task: Task,
     },
-    /// A dead process is not reaped (reported once it has stayed so for a
-    /// second), or
+    /// A dead process is not reaped; reported once it has stayed so for a second.
     Zombie {
         /// Id of its exit.
         id: u64,

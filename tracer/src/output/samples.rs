@@ -26,6 +26,7 @@ pub(crate) fn context() -> Context {
         width: Some(110),
         failed_only: false,
         all_signals: false,
+        named_signals: false,
         path: false,
         many: false,
         scopes: vec![Scope {

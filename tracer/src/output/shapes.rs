@@ -16,7 +16,7 @@ pub enum Line {
     Tracing(Tracing),
     /// A container that was waited for has started.
     Started(Life),
-    /// A container has ended, and its next start is waited for.
+    /// A container has ended; without `--once` its next start is waited for.
     Ended(Life),
     /// A signal.
     Signal(Box<Signal>),
@@ -101,7 +101,7 @@ shapes! {
     /// A hook and how it is attached.
     Hook {
         hook: String = "`signal_generate`.",
-        level: String = "`tp_btf`, `fentry`, `raw_tp`, `kprobe`.",
+        level: String = "`tp_btf`, `fentry`, `fexit`, `raw_tracepoint`, `tracepoint`, `kprobe`, `kretprobe`.",
     }
     /// A container.
     Container {
