@@ -60,6 +60,8 @@ pub struct Process {
     pub open: Vec<u64>,
     /// What kills it: the first fatal signal wins.
     pub fatal: Option<Fatal>,
+    /// It was reported to be there still a while after that.
+    pub overdue: bool,
     /// It began to exit as a whole (`do_group_exit`), with this status.
     pub exiting: Option<Exited>,
     /// It is dead.
@@ -90,6 +92,7 @@ impl Process {
             sent: Recent::new(SENT),
             open: Vec::new(),
             fatal: None,
+            overdue: false,
             exiting: None,
             exit: None,
             reaped: false,
@@ -104,8 +107,14 @@ impl Process {
         self.notes.push(note, |n| n.time);
     }
 
-    /// What became of a remembered signal.
-    pub fn settle(&mut self, event: u64, fate: Fate, reason: Option<&'static str>, time: BootTime) {
+    /// What became of a remembered signal, and when, if that is known.
+    pub fn settle(
+        &mut self,
+        event: u64,
+        fate: Fate,
+        reason: Option<&'static str>,
+        time: Option<BootTime>,
+    ) {
         if let Some(note) = self.notes.iter_mut().rev().find(|n| n.event == event) {
             // Of a signal that waited to the last, it counts what for.
             if fate == Fate::DiedFirst {
@@ -114,7 +123,7 @@ impl Process {
             note.fate = fate;
             note.reason = reason;
             if !fate.interim() {
-                note.settled = Some(time);
+                note.settled = time;
             }
         }
     }
