@@ -254,19 +254,23 @@ unsafe fn wanted_above(mut at: Addr, hierarchy: u64, above: u64) -> (u64, Addr) 
 /// Whether the name of a new cgroup is long enough for the id of a container.
 #[inline(always)]
 unsafe fn may_hold_id(id: u64, at: Addr) -> bool {
-    if let Some(known) = NEW_CGROUPS.get(id) {
-        return *known != 0;
+    // SAFETY: the caller's duty; map values are only read.
+    unsafe {
+        if let Some(known) = NEW_CGROUPS.get(id) {
+            return *known != 0;
+        }
+        let long = task::cgroup_name_is_long(at);
+        let _ = NEW_CGROUPS.insert(id, u32::from(long), 0);
+        long
     }
-    // SAFETY: the caller's duty.
-    let long = unsafe { task::cgroup_name_is_long(at) };
-    let _ = NEW_CGROUPS.insert(id, u32::from(long), 0);
-    long
 }
 
 /// Whether a program that is executed in this new cgroup is still to be told.
 #[inline(always)]
 pub(crate) fn to_be_placed(id: u64) -> bool {
-    match NEW_CGROUPS.get(id).copied() {
+    // SAFETY: the value is copied at once.
+    let told = unsafe { NEW_CGROUPS.get(id).copied() };
+    match told {
         Some(told @ 1..=PLACED) => NEW_CGROUPS.insert(id, told + 1, 0).is_ok(),
         _ => false,
     }

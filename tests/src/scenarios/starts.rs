@@ -34,7 +34,7 @@ impl Made {
     /// A PID namespace with one process that ends at once.
     fn run(&self) -> Result<()> {
         // As a runtime does it, which is in no cgroup of its containers itself.
-        let script = format!("echo 0 > {}/cgroup.procs && exec true", self.0.display());
+        let script = format!("echo 0 > {}/cgroup.procs && exec sh -c :", self.0.display());
         let words = ["-p", "-f", "sh", "-c", &script];
         let output = Command::new("unshare").args(words).output()?;
         ensure!(output.status.success(), "{script}: {output:?}");
@@ -100,9 +100,10 @@ fn starts(stage: &Stage<'_>) -> Result<Outcome> {
         COUNT,
         &[("/child/ns_pids/1", "1"), ("/child/container", id)],
     );
+    // The shell that goes into the cgroup, and the one in it.
     told.count(
         "exec",
-        COUNT,
+        2 * COUNT,
         &[("/task/ns_pids/1", "1"), ("/task/container", id)],
     );
     let end = [

@@ -635,7 +635,18 @@ fn first_of(held: &Held) -> Task {
     // Of those that are there the first, and that is the last among equal ones.
     let all: Vec<&Task> = runs.collect();
     let first = all.into_iter().rev().max_by_key(last);
-    first.unwrap_or(&held.first).clone()
+    let mut first = first.unwrap_or(&held.first).clone();
+    // A program's name is set after its first steps.
+    for (_, fact) in &held.facts {
+        match fact {
+            Fact::Placed { task, .. } | Fact::Exit { task, .. } if task.key == first.key => {
+                first.comm = task.comm;
+            }
+            Fact::Fork { parent: task, .. } if task.key == first.key => first.comm = task.comm,
+            _ => {}
+        }
+    }
+    first
 }
 
 /// The same process, where one of the starts may be rounded.
