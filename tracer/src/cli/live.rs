@@ -29,11 +29,11 @@ const LOSS_EVERY: Duration = Duration::from_millis(10);
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// How often the writer gets a tick after something was written.
 const TICK: Duration = Duration::from_millis(250);
+/// How long after it.
+const TICKS_FOR: Duration = Duration::from_secs(3);
 /// How long, after everything has ended, an engine is given to say who asked;
 /// three times as long once it has begun to.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// How long after it.
-const TICKS_FOR: Duration = Duration::from_secs(3);
 
 /// Everything that a running trace holds.
 pub(super) struct Live<'a> {
@@ -219,7 +219,10 @@ impl Live<'_> {
             Heard::Event(told) => self.told_of(told),
             Heard::Silent(error) => {
                 let why = container::error::chain(&error);
-                eprintln!(
+                // With standard error closed there is nobody left to tell; the
+                // summary says it all the same.
+                let _ = writeln!(
+                    io::stderr(),
                     "sigtrace: {}; {}",
                     printable(&why),
                     self.following.lost_by_silence()

@@ -68,10 +68,14 @@ pub fn check_targets(
             // A namespace may have members only in namespaces below it, once
             // its own are about to end; that is not worth a second look here.
             if !living.contains(&scope.pidns) {
+                let ns = scope.pidns;
+                let meant = match pids.contains(&ns) {
+                    true => format!("; is it a process? Then give /proc/{ns}/ns/pid"),
+                    false => String::new(),
+                };
                 return missing(format!(
-                    "no process lives in the PID namespace {}: it has ended, or the number is wrong; \
-                     `lsns -t pid` lists those that there are",
-                    scope.pidns
+                    "no process lives in the PID namespace {ns}: it has ended, or the number is wrong; \
+                     `lsns -t pid` lists those that there are{meant}"
                 ));
             }
         }

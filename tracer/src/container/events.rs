@@ -158,7 +158,9 @@ async fn read(
         };
         if ids.is_none() {
             if let Some(name) = name(&event, &path) {
-                if let Err(mpsc::error::TrySendError::Closed(_)) = to.try_send(Heard::Name(name)) {
+                // Where nobody has taken the last ones yet, the engine waits: its
+                // events are in its answer until they are read.
+                if to.send(Heard::Name(name)).await.is_err() {
                     return Ok(());
                 }
             }
@@ -177,8 +179,7 @@ async fn read(
         }
         latest.retain(|other| told.wall_ns - other.wall_ns < 1_000_000_000);
         latest.push(told.clone());
-        // Rather one event less than memory without bound.
-        if let Err(mpsc::error::TrySendError::Closed(_)) = to.try_send(Heard::Event(told)) {
+        if to.send(Heard::Event(told)).await.is_err() {
             return Ok(());
         }
     }

@@ -6,7 +6,7 @@ use crate::event::{flag, BootTime, Handler, Info, Outcome, Signal};
 use crate::history::note::Fate;
 
 use super::verdict::{Verdict, View};
-use super::{abort, sender, signals, words};
+use super::{abort, kernel_cause, sender, signals, stack, words};
 
 /// The target was dying before this signal.
 pub(crate) enum Dying {
@@ -83,13 +83,17 @@ fn ended_by<'a>(view: View<'a>, s: &Signal) -> Option<&'a Signal> {
     process.fatal.as_ref()?.signal.as_deref()
 }
 
-/// A signal of the sender that ended it: the same once more, as to its process
+/// A signal of whoever ended it: the same once more, as to its process
 /// group, or a SIGCONT, so that the end comes even if the target is stopped.
 fn sent_again(view: View<'_>, s: &Signal) -> bool {
     ended_by(view, s).is_some_and(|first| {
         let by_same = [first, s].map(sender::origin) == [sender::Origin::Process; 2]
             && first.current.key == s.current.key;
-        by_same && [first.number, signals::CONT].contains(&s.number)
+        // The OOM killer kills a group whole, the chosen one with it.
+        let by_oom = stack::has(&s.stack, kernel_cause::OOM_GROUP)
+            && stack::find(&first.stack, kernel_cause::OOM).is_some()
+            && first.current.key == s.current.key;
+        by_oom || by_same && [first.number, signals::CONT].contains(&s.number)
     })
 }
 

@@ -30,6 +30,7 @@ mod fate;
 mod killed;
 mod lead;
 mod lives;
+mod oom;
 mod open;
 mod outbox;
 mod passed_on;

@@ -38,6 +38,18 @@ pub(crate) fn span(ns: u64) -> String {
     }
 }
 
+/// `16.0 MiB`, `1.5 GiB`.
+pub(crate) fn bytes(n: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    let mut value = n as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
 /// Time from one moment to a later one, 0 if they are the other way round.
 pub(crate) fn between(from: BootTime, to: BootTime) -> u64 {
     to.0.saturating_sub(from.0)
@@ -59,6 +71,12 @@ pub(crate) fn count(n: u64, one: &str, many: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_have_one_digit_behind_the_point() {
+        let texts = [4096, 16 << 20, 3 << 29, u64::MAX].map(bytes);
+        assert_eq!(texts, ["4.0 KiB", "16.0 MiB", "1.5 GiB", "16777216.0 TiB"]);
+    }
 
     #[test]
     fn spans_are_short_and_keep_two_digits() {

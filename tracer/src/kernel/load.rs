@@ -42,12 +42,12 @@ pub(super) fn load(
         new_cgroup_v1_above: (request.new_cgroups)
             .and_then(|new| new.v1)
             .unwrap_or(u64::MAX),
-        pad: 0,
         by_new_pidns: u32::from(request.new_namespaces),
         css_set_pids: types.css_set_pids.unwrap_or(0),
         dequeue_args: types.dequeue_args,
         exit_group_dead: u32::from(types.exit_group_dead),
         sees_release: u32::from(hooked(Hook::ReleaseTask)),
+        sees_oom: u32::from(hooked(Hook::OomKillProcess)),
     };
     // The loader would parse all of the kernel's types before it can be told that
     // there is nothing to do with them. Where it cannot open them, it does without.

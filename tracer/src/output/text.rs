@@ -230,10 +230,10 @@ impl<W: io::Write> Output for Text<W> {
     fn summary(&mut self, summary: &Summary, ending: Ending, _now: BootTime) -> io::Result<()> {
         self.due(None)?;
         let (head, rest) = frame::verdict(&self.context, summary, ending, self.clean_exits);
-        let tone = if summary.ended_badly > 0 {
-            Tone::Alarm
-        } else {
-            Tone::Good
+        let tone = match summary.ended_badly {
+            1.. => Tone::Alarm,
+            0 if summary.saw_all() && ending != Ending::Failed => Tone::Good,
+            0 => Tone::Warning,
         };
         self.lines.verdict(&head, &rest, tone)?;
         for note in &summary.notes {

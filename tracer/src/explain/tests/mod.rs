@@ -12,6 +12,7 @@ mod identity;
 mod kernel;
 mod late;
 mod lives;
+mod memory;
 mod picture;
 mod queues;
 mod random;
