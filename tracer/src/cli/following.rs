@@ -21,7 +21,7 @@ use crate::{
         Container, Named, Shared,
     },
     event::{BootTime, EngineAction, EngineEvent, Fact, Home, PidNs, ProcessKey},
-    explain::words,
+    explain::{runtime, words},
     history::HELD,
     kernel,
     output::Scope,
@@ -166,12 +166,14 @@ impl Live<'_> {
         // Nothing more is known of a container that is traced already.
         let placed = placed.filter(|_| ours.is_none());
         let claim = placed.and_then(|(task, cgroup, container)| {
+            let look = self.following.on_host;
             let container = container.or_else(|| {
-                let look = self.following.on_host;
                 let named = look.then(|| in_proc(task.key.pid)).flatten()?;
                 Some((named.id, named.engine))
             });
-            follow.placed(time, &task, &cgroup, container)
+            let file = look.then(|| self.proc.program(task.key)).flatten();
+            let runtime = runtime::is_runtime(task.comm, file.as_deref());
+            follow.placed(time, &task, runtime, &cgroup, container)
         });
         if let Some(fact) = ours {
             self.push(time, fact);

@@ -28,6 +28,7 @@ use super::{
 };
 use crate::{
     event::{BootTime, CgroupId, Fact, Home, PidNs, ProcessKey, Task, HOST_PIDNS},
+    explain::runtime::is_runtime,
     history::{filter::Filter, identity::same_start},
 };
 
@@ -41,7 +42,7 @@ pub const WITHOUT_ID_NS: u64 = 10_000_000_000;
 /// How long its engine may take to tell the name of an id.
 pub const WITHOUT_NAME_NS: u64 = 30_000_000_000;
 /// How long the PID 1 of a new namespace may take to come into a cgroup in which
-/// somebody runs a program.
+/// somebody runs a program that is no runtime's.
 pub const ALONE_NS: u64 = 1_000_000_000;
 /// New cgroups that are told apart at a time.
 const CGROUPS: usize = 8192;
@@ -378,11 +379,13 @@ impl Follow {
     }
 
     /// Somebody runs a program: which container the cgroup belongs to, by its name.
-    /// Whether that is one that is waited for may become known by it.
+    /// Whether that is one that is waited for may become known by it. `runtime`: it
+    /// is one, on its way into the container.
     pub fn placed(
         &mut self,
         time: BootTime,
         task: &Task,
+        runtime: bool,
         cgroup: &str,
         container: Option<(String, Option<&'static str>)>,
     ) -> Option<Claim> {
@@ -410,7 +413,9 @@ impl Follow {
         if let Some(Space::Held(held)) = self.spaces.get_mut(&home) {
             held.id = container.or(held.id.take());
             cgroup.clone_into(&mut held.cgroup);
-            held.runs.get_or_insert(time);
+            if !runtime {
+                held.runs.get_or_insert(time);
+            }
         }
         self.settle(home)
     }
@@ -628,7 +633,7 @@ fn first_of(held: &Held) -> Task {
         })
         .collect();
     let runs = held.facts.iter().filter_map(|(_, fact)| match fact {
-        Fact::Exec { task, .. } => Some(task),
+        Fact::Exec { task, .. } if !is_runtime(task.comm, None) => Some(task),
         _ => None,
     });
     let end = |task: &Task| ended.iter().position(|key| *key == task.key);

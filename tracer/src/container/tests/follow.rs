@@ -80,7 +80,7 @@ fn placed(
     task: &Task,
     of: Option<(String, Option<&'static str>)>,
 ) -> Option<Claim> {
-    follow.placed(BootTime(5), task, "docker-x.scope", of)
+    follow.placed(BootTime(5), task, false, "docker-x.scope", of)
 }
 
 /// A whole life of a container with PID 1 `pid` in `ns`, as far as it is kept.
@@ -370,12 +370,18 @@ fn dead(task: &Task) -> Fact {
 
 /// A runtime comes into a cgroup and becomes a program there; that one.
 fn runs(follow: &mut Follow, cgroup: u64, namespaces: &[(PidNs, u32)], of: &str) -> Task {
-    let stage = grouped(200, cgroup, &[]);
+    let stage = Task {
+        comm: Comm::from("runc"),
+        ..grouped(200, cgroup, &[])
+    };
     let first = grouped(201, cgroup, namespaces);
     for fact in [exec(&stage), fork(&first), dead(&stage), exec(&first)] {
         assert!(!take(follow, fact), "kept");
     }
-    assert_eq!(placed(follow, &stage, docker(of)), None);
+    let now = BootTime(5);
+    let early = BootTime(5 - 5);
+    assert_eq!(follow.placed(early, &stage, true, "x", docker(of)), None);
+    assert!(follow.ripen(BootTime(now.0 + ALONE_NS - 1)).is_empty());
     assert_eq!(placed(follow, &first, docker(of)), None);
     first
 }
