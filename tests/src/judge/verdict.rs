@@ -408,6 +408,17 @@ impl<'j, 'a> Verdict<'j, 'a> {
         self
     }
 
+    /// The chain's last link begins so.
+    pub(crate) fn chain_ends(mut self, expected: &str) -> Self {
+        let Some(event) = self.event else { return self };
+        let links = event.now["chain"].as_array();
+        let last = links.and_then(|links| links.last()?["what"].as_str());
+        if !last.is_some_and(|what| what.starts_with(expected)) {
+            self.wrong(&format!("expected a chain that ends with {expected}"));
+        }
+        self
+    }
+
     /// Of the sentences that tell situations apart, this one and no other.
     pub(crate) fn says(mut self, phrase: Phrase) -> Self {
         let Some(event) = self.event else { return self };

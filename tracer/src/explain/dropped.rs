@@ -234,9 +234,9 @@ fn no_handler(view: View<'_>, time: BootTime, s: &Signal, v: Verdict) -> Verdict
                 words::span(words::between(handled.time, time))
             ))
             .say(format!(
-                "This is what Go's runtime does on a {name} that the program has not asked for with signal.Notify: it raises it again to die of it, and as PID 1 it then exits with status 2."
+                "Programs do so to die of the signal that they got, once they have cleaned up. If this is a Go program, Go's runtime does it on a {name} that the program has not asked for with signal.Notify, and as PID 1 it then exits with status 2."
             ))
-            .advise(format!("handle {name} in the program (signal.Notify), or run it below an init (docker run --init, tini)"));
+            .advise(format!("let PID 1 end by exit where it is asked to with {name} (in Go: handle it with signal.Notify), or run it below an init (docker run --init, tini)"));
     }
     // Nobody should write a handler for a fault only to be killed by it.
     let remedy = if signals::is_fault(s.number) || s.number == signals::ABRT {

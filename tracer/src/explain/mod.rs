@@ -52,4 +52,5 @@ pub(crate) mod words;
 #[cfg(test)]
 mod tests;
 
+pub use asked::Awaited;
 pub use engine::Engine;

@@ -63,6 +63,19 @@ pub(crate) fn sentence(mut text: String) -> String {
     text
 }
 
+/// Several pieces of advice as one sentence: they begin in lower case.
+pub(crate) fn one_advice(all: &[String]) -> String {
+    let mut one = String::new();
+    for advice in all {
+        if !one.is_empty() {
+            one.truncate(one.trim_end_matches('.').len());
+            one.push_str("; ");
+        }
+        one.push_str(advice);
+    }
+    one
+}
+
 /// `1 process`, `3 processes`.
 pub(crate) fn count(n: u64, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
@@ -76,6 +89,14 @@ mod tests {
     fn sizes_have_one_digit_behind_the_point() {
         let texts = [4096, 16 << 20, 3 << 29, u64::MAX].map(bytes);
         assert_eq!(texts, ["4.0 KiB", "16.0 MiB", "1.5 GiB", "16777216.0 TiB"]);
+    }
+
+    #[test]
+    fn advice_is_one_sentence() {
+        let all = ["wait for it.", "attach earlier (as root)."].map(str::to_owned);
+        assert_eq!(one_advice(&all), "wait for it; attach earlier (as root).");
+        assert_eq!(one_advice(&all[..1]), "wait for it.");
+        assert_eq!(one_advice(&[]), "");
     }
 
     #[test]

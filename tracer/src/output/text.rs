@@ -19,7 +19,7 @@ use super::{
     frame,
     lines::{Block, Lines, Tone},
     select,
-    waiting::Waiting,
+    waiting::{Fatal, Waiting},
     wording, Context, Ending, Output, Scope, Tracing,
 };
 use crate::{
@@ -64,10 +64,27 @@ impl<W: io::Write> Text<W> {
 
     fn signal(&mut self, report: &SignalReport) -> io::Result<()> {
         if report.fate == "fatal" && !self.context.all_signals {
-            let earlier = self.fatal.put(report.clone());
-            return earlier.map_or(Ok(()), |earlier| self.signal_line(&earlier));
+            return self.wait(report, None);
         }
         self.signal_line(report)
+    }
+
+    /// Until the death that names it.
+    fn wait(&mut self, report: &SignalReport, news: Option<BootTime>) -> io::Result<()> {
+        let report = report.clone();
+        let earlier = self.fatal.put(Fatal { report, news });
+        earlier.map_or(Ok(()), |earlier| self.fatal_line(&earlier))
+    }
+
+    /// The death that would have named it did not come.
+    fn fatal_line(&mut self, fatal: &Fatal) -> io::Result<()> {
+        match fatal.news {
+            Some(time) => {
+                let block = blocks::signal_again(&self.context, time, &fatal.report);
+                self.lines.put(&block)
+            }
+            None => self.signal_line(&fatal.report),
+        }
     }
 
     fn signal_line(&mut self, report: &SignalReport) -> io::Result<()> {
@@ -93,8 +110,8 @@ impl<W: io::Write> Text<W> {
     fn exit(&mut self, report: &ExitReport) -> io::Result<()> {
         // The death names its signal, unless it is another one.
         if let Some(fatal) = self.fatal.take(report.task.key) {
-            if Some(fatal.number) != report.signal {
-                self.signal_line(&fatal)?;
+            if Some(fatal.report.number) != report.signal {
+                self.fatal_line(&fatal)?;
             }
         }
         if self.left_out(report) {
@@ -130,12 +147,11 @@ impl<W: io::Write> Text<W> {
     fn update(&mut self, time: BootTime, now: &Update) -> io::Result<()> {
         let block = match now {
             Update::Signal(now) => {
-                if self.fatal.has(now) {
-                    self.fatal.put(SignalReport::clone(now));
+                if self.fatal.renew(now) {
                     return Ok(());
                 }
                 if now.fate == "fatal" && !self.context.all_signals {
-                    return self.signal(now);
+                    return self.wait(now, Some(time));
                 }
                 blocks::signal_again(&self.context, time, now)
             }
@@ -165,8 +181,8 @@ impl<W: io::Write> Text<W> {
 
     /// Crowds and fatal signals that have waited long enough; `None`: all.
     fn due(&mut self, now: Option<BootTime>) -> io::Result<()> {
-        while let Some(signal) = self.fatal.due(now) {
-            self.signal_line(&signal)?;
+        while let Some(fatal) = self.fatal.due(now) {
+            self.fatal_line(&fatal)?;
         }
         for (key, held) in self.crowds.due(now) {
             self.lines.put(&blocks::crowd(&key, &held))?;
