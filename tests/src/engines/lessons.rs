@@ -86,8 +86,8 @@ fn stopped(scene: &Scene, judge: &mut Judge<'_>) {
         .forced(false);
 }
 
-/// `asked`: what the engine says that it was asked for.
-pub(super) fn picture(scene: &Scene, judge: &mut Judge<'_>, asked: &str) {
+/// `asked`: what the engine says that it was asked for, where that is sure to be known.
+pub(super) fn picture(scene: &Scene, judge: &mut Judge<'_>, asked: Option<&str>) {
     stopped(scene, judge);
     judge
         .zapped("the child", scene.pid("the child"), scene.pid1())
@@ -97,7 +97,7 @@ pub(super) fn picture(scene: &Scene, judge: &mut Judge<'_>, asked: &str) {
             "SIGTERM handled by PID 1",
             scene.engine.runtime,
         ])
-        .chain_ends(asked)
+        .chain_ends(asked.unwrap_or_default())
         .has("/contributing", "not-forwarded")
         .field("/container/name", &scene.container.name)
         .field("/container/id", &scene.container.id)

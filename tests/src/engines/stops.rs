@@ -246,6 +246,6 @@ fn restart(stage: &Stage<'_>) -> Result<Outcome> {
     Ok(stage.judged(&ended, &[scene.container.ino], |_, judge| {
         // That it was a restart an engine tells once all is over; where that takes it
         // long, sigtrace, which is to end with the first life, has ended.
-        super::lessons::picture(&scene, judge, scene.engine.kind);
+        super::lessons::picture(&scene, judge, None);
     }))
 }

@@ -253,7 +253,7 @@ fn systemctl_stop(stage: &Stage<'_>) -> Result<Outcome> {
     scene.say(stage.engine.rm)?;
     Ok(stage.judged(&ended, &[scene.container.ino], |_, judge| {
         // It takes no requests any more.
-        lessons::picture(&scene, judge, "docker stop (event)");
+        lessons::picture(&scene, judge, Some("docker stop (event)"));
         judge.nothing_else();
     }))
 }

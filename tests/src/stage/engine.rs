@@ -23,8 +23,9 @@ pub(crate) struct Engine {
     pub(crate) runtime: &'static str,
     /// Who is behind that.
     pub(crate) asks: &'static str,
-    /// How the end of a chain says that it was asked for a stop.
-    pub(crate) stop: &'static str,
+    /// How the end of a chain says that it was asked for a stop. Podman says it when
+    /// all is over, which may be too late, and stands in the lineage anyway.
+    pub(crate) stop: Option<&'static str>,
     /// And for a restart.
     pub(crate) restart: &'static str,
     /// Removes a running container by SIGKILL and nothing else.
@@ -42,7 +43,7 @@ pub(crate) const DOCKER: Engine = Engine {
     prefix: &["docker"],
     runtime: "runc",
     asks: "containerd-shim",
-    stop: "docker stop (API)",
+    stop: Some("docker stop (API)"),
     restart: "docker restart (API)",
     rm: &["rm", "-f"],
     user: None,
@@ -56,7 +57,7 @@ pub(crate) const PODMAN: Engine = Engine {
     prefix: &["podman"],
     runtime: "crun",
     asks: "podman",
-    stop: "podman stop (event)",
+    stop: None,
     restart: "podman restart (event)",
     // Its `rm -f` alone is a stop with the usual grace period.
     rm: &["rm", "-f", "-t", "0"],

@@ -1,7 +1,7 @@
 //! From the command line to what the kernel side is asked for, with everything
 //! checked that can be checked before anything is attached.
 
-use std::{env, fs};
+use std::env;
 
 use anyhow::{anyhow, Context as _};
 use sigtrace_common::filter::{PID_SENDER, PID_TARGET};
@@ -177,8 +177,7 @@ pub fn of(args: &TraceArgs, found: &Found, proc: &mut Proc) -> Result<Wanted, Fa
         signals: args.signal_mask(),
         namespaces: filter.namespaces.iter().copied().collect(),
         new_namespaces: filter.follows,
-        on_v1: fs::read_to_string("/proc/self/cgroup")
-            .is_ok_and(|text| container::pids_on_v1(&text)),
+        new_cgroups: filter.follows.then_some(found.newest),
         cgroups: filter.cgroups.union(&filter.homes).copied().collect(),
         pids: (filter.processes.iter())
             .map(|(&pid, &(_, roles))| (pid, bits(roles)))

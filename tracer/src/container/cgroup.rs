@@ -59,13 +59,6 @@ pub fn container_of(text: &str) -> Option<Named> {
     all.into_iter().find_map(of)
 }
 
-/// Whether the `pids` controller is in a hierarchy of cgroup v1, by what
-/// `/proc/PID/cgroup` says of anybody.
-pub fn pids_on_v1(text: &str) -> bool {
-    let mut lines = text.lines().filter_map(|line| line.split(':').nth(1));
-    lines.any(|controllers| controllers.split(',').any(|one| one == "pids"))
-}
-
 /// The container that the names of a cgroup and of its parent tell. Where it lies
 /// is not known from that.
 pub fn container_in(cgroups: &[String; 2]) -> Option<(String, Option<&'static str>)> {

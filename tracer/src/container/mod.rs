@@ -29,7 +29,7 @@ pub mod socket;
 #[cfg(test)]
 mod tests;
 
-pub use cgroup::{container_in, container_of, pids_on_v1, Hierarchy, Named};
+pub use cgroup::{container_in, container_of, Hierarchy, Named};
 pub use error::{ResolveError, Shared};
 pub use host::{first_in, pid1_of};
 
@@ -72,6 +72,11 @@ pub struct Shares {
 }
 
 impl Container {
+    /// Whether this text may name it.
+    pub fn is_called(&self, text: &str) -> bool {
+        resolve::fit(text, &self.id, self.name.as_deref()).is_some()
+    }
+
     /// What holds it.
     pub fn home(&self) -> Home {
         match &self.shares {

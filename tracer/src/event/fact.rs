@@ -150,7 +150,7 @@ pub enum Fact {
     Placed {
         /// Which.
         task: Task,
-        /// Names of its cgroup and of that one's parent; empty: none.
+        /// Names of its cgroup (v2) and of that one's parent; empty: none.
         cgroups: [String; 2],
     },
     /// A container is traced from here on, besides those that the filter names: it

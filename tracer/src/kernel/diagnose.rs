@@ -12,11 +12,11 @@ use super::{
 pub fn diagnose(forced: Forced) -> Diagnosis {
     let mut facts = Facts::probe();
     let request = Request {
+        new_cgroups: None,
         // Nothing is to be reported: no process has these ids.
         signals: 0,
         namespaces: vec![u32::MAX],
         new_namespaces: false,
-        on_v1: false,
         cgroups: Vec::new(),
         pids: vec![(u32::MAX, 0)],
         buffer: 4096,

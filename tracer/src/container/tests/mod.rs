@@ -133,14 +133,6 @@ fn every_way_to_write_an_id() {
 }
 
 #[test]
-fn which_version_the_pids_controller_is_of() {
-    assert!(pids_on_v1("3:cpu,pids:/\n1:name=systemd:/\n0::/\n"));
-    assert!(!pids_on_v1("1:name=systemd:/pids\n0::/pids\n"));
-    assert!(!pids_on_v1("0::/\n"));
-    assert!(!pids_on_v1("nonsense\n"));
-}
-
-#[test]
 fn version_one_and_mixed_hierarchies() {
     let id = id("ab12");
     for (text, hierarchy) in [
