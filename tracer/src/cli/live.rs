@@ -313,8 +313,16 @@ impl Live<'_> {
 
     pub(super) fn advance(&mut self, until: BootTime) -> io::Result<()> {
         for key in self.engine.to_observe(until) {
-            let dispositions = self.proc.observe(key);
-            self.push(kernel::now(), Fact::Observed { key, dispositions });
+            let (dispositions, sight) = self.proc.observe(key).unzip();
+            let sight = sight.unwrap_or_default();
+            self.push(
+                kernel::now(),
+                Fact::Observed {
+                    key,
+                    dispositions,
+                    sight,
+                },
+            );
         }
         let reports = self.engine.advance(until);
         if !reports.is_empty() {

@@ -24,6 +24,9 @@ use super::words;
 pub const WINDOW_NS: u64 = 20_000_000;
 /// A signal is reported after this time at the latest.
 pub const SETTLE_NS: u64 = 100_000_000;
+/// A process that a signal was to end and that is still there is looked at after
+/// this time.
+pub const OVERDUE_NS: u64 = 1_000_000_000;
 /// A dead process that is not reaped is reported after this time.
 pub const ZOMBIE_NS: u64 = 1_000_000_000;
 /// A death is looked at again if a loss is noticed at most this long after it.
@@ -52,6 +55,8 @@ pub(super) enum Deadline {
     /// Look at a PID 1 that did not act on a request to end, which was looked
     /// at so often for that.
     Watch(ProcessKey, u8),
+    /// Look at a process that a signal was to end.
+    Overdue(ProcessKey),
     /// A dead process was not reaped.
     Zombie(ProcessKey),
 }
@@ -163,7 +168,12 @@ impl Engine {
     /// most ([`LOOKS_NS`]).
     pub fn to_observe(&mut self, now: BootTime) -> Vec<ProcessKey> {
         while let Some(&Reverse((time, what))) = self.deadlines.peek() {
-            if time > now || !matches!(what, Deadline::Look(_) | Deadline::Watch(..)) {
+            if time > now
+                || !matches!(
+                    what,
+                    Deadline::Look(_) | Deadline::Watch(..) | Deadline::Overdue(_)
+                )
+            {
                 break;
             }
             self.deadlines.pop();

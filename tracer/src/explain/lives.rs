@@ -85,6 +85,13 @@ impl Engine {
         let Some(process) = self.history.process(key) else {
             return;
         };
+        let overdue = process.overdue;
+        if overdue {
+            self.ended_late(id, time, key);
+        }
+        let Some(process) = self.history.process(key) else {
+            return;
+        };
         let death = death::of_exit(self.view(), process, exited, frames);
         let request = death.request;
         let number = status & 0x7f;

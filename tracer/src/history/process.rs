@@ -77,6 +77,8 @@ pub struct Process {
     pub open: Vec<u64>,
     /// What kills it: the first fatal signal wins.
     pub fatal: Option<Fatal>,
+    /// It was reported to be there still a while after that.
+    pub overdue: bool,
     /// How many others lived in its container when `fatal` came, if it led that.
     pub others: Option<u64>,
     /// The last of its children that a signal ended.
@@ -113,6 +115,7 @@ impl Process {
             fatal: None,
             others: None,
             lost_child: None,
+            overdue: false,
             exiting: None,
             exit: None,
             reaped: false,
