@@ -200,7 +200,7 @@ impl Live<'_> {
                 tokio::select! {
                     readable = self.ring.readable() => readable?,
                     () = sleep_until(wake) => {}
-                    _ = watch.tick() => self.watch(),
+                    _ = watch.tick() => self.watch()?,
                     Some(heard) = self.told.recv() => self.hear(heard)?,
                     container = self.following.learnt() => self.learn(container),
                 }
@@ -346,8 +346,8 @@ impl Live<'_> {
 
     /// Namespaces whose first process is gone, although nothing was seen of it
     /// until the next look: what was seen may still be on its way here.
-    fn watch(&mut self) {
-        self.following.expire(kernel::now());
+    fn watch(&mut self) -> io::Result<()> {
+        self.follow_on(kernel::now())?;
         let mut gone = Vec::new();
         for watched in &mut self.watched {
             if watched.is_gone(&self.proc) && std::mem::replace(&mut watched.gone, true) {
@@ -360,6 +360,7 @@ impl Live<'_> {
                 self.push(kernel::now(), Fact::Gone { home });
             }
         }
+        Ok(())
     }
 
     pub(super) fn finish(mut self, ending: Ending) -> Result<(), Failure> {
