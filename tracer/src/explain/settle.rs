@@ -10,15 +10,18 @@ use crate::history::process::{Fatal, Process};
 use super::engine::Engine;
 use super::open::Open;
 use super::verdict::Verdict;
-use super::{blocked, death, routine, sender, signals, stack, words};
+use super::{blocked, death, routine, sender, signals, stack, stop_answer, words};
 
 /// `TRACE_SIGNAL_LOSE_INFO`: `__sigqueue_alloc` gave nothing. The limit does not
 /// hold for those below the real-time signals that neither sigqueue(3) nor
 /// tgkill(2) sent (`override_rlimit` in `__send_signal`).
 fn without_siginfo(s: &Signal) -> String {
     let unlimited = s.number < signals::RTMIN && (s.info != Info::Full || s.code >= 0);
-    let why = if unlimited {
+    let full = s.queues.map(|(queued, limit)| queued >= limit);
+    let why = if unlimited || full == Some(false) {
         "memory was short"
+    } else if full == Some(true) {
+        "its user's queues were full (RLIMIT_SIGPENDING)"
     } else {
         "its user's queues were full (RLIMIT_SIGPENDING) or memory was short"
     };
@@ -54,11 +57,15 @@ impl Engine {
             signal: Some(signal.clone()),
         });
         self.watch(target, &signal, &verdict, time);
+        let others = fatal
+            .as_ref()
+            .map(|_| stop_answer::others(&self.history, &signal.target));
         if let Some(process) = self.history.process_mut(target) {
             let known = (!verdict.later).then_some(time);
             process.settle(id, verdict.fate, verdict.reason, known);
             if process.fatal.is_none() {
                 process.fatal.clone_from(&fatal);
+                process.others = others;
             }
         }
         let report = match fatal {
