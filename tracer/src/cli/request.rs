@@ -15,8 +15,9 @@ use super::{
 use crate::{
     container,
     event::{printable, PidNs, ProcessKey, HOST_PIDNS},
+    explain::words,
     history::filter::{Filter, Roles},
-    kernel::{attach::Request, hooks::Forced, log, procfs::Proc},
+    kernel::{attach::Request, facts::Facts, hooks::Forced, log, procfs::Proc},
     output::Scope,
 };
 
@@ -40,8 +41,9 @@ pub fn check_targets(
     args: &TraceArgs,
     scopes: &[Scope],
     proc: &Proc,
-    on_host: bool,
+    facts: &Facts,
 ) -> Result<(), Failure> {
+    let on_host = facts.on_host;
     let pids_given = [&args.pids, &args.from_pids, &args.to_pids];
     if let Some(one) = scopes.iter().find(|one| !on_host && one.shares.is_some()) {
         return Err(Failure::usage(format!(
@@ -68,11 +70,8 @@ pub fn check_targets(
             // A namespace may have members only in namespaces below it, once
             // its own are about to end; that is not worth a second look here.
             if !living.contains(&scope.pidns) {
-                return missing(format!(
-                    "no process lives in the PID namespace {}: it has ended, or the number is wrong; \
-                     `lsns -t pid` lists those that there are",
-                    scope.pidns
-                ));
+                let hidden = pids.iter().filter(|&&pid| proc.hides_pidns(pid)).count();
+                return Err(not_there(scope.pidns, hidden, facts.has_ptrace()));
             }
         }
     }
@@ -197,9 +196,60 @@ pub fn of(args: &TraceArgs, found: &Found, proc: &mut Proc) -> Result<Wanted, Fa
     Ok(wanted)
 }
 
+/// Nobody was found in a namespace; of so many processes it may not be known in
+/// which they live.
+fn not_there(pidns: PidNs, hidden: usize, ptrace: bool) -> Failure {
+    if hidden == 0 {
+        return Failure::new(
+            Code::NotFound,
+            anyhow!(
+                "no process lives in the PID namespace {pidns}: it has ended, or the number is \
+                 wrong; `lsns -t pid` lists those that there are"
+            ),
+        );
+    }
+    let why = if ptrace {
+        "something forbids it (hidepid of /proc, or a security module)"
+    } else {
+        "CAP_SYS_PTRACE is missing; run as root (sudo sigtrace …), or grant CAP_BPF, CAP_PERFMON, \
+         CAP_SYS_PTRACE and CAP_SYSLOG"
+    };
+    Failure::new(
+        Code::CannotTrace,
+        anyhow!(
+            "the PID namespace {pidns} cannot be found: of {} it may not be read in which PID \
+             namespace {}: {why}",
+            words::count(hidden as u64, "process", "processes"),
+            if hidden == 1 { "it lives" } else { "they live" }
+        ),
+    )
+}
+
 fn no_process(pid: u32) -> Failure {
     Failure::new(
         Code::NotFound,
         anyhow!("there is no process {pid} on this host"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_may_not_be_seen_is_not_said_to_have_ended() {
+        let said = |hidden, ptrace| {
+            let failure = not_there(4_026_532_281, hidden, ptrace);
+            (failure.code, failure.error.unwrap().to_string())
+        };
+        let (code, text) = said(0, false);
+        assert_eq!(code, Code::NotFound);
+        assert!(text.contains("it has ended, or"), "{text}");
+        let (code, text) = said(3, false);
+        assert_eq!(code, Code::CannotTrace);
+        assert!(text.contains("CAP_SYS_PTRACE is missing"), "{text}");
+        let (code, text) = said(1, true);
+        assert_eq!(code, Code::CannotTrace);
+        assert!(!text.contains("CAP_"), "{text}");
+    }
 }

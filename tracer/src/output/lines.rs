@@ -47,7 +47,7 @@ pub(crate) struct Block {
     time: BootTime,
     kind: String,
     subject: String,
-    result: String,
+    pub(super) result: String,
     id: String,
     tone: Tone,
     rows: Vec<(&'static str, Vec<String>)>,

@@ -24,7 +24,10 @@ use super::{
 };
 use crate::{
     event::{BootTime, PidNs},
-    explain::report::{Certainty, ExitReport, Link, Report, SignalReport, Summary, Update},
+    explain::{
+        engine::ZOMBIE_NS,
+        report::{Certainty, ExitReport, Link, Report, SignalReport, Summary, Update},
+    },
 };
 
 /// So many unsettled signals are remembered as shown.
@@ -77,7 +80,10 @@ impl<W: io::Write> Text<W> {
                 self.open.pop_first();
             }
         }
-        if select::failed(report) {
+        // A fatal signal gets here if its death was not seen, which where one was
+        // lost holds for many.
+        let alone = report.fate == "fatal" && !self.context.all_signals;
+        if select::failed(report) || alone {
             let kind = wording::signal(&self.context, report.number);
             let id = blocks::signal_id(report);
             let words = report.explanation.sentences.concat();
@@ -126,6 +132,23 @@ impl<W: io::Write> Text<W> {
         self.crowds.join(key, time, 1, who)
     }
 
+    /// A dead process that is not reaped; of one parent there may be thousands.
+    fn zombie(&mut self, report: &Report) -> io::Result<()> {
+        let (Report::Zombie { time, task, .. }, Some(block)) =
+            (report, blocks::other(&self.context, report))
+        else {
+            return Ok(());
+        };
+        let key = Key::new("zombie", &block.result, "", task.pidns(), "");
+        let who = (task.comm.to_string(), task.key.pid);
+        // Of its death, and said so much later.
+        let noticed = BootTime(time.0.saturating_add(ZOMBIE_NS));
+        if self.context.all_signals || self.crowds.join(key, noticed, 1, who) {
+            return self.lines.put(&block);
+        }
+        Ok(())
+    }
+
     /// What was said before is now known better.
     fn update(&mut self, time: BootTime, now: &Update) -> io::Result<()> {
         let block = match now {
@@ -139,6 +162,8 @@ impl<W: io::Write> Text<W> {
                 }
                 blocks::signal_again(&self.context, time, now)
             }
+            // It was counted and not shown, and is to be counted still.
+            Update::Exit(now) if self.left_out(now) => return Ok(()),
             Update::Exit(now) if !self.whole(time, "now", now) => return Ok(()),
             Update::Exit(now) => blocks::exit_again(&self.context, time, now),
             Update::Asked(now) => return self.asked(time, now),
@@ -198,6 +223,7 @@ impl<W: io::Write> Output for Text<W> {
             Report::Signal(report) => self.signal(report),
             Report::Exit(report) => self.exit(report),
             Report::Update { time, now, .. } => self.update(*time, now),
+            Report::Zombie { .. } => self.zombie(report),
             other => match blocks::other(&self.context, other) {
                 Some(block) => self.lines.put(&block),
                 None => Ok(()),
@@ -256,6 +282,7 @@ fn time(report: &Report) -> BootTime {
         | Report::Fork { time, .. }
         | Report::Exec { time, .. }
         | Report::Zombie { time, .. }
+        | Report::Waits { time, .. }
         | Report::Reap { time, .. }
         | Report::Lost { time, .. } => *time,
     }

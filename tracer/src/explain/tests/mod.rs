@@ -17,5 +17,6 @@ mod queues;
 mod random;
 mod shared;
 mod stops;
+mod unreaped;
 mod waiting;
 mod world;
