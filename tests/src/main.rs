@@ -3,8 +3,9 @@
 //!
 //! `stage` has what scenarios are played on, `scenarios` the scenarios, `engines`
 //! those in containers of real engines, `judge` what is expected, `inside` the
-//! programs in the namespaces, `demo` the picture.
+//! programs in the namespaces, `demo` the picture, `bench` what it all costs.
 
+mod bench;
 mod demo;
 mod engines;
 mod inside;
@@ -80,6 +81,11 @@ enum Play {
         #[arg(long)]
         docker: bool,
     },
+    /// Measures what sigtrace and its rivals cost, in one run on the same work
+    Bench {
+        #[command(flatten)]
+        options: bench::Options,
+    },
     /// A program inside a namespace
     #[command(hide = true)]
     Inside {
@@ -133,6 +139,7 @@ fn command(play: Play) -> Result<u8> {
             }
             Ok(0)
         }
+        Play::Bench { options } => bench::command(&options).map(|met| u8::from(!met)),
         Play::Inside { words } => inside::run(&words).map(|()| 0),
     }
 }

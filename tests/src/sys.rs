@@ -240,6 +240,59 @@ pub(crate) fn bpf_object_exists(kind: BpfObject, id: u32) -> Result<bool> {
     }
 }
 
+/// Attaches a program that does nothing to a raw tracepoint, until the descriptor
+/// is closed: the least that any tracer costs there.
+pub(crate) fn attach_nothing(tracepoint: &std::ffi::CStr) -> Result<OwnedFd> {
+    /// `union bpf_attr` of BPF_PROG_LOAD (linux/bpf.h), its first fields.
+    #[repr(C)]
+    struct ProgLoad {
+        prog_type: u32,
+        insn_cnt: u32,
+        insns: u64,
+        license: u64,
+    }
+    /// Of BPF_RAW_TRACEPOINT_OPEN.
+    #[repr(C)]
+    struct RawTracepoint {
+        name: u64,
+        prog_fd: u32,
+        pad: u32,
+    }
+    const BPF_PROG_LOAD: libc::c_long = 5;
+    const BPF_RAW_TRACEPOINT_OPEN: libc::c_long = 17;
+    const BPF_PROG_TYPE_RAW_TRACEPOINT: u32 = 17;
+    // r0 = 0; exit
+    let program: [[u8; 8]; 2] = [[0xb7, 0, 0, 0, 0, 0, 0, 0], [0x95, 0, 0, 0, 0, 0, 0, 0]];
+    let load = ProgLoad {
+        prog_type: BPF_PROG_TYPE_RAW_TRACEPOINT,
+        insn_cnt: 2,
+        insns: program.as_ptr() as u64,
+        license: c"GPL".as_ptr() as u64,
+    };
+    let size = size_of::<ProgLoad>();
+    // SAFETY: the kernel only reads the struct and what it points to, which live
+    // until the call returns.
+    let loaded = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &load, size) };
+    if loaded < 0 {
+        return Err(io::Error::last_os_error()).context("loading a program that does nothing");
+    }
+    // SAFETY: it was just opened and is owned by nobody else.
+    let loaded = unsafe { OwnedFd::from_raw_fd(i32::try_from(loaded)?) };
+    let attach = RawTracepoint {
+        name: tracepoint.as_ptr() as u64,
+        prog_fd: u32::try_from(loaded.as_raw_fd())?,
+        pad: 0,
+    };
+    let size = size_of::<RawTracepoint>();
+    // SAFETY: as above.
+    let link = unsafe { libc::syscall(libc::SYS_bpf, BPF_RAW_TRACEPOINT_OPEN, &attach, size) };
+    if link < 0 {
+        return Err(io::Error::last_os_error()).context("attaching a program that does nothing");
+    }
+    // SAFETY: as above.
+    Ok(unsafe { OwnedFd::from_raw_fd(i32::try_from(link)?) })
+}
+
 /// Columns of a terminal; `None` where this is none.
 pub(crate) fn columns(terminal: &impl AsRawFd) -> Option<u16> {
     let mut size = libc::winsize {
@@ -292,6 +345,32 @@ pub(crate) fn forbid_getppid() -> Result<()> {
         return Err(io::Error::last_os_error()).context("prctl PR_SET_SECCOMP");
     }
     Ok(())
+}
+
+/// Another process with this one's memory, that does nothing; its pid.
+pub(crate) fn clone_with_memory() -> Result<i32> {
+    extern "C" fn rest(_: *mut libc::c_void) -> libc::c_int {
+        loop {
+            // SAFETY: needs nothing.
+            unsafe { libc::pause() };
+        }
+    }
+    const STACK: usize = 64 << 10;
+    let stack = Vec::leak(vec![0_u8; STACK]);
+    let top = stack.as_mut_ptr_range().end;
+    // SAFETY: the stack is its own and stays; all that it does there is to wait.
+    let pid = unsafe {
+        libc::clone(
+            rest,
+            top.cast(),
+            libc::CLONE_VM | libc::SIGCHLD,
+            std::ptr::null_mut(),
+        )
+    };
+    if pid < 0 {
+        return Err(io::Error::last_os_error()).context("clone with CLONE_VM");
+    }
+    Ok(pid)
 }
 
 /// From here on only read, write, exit and sigreturn are allowed.

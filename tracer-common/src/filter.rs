@@ -41,9 +41,14 @@ pub struct Config {
     /// 1 if `release_task` is hooked, so that `sched_process_free` needs no
     /// report.
     pub sees_release: u32,
+    /// 1 if `oom_kill_process` is hooked, so that a SIGKILL need not bring what it
+    /// tells.
+    pub sees_oom: u32,
     /// Where in a `css_set` the state of the `pids` controller is, whose cgroup is
     /// that of cgroup v1 where it is in that.
     pub css_set_pids: u32,
+    /// Padding.
+    pub pad: u32,
 }
 
 impl Config {
@@ -57,6 +62,8 @@ impl Config {
         by_new_pidns: 0,
         exit_group_dead: 0,
         sees_release: 0,
+        sees_oom: 0,
         css_set_pids: 0,
+        pad: 0,
     };
 }

@@ -23,7 +23,8 @@ macro_rules! layout {
             pub const EMPTY: Self = Self { $($field: ABSENT,)+ };
 
             /// Every field with the paths it may be found at, the first that
-            /// exists wins: `struct.member.member`, or `sizeof struct`.
+            /// exists wins: `struct.member.member`, `sizeof struct`, or the value
+            /// of `enum type.name`.
             pub const PATHS: &'static [(&'static str, &'static [&'static str])] =
                 &[$((stringify!($field), &[$($path),+]),)+];
 
@@ -138,6 +139,24 @@ layout! {
     siginfo_code = ["kernel_siginfo.si_code"];
     /// `pid_t _sifields._kill._pid`.
     siginfo_pid = ["kernel_siginfo._sifields._kill._pid"];
+    /// Which of `css_set.subsys` is the memory controller's.
+    memory_cgrp_id = ["enum cgroup_subsys_id.memory_cgrp_id"];
+    /// `struct cgroup_subsys_state *parent`.
+    css_parent = ["cgroup_subsys_state.parent"];
+    /// `struct cgroup_subsys_state css`.
+    memcg_css = ["mem_cgroup.css"];
+    /// `atomic_long_t memory.usage`.
+    memcg_usage = ["mem_cgroup.memory.usage"];
+    /// `unsigned long memory.max`.
+    memcg_max = ["mem_cgroup.memory.max"];
+    /// `struct mem_cgroup *memcg`.
+    oom_memcg = ["oom_control.memcg"];
+    /// `struct task_struct *chosen`.
+    oom_chosen = ["oom_control.chosen"];
+    /// `unsigned long totalpages`.
+    oom_total = ["oom_control.totalpages"];
+    /// `enum oom_constraint constraint`.
+    oom_constraint = ["oom_control.constraint"];
     /// `uid_t _sifields._kill._uid`.
     siginfo_uid = ["kernel_siginfo._sifields._kill._uid"];
 }

@@ -17,6 +17,11 @@ pub const ANCESTORS: usize = 8;
 pub const FRAMES: usize = 32;
 /// Bytes of a cgroup's name that are kept, the terminating zero included.
 pub const CGROUP_NAME: usize = 128;
+/// Levels of the memory controller's tree that are named, from a process's own
+/// control group upwards.
+pub const OOM_LEVELS: usize = 8;
+/// [`Oom::constraint`] where the OOM killer's own words were not read.
+pub const NO_CONSTRAINT: u32 = u32::MAX;
 /// Threads of a target that are asked whether they block the signal.
 pub const THREADS: usize = 32;
 
@@ -50,10 +55,12 @@ pub enum Kind {
     Free = 12,
     /// [`Placed`]: the PID 1 of a new PID namespace runs its program.
     Placed = 13,
+    /// [`Oom`]: the kernel is about to kill for lack of memory.
+    Oom = 14,
 }
 
 /// How many values [`Kind`] has, plus one: the size of the table of losses.
-pub const KINDS: usize = 14;
+pub const KINDS: usize = 15;
 
 /// Every record begins with this.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -296,6 +303,47 @@ pub struct Placed {
     pub cgroups: [[u8; CGROUP_NAME]; 2],
 }
 
+/// A control group as its memory controller has it.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct MemoryLevel {
+    /// Inode of its folder.
+    pub id: u64,
+    /// `memory.usage`, in pages.
+    pub usage: u64,
+    /// `memory.max`, in pages.
+    pub max: u64,
+    /// Name of its folder, ended by a zero; empty: the root.
+    pub name: [u8; CGROUP_NAME],
+}
+
+/// The kernel kills for lack of memory: `oom_kill_process` was entered by
+/// whoever asked for memory. Where that is not hooked, the same facts right
+/// before a SIGKILL of the kernel itself, which may have other causes, to the
+/// process that it is for.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Oom {
+    /// `kind` is [`Kind::Oom`].
+    pub header: Header,
+    /// The current task.
+    pub current: Task,
+    /// `oc->chosen`, or the target of the SIGKILL.
+    pub victim: Task,
+    /// Address of its `mm_struct`: those who share memory have the same.
+    pub mm: u64,
+    /// Id of `oc->memcg`, whose limit was reached; 0: none, or not known.
+    pub limited: u64,
+    /// `oc->totalpages`: what there is to be used; 0: not known.
+    pub total: u64,
+    /// `oc->constraint` (`enum oom_constraint`), or [`NO_CONSTRAINT`].
+    pub constraint: u32,
+    /// Padding.
+    pub pad: u32,
+    /// From the victim's own control group upwards; behind the last the id is 0.
+    pub levels: [MemoryLevel; OOM_LEVELS],
+}
+
 /// A leader or the last thread of a process exits.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
@@ -370,6 +418,8 @@ sizes! {
     Fork = 256,
     Exec = 144,
     Placed = 392,
+    MemoryLevel = 152,
+    Oom = 1504,
     Exit = 696,
     Call = 144,
     Reap = 32,

@@ -7,7 +7,7 @@
 //! the current task are always read by [`Probe`], since the verifier allows
 //! nothing else on the oldest kernels.
 
-use aya_ebpf::helpers::{bpf_get_current_task, bpf_probe_read_kernel};
+use aya_ebpf::helpers::{bpf_get_current_task, generated::bpf_probe_read_kernel};
 use sigtrace_common::layout::ABSENT;
 
 /// An address in the kernel.
@@ -45,9 +45,18 @@ impl Mem for Probe {
         if offset == ABSENT {
             return T::default();
         }
-        // SAFETY: the helper checks the address.
-        unsafe { bpf_probe_read_kernel(base.wrapping_add(offset as usize).cast()) }
-            .unwrap_or_default()
+        let mut value = T::default();
+        // SAFETY: the helper checks the address. It writes zeros if it fails, so
+        // that its result need not be looked at: every branch less is a way less
+        // for the verifier to follow.
+        unsafe {
+            bpf_probe_read_kernel(
+                (&raw mut value).cast(),
+                size_of::<T>() as u32,
+                base.wrapping_add(offset as usize).cast(),
+            );
+        }
+        value
     }
 }
 

@@ -20,13 +20,14 @@ use crate::{
     emit, filter,
     globals::global,
     mem::{current, pointer, Addr, Direct, Mem, Probe},
-    task, trace,
+    oom, task, trace,
 };
 
 /// `TRACE_SIGNAL_IGNORED`.
 const IGNORED: i32 = 1;
 const SIGHUP: i32 = 1;
 const SIGQUIT: i32 = 3;
+const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 const SIGCHLD: i32 = 17;
 const SIGURG: i32 = 23;
@@ -108,6 +109,9 @@ unsafe fn generate<M: Mem>(
             filter::follow::<M>(target);
         }
         let time = emit::now();
+        if global!(CONFIG.sees_oom) == 0 && number == SIGKILL {
+            oom::before_sigkill(time, target, scalar_arg(ctx, 1));
+        }
         let sighand = pointer::<M>(target, global!(LAYOUT.task_sighand));
         let action = sighand.wrapping_add(
             (global!(LAYOUT.sighand_action)

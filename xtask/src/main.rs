@@ -1,6 +1,7 @@
 //! Everything a developer types: `cargo xtask …`. This file holds the command
 //! line and nothing else; each subcommand is a module of the same name.
 
+mod bench;
 mod build;
 mod cmd;
 mod debian;
@@ -115,6 +116,24 @@ enum Task {
         #[arg(last = true, required = true, value_name = "COMMAND")]
         command: Vec<String>,
     },
+    /// Measure what sigtrace costs, beside the tools of others, on this machine.
+    ///
+    /// Needs root and a quiet machine with two CPUs. The last line counts the
+    /// targets that are met; the exit status is 1 if one is missed.
+    Bench {
+        /// Rounds [default: 15].
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(6..))]
+        rounds: Option<u32>,
+        /// Which hooks sigtrace shall use [default: auto].
+        #[arg(long, value_parser = ["auto", "btf", "raw", "kprobe"])]
+        hooks: Option<String>,
+        /// JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+        /// Write the table to docs/performance.md.
+        #[arg(long, conflicts_with = "json")]
+        write: bool,
+    },
     /// Check formatting and warnings.
     Lint,
     /// Write the code's documentation.
@@ -149,6 +168,20 @@ fn run(cli: Cli) -> Result<i32> {
                 no_vm,
             };
             return Ok(i32::from(!test::command(&places, &options)?));
+        }
+        Task::Bench {
+            rounds,
+            hooks,
+            json,
+            write,
+        } => {
+            let options = bench::Options {
+                rounds,
+                hooks,
+                json,
+                write,
+            };
+            return Ok(i32::from(!bench::command(&places, &options)?));
         }
         Task::Lint => return Ok(i32::from(!lint::command(&places)?)),
         Task::Docs => docs::command(&places)?,

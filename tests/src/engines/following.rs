@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 
 use super::{core, fwd_sig, own, Scenario, Stage, FWD_SIG};
 use crate::judge::told::Told;
+use crate::judge::{Event, Seen};
 use crate::scenarios::Outcome;
 use crate::stage::engine::Container;
 use crate::stage::sigtrace::Sigtrace;
@@ -160,6 +161,16 @@ fn restarted(stage: &Stage<'_>) -> Result<Outcome> {
             ],
         );
     }
+    // Which is known when the next life has begun.
+    let seen = Seen::read(&ended.lines);
+    let child = u64::from(scene.pid("the child"));
+    let of_child = |event: &&Event| event.is_death() && event.number("/task/pid") == Some(child);
+    let first = seen.events.iter().find(of_child);
+    let chain = first.and_then(|event| event.now["chain"].as_array());
+    let last = chain.and_then(|links| links.last()?["what"].as_str());
+    told.expect(last == Some(stage.engine.restart), || {
+        format!("the end of the child's chain: {last:?}")
+    });
     // Its child never gets the SIGTERM, in both.
     told.count(
         "exit",

@@ -19,7 +19,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "picture",
             |engine, name| fwd_sig(engine, name, &[], 1),
             |scene| scene.say(&["stop"]),
-            picture,
+            |scene, judge| picture(scene, judge, scene.engine.stop),
         ))),
         core(everywhere(shared(
             "init",
@@ -86,7 +86,8 @@ fn stopped(scene: &Scene, judge: &mut Judge<'_>) {
         .forced(false);
 }
 
-pub(super) fn picture(scene: &Scene, judge: &mut Judge<'_>) {
+/// `asked`: what the engine says that it was asked for.
+pub(super) fn picture(scene: &Scene, judge: &mut Judge<'_>, asked: &str) {
     stopped(scene, judge);
     judge
         .zapped("the child", scene.pid("the child"), scene.pid1())
@@ -96,6 +97,7 @@ pub(super) fn picture(scene: &Scene, judge: &mut Judge<'_>) {
             "SIGTERM handled by PID 1",
             scene.engine.runtime,
         ])
+        .chain_ends(asked)
         .has("/contributing", "not-forwarded")
         .field("/container/name", &scene.container.name)
         .field("/container/id", &scene.container.id)

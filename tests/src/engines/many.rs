@@ -40,6 +40,7 @@ fn many(stage: &Stage<'_>) -> Result<Outcome> {
                 .field("/container/name", &scene.container.name);
             judge
                 .zapped("the child", scene.pid("the child"), scene.pid1())
+                .chain_ends(scene.engine.stop)
                 .has("/contributing", "not-forwarded")
                 .field("/container/name", &scene.container.name)
                 .says(Phrase::NothingSentOn);

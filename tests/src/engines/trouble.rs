@@ -8,6 +8,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
@@ -25,6 +26,9 @@ const SETTINGS: &str = "/etc/docker/daemon.json";
 const SOCKET: &str = "/run/docker.sock";
 const PID_FILE: &str = "/run/docker.pid";
 
+/// A stopped engine is watched for so long: sigtrace would have tried it often.
+const LEFT_ALONE: Duration = Duration::from_secs(5);
+
 pub(super) fn scenarios() -> Vec<Scenario> {
     let mut all = vec![
         of_docker("engine-frozen", frozen),
@@ -34,6 +38,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     ];
     if has_systemd() {
         all.push(of_docker("systemctl-stop", systemctl_stop));
+        all.push(of_docker("systemctl-stop-service", not_started_again));
     }
     all
 }
@@ -233,7 +238,7 @@ fn live_restore(stage: &Stage<'_>) -> Result<Outcome> {
     scene.say(stage.engine.rm)?;
     set_live_restore(false)?;
     Ok(stage.judged(&ended, &[scene.container.ino], |_, judge| {
-        lessons::picture(&scene, judge);
+        lessons::picture(&scene, judge, scene.engine.stop);
         judge.nothing_else();
     }))
 }
@@ -247,7 +252,44 @@ fn systemctl_stop(stage: &Stage<'_>) -> Result<Outcome> {
     start_engine()?;
     scene.say(stage.engine.rm)?;
     Ok(stage.judged(&ended, &[scene.container.ino], |_, judge| {
-        lessons::picture(&scene, judge);
+        // It takes no requests any more.
+        lessons::picture(&scene, judge, "docker stop (event)");
         judge.nothing_else();
     }))
+}
+
+/// systemd still listens for the engine that it has stopped, and would start it
+/// for whoever connects: sigtrace, which wants to hear its events, does not.
+fn not_started_again(stage: &Stage<'_>) -> Result<Outcome> {
+    let scene = fwd_sig(stage.engine, stage.name, &[], 1)?;
+    let mut command = Command::new(&stage.host.sigtrace);
+    command.args(["-o", "json", "--container", stage.name]);
+    let sigtrace = Sigtrace::spawn(&mut command)?;
+    sigtrace.wait_attached()?;
+    systemctl(&["stop", "docker.service"])?;
+    let is_end = |line: &str| line.contains(r#""event":"init_exit""#);
+    sigtrace.out.wait("the end of PID 1", 0, is_end)?;
+    let stopped = Instant::now();
+    let mut state = String::new();
+    while stopped.elapsed() < LEFT_ALONE {
+        state = state_of("docker.service")?;
+        if state != "inactive" {
+            break;
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+    let ended = sigtrace.interrupt()?.well()?;
+    start_engine()?;
+    scene.say(stage.engine.rm)?;
+    let mut faults = Vec::new();
+    if state != "inactive" {
+        faults.push(format!("docker.service was stopped, and is {state} again"));
+    }
+    Ok(Outcome::of(faults, &ended.told()))
+}
+
+fn state_of(unit: &str) -> Result<String> {
+    let output = Command::new("systemctl").args(["is-active", unit]).output();
+    let output = output.context("systemctl")?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

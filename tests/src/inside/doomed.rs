@@ -72,9 +72,14 @@ pub(super) fn play(role: &str) -> Result<bool> {
             Ok(Some(master))
         })?,
         "hangs-up" => at_terminal(role, "hung-up", |_| Ok(None))?,
-        "eats" => {
+        "eats" | "eats-shared" => {
             let mut bell = Bell::for_signals(&[Signal::SIGUSR1])?;
             prepare(role)?;
+            if role == "eats-shared" {
+                let inside = sys::clone_with_memory()?;
+                let children = fs::read_to_string("/proc/thread-self/children")?;
+                tools::say(&format!("shares {} {inside}", children.trim()))?;
+            }
             bell.wait()?;
             let eaten = vec![1_u8; MUCH];
             bail!("{} bytes were there", std::hint::black_box(eaten).len());

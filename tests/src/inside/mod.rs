@@ -7,6 +7,7 @@ mod doomed;
 mod forwarder;
 mod init;
 mod keeper;
+pub(crate) mod load;
 mod nest;
 mod role;
 mod storm;
@@ -26,6 +27,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         ["c-init-nosig", rest @ ..] => init::c_init_nosig(rest),
         ["forwarder", rest @ ..] => forwarder::run(rest),
         ["keeper"] => keeper::run(),
+        ["load", rest @ ..] => load::run(rest),
         ["nest"] => nest::run(),
         ["role", role, rest @ ..] => role::play(role, rest),
         ["send", rest @ ..] => init::send(rest),

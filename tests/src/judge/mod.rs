@@ -13,4 +13,4 @@ mod tests;
 
 pub(crate) use events::{Event, Seen};
 pub(crate) use table::{Place, Table};
-pub(crate) use verdict::{From, Judge};
+pub(crate) use verdict::{From, Judge, Verdict};

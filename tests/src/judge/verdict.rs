@@ -121,6 +121,20 @@ impl<'a> Judge<'a> {
         events.rfind(|event| event.is_death())
     }
 
+    /// A closer look at the death of a process with this pid, claimed or not.
+    pub(crate) fn last_death(&mut self, claim: &str, pid: u32) -> Verdict<'_, 'a> {
+        let of_pid = self.by_pid.get(&u64::from(pid)).cloned();
+        let at = of_pid
+            .into_iter()
+            .flatten()
+            .rfind(|&at| self.events[at].is_death());
+        if at.is_none() {
+            let who = self.name(pid);
+            self.fault(format!("{claim}: no death of {who}"));
+        }
+        Verdict::new(self, at, claim)
+    }
+
     /// The SIGKILL of a dying PID 1 to a process, and the death by it.
     pub(crate) fn zapped(&mut self, claim: &str, pid: u32, pid1: u32) -> Verdict<'_, 'a> {
         self.signal(
@@ -390,6 +404,17 @@ impl<'j, 'a> Verdict<'j, 'a> {
         };
         if !expected.iter().enumerate().all(fits) {
             self.wrong(&format!("expected a chain of {expected:?}"));
+        }
+        self
+    }
+
+    /// The chain's last link begins so.
+    pub(crate) fn chain_ends(mut self, expected: &str) -> Self {
+        let Some(event) = self.event else { return self };
+        let links = event.now["chain"].as_array();
+        let last = links.and_then(|links| links.last()?["what"].as_str());
+        if !last.is_some_and(|what| what.starts_with(expected)) {
+            self.wrong(&format!("expected a chain that ends with {expected}"));
         }
         self
     }

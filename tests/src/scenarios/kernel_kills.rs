@@ -1,21 +1,12 @@
 //! Deaths by signals that the kernel itself sends, one scenario per cause. Who
 //! runs at that moment is often a bystander; the report must not name it.
 
-use std::fs;
-use std::path::PathBuf;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use nix::sys::signal::Signal;
 
 use super::signals::wait_until_dead;
-use super::{kept, shared, Scenario, Scene, Set};
+use super::{kept, shared, Scenario, Scene};
 use crate::judge::{From, Judge};
-use crate::stage::host::Host;
-use crate::stage::ns;
-use crate::stage::sigtrace::Sigtrace;
-
-/// Less than `eats` asks for, more than it is itself.
-const MEMORY: &str = "16M";
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
@@ -146,7 +137,6 @@ pub(super) fn scenarios() -> Vec<Scenario> {
                     .cause("exit", "exit", 0);
             },
         ),
-        shared("oom-memcg", set_oom, act_oom, oom),
     ]
 }
 
@@ -179,6 +169,20 @@ fn by(
     cause: &str,
     chain: &[&str],
 ) {
+    ended(scene, judge, who, signal, from, cause, chain);
+    judge.cleared(scene.pid1());
+}
+
+/// The same, before the scene is over.
+pub(super) fn ended(
+    scene: &Scene,
+    judge: &mut Judge<'_>,
+    who: &str,
+    signal: Signal,
+    from: From,
+    cause: &str,
+    chain: &[&str],
+) {
     let pid = scene.pid(who);
     judge
         .signal("the signal", signal as i32, from, pid)
@@ -189,7 +193,6 @@ fn by(
         .cause(cause, "kernel-signal", 128 + signal as i32)
         .field("/signal", signal.as_str())
         .chain(chain);
-    judge.cleared(scene.pid1());
 }
 
 fn own_doing(
@@ -236,49 +239,4 @@ fn seccomp_strict(scene: &Scene, judge: &mut Judge<'_>) {
             "a system call that strict seccomp",
         ]);
     judge.cleared(scene.pid1());
-}
-
-/// A control group with little memory, in a guest only: elsewhere the tree is
-/// the machine's.
-fn set_oom(host: &Host) -> Result<Set> {
-    if !host.guest {
-        return Ok(Set::Skip(
-            "control groups are the whole machine's, so only in a guest".into(),
-        ));
-    }
-    let controllers = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers")?;
-    if !controllers.split_whitespace().any(|name| name == "memory") {
-        return Ok(Set::Skip(
-            "this kernel's cgroup v2 has no memory controller".into(),
-        ));
-    }
-    fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+memory")
-        .context("enabling the memory controller")?;
-    Scene::kept().map(Set::Ready)
-}
-
-fn act_oom(scene: &mut Scene, _: &Sigtrace) -> Result<()> {
-    let pid = scene.spawn("eats", "")?.host;
-    let folder = PathBuf::from(format!("/sys/fs/cgroup/eats-{pid}"));
-    fs::create_dir(&folder)?;
-    fs::write(folder.join("memory.max"), MEMORY)?;
-    // Absent where swap is not accounted.
-    fs::write(folder.join("memory.swap.max"), "0").ok();
-    fs::write(folder.join("cgroup.procs"), pid.to_string())?;
-    ns::kill(pid, Signal::SIGUSR1)?;
-    wait_until_dead(pid)?;
-    scene.clear()?;
-    crate::stage::until("the end of the control group", || {
-        Ok(fs::remove_dir(&folder).ok())
-    })
-}
-
-fn oom(scene: &Scene, judge: &mut Judge<'_>) {
-    let pid = scene.pid("eats");
-    let play = From::Process(super::play());
-    judge
-        .signal("SIGUSR1", Signal::SIGUSR1 as i32, play, pid)
-        .fate("handled", None);
-    let root = ["SIGKILL by the kernel", "memory limit of its control group"];
-    own_doing(scene, judge, "eats", Signal::SIGKILL, "oom-memcg", &root);
 }

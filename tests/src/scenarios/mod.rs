@@ -12,6 +12,7 @@ mod kernel_kills;
 mod late;
 mod loss;
 mod masses;
+mod memory;
 mod overload;
 mod picture;
 mod processes;
@@ -208,6 +209,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         signals::scenarios(),
         deaths::scenarios(),
         kernel_kills::scenarios(),
+        memory::scenarios(),
         processes::scenarios(),
         text::scenarios(),
         late::scenarios(),

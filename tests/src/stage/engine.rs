@@ -23,6 +23,10 @@ pub(crate) struct Engine {
     pub(crate) runtime: &'static str,
     /// Who is behind that.
     pub(crate) asks: &'static str,
+    /// How the end of a chain says that it was asked for a stop.
+    pub(crate) stop: &'static str,
+    /// And for a restart.
+    pub(crate) restart: &'static str,
     /// Removes a running container by SIGKILL and nothing else.
     pub(crate) rm: &'static [&'static str],
     /// Whose it is, if not root's.
@@ -38,6 +42,8 @@ pub(crate) const DOCKER: Engine = Engine {
     prefix: &["docker"],
     runtime: "runc",
     asks: "containerd-shim",
+    stop: "docker stop (API)",
+    restart: "docker restart (API)",
     rm: &["rm", "-f"],
     user: None,
     in_part: false,
@@ -50,6 +56,8 @@ pub(crate) const PODMAN: Engine = Engine {
     prefix: &["podman"],
     runtime: "crun",
     asks: "podman",
+    stop: "podman stop (event)",
+    restart: "podman restart (event)",
     // Its `rm -f` alone is a stop with the usual grace period.
     rm: &["rm", "-f", "-t", "0"],
     user: None,

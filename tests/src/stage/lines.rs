@@ -10,6 +10,9 @@ use anyhow::{bail, Result};
 
 use super::PATIENCE;
 
+/// Lines that are shown of a program that ended too soon.
+const SHOWN: usize = 10;
+
 #[derive(Default)]
 struct State {
     lines: Vec<Vec<u8>>,
@@ -89,7 +92,12 @@ impl Lines {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if state.ended {
-                bail!("it ended before {what}");
+                let last = state.lines.iter().rev().take(SHOWN).rev();
+                let last: Vec<_> = last.map(|line| String::from_utf8_lossy(line)).collect();
+                bail!(
+                    "it ended before {what}; its last lines:\n{}",
+                    last.join("\n")
+                );
             }
             if left.is_zero() {
                 bail!("waited {} s for {what}", PATIENCE.as_secs());

@@ -182,6 +182,7 @@ impl TraceArgs {
             width: self.show.width(),
             failed_only: self.failed,
             all_signals: self.all_signals,
+            named_signals: !self.signals.is_empty(),
             path: self.path,
             many: self.containers.len() > 1,
             scopes,

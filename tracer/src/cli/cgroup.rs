@@ -69,7 +69,7 @@ impl Cgroup {
         let (folder, hierarchy) = found.unwrap_or(&places[0]);
         let metadata = fs::metadata(folder)
             .with_context(|| format!("there is no cgroup {}", folder.display()))
-            .map_err(usage)?;
+            .map_err(|error| Failure::new(Code::NotFound, error))?;
         if !is(folder, *hierarchy) {
             return Err(usage(anyhow!(
                 "{} is no folder of the cgroup v2 hierarchy, nor of the one of cgroup v1 that has \
@@ -166,7 +166,10 @@ mod tests {
         );
         // Said so, not taken for another.
         assert_eq!(named(&v1).unwrap_err().code, Code::Usage);
-        assert_eq!(named(Path::new("/docker/y")).unwrap_err().code, Code::Usage);
+        assert_eq!(
+            named(Path::new("/docker/y")).unwrap_err().code,
+            Code::NotFound
+        );
         let alone = root.join("docker/x");
         fs::create_dir_all(&alone).unwrap();
         for file in v2_files {

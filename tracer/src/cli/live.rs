@@ -15,7 +15,7 @@ use super::{cgroup::Cgroup, following::Following, programs::Programs, request::W
 use crate::{
     container::{self, events::Heard},
     event::{decode::Decoder, printable, BootTime, CgroupId, Event, Fact, Home, PidNs, ProcessKey},
-    explain::Engine,
+    explain::{Awaited, Engine},
     kernel::{
         self, error::KernelError, log::KernelLog, procfs::Proc, ring::Ring, symbols::Symbols,
     },
@@ -29,11 +29,13 @@ const LOSS_EVERY: Duration = Duration::from_millis(10);
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// How often the writer gets a tick after something was written.
 const TICK: Duration = Duration::from_millis(250);
-/// How long, after everything has ended, an engine is given to say who asked;
-/// three times as long once it has begun to.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long after it.
 const TICKS_FOR: Duration = Duration::from_secs(3);
+/// How long, after everything has ended, an engine is given to say who asked;
+/// three times as long once it has begun to.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+/// How long a stop may go on as a restart.
+const RESTART: Duration = Duration::from_millis(500);
 
 /// Everything that a running trace holds.
 pub(super) struct Live<'a> {
@@ -220,7 +222,10 @@ impl Live<'_> {
             Heard::Event(told) => self.told_of(told),
             Heard::Silent(error) => {
                 let why = container::error::chain(&error);
-                eprintln!(
+                // With standard error closed there is nobody left to tell; the
+                // summary says it all the same.
+                let _ = writeln!(
+                    io::stderr(),
                     "sigtrace: {}; {}",
                     printable(&why),
                     self.following.lost_by_silence()
@@ -237,10 +242,18 @@ impl Live<'_> {
     /// for which the kernel may use the namespace's number again.
     async fn last_words(&mut self) -> io::Result<()> {
         let ended = Instant::now();
-        while let Some(begun) = self.engine.awaits_word().filter(|_| !self.told.is_closed()) {
-            let until = ended + LAST_WORDS * if begun { 3 } else { 1 };
+        let mut spoke = ended;
+        while let Some(awaited) = self.engine.awaits_word().filter(|_| !self.told.is_closed()) {
+            let until = match awaited {
+                Awaited::Restart => spoke + RESTART,
+                Awaited::Word => ended + LAST_WORDS,
+                Awaited::Rest => ended + LAST_WORDS * 3,
+            };
             tokio::select! {
-                Some(heard) = self.told.recv() => self.hear(heard)?,
+                Some(heard) = self.told.recv() => {
+                    spoke = Instant::now();
+                    self.hear(heard)?;
+                }
                 () = tokio::time::sleep_until(until) => break,
             }
             self.advance(kernel::now())?;

@@ -70,8 +70,12 @@ pub fn check_targets(
             // A namespace may have members only in namespaces below it, once
             // its own are about to end; that is not worth a second look here.
             if !living.contains(&scope.pidns) {
+                let ns = scope.pidns;
                 let hidden = pids.iter().filter(|&&pid| proc.hides_pidns(pid)).count();
-                return Err(not_there(scope.pidns, hidden, facts.has_ptrace()));
+                return Err(match hidden {
+                    0 => nobody_in(ns, pids.contains(&ns)),
+                    _ => hidden_in(ns, hidden, facts.has_ptrace()),
+                });
             }
         }
     }
@@ -196,18 +200,24 @@ pub fn of(args: &TraceArgs, found: &Found, proc: &mut Proc) -> Result<Wanted, Fa
     Ok(wanted)
 }
 
-/// Nobody was found in a namespace; of so many processes it may not be known in
+/// `process`: there is one with the number of the namespace.
+fn nobody_in(pidns: PidNs, process: bool) -> Failure {
+    let meant = match process {
+        true => format!("; is it a process? Then give /proc/{pidns}/ns/pid"),
+        false => String::new(),
+    };
+    Failure::new(
+        Code::NotFound,
+        anyhow!(
+            "no process lives in the PID namespace {pidns}: it has ended, or the number is wrong; \
+             `lsns -t pid` lists those that there are{meant}"
+        ),
+    )
+}
+
+/// Nobody was found in a namespace, but of so many processes it may not be known in
 /// which they live.
-fn not_there(pidns: PidNs, hidden: usize, ptrace: bool) -> Failure {
-    if hidden == 0 {
-        return Failure::new(
-            Code::NotFound,
-            anyhow!(
-                "no process lives in the PID namespace {pidns}: it has ended, or the number is \
-                 wrong; `lsns -t pid` lists those that there are"
-            ),
-        );
-    }
+fn hidden_in(pidns: PidNs, hidden: usize, ptrace: bool) -> Failure {
     let why = if ptrace {
         "something forbids it (hidepid of /proc, or a security module)"
     } else {
@@ -239,12 +249,9 @@ mod tests {
     #[test]
     fn a_namespace_that_may_not_be_seen_is_not_said_to_have_ended() {
         let said = |hidden, ptrace| {
-            let failure = not_there(4_026_532_281, hidden, ptrace);
+            let failure = hidden_in(4_026_532_281, hidden, ptrace);
             (failure.code, failure.error.unwrap().to_string())
         };
-        let (code, text) = said(0, false);
-        assert_eq!(code, Code::NotFound);
-        assert!(text.contains("it has ended, or"), "{text}");
         let (code, text) = said(3, false);
         assert_eq!(code, Code::CannotTrace);
         assert!(text.contains("CAP_SYS_PTRACE is missing"), "{text}");

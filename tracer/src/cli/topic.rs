@@ -83,8 +83,8 @@ fn for_pid1(number: i32) -> &'static str {
              (init-no-handler); from outside it works."
         }
         (signals::ABRT, _) => {
-            "PID 1 of a PID namespace without handler never gets it from a process, not even \
-             from itself (init-no-handler): abort(3) then ends it by a fault, and its status \
+            "PID 1 of a PID namespace gets it from a process, be it itself, only if it handles it, \
+             blocks it or waits for it; else it is dropped (init-no-handler), and abort(3) then ends it by a fault, and its status \
              is that of SIGSEGV (abort)."
         }
         (_, DefaultAction::Ignore | DefaultAction::Cont) => {
@@ -95,12 +95,13 @@ fn for_pid1(number: i32) -> &'static str {
              (init-no-handler)."
         }
         _ if signals::is_fault(number) => {
-            "PID 1 of a PID namespace without handler never gets it from a process \
-             (init-no-handler), but a fault of its own ends it all the same."
+            "PID 1 of a PID namespace gets it from a process only if it handles it, blocks it or \
+             waits for it (sigwait, signalfd); else it is dropped (init-no-handler). A fault of \
+             its own ends it all the same."
         }
         (_, DefaultAction::Term | DefaultAction::Core) => {
-            "PID 1 of a PID namespace without handler never gets it from a process \
-             (init-no-handler)."
+            "PID 1 of a PID namespace gets it from a process only if it handles it, blocks it or \
+             waits for it (sigwait, signalfd); else it is dropped (init-no-handler)."
         }
     }
 }
@@ -215,7 +216,7 @@ mod tests {
             ),
             (
                 "SEGV",
-                ["not mapped", "with a core dump.", "a fault of its own"],
+                ["not mapped", "with a core dump.", "A fault of its own"],
             ),
             (
                 "ABRT",
@@ -235,6 +236,15 @@ mod tests {
             let topic = &find(signal)[0];
             let said = format!("{} {}", topic.meaning, topic.text);
             assert!(words.iter().all(|word| said.contains(word)), "{said}");
+        }
+    }
+
+    #[test]
+    fn what_a_pid1_waits_for_reaches_it_without_a_handler() {
+        for signal in ["TERM", "SEGV", "RTMIN+3", "ABRT"] {
+            let text = &find(signal)[0].text;
+            assert!(text.contains("blocks it or waits for it"), "{text}");
+            assert!(!text.contains("never gets it"), "{text}");
         }
     }
 

@@ -4,6 +4,8 @@
 
 use std::{env, io, path::Path};
 
+use anyhow::Context as _;
+
 use tokio::{
     signal::unix::{signal, SignalKind},
     sync::mpsc,
@@ -61,7 +63,8 @@ impl From<KernelError> for Failure {
 pub fn run(args: TraceArgs) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()?;
+        .build()
+        .context("cannot start waiting for events (epoll)")?;
     runtime.block_on(trace(args))
 }
 
@@ -85,6 +88,8 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
             wanted.also(scope.pidns);
             scopes.push(scope);
         }
+        // What those did until now was left out: nothing is claimed of it.
+        attached.since = kernel::now();
     }
     let log = KernelLog::new(&mut attached.ebpf, wanted.request.log_level);
 

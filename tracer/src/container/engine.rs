@@ -22,6 +22,8 @@ use super::socket::Sockets;
 
 /// All engines together get so much time.
 pub const PATIENCE: Duration = Duration::from_secs(1);
+/// One that alone knows what nobody waits for, and on a busy host.
+pub const LONGER: Duration = Duration::from_secs(6);
 /// At most so many containers of an engine are asked about one by one.
 const MOST: usize = 32;
 /// So much of an engine's own words is repeated.
@@ -224,9 +226,9 @@ async fn ask(
 /// What one container's engine knows of it now; nothing, if it is gone.
 pub async fn details_of(socket: &str, id: &str) -> Option<Details> {
     let docker =
-        Docker::connect_with_unix(socket, PATIENCE.as_secs() + 1, API_DEFAULT_VERSION).ok()?;
+        Docker::connect_with_unix(socket, LONGER.as_secs() + 1, API_DEFAULT_VERSION).ok()?;
     let answer = docker.inspect_container(id, None::<InspectContainerOptions>);
-    let answer = timeout_at(Instant::now() + PATIENCE, answer).await.ok()?;
+    let answer = timeout_at(Instant::now() + LONGER, answer).await.ok()?;
     inspected(&value(answer).ok()?)
 }
 

@@ -173,7 +173,7 @@ impl Problem {
                     Some(code) => write!(f, "it ended with status {code} (sigtrace explain {code})")?,
                     None => f.write_str("it has ended")?,
                 }
-                f.write_str(". Start it, then trace it: this version cannot wait for a start (--wait) yet")
+                f.write_str(". Start it, or have its next start waited for with --wait")
             }
             Self::Shares { row, with, cgroup } => shares(f, row, with, cgroup.as_ref()),
             Self::Elsewhere(row, pid) => {

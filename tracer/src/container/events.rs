@@ -3,7 +3,12 @@
 //! trace, which takes what has come when it likes; an engine that is away is
 //! tried again quietly, and said to be away once.
 
-use std::{collections::HashMap, path::PathBuf, time::Duration};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bollard::{
     errors::Error, models::EventMessage, query_parameters::EventsOptionsBuilder, Docker,
@@ -13,8 +18,9 @@ use futures_util::StreamExt;
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{
-    engine::{Cause, EngineError, PATIENCE},
+    engine::{Cause, EngineError, LONGER},
     follow::Name,
+    listener::{Listener, Listeners},
 };
 use crate::{event::EngineAction, explain::signals};
 
@@ -90,13 +96,22 @@ async fn follow(
     to: mpsc::Sender<Heard>,
 ) {
     let (mut again, mut said) = (AGAIN.0, false);
+    let listeners = Listeners::of(Path::new("/proc"), &socket);
+    let listeners = Arc::new(Mutex::new(listeners));
     // What came in the second that it goes on from comes again.
     let mut latest: Vec<Told> = Vec::new();
     loop {
         let before = latest.last().cloned();
-        let cause = match read(&socket, ids.as_deref(), since_s, &mut latest, &to).await {
-            Ok(()) => return,
-            Err(cause) => cause,
+        // Whoever ended it meant it: systemd would start it for us.
+        let ended = said && !may_answer(&listeners).await;
+        let from = (ids.as_deref(), since_s);
+        let cause = if ended {
+            Cause::Ended
+        } else {
+            match read(&socket, &listeners, from, &mut latest, &to).await {
+                Ok(()) => return,
+                Err(cause) => cause,
+            }
         };
         if let Some(told) = latest.last().filter(|told| Some(*told) != before.as_ref()) {
             (since_s, again) = (second(told), AGAIN.0);
@@ -121,9 +136,9 @@ async fn follow(
 
 /// Reads until it ends; `Ok`: nobody wants to hear it.
 async fn read(
-    socket: &std::path::Path,
-    ids: Option<&[String]>,
-    since_s: i64,
+    socket: &Path,
+    listeners: &Arc<Mutex<Listeners>>,
+    (ids, since_s): (Option<&[String]>, i64),
     latest: &mut Vec<Told>,
     to: &mpsc::Sender<Heard>,
 ) -> Result<(), Cause> {
@@ -158,7 +173,9 @@ async fn read(
         };
         if ids.is_none() {
             if let Some(name) = name(&event, &path) {
-                if let Err(mpsc::error::TrySendError::Closed(_)) = to.try_send(Heard::Name(name)) {
+                // Where nobody has taken the last ones yet, the engine waits: its
+                // events are in its answer until they are read.
+                if to.send(Heard::Name(name)).await.is_err() {
                     return Ok(());
                 }
             }
@@ -173,15 +190,27 @@ async fn read(
         }
         // What a request begins with; the rest follows from it.
         if let EngineAction::Kill(_) = told.action {
-            told.answering = matches!(timeout(PATIENCE, docker.ping()).await, Ok(Ok(_)));
+            let ping = async { timeout(LONGER, docker.ping()).await };
+            told.answering = may_answer(listeners).await && matches!(ping.await, Ok(Ok(_)));
         }
         latest.retain(|other| told.wall_ns - other.wall_ns < 1_000_000_000);
         latest.push(told.clone());
-        // Rather one event less than memory without bound.
-        if let Err(mpsc::error::TrySendError::Closed(_)) = to.try_send(Heard::Event(told)) {
+        if to.send(Heard::Event(told)).await.is_err() {
             return Ok(());
         }
     }
+}
+
+/// Whether an engine may be there to answer; without starting it.
+async fn may_answer(listeners: &Arc<Mutex<Listeners>>) -> bool {
+    let listeners = Arc::clone(listeners);
+    let look = move || {
+        let mut listeners = listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        listeners.now()
+    };
+    // On a large host there are many files to look at.
+    let now = tokio::task::spawn_blocking(look).await;
+    now.unwrap_or(Listener::Unknown) != Listener::Nobody
 }
 
 /// What the container of an event is called. A name is only compared and shown;

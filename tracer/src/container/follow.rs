@@ -181,6 +181,7 @@ impl Follow {
             | Fact::DoExit { task, .. }
             | Fact::GroupExit { task, .. }
             | Fact::ZapPidNs { task, .. } => self.place(task),
+            Fact::Oom(oom) => self.place(&oom.victim),
             Fact::Reap { key, .. } => self.reaped(*key),
             _ => Place::Ours,
         };

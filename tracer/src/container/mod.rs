@@ -1,6 +1,6 @@
 //! Which container is meant: from a name on the command line to a PID
 //! namespace. [`socket`] knows where engines listen, [`engine`] asks them,
-//! [`events`] hears what they do with it later,
+//! [`events`] hears what they do with it later, [`listener`] tells whether one is there,
 //! [`host`] reads `/proc` (which works without any engine, by id), and
 //! [`resolve`](resolve::resolve) decides, purely, or says in [`error`] why
 //! not. The programs of engines are recognized in `explain::runtime`.
@@ -23,6 +23,7 @@ pub mod error;
 pub mod events;
 pub mod follow;
 pub mod host;
+pub mod listener;
 pub mod resolve;
 pub mod socket;
 #[cfg(test)]

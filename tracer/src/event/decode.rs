@@ -10,8 +10,8 @@ use sigtrace_common::record::{self, Kind};
 use zerocopy::FromBytes;
 
 use super::{
-    Ancestor, BootTime, Comm, Detail, Fact, Frame, Handler, Info, Outcome, ProcessKey, Signal,
-    TargetState, Task,
+    Ancestor, BootTime, Comm, Detail, Fact, Frame, Handler, Info, MemoryLevel, Oom, Outcome,
+    ProcessKey, Signal, TargetState, Task,
 };
 
 /// Names the function that an address of the kernel lies in.
@@ -67,6 +67,7 @@ impl<F: Functions> Decoder<F> {
                     cgroups: r.cgroups.map(|name| text(&name)),
                 }
             }
+            k if k == kind(Kind::Oom) => Fact::Oom(Box::new(oom(&prefix(bytes)?))),
             k if k == kind(Kind::Exit) => self.exit(&prefix(bytes)?),
             k if k == kind(Kind::DoExit) => {
                 let r: record::Call = prefix(bytes)?;
@@ -144,6 +145,24 @@ impl<F: Functions> Decoder<F> {
         frames
             .skip_while(|frame| frame.function.as_deref().is_some_and(is_ours))
             .collect()
+    }
+}
+
+fn oom(r: &record::Oom) -> Oom {
+    let end = r.levels.iter().position(|l| l.id == 0);
+    let level =
+        |l: &record::MemoryLevel| MemoryLevel::of_pages(l.id, text(&l.name), l.usage, l.max);
+    Oom {
+        trigger: task(&r.current),
+        victim: task(&r.victim),
+        mm: r.mm,
+        choice: (r.constraint != record::NO_CONSTRAINT)
+            .then(|| Oom::choice(r.limited, r.total, r.constraint)),
+        whole: end.is_some(),
+        levels: r.levels[..end.unwrap_or(record::OOM_LEVELS)]
+            .iter()
+            .map(level)
+            .collect(),
     }
 }
 
@@ -225,13 +244,13 @@ fn is_ours(function: &str) -> bool {
     .any(|prefix| function.starts_with(prefix))
 }
 
-/// `long code` of do_exit: the status is its low half.
 /// What stands before the terminating zero.
 fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
+/// `long code` of do_exit: the status is its low half.
 fn status(argument: u64) -> i32 {
     argument as u32 as i32
 }
@@ -249,9 +268,11 @@ const SIGSYS: i32 = 31;
 const FAULTS: [i32; 5] = [4, 5, 7, 8, 11];
 
 /// The union behind `si_code`. Only the kernel may use positive codes, but a
-/// process may towards itself, so this tells what is said, not who says it.
+/// process may towards itself, so this tells what is said, not who says it. With
+/// SI_KERNEL (0x80) there is nothing in it: a general protection fault has no
+/// address (`force_sig`).
 fn detail(r: &record::Signal) -> Detail {
-    if r.info != 2 || !(1..=0x80).contains(&r.code) {
+    if r.info != 2 || !(1..0x80).contains(&r.code) {
         return Detail::None;
     }
     match r.number {

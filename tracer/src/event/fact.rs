@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Ancestor, BootTime, Frame, Handler, Home, Info, PidNs, ProcessKey, Signal, Task};
+use super::{Ancestor, BootTime, Frame, Handler, Home, Info, Oom, PidNs, ProcessKey, Signal, Task};
 
 /// What sort of signals a process does what with, from `/proc/PID/status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -187,6 +187,8 @@ pub enum Fact {
         /// The namespace.
         pidns: PidNs,
     },
+    /// The kernel is about to kill for lack of memory.
+    Oom(Box<Oom>),
     /// A dead process was reaped.
     Reap {
         /// Which.

@@ -7,8 +7,10 @@
 
 pub mod decode;
 mod fact;
+mod oom;
 
 pub use fact::{Container, Dispositions, EngineAction, EngineEvent, Event, Fact, Shared};
+pub use oom::{MemoryLevel, Oom, OomChoice};
 
 use std::{fmt, sync::Arc};
 

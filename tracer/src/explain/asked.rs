@@ -41,8 +41,19 @@ struct Answer {
     at: BootTime,
     by_api: bool,
     what: &'static str,
-    /// It is no more waited for.
-    last: bool,
+    /// What may still come; nothing, if that is all.
+    awaited: Option<Awaited>,
+}
+
+/// What an engine may still say of a death, the sooner first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Awaited {
+    /// That the stop was the first half of a restart, which begins at once.
+    Restart,
+    /// That it was asked for anything.
+    Word,
+    /// What exactly it was asked for.
+    Rest,
 }
 
 fn docker(log: &[(u64, EngineEvent)], request: Request) -> Option<Answer> {
@@ -60,13 +71,14 @@ fn docker(log: &[(u64, EngineEvent)], request: Request) -> Option<Answer> {
     let stopped = request.number != signals::KILL && has(EngineAction::Stop);
     let restarted = stopped && has(EngineAction::Restart);
     let started = has(EngineAction::Start) || has(EngineAction::Destroy);
-    let (what, last) = match request.number {
-        _ if restarted => ("docker restart", true),
+    let (what, awaited) = match request.number {
+        _ if restarted => ("docker restart", None),
         // A restart, if it was one, is told when all is over.
-        _ if stopped => ("docker stop", true),
-        signals::KILL => ("docker kill or rm -f", true),
-        _ if started => ("docker kill", true),
-        _ => ("docker stop or kill", false),
+        _ if stopped && has(EngineAction::Destroy) => ("docker stop", None),
+        _ if stopped => ("docker stop", Some(Awaited::Restart)),
+        signals::KILL => ("docker kill or rm -f", None),
+        _ if started => ("docker kill", None),
+        _ => ("docker stop or kill", Some(Awaited::Rest)),
     };
     Some(Answer {
         event: *event,
@@ -74,7 +86,7 @@ fn docker(log: &[(u64, EngineEvent)], request: Request) -> Option<Answer> {
         // Dockerd that is shut down stops them too, and takes no requests.
         by_api: kill.answering,
         what,
-        last,
+        awaited,
     })
 }
 
@@ -104,7 +116,7 @@ fn podman(log: &[(u64, EngineEvent)], request: Request) -> Option<Answer> {
         // Its commands need no API.
         by_api: false,
         what,
-        last: true,
+        awaited: None,
     })
 }
 
@@ -143,16 +155,15 @@ pub(super) struct Waiting {
 }
 
 impl Engine {
-    /// Whether an engine may still say more about a death that was reported, and
-    /// if so, whether it has begun to.
-    pub fn awaits_word(&self) -> Option<bool> {
+    /// What an engine may still say about deaths that were reported.
+    pub fn awaits_word(&self) -> Option<Awaited> {
         let known = &self.history.looked_up;
         let waits = |waiting: &Waiting| {
             let of = known.container_of(waiting.request.home);
             of.filter(|of| of.told)?;
             match answer(known, waiting.request) {
-                Some(answer) => (!answer.last).then_some(true),
-                None => Some(false),
+                Some(answer) => answer.awaited,
+                None => Some(Awaited::Word),
             }
         };
         self.by_request.iter().filter_map(waits).max()

@@ -65,7 +65,13 @@ pub(crate) fn link_note(view: View<'_>, of: &Process, note: &Note, by: &str, d: 
     };
     let name = signals::name(note.number);
     d.link(Some(note.event), format!("{name} {verb}{by}"));
-    if let Some(sender) = &note.sender {
+    if pid1::own(of, note) {
+        let it = match of.task.is_pid1() || lead::led(view.history, &of.task).is_some() {
+            true => format!("{} ", lead::called(of).then),
+            false => String::new(),
+        };
+        d.link(None, format!("{it}{} {}", of.task.comm, of.task.key.pid));
+    } else if let Some(sender) = &note.sender {
         link_sender(view, of, sender, note.number, note.time, d);
     }
 }

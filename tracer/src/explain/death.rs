@@ -3,7 +3,7 @@
 //! dying PID 1 does to its namespace in [`super::pid1`].
 
 use crate::event::{BootTime, Frame};
-use crate::explain::report::{Certainty, Evidence, Explanation, Link, Stop};
+use crate::explain::report::{Certainty, Evidence, Explanation, Link, OomKill, Stop};
 use crate::history::process::{Exited, Fatal, Process};
 
 use super::asked::Request;
@@ -29,6 +29,8 @@ pub(crate) struct Death {
     pub(crate) contributing: Vec<&'static str>,
     /// The stop it belongs to.
     pub(crate) stop: Option<Stop>,
+    /// Whose memory limit it was.
+    pub(crate) oom: Option<Box<OomKill>>,
     /// What a runtime sent, where the chain ends.
     pub(crate) request: Option<Request>,
     /// In words.
@@ -44,6 +46,7 @@ impl Death {
             chain: Vec::new(),
             contributing: Vec::new(),
             stop: None,
+            oom: None,
             request: None,
             explanation: empty(Certainty::Proven),
         }
@@ -112,7 +115,7 @@ pub(crate) fn by_signal(view: View<'_>, victim: &Process, fatal: &Fatal, at: Boo
     }
     match sender::origin(s) {
         Origin::Process => killed::by_process(view, victim, fatal, s, at),
-        _ => abort::of_pid1(victim, fatal, s).unwrap_or_else(|| kernel_cause::of(fatal, s)),
+        _ => abort::of_pid1(victim, fatal, s).unwrap_or_else(|| kernel_cause::of(view, fatal, s)),
     }
 }
 

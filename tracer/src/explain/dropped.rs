@@ -6,7 +6,7 @@ use crate::event::{flag, BootTime, Handler, Info, Outcome, Signal};
 use crate::history::note::Fate;
 
 use super::verdict::{Verdict, View};
-use super::{abort, sender, signals, words};
+use super::{abort, kernel_cause, sender, signals, stack, words};
 
 /// The target was dying before this signal.
 pub(crate) enum Dying {
@@ -83,13 +83,17 @@ fn ended_by<'a>(view: View<'a>, s: &Signal) -> Option<&'a Signal> {
     process.fatal.as_ref()?.signal.as_deref()
 }
 
-/// A signal of the sender that ended it: the same once more, as to its process
+/// A signal of whoever ended it: the same once more, as to its process
 /// group, or a SIGCONT, so that the end comes even if the target is stopped.
 fn sent_again(view: View<'_>, s: &Signal) -> bool {
     ended_by(view, s).is_some_and(|first| {
         let by_same = [first, s].map(sender::origin) == [sender::Origin::Process; 2]
             && first.current.key == s.current.key;
-        by_same && [first.number, signals::CONT].contains(&s.number)
+        // The OOM killer kills a group whole, the chosen one with it.
+        let by_oom = stack::has(&s.stack, kernel_cause::OOM_GROUP)
+            && stack::find(&first.stack, kernel_cause::OOM).is_some()
+            && first.current.key == s.current.key;
+        by_oom || by_same && [first.number, signals::CONT].contains(&s.number)
     })
 }
 
@@ -230,9 +234,9 @@ fn no_handler(view: View<'_>, time: BootTime, s: &Signal, v: Verdict) -> Verdict
                 words::span(words::between(handled.time, time))
             ))
             .say(format!(
-                "This is what Go's runtime does on a {name} that the program has not asked for with signal.Notify: it raises it again to die of it, and as PID 1 it then exits with status 2."
+                "Programs do so to die of the signal that they got, once they have cleaned up. If this is a Go program, Go's runtime does it on a {name} that the program has not asked for with signal.Notify, and as PID 1 it then exits with status 2."
             ))
-            .advise(format!("handle {name} in the program (signal.Notify), or run it below an init (docker run --init, tini)"));
+            .advise(format!("let PID 1 end by exit where it is asked to with {name} (in Go: handle it with signal.Notify), or run it below an init (docker run --init, tini)"));
     }
     // Nobody should write a handler for a fault only to be killed by it.
     let remedy = if signals::is_fault(s.number) || s.number == signals::ABRT {

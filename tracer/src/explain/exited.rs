@@ -33,10 +33,13 @@ pub(super) fn by_itself(view: View<'_>, victim: &Process, exited: Exited) -> Dea
         } else {
             "it took"
         };
-        let acted = note.settled.unwrap_or(note.time);
+        let itself = match pid1::own(victim, note) {
+            true => ", which it had sent to itself",
+            false => "",
+        };
         format!(
-            "{} after {how} {}",
-            words::span(words::between(acted, exited.time)),
+            "{} after {how} {}{itself}",
+            pid1::acted_before(note, exited.time),
             signals::name(note.number)
         )
     };
@@ -53,8 +56,13 @@ pub(super) fn by_itself(view: View<'_>, victim: &Process, exited: Exited) -> Dea
     } else {
         unasked(view, victim, exited, &exit, &mut d);
     }
-    if status == 2 && pid1::dropped_own(victim, exited.time).is_some() {
-        d.say("Status 2 is how Go's runtime ends as PID 1: the signal that it raised against itself was dropped.");
+    let raised = pid1::raised_again(victim, exited.time).filter(|_| status == 2);
+    if let Some(again) = raised {
+        d.evidence(Evidence::Event(again.event));
+        d.say(format!(
+            "It had handled {}, then sent it to itself, and the kernel dropped that one: if this is a Go program, Go's runtime does so to die of the signal, and as PID 1 exits with status 2.",
+            signals::name(again.number)
+        ));
     }
     d.stop = pid1::stop(view, victim, exited.time);
     d
@@ -68,7 +76,7 @@ fn unasked(view: View<'_>, victim: &Process, exited: Exited, exit: &str, d: &mut
     let exit = &match seen {
         Some(note) => {
             d.evidence(Evidence::Event(note.event));
-            format!("{exit}. {}", pid1::became(note, "it", exited.time))
+            format!("{exit}. {}", pid1::became(victim, note, "it", exited.time))
         }
         None => format!("{exit}."),
     };

@@ -162,6 +162,10 @@ pub(crate) fn accepted_inferred(
     time: BootTime,
     missing: &str,
 ) -> Verdict {
+    taken(inferred(s, event, missing), generated, s, time)
+}
+
+fn inferred(s: &Signal, event: Option<u64>, missing: &str) -> Verdict {
     let mut v = Verdict::inferred(Fate::Accepted, missing);
     if let Some(event) = event {
         v = v.event(event);
@@ -171,12 +175,13 @@ pub(crate) fn accepted_inferred(
             "real_blocked has the signal and blocked does not: the thread was in sigtimedwait",
         );
     }
-    taken(v, generated, s, time)
+    v
 }
 
 fn taken(v: Verdict, generated: BootTime, s: &Signal, time: BootTime) -> Verdict {
+    let after = if v.later { "at most " } else { "" };
     v.say(format!(
-        "The process took {} from the queue {} later by waiting for it (sigwait, sigtimedwait or signalfd), so it needs no handler.",
+        "The process took {} from the queue {after}{} later by waiting for it (sigwait, sigtimedwait or signalfd), so it needs no handler.",
         signals::name(s.number),
         words::span(words::between(generated, time))
     ))
@@ -238,13 +243,9 @@ pub(crate) fn gone(
         }
         return v;
     }
-    accepted_inferred(
-        generated,
-        s,
-        Some(event),
-        time,
-        "the moment it was taken (dequeue_signal is not hooked, or its record was lost)",
-    )
+    let missing = "the moment it was taken (dequeue_signal is not hooked, or its record was lost)";
+    let v = inferred(s, Some(event), missing).seen_later();
+    taken(v, generated, s, time)
 }
 
 /// The process or its thread is dead; `pending` tells whether the signal was

@@ -8,7 +8,8 @@ use crate::history::process::Fatal;
 
 use super::death::Death;
 use super::sender::{self, Origin};
-use super::{kernel_words, signals, stack};
+use super::verdict::View;
+use super::{kernel_words, oom, signals, stack};
 
 /// One row: a cause, and what must be on the stack and be true of the signal.
 struct Rule {
@@ -40,7 +41,10 @@ const fn rule_if(
 
 /// The OOM killer sends below one of these; the outer names are those of
 /// kernels that inline the inner one.
-const OOM: &[&str] = &["__oom_kill_process", "oom_kill_process"];
+pub(super) const OOM: &[&str] = &["__oom_kill_process", "oom_kill_process"];
+
+/// Kills the others of a group whose member was chosen.
+pub(super) const OOM_GROUP: &str = "oom_kill_memcg_member";
 
 /// The first that fits is the cause: the more special ones come first.
 const RULES: &[Rule] = &[
@@ -48,7 +52,7 @@ const RULES: &[Rule] = &[
         "sysrq",
         &["send_sig_all", "moom_callback", "__handle_sysrq"],
     ),
-    rule("oom-group", &["oom_kill_memcg_member"]),
+    rule("oom-group", &[OOM_GROUP]),
     rule_if("oom-memcg", OOM, |s| {
         stack::has(&s.stack, "mem_cgroup_out_of_memory")
     }),
@@ -265,11 +269,15 @@ fn by_code(s: &Signal) -> Option<(&'static str, &'static str)> {
 }
 
 /// A process that a signal of the kernel ended.
-pub(super) fn of(fatal: &Fatal, s: &Signal) -> Death {
+pub(super) fn of(view: View<'_>, fatal: &Fatal, s: &Signal) -> Death {
     let Some(found) = find(s) else {
         return unknown(fatal, s);
     };
     let cause = match found {
+        // The same frames: it is killed beside the chosen one.
+        Found::Frame("oom-memcg" | "oom-global", _) if oom::shares_memory(view, fatal, s) => {
+            "oom-shared-mm"
+        }
         Found::Frame(cause, _) | Found::Guess(cause, _) => cause,
     };
     let mut d = Death::new(cause, Some("kernel-signal"));
@@ -293,7 +301,11 @@ pub(super) fn of(fatal: &Fatal, s: &Signal) -> Death {
         _ => "the kernel",
     };
     d.link(Some(fatal.event), format!("{name} by {by}"));
-    kernel_words::explain(cause, s, &mut d);
+    if cause.starts_with("oom-") {
+        oom::explain(view, fatal, s, cause, &mut d);
+    } else {
+        kernel_words::explain(cause, s, &mut d);
+    }
     d
 }
 
@@ -406,5 +418,8 @@ pub(super) fn at_exit(number: i32, exited: u64, exit_stack: &[Frame]) -> Option<
 /// Every cause that a rule leads to.
 #[cfg(test)]
 pub(super) fn causes() -> impl Iterator<Item = &'static str> {
-    RULES.iter().map(|rule| rule.cause).chain(["kernel-oops"])
+    RULES
+        .iter()
+        .map(|rule| rule.cause)
+        .chain(["kernel-oops", "oom-shared-mm"])
 }

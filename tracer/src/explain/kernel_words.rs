@@ -24,21 +24,6 @@ pub(super) fn explain(cause: &'static str, s: &Signal, d: &mut Death) {
             "system request key".to_owned(),
             "",
         ),
-        "oom-memcg" => (
-            format!("Its control group reached its memory limit and nothing could be reclaimed, so the kernel's OOM killer chose this process. {other} was asking for memory at that moment."),
-            format!("memory limit of its control group reached by {other}"),
-            "raise the memory limit (docker run --memory, memory.max), or find what uses the memory; the kernel log has the table of candidates (dmesg)",
-        ),
-        "oom-group" => (
-            "The OOM killer chose a process of its control group, and memory.oom.group asks that the whole group die with it.".to_owned(),
-            format!("memory limit reached by {other}"),
-            "raise the memory limit, or find what uses the memory",
-        ),
-        "oom-global" => (
-            format!("The machine ran out of memory, so the kernel's OOM killer chose this process. {other} was asking for memory at that moment."),
-            format!("no memory left for {other}"),
-            "limit what uses the memory, or add some; oom_score_adj decides who is chosen",
-        ),
         "bpf" => (
             "A BPF program sent it (bpf_send_signal), as security tools do that enforce a policy.".to_owned(),
             "a BPF program".to_owned(),
@@ -145,9 +130,15 @@ pub(super) fn explain(cause: &'static str, s: &Signal, d: &mut Death) {
             "a lease on a file was broken".to_owned(),
             "",
         ),
-        _ => (
+        "async-io" => (
             format!("A file or socket that it asked to be told about became ready (O_ASYNC, F_SETOWN), and {handler}."),
             "asynchronous I/O".to_owned(),
+            "",
+        ),
+        // Every cause has words of its own; a new one is not told as another.
+        _ => (
+            format!("The kernel sent it ({cause}), and {handler}."),
+            "the kernel".to_owned(),
             "",
         ),
     };
@@ -180,7 +171,7 @@ fn seccomp(s: &Signal) -> (String, String, &'static str) {
         _ => "a system call".to_owned(),
     };
     (
-        format!("It made {call}, and its seccomp filter's verdict on that is to kill."),
+        format!("It made {call}, which its seccomp filter forbids: the filter's verdict is to kill, or to send SIGSYS (SECCOMP_RET_TRAP), which it has no handler for."),
         format!("{call}, which its seccomp filter forbids"),
         "look up the number (ausyscall, or syscalls(2)) and allow the call, if it is meant to be (docker run --security-opt seccomp=PROFILE)",
     )
@@ -188,32 +179,36 @@ fn seccomp(s: &Signal) -> (String, String, &'static str) {
 
 /// `sigaction(2)` has the codes.
 fn fault(s: &Signal) -> (String, String, &'static str) {
-    let at = match s.detail {
-        Detail::Address(address) => format!("address {address:#x}"),
-        _ => "an address that the processor does not tell".to_owned(),
+    // Nothing is said of an address where the processor tells none.
+    let (at, of) = match s.detail {
+        Detail::Address(address) => (
+            format!(" at address {address:#x}"),
+            format!("address {address:#x}"),
+        ),
+        _ => (String::new(), "memory".to_owned()),
     };
     let (what, code) = match (s.number, s.code) {
-        (signals::SEGV, 1) => (format!("It used {at}, where nothing is mapped"), "SEGV_MAPERR"),
+        (signals::SEGV, 1) => (format!("It used {of}, where nothing is mapped"), "SEGV_MAPERR"),
         (signals::SEGV, 2) => (
-            format!("It used {at} in a way that the mapping there does not allow (such as a write to what is read-only)"),
+            format!("It used {of} in a way that the mapping there does not allow (such as a write to what is read-only)"),
             "SEGV_ACCERR",
         ),
         (signals::SEGV, 0x80) => (
-            "The processor refused what it did (general protection fault: an address that no program can have, or a forbidden instruction such as hlt)".to_owned(),
+            "The processor refused what it did (general protection fault: an address that no program can have, or a forbidden instruction such as hlt; it does not tell the address)".to_owned(),
             "SI_KERNEL",
         ),
-        (signals::BUS, 1) => (format!("It used {at}, which is not aligned as it must be"), "BUS_ADRALN"),
+        (signals::BUS, 1) => (format!("It used {of}, which is not aligned as it must be"), "BUS_ADRALN"),
         (signals::BUS, 2) => (
-            format!("It used {at}, behind which there is no memory: mostly a mapped file that was cut off"),
+            format!("It used {of}, behind which there is no memory: mostly a mapped file that was cut off"),
             "BUS_ADRERR",
         ),
-        (signals::FPE, 1) => (format!("It divided an integer by zero; the instruction is at {at}"), "FPE_INTDIV"),
+        (signals::FPE, 1) => (format!("It divided an integer by zero, by the instruction{at}"), "FPE_INTDIV"),
         (signals::ILL, code) => (
-            format!("It executed an instruction that does not exist or is forbidden, at {at}"),
+            format!("It executed an instruction{at} that does not exist or is forbidden"),
             if code == 2 { "ILL_ILLOPN" } else { "SIGILL" },
         ),
-        (signals::TRAP, _) => (format!("It ran into a breakpoint or a trap of its own at {at}, with no debugger there"), "SIGTRAP"),
-        _ => (format!("The processor refused what it did at {at}"), "a fault"),
+        (signals::TRAP, _) => (format!("It ran into a breakpoint or a trap of its own{at}, with no debugger there"), "SIGTRAP"),
+        _ => (format!("The processor refused what it did{at}"), "a fault"),
     };
     let null = matches!(s.detail, Detail::Address(address) if address < NULL_PAGE)
         && s.number == signals::SEGV;
@@ -224,7 +219,7 @@ fn fault(s: &Signal) -> (String, String, &'static str) {
     };
     (
         format!("{what} ({code}).{null}"),
-        format!("fault at {at}"),
+        format!("fault{at}"),
         "it is an error in the program: look at the core dump, if one was written (coredumpctl, gdb), for the place",
     )
 }

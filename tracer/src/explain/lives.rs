@@ -106,6 +106,7 @@ impl Engine {
             chain: death.chain,
             contributing: death.contributing,
             stop: death.stop,
+            oom: death.oom,
             kernel_path: death.kernel_path,
             explanation: death.explanation,
             task,

@@ -30,6 +30,7 @@ mod fate;
 mod killed;
 mod lead;
 mod lives;
+mod oom;
 mod open;
 mod outbox;
 mod passed_on;
@@ -52,4 +53,5 @@ pub(crate) mod words;
 #[cfg(test)]
 mod tests;
 
+pub use asked::Awaited;
 pub use engine::Engine;

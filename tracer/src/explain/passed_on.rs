@@ -8,8 +8,8 @@ use crate::history::note::{Fate, Note};
 use crate::history::process::Process;
 
 use super::death::Death;
-use super::verdict::{Blind, View};
-use super::{signals, words};
+use super::verdict::{left_out, Blind, View};
+use super::{pid1, signals, words};
 
 /// PID 1's end, as what cut short those that were not done.
 #[derive(Clone, Copy)]
@@ -79,7 +79,29 @@ pub(crate) fn about(
     if let Some(note) = got().find(|n| n.number == stop.number) {
         return from_elsewhere(stop, note, cut, d);
     }
+    if let Some(note) = before(victim, stop) {
+        return from_elsewhere(stop, note, cut, d);
+    }
     nothing(view, victim, one, stop, killed, d);
+}
+
+/// What this process got of the same stop before PID 1 did: the same signal from
+/// the same hand.
+fn before<'a>(victim: &'a Process, stop: &Note) -> Option<&'a Note> {
+    let hand = stop.sender.as_ref()?;
+    earlier(victim, stop).find(|n| {
+        let of = n.sender.as_ref();
+        // kill(1) is a process of its own for each, of one parent.
+        of.is_some_and(|s| s.key == hand.key || s.ppid == hand.ppid && s.ppid > 1)
+    })
+}
+
+/// The same signal to this process before PID 1 got it, the last first.
+fn earlier<'a>(victim: &'a Process, stop: &Note) -> impl Iterator<Item = &'a Note> {
+    let (number, time) = (stop.number, stop.time);
+    victim.notes.iter().rev().filter(move |n| {
+        n.number == number && n.time < time && words::between(n.time, time) <= pid1::STOP_NS
+    })
 }
 
 /// Whether PID 1 sent it.
@@ -93,13 +115,14 @@ fn forwarded(stop: &Note, note: &Note, cut: Cut, d: &mut Death) {
     let name = signals::name(stop.number);
     d.evidence(Evidence::Event(note.event));
     let on = format!("PID 1 {} {name} and sent it on to this process", verb(stop));
-    let since = |t: Option<BootTime>| words::span(words::between(t.unwrap_or(note.time), cut.at));
+    let since_sent = words::span(words::between(note.time, cut.at));
+    let since_acted = pid1::acted_before(note, cut.at);
     match note.fate {
         Fate::Handled => {
             d.contributing.push("too-slow");
             d.say(format!(
                 "{on}, whose handler began {} before the end; {}.",
-                since(note.settled),
+                since_acted,
                 cut.end(" for it to finish")
             ));
             d.advise(cut.advice("let PID 1 wait for its children (waitpid) before it exits, or use an init that does (docker run --init, tini)"));
@@ -108,7 +131,7 @@ fn forwarded(stop: &Note, note: &Note, cut: Cut, d: &mut Death) {
             d.contributing.push("too-slow");
             d.say(format!(
                 "{on}, which took it {} before the end; {}.",
-                since(note.settled),
+                since_acted,
                 cut.end(" for it to finish")
             ));
             d.advise(cut.advice("let PID 1 wait for its children (waitpid) before it exits"));
@@ -117,7 +140,7 @@ fn forwarded(stop: &Note, note: &Note, cut: Cut, d: &mut Death) {
             d.contributing.push("blocked-mask");
             d.say(format!(
                 "{on}, which blocked it and had not acted on it {} later, when {}.",
-                since(None),
+                since_sent,
                 cut.end("")
             ));
             d.advise(format!("let this process unblock {name}, and let PID 1 wait for its children before it exits"));
@@ -135,7 +158,7 @@ fn forwarded(stop: &Note, note: &Note, cut: Cut, d: &mut Death) {
             d.contributing.push("too-slow");
             d.say(format!(
                 "{on}, which had not got to act on it {} later, when {}.",
-                since(None),
+                since_sent,
                 cut.end("")
             ));
             d.advise(cut.advice("let PID 1 wait for its children (waitpid) before it exits, or use an init that does (docker run --init, tini)"));
@@ -200,32 +223,40 @@ fn another(stop: &Note, note: &Note, d: &mut Death) {
 fn from_elsewhere(stop: &Note, note: &Note, cut: Cut, d: &mut Death) {
     let name = signals::name(stop.number);
     d.evidence(Evidence::Event(note.event));
-    let from = note.sender.as_ref().map_or_else(
-        || "the kernel".to_owned(),
-        |s| format!("{} {}", s.comm, s.key.pid),
-    );
-    let before = words::span(words::between(note.time, cut.at));
+    let from = from(note);
+    let ago = words::span(words::between(note.time, cut.at));
     let became = match note.fate {
         Fate::Dropped | Fate::Discarded => format!(
             "it was {} ({})",
             note.fate.id(),
             note.reason.unwrap_or("unknown")
         ),
-        Fate::Handled => "its handler was running".to_owned(),
-        Fate::Accepted => "it had taken it".to_owned(),
-        Fate::Blocked => "it blocked it".to_owned(),
-        _ => "it had not acted on it yet".to_owned(),
+        Fate::Handled => "handled it, and had not ended".to_owned(),
+        Fate::Accepted => "took it, and had not ended".to_owned(),
+        Fate::Blocked => "blocked it".to_owned(),
+        Fate::Unknown => "what became of it is not known".to_owned(),
+        _ => "had not acted on it yet".to_owned(),
     };
-    if matches!(note.fate, Fate::Dropped | Fate::Discarded | Fate::Blocked) {
-        d.contributing.extend(note.reason);
-    } else {
-        d.contributing.push("too-slow");
+    match note.fate {
+        Fate::Dropped | Fate::Discarded | Fate::Blocked => d.contributing.extend(note.reason),
+        Fate::Unknown => d.missing(
+            format!("what became of the {name} to this process"),
+            Certainty::Inferred,
+        ),
+        _ => d.contributing.push("too-slow"),
     }
     d.say(format!(
-        "This process had got {name} from {from} {before} before, and {became}; {}.",
+        "This process had got {name} from {from} {ago} before, and {became}; {}.",
         cut.end(" for it")
     ));
     d.advise(cut.advice("let PID 1 wait for its children (waitpid) before it exits"));
+}
+
+fn from(note: &Note) -> String {
+    note.sender.as_ref().map_or_else(
+        || "the kernel".to_owned(),
+        |s| format!("{} {}", s.comm, s.key.pid),
+    )
 }
 
 /// Nothing came to this process, if the history covers that.
@@ -286,23 +317,45 @@ fn nothing(
         d.advise("start nothing once the stop has begun, and let PID 1 wait for its children before it exits");
         return;
     }
+    // It may have got another signal from PID 1, which the filter leaves out.
+    let left_out = left_out(view.coverage);
+    let none = match (
+        &left_out,
+        sent.is_empty() && view.coverage.filter.sender(&one.task),
+    ) {
+        (Some(_), true) => "none on",
+        (Some(_), false) => "none to this process",
+        (None, true) => "nothing on",
+        (None, false) => "nothing to this process",
+    };
+    let another = left_out.map_or_else(String::new, |why| {
+        format!("; whether PID 1 sent another signal instead is not known: {why}")
+    });
     d.say(if others > 0 {
         format!(
-            "This process never got the {name}: PID 1 {} it and sent it on to {}, not to this one.",
+            "This process never got the {name}: PID 1 {} it and sent it on to {}, not to this one{another}.",
             verb(stop),
             words::count(others, "other process", "other processes")
         )
-    } else if sent.is_empty() && view.coverage.filter.sender(&one.task) {
-        format!(
-            "This process never got the {name}: PID 1 {} it and sent nothing on.",
-            verb(stop)
-        )
     } else {
         format!(
-            "This process never got the {name}: PID 1 {} it and sent nothing to this process.",
+            "This process never got the {name}: PID 1 {} it and sent {none}{another}.",
             verb(stop)
         )
     });
+    if let Some(note) = earlier(victim, stop).find(|n| n.acted_on()) {
+        d.evidence(Evidence::Event(note.event));
+        d.say(format!(
+            "It had {} another {name} from {}, sent {} before that to PID 1.",
+            if note.fate == Fate::Accepted {
+                "taken"
+            } else {
+                "handled"
+            },
+            from(note),
+            words::span(words::between(note.time, stop.time))
+        ));
+    }
     d.advise(if others > 0 {
         "forward the signal to every process (kill the process group, tini -g) and wait for them all in PID 1".to_owned()
     } else {

@@ -16,8 +16,8 @@ use super::verdict::View;
 use super::{lead, stack, stop_request, stopped};
 
 pub(crate) use super::requests::{
-    asks_to_end, became, dropped_own, got, old_sigterm, passed_on, perhaps_request, request,
-    stop_signal, unanswered, STOP_NS,
+    acted_before, asks_to_end, became, got, old_sigterm, own, own_sigterm, passed_on,
+    perhaps_request, raised_again, request, stop_signal, unanswered, STOP_NS,
 };
 
 /// Why a SIGKILL is the end of a namespace.
@@ -304,7 +304,7 @@ pub(crate) fn unanswered_stop(
     };
     let name = signals::name(note.number);
     d.evidence(Evidence::Event(note.event));
-    d.say(became(note, it, killed));
+    d.say(became(one, note, it, killed));
     if let Some(reason) = note.reason {
         d.contributing.push(reason);
     }

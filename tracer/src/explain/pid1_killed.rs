@@ -8,7 +8,7 @@ use crate::history::process::Process;
 use super::death::{self, Death};
 use super::passed_on::{self, Cut};
 use super::pid1;
-use super::verdict::{Blind, View};
+use super::verdict::{left_out, Blind, View};
 use super::{signals, stop_request, words};
 
 /// PID 1 did not exit: a signal ended it. If it had acted on a request to end
@@ -88,9 +88,11 @@ fn unasked(
         format!("It ended by {name} before it could pass anything on to its children")
     };
     let started = BootTime(victim.task.key.start_ns);
+    let left_out = left_out(view.coverage);
     match view.blind_to(signals::TERM, started, victim) {
         Some(Blind::Late) => d.say(format!(
-            "{first}, and it had sent this process nothing since sigtrace was attached."
+            "{first}, and it had sent this process {} since sigtrace was attached.",
+            if left_out.is_some() { "no SIGTERM" } else { "nothing" }
         )),
         Some(blind) => {
             d.missing(blind.missing(), Certainty::Inferred);
@@ -108,6 +110,10 @@ fn unasked(
                 "{first}; whether it had told this process to end before is no longer known."
             ));
         }
+        None if left_out.is_some() => d.say(format!(
+            "{first}; it had sent this process no SIGTERM before, and whether another signal is not known: {}.",
+            left_out.unwrap_or_default()
+        )),
         None if kill => d.say(format!(
             "{first}, so this process was not told to end by it."
         )),

@@ -156,6 +156,24 @@ pub struct Stop {
     pub used_ns: u64,
 }
 
+/// Whose memory limit ended a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OomKill {
+    /// `own`: its own control group's; `parent`: one's around that; `global`: the
+    /// machine's. `None`: not known.
+    pub scope: Option<&'static str>,
+    /// Path of that control group, as the host sees it; safe to show.
+    pub cgroup: Option<String>,
+    /// The limit, bytes; for `global` all there is, with swap.
+    pub limit: Option<u64>,
+    /// In use at that moment, bytes.
+    pub usage: Option<u64>,
+    /// Who asked for memory.
+    pub trigger: Task,
+    /// Whom the OOM killer chose, where that was another process.
+    pub chosen: Option<Task>,
+}
+
 /// A process is dead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExitReport {
@@ -187,6 +205,8 @@ pub struct ExitReport {
     pub contributing: Vec<&'static str>,
     /// The stop that this belongs to.
     pub stop: Option<Stop>,
+    /// Whose memory limit it was, for the causes `oom-…`.
+    pub oom: Option<Box<OomKill>>,
     /// Functions on the kernel stack of what killed it, innermost first.
     pub kernel_path: Vec<String>,
     /// Why and what to do.
@@ -302,8 +322,7 @@ pub enum Report {
         /// Which, with its new name.
         task: Task,
     },
-    /// A dead process is not reaped (reported once it has stayed so for a
-    /// second), or
+    /// A dead process is not reaped; reported once it has stayed so for a second.
     Zombie {
         /// Id of its exit.
         id: u64,

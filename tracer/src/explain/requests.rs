@@ -34,18 +34,33 @@ fn may_ask_to_end(number: i32) -> bool {
     ) || number >= signals::RTMIN
 }
 
-/// What others sent to a process at most `within` before a time, newest first.
-pub(crate) fn got(one: &Process, before: BootTime, within: u64) -> impl Iterator<Item = &Note> {
-    one.notes.iter().rev().filter(move |n| {
-        n.time <= before
-            && words::between(n.time, before) <= within
-            && n.sender.as_ref().is_none_or(|s| s.key != one.task.key)
-    })
+/// Whether a process sent it to itself. While it lives its pid is nobody else's.
+pub(crate) fn own(one: &Process, note: &Note) -> bool {
+    let by = note.sender.as_ref();
+    by.is_some_and(|by| by.key.pid == one.task.key.pid)
 }
 
-/// The last request to end that a process acted on, a while before.
+/// What a process got at most `within` before a time, newest first.
+fn all(one: &Process, before: BootTime, within: u64) -> impl Iterator<Item = &Note> {
+    let recent = move |n: &&Note| n.time <= before && words::between(n.time, before) <= within;
+    one.notes.iter().rev().filter(recent)
+}
+
+/// Of that, what others sent.
+pub(crate) fn got(one: &Process, before: BootTime, within: u64) -> impl Iterator<Item = &Note> {
+    all(one, before, within).filter(|n| !own(one, n))
+}
+
+/// The last request to end that a process acted on, a while before. Whoever
+/// raises again what it got, to die of it, was asked by another.
 pub(crate) fn request(one: &Process, before: BootTime) -> Option<&Note> {
-    got(one, before, STOP_NS).find(|n| n.acted_on() && (n.stop || asks_to_end(n.number)))
+    let is = |n: &&Note| n.acted_on() && (n.stop || asks_to_end(n.number));
+    let newest = all(one, before, STOP_NS).find(is)?;
+    let first = || got(one, before, STOP_NS).find(|n| is(n) && n.number == newest.number);
+    match own(one, newest) {
+        true => first().or(Some(newest)),
+        false => Some(newest),
+    }
 }
 
 /// The last signal that may have been one, a short while before: that an end
@@ -85,19 +100,27 @@ pub(crate) fn passed_on<'a>(
         n.number == number
             || (number == signals::TERM && matches!(n.number, signals::INT | signals::QUIT))
     };
+    // One that it sent to itself may have been part of the same call (kill(0)):
+    // it passed that on only if it had acted on it before.
+    let first = |n: &&Note| !own(one, n) || n.settled.is_some_and(|at| at <= sent);
     request(one, sent)
-        .filter(|n| same(n))
+        .filter(|n| same(n) && first(n))
         .or_else(|| perhaps_request(one, sent).filter(|n| same(n)))
 }
 
-/// The last signal that a PID 1 sent to itself and that was dropped.
-pub(crate) fn dropped_own(one: &Process, before: BootTime) -> Option<&Note> {
-    one.notes.iter().rev().find(|n| {
-        n.reason == Some("init-no-handler")
-            && n.fate == Fate::Dropped
-            && n.time <= before
-            && n.sender.as_ref().is_some_and(|s| s.key == one.task.key)
-    })
+/// The last SIGTERM that a process sent to itself, however long ago.
+pub(crate) fn own_sigterm(one: &Process, before: BootTime) -> Option<&Note> {
+    all(one, before, u64::MAX).find(|n| n.number == signals::TERM && own(one, n))
+}
+
+/// The last signal that a PID 1 had handled, then sent to itself, and that was
+/// dropped: it meant to die of it.
+pub(crate) fn raised_again(one: &Process, before: BootTime) -> Option<&Note> {
+    let dropped =
+        |n: &&Note| n.reason == Some("init-no-handler") && n.fate == Fate::Dropped && own(one, n);
+    let again = all(one, before, u64::MAX).find(dropped)?;
+    let handled = |n: &Note| n.number == again.number && n.fate == Fate::Handled;
+    all(one, again.time, STOP_NS).any(handled).then_some(again)
 }
 
 /// What may have asked a process to end and did not, the likeliest first,
@@ -105,27 +128,42 @@ pub(crate) fn dropped_own(one: &Process, before: BootTime) -> Option<&Note> {
 pub(crate) fn unanswered(one: &Process, before: BootTime) -> Option<&Note> {
     stop_signal(one, before)
         .or_else(|| got(one, before, STOP_NS).find(|n| asks_to_end(n.number)))
+        .or_else(|| all(one, before, STOP_NS).find(|n| asks_to_end(n.number)))
         .or_else(|| old_sigterm(one, before))
         .or_else(|| perhaps_request(one, before))
 }
 
+/// How long before `at` a process had acted on a signal; without a hook where it
+/// takes one, not more is known than when it was sent.
+pub(crate) fn acted_before(note: &Note, at: BootTime) -> String {
+    match note.settled {
+        Some(acted) => words::span(words::between(acted, at)),
+        None => format!("at most {}", words::span(words::between(note.time, at))),
+    }
+}
+
 /// What became of a request to end of a process that went on until `at`. `it`:
 /// how to call that process.
-pub(crate) fn became(note: &Note, it: &str, at: BootTime) -> String {
+pub(crate) fn became(one: &Process, note: &Note, it: &str, at: BootTime) -> String {
     let ago = words::span(words::between(note.time, at));
+    let acted = acted_before(note, at);
     let name = signals::name(note.number);
+    let got = match own(one, note) {
+        true => format!("{it} had sent to itself"),
+        false => format!("{it} got"),
+    };
     let mut sentence = match note.fate {
         Fate::Dropped | Fate::Discarded => {
             format!(
-                "The {name} that {it} got {ago} before had been {} ({}).",
+                "The {name} that {got} {ago} before had been {} ({}).",
                 note.fate.id(),
                 note.reason.unwrap_or("unknown")
             )
         }
-        Fate::Handled => format!("{it} had handled {name} {ago} before and was still running."),
-        Fate::Accepted => format!("{it} had taken {name} {ago} before and was still running."),
-        Fate::Blocked => format!("{it} blocked the {name} that it got {ago} before."),
-        _ => format!("{it} had not acted on the {name} that it got {ago} before."),
+        Fate::Handled => format!("{it} had handled {name} {acted} before and was still running."),
+        Fate::Accepted => format!("{it} had taken {name} {acted} before and was still running."),
+        Fate::Blocked => format!("{it} blocked the {name} that {got} {ago} before."),
+        _ => format!("{it} had not acted on the {name} that {got} {ago} before."),
     };
     sentence[..1].make_ascii_uppercase();
     sentence

@@ -1,6 +1,6 @@
 //! From a rule's verdict to the report of a signal, and its updates.
 
-use crate::event::{BootTime, Outcome};
+use crate::event::{BootTime, Info, Outcome, Signal};
 use crate::explain::report::{Report, SignalReport, Update};
 use crate::history::note::Fate;
 use crate::history::process::{Fatal, Process};
@@ -8,7 +8,20 @@ use crate::history::process::{Fatal, Process};
 use super::engine::Engine;
 use super::open::Open;
 use super::verdict::Verdict;
-use super::{blocked, death, routine, sender, stack, words};
+use super::{blocked, death, routine, sender, signals, stack, words};
+
+/// `TRACE_SIGNAL_LOSE_INFO`: `__sigqueue_alloc` gave nothing. The limit does not
+/// hold for those below the real-time signals that neither sigqueue(3) nor
+/// tgkill(2) sent (`override_rlimit` in `__send_signal`).
+fn without_siginfo(s: &Signal) -> String {
+    let unlimited = s.number < signals::RTMIN && (s.info != Info::Full || s.code >= 0);
+    let why = if unlimited {
+        "memory was short"
+    } else {
+        "its user's queues were full (RLIMIT_SIGPENDING) or memory was short"
+    };
+    format!("Only its pending bit was set, and its siginfo was lost: {why}. Who sent it the target cannot tell, and another {} before it is taken may merge with it.", signals::name(s.number))
+}
 
 impl Engine {
     /// An open signal has its end.
@@ -40,7 +53,8 @@ impl Engine {
         });
         self.watch(target, &signal, &verdict, time);
         if let Some(process) = self.history.process_mut(target) {
-            process.settle(id, verdict.fate, verdict.reason, time);
+            let known = (!verdict.later).then_some(time);
+            process.settle(id, verdict.fate, verdict.reason, known);
             if process.fatal.is_none() {
                 process.fatal.clone_from(&fatal);
             }
@@ -87,7 +101,7 @@ impl Engine {
             None => blocked::waiting(&signal, waited, letter),
         };
         if let Some(process) = self.history.process_mut(target) {
-            process.settle(id, verdict.fate, verdict.reason, now);
+            process.settle(id, verdict.fate, verdict.reason, Some(now));
         }
         let report = self.signal_report(id, generated, &signal, &verdict);
         self.emit(report, false, id, now);
@@ -123,9 +137,7 @@ impl Engine {
     ) -> SignalReport {
         let mut explanation = verdict.explanation.clone();
         if s.outcome == Outcome::LoseInfo {
-            explanation
-                .sentences
-                .push("It was queued without its siginfo, because the queue was full.".to_owned());
+            explanation.sentences.push(without_siginfo(s));
         }
         let in_target = self.coverage.filter.target(&s.target);
         SignalReport {

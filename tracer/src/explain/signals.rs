@@ -12,7 +12,7 @@ pub const RTMAX: i32 = 64;
 macro_rules! numbers {
     ($($name:ident = $number:literal),+ $(,)?) => {
         $(#[doc = concat!("Number of SIG", stringify!($name), ".")] pub const $name: i32 = $number;)+
-        /// Names without `SIG`, index n-1 for signal n.
+        /// Names, index n-1 for signal n.
         const NAMES: [&str; 31] = [$(concat!("SIG", stringify!($name))),+];
     };
 }

@@ -90,6 +90,7 @@ impl Engine {
                 });
             }
             Fact::ZapPidNs { task, pidns } => self.history.zap(&task, pidns, id, time),
+            Fact::Oom(oom) => self.history.oom(id, time, *oom),
             Fact::Reap { key, by } => self.reap(id, time, key, by),
             Fact::Snapshot { task, dispositions } => self.history.snapshot(&task, dispositions),
             Fact::Observed { key, dispositions } => self.observed(id, time, key, dispositions),

@@ -11,7 +11,7 @@ use crate::history::process::Process;
 use super::death::Death;
 use super::engine::{Deadline, Engine, LOOKS_NS, WATCHES, WATCH_NS};
 use super::stop_request::{configured, may_begin};
-use super::verdict::{Verdict, View};
+use super::verdict::{left_out, Verdict, View};
 use super::{lead, signals, words};
 
 /// What became of the stop signal, and what to do about it.
@@ -179,8 +179,15 @@ fn acted(view: View<'_>, one: &Process, stop: &Note, killed: BootTime, d: &mut D
         || !one.sent.complete_since(stop.time);
     if others > 0 && !told && !blind {
         d.contributing.push("not-forwarded");
+        let (nothing, another) = match left_out(view.coverage) {
+            Some(why) => (
+                format!("no {name}"),
+                format!(" Whether it sent another signal instead is not known: {why}."),
+            ),
+            None => ("nothing".to_owned(), String::new()),
+        };
         d.say(format!(
-            "{} {verb} {name}, sent nothing on to the {} in its {}, and was still running.",
+            "{} {verb} {name}, sent {nothing} on to the {} in its {}, and was still running.{another}",
             it.first,
             words::count(others, "other process", "other processes"),
             if one.task.is_pid1() {

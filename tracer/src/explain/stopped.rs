@@ -12,7 +12,7 @@ use super::chain;
 use super::death::Death;
 use super::passed_on::{self, Cut};
 use super::pid1::{self, End};
-use super::verdict::{Blind, View};
+use super::verdict::{left_out, Blind, View};
 use super::{pid1_killed, signals, words};
 
 /// Adds sentence, advice, contributing reasons and the rest of the chain.
@@ -32,6 +32,12 @@ pub(crate) fn about(
         Some(stop) => {
             d.evidence(Evidence::Event(stop.event));
             if stop.acted_on() {
+                if pid1::own(one, stop) {
+                    d.say(format!(
+                        "PID 1 had sent {} to itself.",
+                        signals::name(stop.number)
+                    ));
+                }
                 chain::link_note(view, one, stop, "PID 1", d);
                 passed_on::about(view, victim, one, stop, Cut::exited(killed), d);
             } else {
@@ -106,11 +112,39 @@ fn without_stop(view: View<'_>, one: &Process, ended: BootTime, d: &mut Death) {
             ));
         }
         None => {
-            let nothing = || "No SIGTERM was sent to PID 1: it exited on its own.".to_owned();
-            d.say(seen.unwrap_or_else(nothing));
+            let first = seen.unwrap_or_else(|| "No SIGTERM was sent to PID 1".to_owned());
+            let own = pid1::own_sigterm(one, ended).is_some();
+            d.say(match left_out(view.coverage) {
+                None if !first.ends_with('.') => format!("{first}: it exited on its own."),
+                None if own => format!("{first} No other was sent to it: it exited on its own."),
+                None => first,
+                Some(why) if first.ends_with('.') => {
+                    format!("{first} Whether another signal asked it to end is not known: {why}.")
+                }
+                Some(why) => {
+                    format!("{first}; whether another signal asked it to end is not known: {why}.")
+                }
+            });
         }
     }
     d.advise(own_exit(one));
+}
+
+/// It sent SIGTERM to itself, and did not act on it.
+fn own_sigterm(note: &Note, ended: BootTime) -> String {
+    let before = words::span(words::between(note.time, ended));
+    match note.fate {
+        Fate::Dropped | Fate::Discarded => format!(
+            "The SIGTERM that PID 1 had sent to itself {before} before did nothing ({}).",
+            note.reason.unwrap_or("unknown")
+        ),
+        Fate::Unknown => format!(
+            "PID 1 had sent SIGTERM to itself {before} before; what it did with it is not known."
+        ),
+        _ => format!(
+            "PID 1 had sent SIGTERM to itself {before} before, and exited without acting on it."
+        ),
+    }
 }
 
 /// What PID 1 was seen to get that explains nothing for certain.
@@ -121,8 +155,13 @@ fn seen_instead(one: &Process, ended: BootTime, d: &mut Death) -> Option<String>
             "PID 1 {} {} {} before it exited; whether it exited because of that is not known.",
             passed_on::verb(note),
             signals::name(note.number),
-            words::span(words::between(note.time, ended))
+            pid1::acted_before(note, ended)
         ));
+    }
+    if let Some(note) = pid1::own_sigterm(one, ended) {
+        d.evidence(Evidence::Event(note.event));
+        d.contributing.extend(note.reason);
+        return Some(own_sigterm(note, ended));
     }
     let note = pid1::old_sigterm(one, ended)?;
     d.evidence(Evidence::Event(note.event));

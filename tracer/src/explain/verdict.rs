@@ -42,6 +42,31 @@ impl View<'_> {
     }
 }
 
+/// What a signal filter leaves out, as the reason why it is not known who sent
+/// what else; `None`: nothing. SIGCHLD and SIGURG tell nobody to end.
+pub(crate) fn left_out(coverage: &Coverage) -> Option<String> {
+    let noise = signals::bit(signals::CHLD) | signals::bit(signals::URG);
+    let named = |set: u64| {
+        let numbers = (1..=signals::RTMAX).filter(|&n| set & signals::bit(n) != 0);
+        let names: Vec<_> = numbers.map(signals::name).collect();
+        match &names[..] {
+            [last] => last.to_string(),
+            [most @ .., last] => format!("{} and {last}", most.join(", ")),
+            [] => "nothing".to_owned(),
+        }
+    };
+    let (seen, out) = (coverage.signals & !noise, !(coverage.signals | noise));
+    match (out.count_ones(), seen.count_ones()) {
+        (0, _) => None,
+        (1..4, _) => Some(format!("the signal filter leaves out {}", named(out))),
+        (_, 0..5) => Some(format!(
+            "the signal filter leaves out all but {}",
+            named(seen)
+        )),
+        (n, _) => Some(format!("the signal filter leaves out {n} signals")),
+    }
+}
+
 /// A process in a sentence: `nginx 4242`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Who {
@@ -143,6 +168,8 @@ pub(crate) struct Verdict {
     /// Part of normal life, by what the rule knows ([`super::routine`] judges by
     /// the signal alone).
     pub(crate) routine: bool,
+    /// Only a later look showed it: when it was settled is not known.
+    pub(crate) later: bool,
 }
 
 impl Verdict {
@@ -154,6 +181,7 @@ impl Verdict {
             explanation: empty(Certainty::Proven),
             latency_ns: None,
             routine: false,
+            later: false,
         }
     }
 
@@ -178,6 +206,12 @@ impl Verdict {
     /// Nothing that anybody would want to change.
     pub(crate) fn routine(mut self) -> Self {
         self.routine = true;
+        self
+    }
+
+    /// Only a later look showed it.
+    pub(crate) fn seen_later(mut self) -> Self {
+        self.later = true;
         self
     }
 

@@ -38,6 +38,18 @@ pub(crate) fn span(ns: u64) -> String {
     }
 }
 
+/// `16.0 MiB`, `1.5 GiB`.
+pub(crate) fn bytes(n: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    let mut value = n as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
 /// Time from one moment to a later one, 0 if they are the other way round.
 pub(crate) fn between(from: BootTime, to: BootTime) -> u64 {
     to.0.saturating_sub(from.0)
@@ -51,6 +63,19 @@ pub(crate) fn sentence(mut text: String) -> String {
     text
 }
 
+/// Several pieces of advice as one sentence: they begin in lower case.
+pub(crate) fn one_advice(all: &[String]) -> String {
+    let mut one = String::new();
+    for advice in all {
+        if !one.is_empty() {
+            one.truncate(one.trim_end_matches('.').len());
+            one.push_str("; ");
+        }
+        one.push_str(advice);
+    }
+    one
+}
+
 /// `1 process`, `3 processes`.
 pub(crate) fn count(n: u64, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
@@ -59,6 +84,20 @@ pub(crate) fn count(n: u64, one: &str, many: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_have_one_digit_behind_the_point() {
+        let texts = [4096, 16 << 20, 3 << 29, u64::MAX].map(bytes);
+        assert_eq!(texts, ["4.0 KiB", "16.0 MiB", "1.5 GiB", "16777216.0 TiB"]);
+    }
+
+    #[test]
+    fn advice_is_one_sentence() {
+        let all = ["wait for it.", "attach earlier (as root)."].map(str::to_owned);
+        assert_eq!(one_advice(&all), "wait for it; attach earlier (as root).");
+        assert_eq!(one_advice(&all[..1]), "wait for it.");
+        assert_eq!(one_advice(&[]), "");
+    }
 
     #[test]
     fn spans_are_short_and_keep_two_digits() {

@@ -25,7 +25,7 @@ pub mod process;
 
 use std::collections::VecDeque;
 
-use crate::event::{BootTime, CgroupId, Dispositions, Home, PidNs, ProcessKey, Task};
+use crate::event::{BootTime, CgroupId, Dispositions, Home, Oom, PidNs, ProcessKey, Task};
 use filter::Filter;
 use hash::Map;
 use namespace::Namespace;
@@ -37,6 +37,10 @@ use process::{Exited, Process};
 pub const DEAD_KEPT: usize = 1024;
 /// Namespaces that are kept after they ended.
 pub const NAMESPACES_KEPT: usize = 64;
+
+/// Times that the kernel lacked memory which are remembered: those of a group are
+/// several where they are told by its SIGKILLs.
+pub const OOMS_KEPT: usize = 256;
 
 /// The sort of events for which a program could not run: of which sort they
 /// were is not known.
@@ -55,6 +59,17 @@ pub struct Loss {
     pub last: Option<BootTime>,
 }
 
+/// The kernel lacked memory.
+#[derive(Clone, Debug)]
+pub struct NotedOom {
+    /// Its event.
+    pub event: u64,
+    /// When.
+    pub time: BootTime,
+    /// Who, whom, whose limit.
+    pub oom: Oom,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct History {
@@ -68,6 +83,7 @@ pub struct History {
     orphans: Vec<u64>,
     unseen_ends: u64,
     filter: Filter,
+    ooms: VecDeque<NotedOom>,
     /// What was looked up elsewhere.
     pub looked_up: looked_up::LookedUp,
 }
@@ -258,6 +274,19 @@ impl History {
         if let Some(process) = self.process_mut(sender) {
             process.sent.push(sent, |s| s.time);
         }
+    }
+
+    /// The kernel is about to kill for lack of memory.
+    pub fn oom(&mut self, event: u64, time: BootTime, oom: Oom) {
+        if self.ooms.len() == OOMS_KEPT {
+            self.ooms.pop_front();
+        }
+        self.ooms.push_back(NotedOom { event, time, oom });
+    }
+
+    /// When the kernel lacked memory, newest first.
+    pub fn ooms(&self) -> impl DoubleEndedIterator<Item = &NotedOom> {
+        self.ooms.iter().rev()
     }
 
     /// Events were lost.

@@ -107,8 +107,14 @@ impl Process {
         self.notes.push(note, |n| n.time);
     }
 
-    /// What became of a remembered signal.
-    pub fn settle(&mut self, event: u64, fate: Fate, reason: Option<&'static str>, time: BootTime) {
+    /// What became of a remembered signal, and when, if that is known.
+    pub fn settle(
+        &mut self,
+        event: u64,
+        fate: Fate,
+        reason: Option<&'static str>,
+        time: Option<BootTime>,
+    ) {
         if let Some(note) = self.notes.iter_mut().rev().find(|n| n.event == event) {
             // Of a signal that waited to the last, it counts what for.
             if fate == Fate::DiedFirst {
@@ -117,7 +123,7 @@ impl Process {
             note.fate = fate;
             note.reason = reason;
             if !fate.interim() {
-                note.settled = Some(time);
+                note.settled = time;
             }
         }
     }

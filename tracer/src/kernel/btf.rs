@@ -1,7 +1,7 @@
 //! Reads the running kernel's own type information
-//! (`/sys/kernel/btf/vmlinux`, format: `Documentation/bpf/btf.rst`) for four
-//! questions: where does a field lie, how large is a struct, how many
-//! arguments has a function, and by which id is it attached to.
+//! (`/sys/kernel/btf/vmlinux`, format: `Documentation/bpf/btf.rst`) for a
+//! few questions: where does a field lie, how large is a struct, which value has
+//! a name, how many arguments has a function, and by which id is it attached to.
 //!
 //! aya's parser keeps every type in memory and shows no members; this one
 //! keeps one `u32` per type, looks at the wanted structs, and is dropped.
@@ -116,7 +116,7 @@ impl<'a> Btf<'a> {
                 }
                 KIND_ENUM => {
                     let name = self.string(name);
-                    if name == CONTROLLERS.as_bytes() {
+                    if wanted.contains(name) || name == CONTROLLERS.as_bytes() {
                         self.enums.entry(name).or_insert(id);
                     }
                 }
@@ -153,8 +153,13 @@ impl<'a> Btf<'a> {
         &tail[..end]
     }
 
-    /// Offset of `struct.member.member` or the value of `sizeof struct`.
+    /// Offset of `struct.member.member`, or the value of `sizeof struct` or of
+    /// `enum type.name`.
     pub fn offset(&self, path: &str) -> Option<u32> {
+        if let Some(name) = path.strip_prefix("enum ") {
+            let (of, name) = name.split_once('.')?;
+            return self.enumerator(of, name);
+        }
         let id = *self.structs.get(struct_name(path).as_bytes())?;
         if path.starts_with("sizeof ") {
             return word(self.data, *self.types.get(id as usize)? as usize + 8).ok();
@@ -287,7 +292,10 @@ fn kind(info: u32) -> u32 {
 }
 
 fn struct_name(path: &str) -> &str {
-    let path = path.strip_prefix("sizeof ").unwrap_or(path);
+    let path = ["sizeof ", "enum "]
+        .iter()
+        .find_map(|sort| path.strip_prefix(sort))
+        .unwrap_or(path);
     path.split('.').next().unwrap_or(path)
 }
 

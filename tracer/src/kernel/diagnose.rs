@@ -276,7 +276,7 @@ fn namespace(facts: &Facts) -> Check {
     }
 }
 
-/// The level's name for `tracing`.
+/// Each hook that is attached, with the name of its level, for `tracing`.
 pub fn hook_names(choices: &[Choice]) -> Vec<(String, String)> {
     choices
         .iter()

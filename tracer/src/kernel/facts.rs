@@ -78,6 +78,9 @@ impl Facts {
                 fentry: Support::Yes,
                 kprobe: kprobes(Path::new("/sys/bus/event_source/devices/kprobe/type")),
                 functions,
+                // Since Linux 7 tracepoints call their programs with preemption on,
+                // and since 6.13 (lazy preemption) distributions' kernels really
+                // preempt them; no type and no file tells.
                 preempts_tracepoints: release_at_least(&release, 7, 0),
                 preempts_functions: release_at_least(&release, 6, 13) && preemptible,
                 refused: Vec::new(),
@@ -198,9 +201,7 @@ fn kprobes(pmu: &Path) -> Support {
     }
 }
 
-/// Since Linux 7 tracepoints call their programs with preemption on, and since
-/// 6.13 (lazy preemption) distributions' kernels really preempt them; no type
-/// and no file tells. A release that says nothing is taken for a new one.
+/// By what `uname -r` says; a release that says nothing is taken for a new one.
 fn release_at_least(release: &str, major: u32, minor: u32) -> bool {
     let mut numbers = release.split(['.', '-', '+']).map(str::parse::<u32>);
     let mut number = || numbers.next().and_then(Result::ok);

@@ -37,6 +37,8 @@ pub(super) fn load(
         dequeue_args: types.dequeue_args,
         exit_group_dead: u32::from(types.exit_group_dead),
         sees_release: u32::from(hooked(Hook::ReleaseTask)),
+        pad: 0,
+        sees_oom: u32::from(hooked(Hook::OomKillProcess)),
     };
     // The loader would parse all of the kernel's types before it can be told that
     // there is nothing to do with them. Where it cannot open them, it does without.

@@ -4,6 +4,8 @@
 //! or `trace`: the level is a constant to the verifier, which then drops the
 //! messages from the programs altogether.
 
+use std::io::{self, Write};
+
 use aya::Ebpf;
 use aya_log::EbpfLogger;
 
@@ -20,7 +22,8 @@ impl log::Log for ToStderr {
 
     fn log(&self, record: &log::Record<'_>) {
         let text = record.args().to_string();
-        eprintln!(
+        let _ = writeln!(
+            io::stderr(),
             "kernel program: {} {}",
             record.level(),
             crate::event::printable(&text)

@@ -18,7 +18,7 @@ const POINTER: u32 = 8;
 
 /// Fields that a kernel may lack: what they tell is told less well without
 /// them. Without any other, identities or fates would be wrong.
-const OPTIONAL_FIELDS: [&str; 13] = [
+const OPTIONAL_FIELDS: [&str; 22] = [
     "task_pdeath_signal",
     "task_exit_signal",
     "task_real_blocked",
@@ -32,6 +32,15 @@ const OPTIONAL_FIELDS: [&str; 13] = [
     "cgroup_parent",
     "cgroup_kn",
     "kernfs_name",
+    "memory_cgrp_id",
+    "css_parent",
+    "memcg_css",
+    "memcg_usage",
+    "memcg_max",
+    "oom_memcg",
+    "oom_chosen",
+    "oom_total",
+    "oom_constraint",
 ];
 
 /// What the kernel's type information says.

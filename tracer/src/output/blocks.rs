@@ -33,17 +33,27 @@ pub(crate) fn signal(context: &Context, report: &SignalReport) -> Block {
         &id,
         tone,
     );
-    // A fatal signal is explained at the death, unless that was not seen.
-    let alone = report.fate == "fatal" && !context.all_signals;
-    let alone = alone || report.fate == "cancelled";
-    if failed || alone {
+    let alone = failed || alone(context, report);
+    if alone {
         explain(&mut block, &report.explanation, String::new());
     }
     path(context, &mut block, &report.kernel_path);
-    if failed || alone {
+    if alone {
         more(&mut block, report.reason.or(report.cause));
     }
     block
+}
+
+/// Whether a signal needs words though it is no failure: a fatal one is explained
+/// at the death, unless that was not seen; what waits for no reason that is known
+/// says what is missing.
+fn alone(context: &Context, report: &SignalReport) -> bool {
+    match report.fate {
+        "cancelled" => true,
+        "fatal" => !context.all_signals,
+        "pending" => report.explanation.certainty != Certainty::Proven,
+        _ => false,
+    }
 }
 
 /// `[init-no-handler, proven]` where it matters how sure that is: of failures,
@@ -80,9 +90,9 @@ pub(crate) fn signal_again(context: &Context, time: BootTime, now: &SignalReport
     let failed = select::failed(now);
     let tone = if failed { Tone::Warning } else { Tone::Plain };
     let mut block = Block::new(time, "now", &subject, &result, &signal_id(now), tone);
-    if failed || now.fate == "cancelled" {
+    if failed || alone(context, now) {
         explain(&mut block, &now.explanation, String::new());
-        more(&mut block, now.reason);
+        more(&mut block, now.reason.or(now.cause));
     }
     block
 }

@@ -12,7 +12,7 @@ use crate::{
         report::{
             Certainty, Evidence, ExitReport, Explanation, Forebear, Report, Sender, SignalReport,
         },
-        signals,
+        signals, words,
     },
 };
 
@@ -124,8 +124,12 @@ fn evidence(explanation: &Explanation) -> Vec<shapes::Evidence> {
     explanation.evidence.iter().map(one).collect()
 }
 
-fn words(sentences: &[String]) -> Option<String> {
+fn joined(sentences: &[String]) -> Option<String> {
     (!sentences.is_empty()).then(|| sentences.join(" "))
+}
+
+fn advice(all: &[String]) -> Option<String> {
+    (!all.is_empty()).then(|| words::one_advice(all))
 }
 
 fn path(functions: &[String]) -> Option<Vec<String>> {
@@ -180,8 +184,8 @@ pub(crate) fn signal(context: &Context, report: &SignalReport) -> Line {
         kernel_path: path(&report.kernel_path),
         latency_ns: report.latency_ns,
         routine: report.routine,
-        explanation: words(&explanation.sentences),
-        advice: words(&explanation.advice),
+        explanation: joined(&explanation.sentences),
+        advice: advice(&explanation.advice),
         count: report.count,
     }))
 }
@@ -229,9 +233,17 @@ pub(crate) fn exit(context: &Context, report: &ExitReport) -> Line {
             grace_ms: stop.grace_ns.map(|ns| ns / 1_000_000),
             used_ms: stop.used_ns / 1_000_000,
         }),
+        oom: report.oom.as_ref().map(|oom| shapes::Oom {
+            scope: oom.scope.map(str::to_owned),
+            cgroup: oom.cgroup.clone(),
+            limit_bytes: oom.limit,
+            usage_bytes: oom.usage,
+            trigger: task(context, &oom.trigger),
+            chosen: oom.chosen.as_ref().map(|chosen| task(context, chosen)),
+        }),
         kernel_path: path(&report.kernel_path),
-        explanation: words(&explanation.sentences),
-        advice: words(&explanation.advice),
+        explanation: joined(&explanation.sentences),
+        advice: advice(&explanation.advice),
     };
     if report.pid1 {
         Line::InitExit(line)

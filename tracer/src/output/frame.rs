@@ -152,7 +152,7 @@ pub(crate) fn verdict(
         dropped(context, summary),
         format!("{} lost", words::count(summary.lost, "event", "events")),
     ];
-    if summary.routine > 0 && !context.all_signals {
+    if summary.routine > 0 && !context.all_signals && !context.named_signals {
         let count = words::count(summary.routine, "routine signal", "routine signals");
         parts.push(format!("{count} not shown"));
     }
@@ -169,7 +169,7 @@ fn dropped(context: &Context, summary: &Summary) -> String {
     let said = words::count(summary.dropped, "signal", "signals") + " dropped";
     match summary.dropped_routinely {
         0 => said,
-        _ if !context.all_signals => said,
+        _ if !context.all_signals && !context.named_signals => said,
         n => format!("{said}, and {n} routine"),
     }
 }

@@ -12,7 +12,10 @@ use super::{
     wrap::{wrap, HARD_SPACE},
     Context,
 };
-use crate::event::{printable, BootTime};
+use crate::{
+    event::{printable, BootTime},
+    explain::words,
+};
 
 /// Column of what an event is about: behind the time and the kind.
 const SUBJECT: usize = 24;
@@ -89,6 +92,15 @@ impl Block {
     }
 }
 
+/// Several texts of a row behind each other. Only `why` has whole sentences.
+fn on_one_line(label: &str, texts: &[String]) -> String {
+    match label {
+        "lacks" => texts.join("; "),
+        "fix" => words::one_advice(texts),
+        _ => texts.join(" "),
+    }
+}
+
 /// Writes them.
 #[derive(Debug)]
 pub(crate) struct Lines<W> {
@@ -156,7 +168,7 @@ impl<W: io::Write> Lines<W> {
         }
         if self.width.is_none() {
             for (label, texts) in &block.rows {
-                let _ = write!(text, " | {label}: {}", texts.join(" "));
+                let _ = write!(text, " | {label}: {}", on_one_line(label, texts));
             }
             if let Some(more) = &block.more {
                 let _ = write!(text, " | more: {more}");

@@ -54,8 +54,10 @@ pub struct Context {
     pub width: Option<usize>,
     /// Only what went wrong (`-x`).
     pub failed_only: bool,
-    /// Routine signals too.
+    /// Routine signals too, and in text forks and the like.
     pub all_signals: bool,
+    /// Signals were asked for by name: routine ones among them are shown too.
+    pub named_signals: bool,
     /// Text: with the kernel path. (JSON always has it.)
     pub path: bool,
     /// More than one container is traced or waited for.

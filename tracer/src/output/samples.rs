@@ -26,6 +26,7 @@ pub(crate) fn context() -> Context {
         width: Some(110),
         failed_only: false,
         all_signals: false,
+        named_signals: false,
         path: false,
         many: false,
         scopes: vec![Scope {
@@ -201,6 +202,7 @@ pub(crate) fn init_exit() -> ExitReport {
         chain: Vec::new(),
         contributing: Vec::new(),
         stop: None,
+        oom: None,
         kernel_path: Vec::new(),
         explanation: nothing(Certainty::Proven),
     }
@@ -237,6 +239,7 @@ pub(crate) fn killed() -> ExitReport {
             grace_ns: None,
             used_ns: 1_400_000,
         }),
+        oom: None,
         kernel_path: strings(&["zap_pid_ns_processes", "do_exit", "do_group_exit"]),
         explanation: Explanation {
             evidence: vec![
@@ -269,6 +272,7 @@ pub(crate) fn unknown() -> ExitReport {
         chain: Vec::new(),
         contributing: Vec::new(),
         stop: None,
+        oom: None,
         kernel_path: Vec::new(),
         explanation: Explanation {
             missing: strings(&["the signal_generate event of its SIGKILL (12 events were lost)"]),

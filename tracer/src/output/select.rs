@@ -19,7 +19,8 @@ pub(crate) fn failed(signal: &SignalReport) -> bool {
 
 /// Whether a signal is shown.
 pub(crate) fn signal(context: &Context, signal: &SignalReport) -> bool {
-    (context.all_signals || !signal.routine) && (!context.failed_only || failed(signal))
+    let wanted = context.all_signals || context.named_signals;
+    (wanted || !signal.routine) && (!context.failed_only || failed(signal))
 }
 
 /// Whether a death is shown.

@@ -16,7 +16,7 @@ pub enum Line {
     Tracing(Tracing),
     /// A container that was waited for has started.
     Started(Life),
-    /// A container has ended, and its next start is waited for.
+    /// A container has ended; without `--once` its next start is waited for.
     Ended(Life),
     /// A signal.
     Signal(Box<Signal>),
@@ -103,7 +103,7 @@ shapes! {
     /// A hook and how it is attached.
     Hook {
         hook: String = "`signal_generate`.",
-        level: String = "`tp_btf`, `fentry`, `raw_tp`, `kprobe`.",
+        level: String = "`tp_btf`, `fentry`, `fexit`, `raw_tracepoint`, `tracepoint`, `kprobe`, `kretprobe`.",
     }
     /// A container.
     Container {
@@ -167,6 +167,15 @@ shapes! {
         grace_ms: Option<u64> = "The grace period, where it is known of this stop.",
         used_ms: u64 = "From the stop signal to the end.",
     }
+    /// Whose memory limit ended a process.
+    Oom {
+        scope: Option<String> = "`own`, `parent` or `global`.",
+        cgroup: Option<String> = "Path of that control group, as the host sees it.",
+        limit_bytes: Option<u64> = "The limit; `global`: all there is, with swap.",
+        usage_bytes: Option<u64> = "In use at that moment.",
+        trigger: Task = "Who asked for memory.",
+        chosen: Option<Task> = "Whom the OOM killer chose, where that was another process.",
+    }
     /// A signal.
     Signal {
         v: u32 = "1.",
@@ -214,6 +223,7 @@ shapes! {
         chain: Vec<Link> = "From the death to its root.",
         contributing: Vec<String> = "Contributing reasons.",
         stop: Option<Stop> = "The stop this belongs to.",
+        oom: Option<Oom> = "Whose memory limit it was, for the causes `oom-…`.",
         kernel_path: Option<Vec<String>> = "As in [`Signal`].",
         explanation: Option<String> = "As in [`Signal`].",
         advice: Option<String> = "As in [`Signal`].",
@@ -318,6 +328,7 @@ shapes! {
         chain: Option<Vec<Link>> = "As in [`Exit`].",
         contributing: Option<Vec<String>> = "As in [`Exit`].",
         stop: Option<Stop> = "As in [`Exit`].",
+        oom: Option<Oom> = "As in [`Exit`].",
         container: Option<Container> = "As in both.",
         pidns: Option<u32> = "As in both.",
         signal: Option<serde_json::Value> = "As in [`Signal`] or [`Exit`].",

@@ -19,7 +19,7 @@ use super::{
     frame,
     lines::{Block, Lines, Tone},
     select,
-    waiting::Waiting,
+    waiting::{Fatal, Waiting},
     wording, Context, Ending, Output, Scope, Tracing,
 };
 use crate::{
@@ -67,10 +67,28 @@ impl<W: io::Write> Text<W> {
 
     fn signal(&mut self, report: &SignalReport) -> io::Result<()> {
         if report.fate == "fatal" && !self.context.all_signals {
-            let earlier = self.fatal.put(report.clone());
-            return earlier.map_or(Ok(()), |earlier| self.signal_line(&earlier));
+            return self.wait(report, None);
         }
         self.signal_line(report)
+    }
+
+    /// Until the death that names it.
+    fn wait(&mut self, report: &SignalReport, news: Option<BootTime>) -> io::Result<()> {
+        let report = report.clone();
+        let earlier = self.fatal.put(Fatal { report, news });
+        earlier.map_or(Ok(()), |earlier| self.fatal_line(&earlier))
+    }
+
+    /// The death that would have named it did not come.
+    fn fatal_line(&mut self, fatal: &Fatal) -> io::Result<()> {
+        match fatal.news {
+            Some(time) if self.folded(time, "now", &fatal.report) => Ok(()),
+            Some(time) => {
+                let block = blocks::signal_again(&self.context, time, &fatal.report);
+                self.lines.put(&block)
+            }
+            None => self.signal_line(&fatal.report),
+        }
     }
 
     fn signal_line(&mut self, report: &SignalReport) -> io::Result<()> {
@@ -80,27 +98,33 @@ impl<W: io::Write> Text<W> {
                 self.open.pop_first();
             }
         }
-        // A fatal signal gets here if its death was not seen, which where one was
-        // lost holds for many.
-        let alone = report.fate == "fatal" && !self.context.all_signals;
-        if select::failed(report) || alone {
-            let kind = wording::signal(&self.context, report.number);
-            let id = blocks::signal_id(report);
-            let words = report.explanation.sentences.concat();
-            let key = Key::new(&kind, report.fate, &id, report.pidns, &words);
-            let who = (report.target.comm.to_string(), report.target.key.pid);
-            if !self.crowds.join(key, report.time, report.count, who) {
-                return Ok(());
-            }
+        let kind = wording::signal(&self.context, report.number);
+        if self.folded(report.time, &kind, report) {
+            return Ok(());
         }
         self.lines.put(&blocks::signal(&self.context, report))
+    }
+
+    /// Whether this signal is one of a crowd, and not of the few that are written
+    /// whole: it failed, or is fatal and its death was not seen, which where one
+    /// was lost holds for many.
+    fn folded(&mut self, time: BootTime, kind: &str, report: &SignalReport) -> bool {
+        let alone = report.fate == "fatal" && !self.context.all_signals;
+        if !select::failed(report) && !alone {
+            return false;
+        }
+        let id = blocks::signal_id(report);
+        let words = report.explanation.sentences.concat();
+        let key = Key::new(kind, report.fate, &id, report.pidns, &words);
+        let who = (report.target.comm.to_string(), report.target.key.pid);
+        !self.crowds.join(key, time, report.count, who)
     }
 
     fn exit(&mut self, report: &ExitReport) -> io::Result<()> {
         // The death names its signal, unless it is another one.
         if let Some(fatal) = self.fatal.take(report.task.key) {
-            if Some(fatal.number) != report.signal {
-                self.signal_line(&fatal)?;
+            if Some(fatal.report.number) != report.signal {
+                self.fatal_line(&fatal)?;
             }
         }
         if self.left_out(report) {
@@ -153,12 +177,11 @@ impl<W: io::Write> Text<W> {
     fn update(&mut self, time: BootTime, now: &Update) -> io::Result<()> {
         let block = match now {
             Update::Signal(now) => {
-                if self.fatal.has(now) {
-                    self.fatal.put(SignalReport::clone(now));
+                if self.fatal.renew(now) {
                     return Ok(());
                 }
                 if now.fate == "fatal" && !self.context.all_signals {
-                    return self.signal(now);
+                    return self.wait(now, Some(time));
                 }
                 blocks::signal_again(&self.context, time, now)
             }
@@ -190,8 +213,8 @@ impl<W: io::Write> Text<W> {
 
     /// Crowds and fatal signals that have waited long enough; `None`: all.
     fn due(&mut self, now: Option<BootTime>) -> io::Result<()> {
-        while let Some(signal) = self.fatal.due(now) {
-            self.signal_line(&signal)?;
+        while let Some(fatal) = self.fatal.due(now) {
+            self.fatal_line(&fatal)?;
         }
         for (key, held) in self.crowds.due(now) {
             self.lines.put(&blocks::crowd(&key, &held))?;
@@ -256,10 +279,10 @@ impl<W: io::Write> Output for Text<W> {
     fn summary(&mut self, summary: &Summary, ending: Ending, _now: BootTime) -> io::Result<()> {
         self.due(None)?;
         let (head, rest) = frame::verdict(&self.context, summary, ending, self.clean_exits);
-        let tone = if summary.ended_badly > 0 {
-            Tone::Alarm
-        } else {
-            Tone::Good
+        let tone = match summary.ended_badly {
+            1.. => Tone::Alarm,
+            0 if summary.saw_all() && ending != Ending::Failed => Tone::Good,
+            0 => Tone::Warning,
         };
         self.lines.verdict(&head, &rest, tone)?;
         for note in &summary.notes {

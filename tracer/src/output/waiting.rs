@@ -12,10 +12,26 @@ use crate::{
 /// So long a fatal signal waits for the death that names it.
 const FOLLOWS_NS: u64 = 500_000_000;
 
+/// A fatal signal that waits.
+#[derive(Debug)]
+pub(crate) struct Fatal {
+    /// What is said of it.
+    pub(crate) report: SignalReport,
+    /// It was shown before, and this became known then.
+    pub(crate) news: Option<BootTime>,
+}
+
+impl Fatal {
+    /// It waits from here on.
+    fn since(&self) -> (BootTime, u64) {
+        (self.news.unwrap_or(self.report.time), self.report.id)
+    }
+}
+
 /// One for each process.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
-    by_process: BTreeMap<ProcessKey, SignalReport>,
+    by_process: BTreeMap<ProcessKey, Fatal>,
     by_time: BTreeMap<(BootTime, u64), ProcessKey>,
     /// How many were looked at to find what is due.
     #[cfg(test)]
@@ -24,29 +40,32 @@ pub(crate) struct Waiting {
 
 impl Waiting {
     /// One more; gives back the one that waited for the same process.
-    pub(crate) fn put(&mut self, report: SignalReport) -> Option<SignalReport> {
-        let process = report.target.key;
+    pub(crate) fn put(&mut self, fatal: Fatal) -> Option<Fatal> {
+        let process = fatal.report.target.key;
         let earlier = self.take(process);
-        self.by_time.insert((report.time, report.id), process);
-        self.by_process.insert(process, report);
+        self.by_time.insert(fatal.since(), process);
+        self.by_process.insert(process, fatal);
         earlier
     }
 
     /// The one that waits for the death of this process.
-    pub(crate) fn take(&mut self, process: ProcessKey) -> Option<SignalReport> {
-        let report = self.by_process.remove(&process)?;
-        self.by_time.remove(&(report.time, report.id));
-        Some(report)
+    pub(crate) fn take(&mut self, process: ProcessKey) -> Option<Fatal> {
+        let fatal = self.by_process.remove(&process)?;
+        self.by_time.remove(&fatal.since());
+        Some(fatal)
     }
 
-    /// Whether this very signal waits.
-    pub(crate) fn has(&self, report: &SignalReport) -> bool {
-        let waiting = self.by_process.get(&report.target.key);
-        waiting.is_some_and(|waiting| waiting.id == report.id)
+    /// This very signal is known better while it waits; false: it does not.
+    pub(crate) fn renew(&mut self, now: &SignalReport) -> bool {
+        let waiting = self.by_process.get_mut(&now.target.key);
+        let waiting = waiting.filter(|waiting| waiting.report.id == now.id);
+        waiting
+            .map(|waiting| waiting.report = now.clone())
+            .is_some()
     }
 
     /// The next that has waited long enough; `None`: the end, so any.
-    pub(crate) fn due(&mut self, now: Option<BootTime>) -> Option<SignalReport> {
+    pub(crate) fn due(&mut self, now: Option<BootTime>) -> Option<Fatal> {
         #[cfg(test)]
         {
             self.steps += 1;

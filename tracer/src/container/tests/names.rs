@@ -246,6 +246,7 @@ fn one_that_does_not_run_says_how_it_ended() {
         }
     ));
     assert!(text.contains("web (podman 1dca00000000) does not run: it ended with status 137"));
+    assert!(text.contains("waited for with --wait"), "{text}");
     assert!(text.contains("--wait"), "{text}");
     survey.engines[0].containers[0].state = "created".into();
     assert!(super::names::problem(&survey, "web")

@@ -71,6 +71,18 @@ fn without_siginfo_the_kernel_is_named() {
 }
 
 #[test]
+fn only_a_fault_with_an_address_has_one() {
+    let mut r = record::Signal::new_zeroed();
+    (r.info, r.number, r.si_pid) = (2, 11, 0x10);
+    let mut of = |code| {
+        r.code = code;
+        detail(&r)
+    };
+    assert_eq!(of(1), Detail::Address(0x10));
+    assert_eq!([of(0), of(0x80)], [Detail::None, Detail::None]);
+}
+
+#[test]
 fn a_namespace_too_deep_is_nobodys() {
     let mut r = record::Fork::new_zeroed();
     r.header.kind = Kind::Fork as u32;

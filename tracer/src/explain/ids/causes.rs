@@ -4,7 +4,6 @@ use super::Row;
 
 /// What no rule of this version finds; such a death is `unknown`.
 pub(super) const NOT_REPORTED: &[&str] = &[
-    "oom-shared-mm",
     "rt-limit",
     "exec-other-threads",
     "group-exit",

@@ -251,6 +251,29 @@ fn already_pending_and_no_place() {
 }
 
 #[test]
+fn a_signal_that_lost_its_siginfo_says_what_may_have_been_short() {
+    let (sh, app) = (host(50, "sh"), member(101, 2, "app"));
+    let limited = "its user's queues were full (RLIMIT_SIGPENDING) or memory was short.";
+    // RLIMIT_SIGPENDING does not hold for what kill(2) sends below SIGRTMIN.
+    for (number, code, short) in [
+        (TERM, 0, "lost: memory was short."),
+        (TERM, -6, limited),
+        (40, 0, limited),
+    ] {
+        let mut w = World::new();
+        let id = w
+            .send(&sh, &app, number)
+            .set(|s| s.code = code)
+            .outcome(Outcome::LoseInfo)
+            .handled();
+        let told = w.run();
+        let said = told.signal(id).explanation.sentences.join(" ");
+        assert!(said.contains("Only its pending bit was set"), "{said}");
+        assert!(said.contains(short), "{said}");
+    }
+}
+
+#[test]
 fn current_is_not_always_the_sender() {
     let (by, app) = (host(50, "bystander"), member(101, 2, "app"));
     let mut w = World::new();

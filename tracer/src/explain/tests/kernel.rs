@@ -295,6 +295,17 @@ fn a_fault_tells_where() {
 }
 
 #[test]
+fn a_protection_fault_has_no_address() {
+    let e = killed(SEGV, &["force_sig", "exc_general_protection"], |s| {
+        own(s);
+        s.info = Info::Full;
+        s.code = 0x80;
+    });
+    assert!(!why(&e).contains("null pointer"), "{}", why(&e));
+    assert_eq!(chain(&e), "SIGSEGV by the kernel ← fault");
+}
+
+#[test]
 fn without_symbols_the_code_is_a_guess() {
     let cases: &[(i32, i32, &str)] = &[(SEGV, 1, "fault"), (SYS, 1, "seccomp"), (FPE, 1, "fault")];
     for &(number, code, cause) in cases {

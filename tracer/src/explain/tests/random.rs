@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::world::*;
 use crate::event::{
-    Container, Dispositions, Event, Fact, Frame, Handler, Home, Info, Outcome, ProcessKey, Shared,
-    Task,
+    Container, Dispositions, Event, Fact, Frame, Handler, Home, Info, Oom, Outcome, ProcessKey,
+    Shared, Task,
 };
 use crate::explain::engine::SETTLE_NS;
 use crate::explain::ids::{self, Kind};
@@ -66,7 +66,8 @@ pub(super) fn actor(n: u8) -> Task {
 }
 
 const NUMBERS: [i32; 10] = [TERM, KILL, CHLD, CONT, STOP, USR1, ABRT, 40, INT, ALRM];
-const STACKS: [&[&str]; 8] = [
+const STACKS: [&[&str]; 9] = [
+    &["__oom_kill_process", "mem_cgroup_out_of_memory"],
     KILL_STACK,
     ZAP_STACK,
     &[],
@@ -187,6 +188,14 @@ fn play(w: &mut World, (what, from, to, number, bits, pause): Step) {
                     task: to,
                     status: 0,
                 },
+                3 if bits & 16 != 0 => Fact::Oom(Box::new(Oom {
+                    trigger: from,
+                    victim: to,
+                    mm: u64::from(bits >> 12),
+                    choice: None,
+                    levels: vec![],
+                    whole: bits & 32 != 0,
+                })),
                 1 => Fact::GroupExit {
                     task: to,
                     status: 0,

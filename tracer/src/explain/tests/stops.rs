@@ -7,6 +7,7 @@ use crate::event::{
 };
 use crate::explain::report::{Certainty, ExitReport, Report, Sender, Update};
 use crate::explain::signals::*;
+use crate::explain::Awaited;
 
 const WINCH: i32 = 28;
 const SHIM: &[(u32, &str)] = &[(900, "containerd-shim"), (1, "systemd")];
@@ -895,9 +896,13 @@ fn a_word_is_awaited_while_one_may_come() {
         engine.advance(crate::event::BootTime(w.now + 100 * MS));
         engine.awaits_word()
     };
-    assert_eq!(tell(&mut w), Some(false));
+    assert_eq!(tell(&mut w), Some(Awaited::Word));
     engine_says(&mut w, EngineAction::Kill(Some(TERM)));
-    assert_eq!(tell(&mut w), Some(true));
+    assert_eq!(tell(&mut w), Some(Awaited::Rest));
     engine_says(&mut w, EngineAction::Stop);
+    assert_eq!(tell(&mut w), Some(Awaited::Restart));
+    engine_says(&mut w, EngineAction::Start);
+    assert_eq!(tell(&mut w), Some(Awaited::Restart));
+    engine_says(&mut w, EngineAction::Restart);
     assert_eq!(tell(&mut w), None);
 }

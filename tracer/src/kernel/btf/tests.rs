@@ -2,9 +2,10 @@
 
 use super::*;
 
-/// `struct task_struct { int pid; struct { int tgid; }; }` and a function.
+/// `struct task_struct { int pid; struct { int tgid; }; }`, a function and an enum.
 fn sample() -> Vec<u8> {
-    let strings = b"\0int\0task_struct\0pid\0tgid\0do_exit\0code\0";
+    let strings =
+        b"\0int\0task_struct\0pid\0tgid\0do_exit\0code\0cgroup_subsys_id\0memory_cgrp_id\0two\0";
     let name = |s: &str| {
         let s = [s.as_bytes(), b"\0"].concat();
         strings.windows(s.len()).position(|w| w == s).unwrap() as u32
@@ -25,6 +26,15 @@ fn sample() -> Vec<u8> {
         ],
         vec![0, KIND_FUNC_PROTO << 24 | 1, 0, name("code"), 1],
         vec![name("do_exit"), KIND_FUNC << 24, 4],
+        vec![
+            name("cgroup_subsys_id"),
+            KIND_ENUM << 24 | 2,
+            4,
+            name("two"),
+            2,
+            name("memory_cgrp_id"),
+            4,
+        ],
     ]
     .concat();
     let types: Vec<u8> = types.iter().flat_map(|w| w.to_le_bytes()).collect();
@@ -54,6 +64,8 @@ fn finds_members_through_unnamed_structs() {
     assert_eq!(btf.arguments("do_exit"), Some(1));
     assert_eq!(btf.arguments("do_group_exit"), None);
     assert_eq!(btf.layout().task_tgid, 4);
+    assert_eq!(btf.layout().memory_cgrp_id, 4);
+    assert_eq!(btf.offset("enum cgroup_subsys_id.nothing"), None);
     assert_eq!(btf.layout().task_comm, ABSENT);
 }
 

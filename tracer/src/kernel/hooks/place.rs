@@ -26,13 +26,15 @@ pub enum Hook {
     ReleaseTask,
     /// Function, at its return: a signal is taken from a queue.
     DequeueSignal,
+    /// Function: the OOM killer has chosen a process.
+    OomKillProcess,
 }
 
 impl Hook {
     /// All of them, in the order in which they are attached: what ends
     /// processes before what begins them, so that no beginning is seen
     /// without its end.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::ReleaseTask,
         Self::ProcessFree,
         Self::ProcessExit,
@@ -41,6 +43,7 @@ impl Hook {
         Self::ZapPidNsProcesses,
         Self::DequeueSignal,
         Self::SignalDeliver,
+        Self::OomKillProcess,
         Self::SignalGenerate,
         Self::ProcessExec,
         Self::ProcessFork,
@@ -60,6 +63,7 @@ impl Hook {
             Self::ZapPidNsProcesses => "zap_pid_ns_processes",
             Self::ReleaseTask => "release_task",
             Self::DequeueSignal => "dequeue_signal",
+            Self::OomKillProcess => "oom_kill_process",
         }
     }
 
@@ -87,11 +91,16 @@ impl Hook {
     }
 
     /// Whether the kernel can preempt a program there; the others are called
-    /// under a lock (siglock), or in a softirq.
+    /// under a lock (siglock; `oom_lock`, which lets one in at a time), or in a
+    /// softirq.
     pub(super) fn is_preemptible(self) -> bool {
         !matches!(
             self,
-            Self::SignalGenerate | Self::SignalDeliver | Self::DequeueSignal | Self::ProcessFree
+            Self::SignalGenerate
+                | Self::SignalDeliver
+                | Self::DequeueSignal
+                | Self::ProcessFree
+                | Self::OomKillProcess
         )
     }
 
@@ -134,6 +143,9 @@ impl Hook {
             }
             Self::ReleaseTask => "the time of reaping is inferred from sched_process_free",
             Self::DequeueSignal => "`accepted` (sigwait, signalfd) is inferred, not proven",
+            Self::OomKillProcess => {
+                "whose memory limit was reached is told from what the control groups use"
+            }
         }
     }
 }

@@ -9,8 +9,12 @@ use super::{
 };
 use crate::{
     event::{Comm, ProcessKey},
-    explain::report::{
-        Certainty, ExitReport, Forebear, Report, Sender, SignalReport, Summary, Unreaped, Update,
+    explain::{
+        report::{
+            Certainty, ExitReport, Forebear, Report, Sender, SignalReport, Summary, Unreaped,
+            Update,
+        },
+        signals::USR1,
     },
 };
 
@@ -101,6 +105,70 @@ fn a_fatal_signal_without_its_death_is_said() {
     writer.tick(at(20_000)).unwrap();
     drop(writer);
     assert!(String::from_utf8(out).unwrap().contains("fatal"));
+}
+
+/// Blocked since a while, and the end of its process when it is unblocked.
+fn blocked_then_fatal() -> [Report; 2] {
+    let signal = |fate, settled, reason, cause| SignalReport {
+        number: USR1,
+        fate,
+        settled,
+        reason,
+        cause,
+        latency_ns: None,
+        target: killed().task,
+        ..samples::sigterm()
+    };
+    let blocked = signal("blocked", false, Some("blocked-mask"), None);
+    let fatal = signal("fatal", true, None, Some("killed-by-process"));
+    let (of, time) = (blocked.id, at(60_000));
+    let now = Update::Signal(Box::new(fatal));
+    [
+        Report::Signal(Box::new(blocked)),
+        Report::Update { of, time, now },
+    ]
+}
+
+#[test]
+fn a_blocked_signal_that_kills_later_is_one_signal() {
+    let mut reports = blocked_then_fatal().to_vec();
+    let fork = Report::Exec {
+        id: 90,
+        time: at(60_000),
+        task: inside("sh", 7, 7),
+    };
+    // A look at what is due, before the death comes.
+    reports.push(fork);
+    let mut death = killed();
+    (death.time, death.signal, death.exit_code) = (at(60_001), Some(USR1), 138);
+    (death.cause, death.forced) = ("killed-by-process", false);
+    reports.push(Report::Exit(Box::new(death)));
+    let shown = text(context(), &reports, &summary());
+    let lines = |word| shown.lines().filter(|line| line.contains(word)).count();
+    assert_eq!(lines("  SIGUSR1  "), 1, "{shown}");
+    assert_eq!(lines("  killed  "), 1, "{shown}");
+    // Without its death it is news of the one that was shown.
+    let shown = text(context(), &blocked_then_fatal(), &summary());
+    let news: Vec<_> = shown.lines().filter(|l| l.contains("SIGUSR1 ")).collect();
+    assert_eq!(news.len(), 2, "{shown}");
+    assert!(news[1].contains("  now       SIGUSR1 "), "{shown}");
+    assert!(news[1].contains("fatal, "), "{shown}");
+}
+
+#[test]
+fn what_waits_for_no_known_reason_says_what_is_missing() {
+    let mut waits = samples::sigterm();
+    (waits.fate, waits.settled, waits.reason) = ("pending", false, None);
+    let explanation = &mut waits.explanation;
+    explanation.certainty = Certainty::Inferred;
+    explanation.sentences = vec!["It is queued.".to_owned()];
+    explanation.missing = vec!["why".to_owned(), "since when".to_owned()];
+    explanation.advice = vec!["wait.".to_owned(), "look again.".to_owned()];
+    let mut piped = context();
+    piped.width = None;
+    let shown = text(piped, &[Report::Signal(Box::new(waits))], &summary());
+    let said = "[inferred] | why: It is queued. | lacks: why; since when | fix: wait; look again.";
+    assert!(shown.contains(said), "{shown}");
 }
 
 #[test]

@@ -1,0 +1,53 @@
+//! The work on which all are measured: a namespace whose PID 1 has no handlers,
+//! and a program inside that does one thing again and again.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::subject::LOAD_CPU;
+use crate::stage::ns::{Ns, Program};
+
+/// What the load does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// `kill()` of a signal that does nothing by default (SIGWINCH).
+    Routine,
+    /// `kill()` of a signal that PID 1 has no handler for (SIGTERM): dropped.
+    Dropped,
+    /// fork, exit and wait.
+    Fork,
+}
+
+/// One that waits for its rounds.
+pub(crate) struct Load {
+    // Before its namespace, whose PID 1 waits at its end for all who are in it,
+    // and this one is reaped here.
+    pub(crate) program: Program,
+    pub(crate) ns: Ns,
+}
+
+impl Load {
+    pub(crate) fn new(kind: Kind) -> Result<Self> {
+        let ns = Ns::new(&["c-init-nosig"])?;
+        let cpu = LOAD_CPU.to_string();
+        let signal = |number: i32| number.to_string();
+        let program = match kind {
+            Kind::Routine => ns.enter(&["load", "signal", &cpu, &signal(libc::SIGWINCH), "1"])?,
+            Kind::Dropped => ns.enter(&["load", "signal", &cpu, &signal(libc::SIGTERM), "1"])?,
+            Kind::Fork => ns.enter(&["load", "fork", &cpu])?,
+        };
+        program.meet("ready")?;
+        Ok(Self { program, ns })
+    }
+
+    /// One round; nanoseconds for each time.
+    pub(crate) fn round(&self, time: Duration) -> Result<f64> {
+        self.program.tell(&time.as_millis().to_string())?;
+        let line = self.program.hear("round")?;
+        let mut numbers = line.split(' ').skip(1).map(str::parse::<f64>);
+        let mut next = || numbers.next().context("too short")?.context("no number");
+        let (count, nanoseconds) = (next()?, next()?);
+        Ok(nanoseconds / count)
+    }
+}

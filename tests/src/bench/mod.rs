@@ -1,0 +1,142 @@
+//! What tracing costs: bare, with a program that does nothing, with sigtrace in
+//! every state, and with tools of others, interleaved on the same work in one
+//! run. [`subject`] is who is measured, [`load`] on what, [`stats`] how rounds
+//! become figures, [`table`] what is to be reached.
+
+mod load;
+mod stats;
+mod subject;
+mod table;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::stage::host::Host;
+use crate::stage::ns::Ns;
+use load::{Kind, Load};
+use subject::{Attached, Bench, Rival, Subject};
+use table::Table;
+
+/// Flags.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// The sigtrace to measure; default: the one on the PATH
+    #[arg(long, value_name = "FILE")]
+    sigtrace: Option<PathBuf>,
+    /// Which hooks sigtrace shall use
+    #[arg(long, value_parser = ["auto", "btf", "raw", "kprobe"], default_value = "auto")]
+    hooks: String,
+    /// Folder of unpacked Debian packages with sigsnoop, bpftrace and strace
+    #[arg(long, value_name = "FOLDER")]
+    rivals: Option<PathBuf>,
+    /// Rounds; below 6 nothing is bounded
+    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(6..))]
+    rounds: u32,
+    /// Milliseconds of work per round
+    #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    round_ms: u64,
+    /// JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// Nanoseconds of one subject on one load, round by round.
+pub(crate) struct Series {
+    pub(crate) kind: Kind,
+    pub(crate) subject: Subject,
+    pub(crate) nanoseconds: Vec<f64>,
+    /// Milliseconds from its start until it was attached.
+    pub(crate) start_ms: Vec<f64>,
+    /// Its memory at the end of the rounds, kB.
+    pub(crate) peak_kb: Vec<f64>,
+}
+
+/// Measures, prints, and says whether every target is met.
+pub(crate) fn command(options: &Options) -> Result<bool> {
+    let host = Host::new(options.sigtrace.clone(), &options.hooks, None)?;
+    subject::keep_apart()?;
+    if options.rivals.is_some() {
+        subject::with_tracefs()?;
+    }
+    let elsewhere = Ns::new(&["c-init-nosig"])?;
+    let bench = Bench {
+        host: &host,
+        rivals: options.rivals.as_deref(),
+        elsewhere: elsewhere.ino,
+    };
+    let level = bench.level()?;
+    let mut all = Vec::new();
+    for kind in [Kind::Routine, Kind::Dropped, Kind::Fork] {
+        all.extend(measure(&bench, kind, options)?);
+    }
+    let missing: Vec<_> = Rival::ALL
+        .into_iter()
+        .filter(|&rival| !bench.has(rival))
+        .map(Rival::name)
+        .collect();
+    let table = Table::of(&all, &level)?;
+    if options.json {
+        print!("{}", table.json()?);
+    } else {
+        print!("{}", table.text());
+    }
+    if !missing.is_empty() {
+        println!("not measured, because not there: {}", missing.join(", "));
+    }
+    let (met, of) = table.targets();
+    println!("{met} of {of} targets met");
+    Ok(met == of)
+}
+
+fn measure(bench: &Bench<'_>, kind: Kind, options: &Options) -> Result<Vec<Series>> {
+    let load = Load::new(kind)?;
+    let time = Duration::from_millis(options.round_ms);
+    let mut all: Vec<Series> = subjects(bench, kind)
+        .into_iter()
+        .map(|subject| Series {
+            kind,
+            subject,
+            nanoseconds: Vec::new(),
+            start_ms: Vec::new(),
+            peak_kb: Vec::new(),
+        })
+        .collect();
+    for round in 0..options.rounds {
+        eprintln!("{kind:?}: round {} of {}", round + 1, options.rounds);
+        for series in &mut all {
+            let (attached, start): (Attached, _) = bench
+                .attach(series.subject, &load)
+                .with_context(|| format!("{:?}", series.subject))?;
+            // Once to warm up what has just been loaded.
+            load.round(time / 10)?;
+            series.nanoseconds.push(load.round(time)?);
+            series.start_ms.push(start.as_secs_f64() * 1e3);
+            let peak = attached.peak_kb();
+            series.peak_kb.extend(peak.map(|kb| kb as f64));
+            attached.end()?;
+        }
+    }
+    Ok(all)
+}
+
+fn subjects(bench: &Bench<'_>, kind: Kind) -> Vec<Subject> {
+    match kind {
+        Kind::Routine => {
+            let own = [
+                Subject::Bare,
+                Subject::Empty,
+                Subject::Number,
+                Subject::Elsewhere,
+                Subject::Traced,
+            ];
+            let there = |rival: &Rival| bench.has(*rival);
+            let rivals = Rival::ALL.into_iter().filter(there).map(Subject::Rival);
+            own.into_iter().chain(rivals).collect()
+        }
+        Kind::Dropped => vec![Subject::Bare, Subject::Traced],
+        Kind::Fork => vec![Subject::Bare, Subject::Elsewhere],
+    }
+}

@@ -1,0 +1,309 @@
+//! Who is measured: nothing, a program that does nothing, sigtrace, and tools
+//! that others use for the same. Each is started for one round, known to be
+//! attached, and ended again.
+
+use std::fs;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, Context, Result};
+use nix::mount::{self, MsFlags};
+use nix::sched::{self, CloneFlags};
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
+
+use super::load::Load;
+use crate::inside::load::stay_on;
+use crate::stage::host::Host;
+use crate::stage::sigtrace::Sigtrace;
+use crate::stage::until;
+use crate::sys;
+
+/// Where the load runs; everything else runs on [`TOOL_CPU`].
+pub(crate) const LOAD_CPU: usize = 0;
+const TOOL_CPU: usize = 1;
+
+/// One who is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// Nobody: the load alone.
+    Bare,
+    /// A raw tracepoint program that does nothing.
+    Empty,
+    /// sigtrace, traces the load's namespace, another signal.
+    Number,
+    /// sigtrace, traces another namespace.
+    Elsewhere,
+    /// sigtrace, traces the load.
+    Traced,
+    /// A tool of others.
+    Rival(Rival),
+}
+
+/// A tool of others, filtered on the load's pid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rival {
+    Sigsnoop,
+    SigsnoopKill,
+    Bpftrace,
+    Strace,
+}
+
+impl Rival {
+    pub(crate) const ALL: [Self; 4] = [
+        Self::Sigsnoop,
+        Self::SigsnoopKill,
+        Self::Bpftrace,
+        Self::Strace,
+    ];
+
+    /// Its program, and where Debian's package puts that.
+    fn file(self) -> &'static str {
+        match self {
+            Self::Sigsnoop | Self::SigsnoopKill => "usr/sbin/sigsnoop",
+            Self::Bpftrace => "usr/bin/bpftrace",
+            Self::Strace => "usr/bin/strace",
+        }
+    }
+
+    /// As one would type it, for the load's pid.
+    pub(crate) fn arguments(self, pid: u32) -> Vec<String> {
+        let pid = pid.to_string();
+        let script = format!(
+            "tracepoint:signal:signal_generate /pid == {pid}/ {{ printf(\"sent %d to %d\\n\", args->sig, args->pid); }}"
+        );
+        let words: &[&str] = match self {
+            Self::Sigsnoop => &["-p", &pid],
+            Self::SigsnoopKill => &["-k", "-p", &pid],
+            Self::Bpftrace => &["-e", &script],
+            Self::Strace => &["-e", "trace=kill", "-p", &pid],
+        };
+        words.iter().map(|&word| word.to_owned()).collect()
+    }
+
+    /// What stands in a line of it about the load.
+    fn shows(self) -> &'static str {
+        match self {
+            Self::Sigsnoop | Self::SigsnoopKill => " load ",
+            Self::Bpftrace => "sent ",
+            Self::Strace => "kill(",
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sigsnoop => "sigsnoop",
+            Self::SigsnoopKill => "sigsnoop -k",
+            Self::Bpftrace => "bpftrace",
+            Self::Strace => "strace",
+        }
+    }
+}
+
+/// What there is to measure with.
+pub(crate) struct Bench<'a> {
+    pub(crate) host: &'a Host,
+    /// A folder of unpacked packages with the rivals.
+    pub(crate) rivals: Option<&'a Path>,
+    /// A namespace in which nothing happens.
+    pub(crate) elsewhere: u32,
+}
+
+/// One that is attached.
+pub(crate) struct Attached {
+    _nothing: Option<OwnedFd>,
+    tool: Option<Tool>,
+}
+
+impl Bench<'_> {
+    /// Whether this rival is there.
+    pub(crate) fn has(&self, rival: Rival) -> bool {
+        self.file(rival).is_some()
+    }
+
+    fn file(&self, rival: Rival) -> Option<PathBuf> {
+        let file = self.rivals?.join(rival.file());
+        file.is_file().then_some(file)
+    }
+
+    /// Starts it and waits until it is attached; with the time that took.
+    pub(crate) fn attach(&self, subject: Subject, load: &Load) -> Result<(Attached, Duration)> {
+        let begin = Instant::now();
+        let mut attached = Attached {
+            _nothing: None,
+            tool: None,
+        };
+        let own = load.ns.ino.to_string();
+        let elsewhere = self.elsewhere.to_string();
+        match subject {
+            Subject::Bare => {}
+            Subject::Empty => attached._nothing = Some(sys::attach_nothing(c"signal_generate")?),
+            Subject::Number => {
+                attached.tool = Some(self.sigtrace(&["--signal", "KILL", "--pidns", &own])?);
+            }
+            Subject::Elsewhere => attached.tool = Some(self.sigtrace(&["--pidns", &elsewhere])?),
+            Subject::Traced => attached.tool = Some(self.sigtrace(&["--pidns", &own])?),
+            Subject::Rival(rival) => attached.tool = Some(self.rival(rival, load)?),
+        }
+        Ok((attached, begin.elapsed()))
+    }
+
+    /// How signal_generate is hooked here, as sigtrace says.
+    pub(crate) fn level(&self) -> Result<String> {
+        let inode = self.elsewhere.to_string();
+        let sigtrace = Sigtrace::attached(self.host, &["-o", "json", "--pidns", &inode])?;
+        let said = sigtrace.interrupt()?.well()?.lines;
+        let first = said.first().context("it said nothing")?;
+        let line: serde_json::Value = serde_json::from_str(first).context("its first line")?;
+        let hooks = line["hooks"].as_array().context("no hooks")?;
+        let hook = hooks.iter().find(|hook| hook["hook"] == "signal_generate");
+        let level = hook.and_then(|hook| hook["level"].as_str());
+        Ok(level.unwrap_or("not hooked").to_owned())
+    }
+
+    fn sigtrace(&self, flags: &[&str]) -> Result<Tool> {
+        let mut command = Command::new(&self.host.sigtrace);
+        command
+            .args(["--hooks", &self.host.hooks, "-o", "json"])
+            .args(flags);
+        let tool = Tool::start(&mut command, r#""event":"tracing""#)?;
+        until("sigtrace to be attached", || tool.has_shown())?;
+        Ok(tool)
+    }
+
+    /// Most tools do not say when they are attached: it is seen from what they
+    /// show of the load.
+    fn rival(&self, rival: Rival, load: &Load) -> Result<Tool> {
+        let file = self.file(rival).context("no such rival here")?;
+        let libraries = self
+            .rivals
+            .unwrap_or(Path::new("/"))
+            .join("usr/lib/x86_64-linux-gnu");
+        let mut command = Command::new(file);
+        command
+            .env("LD_LIBRARY_PATH", libraries)
+            .args(rival.arguments(load.program.pid));
+        let tool = Tool::start(&mut command, rival.shows())?;
+        until("the rival to show the load", || {
+            load.round(Duration::from_millis(1))?;
+            tool.has_shown()
+        })
+        .with_context(|| format!("{}: {}", rival.name(), tool.said()))?;
+        Ok(tool)
+    }
+}
+
+impl Attached {
+    /// Memory that it holds at most up to now, kB (VmHWM), for the tools.
+    pub(crate) fn peak_kb(&self) -> Option<u64> {
+        let pid = self.tool.as_ref()?.child.id();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+        line.split_whitespace().nth(1)?.parse().ok()
+    }
+
+    /// Ends it, and waits for that.
+    pub(crate) fn end(mut self) -> Result<()> {
+        match self.tool.take() {
+            Some(tool) => tool.end(),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A program whose output is taken and forgotten.
+struct Tool {
+    child: Child,
+    heard: Arc<Mutex<Heard>>,
+}
+
+#[derive(Default)]
+struct Heard {
+    first: Vec<u8>,
+    shown: bool,
+}
+
+/// So much of the output is kept, to look at and for error messages.
+const KEPT: usize = 1 << 16;
+
+impl Tool {
+    fn start(command: &mut Command, shows: &'static str) -> Result<Self> {
+        let (mut read, write) = io::pipe().context("a pipe")?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(write.try_clone()?)
+            .stderr(write)
+            .spawn()
+            .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+        // The command holds the pipe's other end open.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let heard = Arc::new(Mutex::new(Heard::default()));
+        let listener = heard.clone();
+        thread::spawn(move || {
+            let mut buffer = vec![0; 1 << 16];
+            while let Ok(n @ 1..) = read.read(&mut buffer) {
+                let mut heard = listener.lock().unwrap_or_else(PoisonError::into_inner);
+                if heard.shown || heard.first.len() >= KEPT {
+                    continue;
+                }
+                heard.first.extend(&buffer[..n]);
+                heard.shown = String::from_utf8_lossy(&heard.first).contains(shows);
+            }
+        });
+        Ok(Self { child, heard })
+    }
+
+    fn has_shown(&self) -> Result<Option<()>> {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(heard.shown.then_some(()))
+    }
+
+    fn said(&self) -> String {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = String::from_utf8_lossy(&heard.first).into_owned();
+        said.chars().take(500).collect()
+    }
+
+    fn end(mut self) -> Result<()> {
+        let pid = Pid::from_raw(self.child.id().try_into()?);
+        signal::kill(pid, Signal::SIGINT).context("ending it")?;
+        until("its end", || Ok(self.child.try_wait()?)).map(drop)
+    }
+}
+
+impl Drop for Tool {
+    fn drop(&mut self) {
+        // On the way out after an error; that error is the one to be told.
+        if let Ok(None) = self.child.try_wait() {
+            let _ = self.child.kill().and_then(|()| self.child.wait());
+        }
+    }
+}
+
+/// What rivals read of the tracing file system, where nobody has mounted it: in
+/// a mount namespace of our own, so that nobody else sees it.
+pub(crate) fn with_tracefs() -> Result<()> {
+    let folder = "/sys/kernel/tracing";
+    if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Ok(());
+    }
+    let none = None::<&str>;
+    sched::unshare(CloneFlags::CLONE_NEWNS).context("a mount namespace of our own")?;
+    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    mount::mount(none, "/", none, private, none).context("keeping mounts to ourselves")?;
+    mount::mount(none, folder, Some("tracefs"), MsFlags::empty(), none)
+        .with_context(|| format!("mounting tracefs on {folder}"))
+}
+
+/// Two CPUs at least, and this process with all tools away from the load.
+pub(crate) fn keep_apart() -> Result<()> {
+    if thread::available_parallelism().map_or(1, usize::from) < 2 {
+        bail!("measuring needs two CPUs: one for the load and one for the tools");
+    }
+    stay_on(TOOL_CPU)
+}

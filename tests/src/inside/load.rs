@@ -1,0 +1,68 @@
+//! `load`: does one thing as fast as it goes, for so many milliseconds as it is
+//! told, and says how long that took. What is measured is this program alone:
+//! everything that a tracer adds to the system call is in its time.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, Context, Result};
+use nix::sched::{self, CpuSet};
+use nix::sys::wait;
+use nix::unistd::Pid;
+
+use super::tools;
+use crate::sys::{self, Side};
+
+/// The clock is read once per so many, so that it costs nothing.
+const BATCH: u64 = 100;
+
+/// `load signal CPU NUMBER PID`, `load fork CPU`: each line it hears is a number
+/// of milliseconds, each line it says `round COUNT NANOSECONDS`.
+pub(crate) fn run(words: &[&str]) -> Result<()> {
+    tools::set_name(b"load")?;
+    match words {
+        ["signal", cpu, number, pid] => {
+            let (number, pid) = (number.parse()?, pid.parse()?);
+            rounds(cpu, BATCH, || {
+                if !sys::kill_number(pid, number)? {
+                    bail!("the target is gone");
+                }
+                Ok(())
+            })
+        }
+        ["fork", cpu] => rounds(cpu, 1, || match sys::fork()? {
+            Side::Child => std::process::exit(0),
+            Side::Parent(child) => wait::waitpid(child, None).map(drop).context("waitpid"),
+        }),
+        other => bail!("no such load: {other:?}"),
+    }
+}
+
+fn rounds(cpu: &str, batch: u64, act: impl Fn() -> Result<()>) -> Result<()> {
+    stay_on(cpu.parse().context("a CPU")?)?;
+    tools::introduce("ready")?;
+    while let Some(line) = tools::hear()? {
+        let enough = Duration::from_millis(line.parse().context("milliseconds")?);
+        let begin = Instant::now();
+        let mut count = 0;
+        let took = loop {
+            for _ in 0..batch {
+                act()?;
+            }
+            count += batch;
+            let took = begin.elapsed();
+            if took >= enough {
+                break took;
+            }
+        };
+        tools::say(&format!("round {count} {}", took.as_nanos()))?;
+    }
+    Ok(())
+}
+
+/// From now on this process runs on one CPU only.
+pub(crate) fn stay_on(cpu: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu)?;
+    sched::sched_setaffinity(Pid::from_raw(0), &set)
+        .with_context(|| format!("sched_setaffinity to CPU {cpu}"))
+}
