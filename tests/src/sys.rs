@@ -347,8 +347,9 @@ pub(crate) fn forbid_getppid() -> Result<()> {
     Ok(())
 }
 
-/// Another process with this one's memory, that does nothing; its pid.
-pub(crate) fn clone_with_memory() -> Result<i32> {
+/// Another process with this one's memory, that does nothing; its pid. As by
+/// vfork(2), this one goes on only once that has ended.
+pub(crate) fn clone_with_memory(vfork: bool) -> Result<i32> {
     extern "C" fn rest(_: *mut libc::c_void) -> libc::c_int {
         loop {
             // SAFETY: needs nothing.
@@ -363,7 +364,7 @@ pub(crate) fn clone_with_memory() -> Result<i32> {
         libc::clone(
             rest,
             top.cast(),
-            libc::CLONE_VM | libc::SIGCHLD,
+            libc::CLONE_VM | libc::SIGCHLD | if vfork { libc::CLONE_VFORK } else { 0 },
             std::ptr::null_mut(),
         )
     };

@@ -16,6 +16,12 @@ pub const NEW_ENTRIES: u32 = 8192;
 /// cgroup v1. Each hierarchy counts its ids for itself, and none so far.
 pub const CGROUP_V1: u64 = 1 << 63;
 
+/// The shortest name of a cgroup that can hold the id of a container.
+pub const ID_LEN: usize = 64;
+/// Of a new cgroup so many programs are told that are executed in it: one of them is
+/// its container's.
+pub const PLACED: u32 = 8;
+
 /// The read-only global `CONFIG`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
@@ -33,6 +39,10 @@ pub struct Config {
     /// Where fexit programs on `dequeue_signal` find the returned signal:
     /// the number of the function's arguments on this kernel.
     pub dequeue_args: u32,
+    /// 1 if tasks in a cgroup that was made since the programs were attached count, if
+    /// its name is long enough for the id of a container, or below one; 2 if one of
+    /// cgroup v1 may be meant, too.
+    pub by_new_cgroup: u32,
     /// 1 if tasks in a PID namespace that was made since the programs were attached
     /// count, or below one; they are kept in the map `NEW_PIDNS`.
     pub by_new_pidns: u32,
@@ -47,8 +57,10 @@ pub struct Config {
     /// Where in a `css_set` the state of the `pids` controller is, whose cgroup is
     /// that of cgroup v1 where it is in that.
     pub css_set_pids: u32,
-    /// Padding.
-    pub pad: u32,
+    /// The ids of new cgroups are above this: the kernel counts them upwards.
+    pub new_cgroup_above: u64,
+    /// The same for those of cgroup v1.
+    pub new_cgroup_v1_above: u64,
 }
 
 impl Config {
@@ -59,11 +71,13 @@ impl Config {
         by_cgroup: 0,
         by_pid: 0,
         dequeue_args: 0,
+        by_new_cgroup: 0,
         by_new_pidns: 0,
         exit_group_dead: 0,
         sees_release: 0,
         sees_oom: 0,
         css_set_pids: 0,
-        pad: 0,
+        new_cgroup_above: 0,
+        new_cgroup_v1_above: 0,
     };
 }

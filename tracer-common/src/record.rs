@@ -53,7 +53,8 @@ pub enum Kind {
     Release = 11,
     /// [`Reap`]: `sched_process_free`, an RCU grace period after the reaping.
     Free = 12,
-    /// [`Placed`]: the PID 1 of a new PID namespace runs its program.
+    /// [`Placed`]: the PID 1 of a new PID namespace runs its program, or somebody one
+    /// in a new cgroup.
     Placed = 13,
     /// [`Oom`]: the kernel is about to kill for lack of memory.
     Oom = 14,
@@ -82,7 +83,8 @@ pub struct Task {
     /// [`tgid`](Self::tgid) the identity of a process.
     pub start_ns: u64,
     /// The nearest cgroup of the map `CGROUPS` that it is in or below, as that map
-    /// has it; 0: it is in none.
+    /// has it, or else the nearest new one that may be a container's; 0: it is in
+    /// none.
     pub cgroup: u64,
     /// Process id in the host's PID namespace.
     pub tgid: u32,
@@ -289,8 +291,8 @@ pub struct Exec {
     pub pad: u32,
 }
 
-/// The cgroup of a PID 1 that executes its program: its name may tell the
-/// container, and is gone with the container.
+/// The cgroup of a PID 1 that executes its program, or of who executes one in a new
+/// cgroup: its name may tell the container, and is gone with the container.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Placed {
@@ -298,8 +300,9 @@ pub struct Placed {
     pub header: Header,
     /// The process.
     pub task: Task,
-    /// Names of its cgroup in the v2 hierarchy and of that one's parent, each
-    /// ended by a zero; empty where there is none.
+    /// Names of the cgroup that is [`Task::cgroup`], or else its own in the v2
+    /// hierarchy, and of that one's parent, each ended by a zero; empty where there is
+    /// none.
     pub cgroups: [[u8; CGROUP_NAME]; 2],
 }
 

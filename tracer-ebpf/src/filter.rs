@@ -5,12 +5,12 @@
 //! side decides exactly (`history::filter`).
 
 use sigtrace_common::{
-    filter::{CGROUP_V1, PID_SENDER, PID_TARGET},
+    filter::{CGROUP_V1, PID_SENDER, PID_TARGET, PLACED},
     record::NS_LEVELS,
 };
 
 use crate::{
-    globals::{global, CGROUPS, NEW_PIDNS, PIDNS, PIDS, TOUCHED},
+    globals::{global, CGROUPS, NEW_CGROUPS, NEW_PIDNS, PIDNS, PIDS, TOUCHED},
     mem::{current, pointer, Addr, Mem, Probe},
     task,
 };
@@ -70,7 +70,10 @@ pub(crate) unsafe fn process<M: Mem>(task: Addr) -> bool {
 /// There is a filter by namespace, cgroup or process.
 #[inline(always)]
 fn limited() -> bool {
-    by_pidns() || global!(CONFIG.by_cgroup) != 0 || global!(CONFIG.by_pid) != 0
+    by_pidns()
+        || global!(CONFIG.by_cgroup) != 0
+        || global!(CONFIG.by_new_cgroup) != 0
+        || global!(CONFIG.by_pid) != 0
 }
 
 #[inline(always)]
@@ -185,43 +188,90 @@ unsafe fn in_pidns<M: Mem>(task: Addr) -> bool {
     }
 }
 
-/// The nearest wanted cgroup that a task is in or below; 0: none.
+/// The nearest wanted cgroup that a task is in or below, or else the nearest new one
+/// that may be a container's; 0: none.
 ///
 /// # Safety
 /// `task` must point to a `task_struct`.
 #[inline(always)]
 pub(crate) unsafe fn cgroup<M: Mem>(task: Addr) -> u64 {
-    if global!(CONFIG.by_cgroup) == 0 {
+    if global!(CONFIG.by_cgroup) == 0 && global!(CONFIG.by_new_cgroup) == 0 {
         return 0;
     }
     // SAFETY: the caller's duty.
+    unsafe { cgroup_above::<M>(task).0 }
+}
+
+/// The same with where it lies.
+///
+/// # Safety
+/// `task` must point to a `task_struct`.
+#[inline(always)]
+pub(crate) unsafe fn cgroup_above<M: Mem>(task: Addr) -> (u64, Addr) {
+    // SAFETY: the caller's duty.
     unsafe {
-        let found = wanted_above(task::cgroup::<M>(task), 0);
-        if found != 0 || global!(CONFIG.by_cgroup) < 2 {
+        let above = global!(CONFIG.new_cgroup_above);
+        let found = wanted_above(task::cgroup::<M>(task), 0, above);
+        let on_v1 = global!(CONFIG.by_cgroup) > 1 || global!(CONFIG.by_new_cgroup) > 1;
+        if found.0 != 0 || !on_v1 {
             return found;
         }
-        wanted_above(task::cgroup_v1::<M>(task), CGROUP_V1)
+        let above = global!(CONFIG.new_cgroup_v1_above);
+        wanted_above(task::cgroup_v1::<M>(task), CGROUP_V1, above)
     }
 }
 
 /// Follows `self.parent`, the one way up that is the same on every kernel.
 #[inline(always)]
-unsafe fn wanted_above(mut at: Addr, hierarchy: u64) -> u64 {
+unsafe fn wanted_above(mut at: Addr, hierarchy: u64, above: u64) -> (u64, Addr) {
     // SAFETY: the caller's duty; reads are checked as `Mem` says.
     unsafe {
+        let mut new = (0, core::ptr::null());
         let mut i = 0;
         while i < CGROUP_LEVELS {
             if at.is_null() {
                 break;
             }
-            let id = task::cgroup_id(at) | hierarchy;
-            if CGROUPS.get(id).is_some() {
-                return id;
+            let id = task::cgroup_id(at);
+            if global!(CONFIG.by_cgroup) != 0 && CGROUPS.get(id | hierarchy).is_some() {
+                return (id | hierarchy, at);
+            }
+            if global!(CONFIG.by_new_cgroup) != 0
+                && id > above
+                && new.0 == 0
+                && may_hold_id(id | hierarchy, at)
+            {
+                new = (id | hierarchy, at);
             }
             // `self` is the first member: a css's address is its cgroup's.
             at = pointer::<Probe>(at, global!(LAYOUT.cgroup_parent));
             i += 1;
         }
-        0
+        new
+    }
+}
+
+/// Whether the name of a new cgroup is long enough for the id of a container.
+#[inline(always)]
+unsafe fn may_hold_id(id: u64, at: Addr) -> bool {
+    // SAFETY: the caller's duty; map values are only read.
+    unsafe {
+        if let Some(known) = NEW_CGROUPS.get(id) {
+            return *known != 0;
+        }
+        let long = task::cgroup_name_is_long(at);
+        let _ = NEW_CGROUPS.insert(id, u32::from(long), 0);
+        long
+    }
+}
+
+/// Whether a program that is executed in this new cgroup is still to be told.
+#[inline(always)]
+pub(crate) fn to_be_placed(id: u64) -> bool {
+    // SAFETY: the value is copied at once.
+    let told = unsafe { NEW_CGROUPS.get(id).copied() };
+    match told {
+        Some(told @ 1..=PLACED) => NEW_CGROUPS.insert(id, told + 1, 0).is_ok(),
+        _ => false,
     }
 }

@@ -36,6 +36,11 @@ pub(crate) static PIDNS: HashMap<u32, u32> = HashMap::with_max_entries(ENTRIES, 
 #[map]
 pub(crate) static NEW_PIDNS: LruHashMap<u32, u32> = LruHashMap::with_max_entries(NEW_ENTRIES, 0);
 
+/// cgroups that were made since, where those are wanted: 0 for those whose names
+/// cannot hold an id, else how many programs were told of, and one more.
+#[map]
+pub(crate) static NEW_CGROUPS: LruHashMap<u64, u32> = LruHashMap::with_max_entries(NEW_ENTRIES, 0);
+
 /// Wanted cgroups, by id; of cgroup v1 with `CGROUP_V1`.
 #[map]
 pub(crate) static CGROUPS: HashMap<u64, u32> = HashMap::with_max_entries(ENTRIES, 0);

@@ -166,27 +166,37 @@ unsafe fn exec<M: Mem, T: Turn>(task: Addr, old_pid: u32) -> i32 {
         (*out).old_pid = old_pid;
         (*out).pad = 0;
         entry.submit(0);
-        let leader = pointer::<M>(task, global!(LAYOUT.task_group_leader));
-        if global!(CONFIG.by_new_pidns) != 0 && filter::first_of::<Probe>(leader).is_some() {
+        if global!(CONFIG.by_new_pidns) != 0 {
             placed::<M>(task);
         }
         0
     }
 }
 
-/// Where the first process of a PID namespace is: read here, because all of it
-/// may be gone before the user side can look.
+/// Where the first process of a PID namespace is, and where the first programs of a
+/// new cgroup are: read here, because all of it may be gone before the user side can
+/// look.
 #[inline(always)]
 unsafe fn placed<M: Mem>(task: Addr) {
     // SAFETY: the caller's duty.
     unsafe {
+        let leader = pointer::<M>(task, global!(LAYOUT.task_group_leader));
+        let (id, new) = filter::cgroup_above::<M>(task);
+        let first = filter::first_of::<Probe>(leader).is_some();
+        if !(first || id != 0 && filter::to_be_placed(id)) {
+            return;
+        }
+        let own = if new.is_null() {
+            task::cgroup::<M>(task)
+        } else {
+            new
+        };
         let Some(mut entry) = emit::reserve::<Placed>(Kind::Placed) else {
             return;
         };
         let out = entry.as_mut_ptr();
         (*out).header = emit::header(Kind::Placed, emit::now());
         task::fill::<M>(&raw mut (*out).task, task);
-        let own = task::cgroup::<M>(task);
         // `self` is the first member: a css's address is its cgroup's.
         let parent = pointer::<Probe>(own, global!(LAYOUT.cgroup_parent));
         task::cgroup_name(&raw mut (*out).cgroups[0], own);

@@ -1,7 +1,10 @@
 //! Facts of a task: who it is, in every PID namespace that it can be seen from.
 
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_kernel_str};
-use sigtrace_common::record::{Task, CGROUP_NAME, COMM_LEN, NS_LEVELS};
+use sigtrace_common::{
+    filter::ID_LEN,
+    record::{Task, CGROUP_NAME, COMM_LEN, NS_LEVELS},
+};
 
 use crate::{
     filter,
@@ -139,6 +142,23 @@ pub(crate) unsafe fn cgroup_id(cgroup: Addr) -> u64 {
     unsafe {
         let kn = pointer::<Probe>(cgroup, global!(LAYOUT.cgroup_kn));
         Probe::get(kn, global!(LAYOUT.kernfs_id))
+    }
+}
+
+/// Whether a cgroup's name is long enough for the id of a container.
+///
+/// # Safety
+/// `cgroup` may be any address.
+#[inline(always)]
+pub(crate) unsafe fn cgroup_name_is_long(cgroup: Addr) -> bool {
+    let mut start = [0u8; ID_LEN + 1];
+    // SAFETY: the helper checks the address; `start` is as long as it is told.
+    unsafe {
+        let kn = pointer::<Probe>(cgroup, global!(LAYOUT.cgroup_kn));
+        let name = pointer::<Probe>(kn, global!(LAYOUT.kernfs_name));
+        let length =
+            bpf_probe_read_kernel_str(start.as_mut_ptr().cast(), start.len() as u32, name.cast());
+        length == start.len() as i64
     }
 }
 

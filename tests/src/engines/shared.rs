@@ -1,6 +1,8 @@
 //! Containers without a PID namespace of their own: with the host's, and with another
 //! container's, as in a pod.
 
+use std::process::Command;
+
 use anyhow::Result;
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -17,6 +19,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         own("pid-host-slow", slow),
         core(own("pid-of-another", of_another)),
         own("pid-of-another-alone", alone),
+        own("pid-host-followed", followed),
     ]
 }
 
@@ -220,5 +223,55 @@ fn alone(stage: &Stage<'_>) -> Result<Outcome> {
     let mut told = read(&ended, &scene, &[("/shares/container", &*other)], "unclean")?;
     told.expect(lives, || "the other one has ended too".to_owned());
     first_exits(&mut told, &scene, &format!("{other}'s"));
+    Ok(told.outcome(&ended))
+}
+
+/// Waited for, and followed into its next life.
+fn followed(stage: &Stage<'_>) -> Result<Outcome> {
+    let mut command = Command::new(&stage.host.sigtrace);
+    stage.engine.for_sigtrace(&mut command);
+    command.args(["--hooks", &stage.host.hooks, "-o", "json", "--wait"]);
+    command.args(["--container", stage.name]);
+    let sigtrace = Sigtrace::spawn(&mut command)?;
+    sigtrace.wait_attached()?;
+    let mut from = 0;
+    let mut firsts = Vec::new();
+    let scene = start(stage, stage.name, &["--pid", "host"], &[])?;
+    for again in [false, true] {
+        if again {
+            scene.say(&["start"])?;
+        }
+        let is =
+            |event: &'static str| move |line: &str| line.contains(&format!(r#""event":"{event}""#));
+        from = sigtrace.out.wait("its start", from, is("started"))?.0;
+        let pid = stage.engine.find(stage.name)?.pid1;
+        Container::wait_children(pid, 1)?;
+        Container::wait_handler(pid, Signal::SIGTERM)?;
+        firsts.push(pid);
+        scene.say(&["stop"])?;
+        from = sigtrace.out.wait("its end", from, is("ended"))?.0;
+    }
+    let ended = sigtrace.interrupt()?.well()?;
+    scene.say(&["rm"])?;
+    let mut told = Told::read(&ended)?;
+    let id = scene.container.id.as_str();
+    let life = [
+        ("/scope/container/id", id),
+        ("/scope/container/name", stage.name),
+        ("/scope/shares/with", "host"),
+        ("/scope/shares/first", "c-init-sig"),
+    ];
+    told.count("started", 2, &life);
+    told.count("ended", 2, &life);
+    for pid in firsts {
+        let end = [
+            ("/task/pid", &*pid.to_string()),
+            ("/container/id", id),
+            ("/exit_code", "0"),
+            ("/certainty", "proven"),
+        ];
+        told.count("exit", 1, &end);
+    }
+    told.count("init_exit", 0, &[]);
     Ok(told.outcome(&ended))
 }

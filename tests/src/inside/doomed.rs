@@ -76,7 +76,7 @@ pub(super) fn play(role: &str) -> Result<bool> {
             let mut bell = Bell::for_signals(&[Signal::SIGUSR1])?;
             prepare(role)?;
             if role == "eats-shared" {
-                let inside = sys::clone_with_memory()?;
+                let inside = sys::clone_with_memory(false)?;
                 let children = fs::read_to_string("/proc/thread-self/children")?;
                 tools::say(&format!("shares {} {inside}", children.trim()))?;
             }

@@ -68,6 +68,7 @@ pub(crate) fn play(role: &str, words: &[&str]) -> Result<()> {
             process::exit(0);
         }
         ("spins", []) => spins(),
+        ("vforks", []) => vforks(),
         ("alarmed", []) => alarmed(),
         ("leaderless", []) => leaderless(role),
         ("execs", []) => execs(),
@@ -130,6 +131,16 @@ fn on_one_cpu() -> Result<()> {
     let mut one = CpuSet::new();
     one.set(first.context("no CPU at all")?)?;
     sched::sched_setaffinity(own, &one).context("sched_setaffinity")
+}
+
+/// Sleeps in the kernel until its child has ended, then acts on SIGUSR1.
+fn vforks() -> Result<()> {
+    let mut bell = Bell::for_signals(&[Signal::SIGUSR1])?;
+    prepare("vforks")?;
+    sys::clone_with_memory(true)?;
+    bell.wait()?;
+    tools::say("rang")?;
+    tools::sleep_for_ever();
 }
 
 /// Never sleeps.

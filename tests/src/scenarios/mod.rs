@@ -6,6 +6,7 @@ mod bad_input;
 mod deaths;
 mod filters;
 mod forwarding;
+mod held;
 mod inits;
 mod itself;
 mod kernel_kills;
@@ -207,6 +208,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         inits::scenarios(),
         forwarding::scenarios(),
         signals::scenarios(),
+        held::scenarios(),
         deaths::scenarios(),
         kernel_kills::scenarios(),
         memory::scenarios(),

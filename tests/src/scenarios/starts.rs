@@ -15,7 +15,10 @@ use crate::stage::sigtrace::Sigtrace;
 const COUNT: usize = 20;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![own("container-starts", starts)]
+    vec![
+        own("container-starts", starts),
+        own("container-shares-starts", shares),
+    ]
 }
 
 /// A cgroup as an engine would make it.
@@ -30,12 +33,22 @@ impl Made {
 
     /// A PID namespace with one process that ends at once.
     fn run(&self) -> Result<()> {
+        // As a runtime does it, which is in no cgroup of its containers itself.
+        let script = format!("echo 0 > {}/cgroup.procs && exec sh -c :", self.0.display());
+        let words = ["-p", "-f", "sh", "-c", &script];
+        let output = Command::new("unshare").args(words).output()?;
+        ensure!(output.status.success(), "{script}: {output:?}");
+        Ok(())
+    }
+
+    /// A process of the host's namespace, that makes one inside, and ends.
+    fn run_shared(&self) -> Result<()> {
         let script = format!(
-            "echo $$ > {}/cgroup.procs && exec unshare -p -f true",
+            "echo 0 > {}/cgroup.procs && exec sh -c 'unshare -p -f true; exit 3'",
             self.0.display()
         );
         let output = Command::new("sh").args(["-c", &script]).output()?;
-        ensure!(output.status.success(), "{script}: {output:?}");
+        ensure!(output.status.code() == Some(3), "{script}: {output:?}");
         Ok(())
     }
 }
@@ -87,9 +100,10 @@ fn starts(stage: &Stage<'_>) -> Result<Outcome> {
         COUNT,
         &[("/child/ns_pids/1", "1"), ("/child/container", id)],
     );
+    // The shell that goes into the cgroup, and the one in it.
     told.count(
         "exec",
-        COUNT,
+        2 * COUNT,
         &[("/task/ns_pids/1", "1"), ("/task/container", id)],
     );
     let end = [
@@ -102,6 +116,62 @@ fn starts(stage: &Stage<'_>) -> Result<Outcome> {
     told.count("init_exit", COUNT, &[]);
     told.count("reap", COUNT, &[("/task/ns_pids/1", "1")]);
     told.count("ended", COUNT, &[]);
+    let of_other = ended.lines.iter().any(|line| line.contains(&ids[1]));
+    told.expect(!of_other, || {
+        "something of the other container was told".to_owned()
+    });
+    Ok(told.outcome(&ended))
+}
+
+/// Containers without a namespace of their own, which are over before anybody knows
+/// that, in a cgroup each.
+fn shares(stage: &Stage<'_>) -> Result<Outcome> {
+    if !stage.host.guest {
+        return Ok(Outcome::Skipped(
+            "--wait traces every new PID namespace, so only in a guest".to_owned(),
+        ));
+    }
+    if !PathBuf::from("/sys/fs/cgroup/cgroup.controllers").exists() {
+        return Ok(Outcome::Skipped("there is no cgroup v2".to_owned()));
+    }
+    let ids = ["f6", "a7"].map(|two| two.repeat(32));
+    let name = &ids[0][..12];
+    let flags = ["--container", name, "--wait", "-o", "json", "--all-signals"];
+    let sigtrace = Sigtrace::attached(stage.host, &flags)?;
+    let mut from = 0;
+    for _ in 0..2 {
+        for id in &ids {
+            let made = Made::new(id)?;
+            made.run_shared()?;
+            drop(made);
+        }
+        let ended = |line: &str| line.contains(r#""event":"ended""#);
+        from = sigtrace.out.wait("the line `ended`", from, ended)?.0 + 1;
+    }
+    let ended = sigtrace.interrupt()?.well()?;
+    let mut told = Told::read(&ended)?;
+    let id = ids[0].as_str();
+    let scope = [
+        ("/scope/container/id", id),
+        ("/scope/shares/with", "host"),
+        ("/scope/shares/first", "sh"),
+    ];
+    told.count("started", 2, &scope);
+    told.count("started", 2, &[]);
+    let end = [
+        ("/container/id", id),
+        ("/exit_code", "3"),
+        ("/cause", "exit"),
+        ("/certainty", "proven"),
+    ];
+    told.count("exit", 2, &end);
+    // What is PID 1 of the namespace inside is not the container's.
+    told.count(
+        "init_exit",
+        2,
+        &[("/container/id", id), ("/exit_code", "0")],
+    );
+    told.count("ended", 2, &[("/scope/container/id", id)]);
     let of_other = ended.lines.iter().any(|line| line.contains(&ids[1]));
     told.expect(!of_other, || {
         "something of the other container was told".to_owned()

@@ -5,7 +5,7 @@
 use std::{
     collections::HashSet,
     fs,
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{DirEntryExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -14,7 +14,7 @@ use anyhow::{anyhow, Context as _};
 use sigtrace_common::filter::CGROUP_V1;
 
 use super::{Code, Failure};
-use crate::{container::Hierarchy, event::CgroupId};
+use crate::{container::Hierarchy, event::CgroupId, kernel::attach::New};
 
 /// Where the hierarchies are: that of cgroup v2, alone or beside those of cgroup v1,
 /// and the one of cgroup v1 that the kernel side can tell processes by.
@@ -114,6 +114,41 @@ impl Cgroup {
     }
 }
 
+/// From where on cgroups are new: the highest ids that there are. The kernel counts
+/// them upwards (`kernfs_new_node`), of files and folders alike.
+pub fn newest() -> New {
+    let highest = |of: Hierarchy| {
+        let mut roots = ROOTS.iter().filter(|&&(_, hierarchy)| hierarchy == of);
+        roots.find_map(|(root, of)| highest_below(Path::new(root), *of))
+    };
+    New {
+        // None can be made where there is none.
+        unified: highest(Hierarchy::Unified).unwrap_or(u64::MAX),
+        v1: highest(Hierarchy::Pids),
+    }
+}
+
+fn highest_below(root: &Path, hierarchy: Hierarchy) -> Option<u64> {
+    let marks = match hierarchy {
+        Hierarchy::Unified => "cgroup.controllers",
+        _ => "tasks",
+    };
+    if !root.join(marks).exists() {
+        return None;
+    }
+    let mut highest = fs::metadata(root).ok()?.ino();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                highest = highest.max(entry.ino());
+                folders.push(entry.path());
+            }
+        }
+    }
+    Some(highest)
+}
+
 /// Whether a folder is a cgroup of this hierarchy, by the files that it has.
 fn is(folder: &Path, of: Hierarchy) -> bool {
     let has = |file| folder.join(file).exists();
@@ -176,6 +211,13 @@ mod tests {
             fs::write(alone.join(file), "").unwrap();
         }
         assert_eq!(named(Path::new("docker/x")).unwrap().id, inode(&alone));
+        // Made later, it is above all that there were.
+        let before = highest_below(&of_pids, Hierarchy::Pids);
+        assert_eq!(before, None, "no root of such a hierarchy");
+        fs::write(of_pids.join("tasks"), "").unwrap();
+        let highest = highest_below(&of_pids, Hierarchy::Pids).unwrap();
+        let all = [&of_pids, &of_pids.join("docker"), &pids].map(|folder| inode(folder));
+        assert_eq!(Some(highest), all.into_iter().max());
         // Members are those of all that is below, too.
         fs::create_dir_all(v2.join("a/b")).unwrap();
         for (folder, list) in [("", "7\n8\n"), ("a/b", "9\n")] {

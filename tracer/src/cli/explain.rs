@@ -304,13 +304,13 @@ mod tests {
 
     #[test]
     fn what_is_not_reported_yet_is_marked() {
-        let shown = shown("frozen", None);
+        let shown = shown("throttled", None);
         assert!(
             shown.contains("\n   note   not reported by this version\n"),
             "{shown}"
         );
         for (what, mark) in [
-            ("rt-limit", Some("false")),
+            ("group-exit", Some("false")),
             ("pid1-exited", Some("true")),
             ("SIGTERM", None),
         ] {

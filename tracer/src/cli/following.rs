@@ -8,6 +8,7 @@ use std::{fs, io, time::Duration};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
+    cgroup::Cgroup,
     live::{Live, Watched},
     scope,
 };
@@ -17,10 +18,10 @@ use crate::{
         engine::details_of,
         events::Told,
         follow::{Claim, Follow, Name},
-        Container,
+        Container, Named, Shared,
     },
-    event::{BootTime, EngineAction, EngineEvent, Fact, PidNs, ProcessKey},
-    explain::words,
+    event::{BootTime, EngineAction, EngineEvent, Fact, Home, PidNs, ProcessKey},
+    explain::{runtime, words},
     history::HELD,
     kernel,
     output::Scope,
@@ -154,18 +155,25 @@ impl Live<'_> {
             return Ok(());
         };
         let placed = match &fact {
-            Fact::Placed { task, cgroups } => Some((task.key, container::container_in(cgroups))),
+            Fact::Placed { task, cgroups } => Some((
+                task.clone(),
+                cgroups[0].clone(),
+                container::container_in(cgroups),
+            )),
             _ => None,
         };
         let ours = follow.take(time, fact);
-        // Nothing more is known of a namespace that is traced already.
+        // Nothing more is known of a container that is traced already.
         let placed = placed.filter(|_| ours.is_none());
-        let claim = placed.and_then(|(pid1, container)| {
+        let claim = placed.and_then(|(task, cgroup, container)| {
+            let look = self.following.on_host;
             let container = container.or_else(|| {
-                let look = self.following.on_host;
-                look.then(|| in_proc(pid1.pid)).flatten()
+                let named = look.then(|| in_proc(task.key.pid)).flatten()?;
+                Some((named.id, named.engine))
             });
-            follow.placed(pid1, container)
+            let file = look.then(|| self.proc.program(task.key)).flatten();
+            let runtime = runtime::is_runtime(task.comm, file.as_deref());
+            follow.placed(time, &task, runtime, &cgroup, container)
         });
         if let Some(fact) = ours {
             self.push(time, fact);
@@ -184,16 +192,61 @@ impl Live<'_> {
         Ok(())
     }
 
+    /// Time goes by: cgroups turn out to be containers themselves, and what waited
+    /// long enough is given up.
+    pub(super) fn follow_on(&mut self, now: BootTime) -> io::Result<()> {
+        let Some(follow) = &mut self.following.follow else {
+            return Ok(());
+        };
+        for claim in follow.ripen(now) {
+            self.claim(claim)?;
+        }
+        self.following.expire(now);
+        Ok(())
+    }
+
+    /// What is not in the facts of a container that shares its PID namespace: where
+    /// its cgroup is, and whose process is PID 1.
+    fn look_up_shared(&mut self, container: &mut Container) -> Option<Cgroup> {
+        let (pidns, pid) = (container.pidns, container.pid);
+        let shares = container.shares.as_mut()?;
+        if !self.following.on_host {
+            return None;
+        }
+        let named = pid
+            .and_then(in_proc)
+            .filter(|named| named.id == container.id);
+        if let Some(named) = named {
+            shares.cgroup = named.cgroup;
+        }
+        if shares.with != Shared::Host {
+            let owner = container::first_in(self.proc.root(), pidns).and_then(in_proc);
+            let name = owner.map(|owner| {
+                let follow = self.following.follow.as_ref();
+                let name = follow.and_then(|follow| follow.name_of(&owner.id));
+                name.map_or_else(|| owner.id[..12].to_owned(), str::to_owned)
+            });
+            if let Some(name) = name {
+                shares.with = Shared::Container(name);
+            }
+        }
+        let cgroup = Cgroup::of_container(&shares.cgroup, shares.hierarchy).ok();
+        // Another one may have its path by now.
+        cgroup.filter(|cgroup| cgroup.id == shares.id)
+    }
+
     /// A container that was waited for is there: what happened in it so far was
     /// kept until now.
     fn claim(&mut self, claim: Claim) -> io::Result<()> {
         let Claim {
-            container,
-            pid1,
+            mut container,
+            first: pid1,
             facts,
             dropped,
             told,
+            ..
         } = claim;
+        let cgroup = self.look_up_shared(&mut container);
         // The same container's end comes before its next start.
         for life in &mut self.following.lives {
             let before = life.container.id == container.id || life.scope.home() == container.home();
@@ -207,10 +260,14 @@ impl Live<'_> {
             Fact::Placed { task, .. } if task.key == pid1.key => Some(task),
             _ => None,
         });
-        let mut scope = scope::of(&container, Some(runs.unwrap_or(&pid1).comm.to_string()));
+        let name = match &container.shares {
+            None => Some(runs.unwrap_or(&pid1).comm.to_string()),
+            Some(_) => container::pid1_of(self.proc.root(), container.pidns),
+        };
+        let mut scope = scope::of(&container, name);
         scope.born_ns = born.0;
         self.output.started(&scope, born)?;
-        let (pidns, home) = (container.pidns, container.home());
+        let home = container.home();
         self.push(born, Fact::Traced { home });
         self.push(born, Fact::Container(Box::new(container.fact())));
         for (time, fact) in facts {
@@ -221,8 +278,12 @@ impl Live<'_> {
             self.push(kernel::now(), Fact::Lost { kind, count });
         }
         self.watched.retain(|watched| watched.home != home);
-        if self.following.on_host {
-            self.watched.push(Watched::new(pidns, pid1.key));
+        match (home, cgroup) {
+            (Home::PidNs(ns), _) if self.following.on_host => {
+                self.watched.push(Watched::new(ns, pid1.key));
+            }
+            (Home::Cgroup(_), Some(cgroup)) => self.watched.push(Watched::cgroup(cgroup)),
+            _ => {}
         }
         self.ask_about(&container);
         let lives = &mut self.following.lives;
@@ -328,8 +389,7 @@ impl Live<'_> {
 
 /// The container whose cgroup a process is in: for cgroup v1, and where the name
 /// of the cgroup does not tell.
-fn in_proc(pid: u32) -> Option<(String, Option<&'static str>)> {
+fn in_proc(pid: u32) -> Option<Named> {
     let text = fs::read(format!("/proc/{pid}/cgroup")).ok()?;
-    let named = container::container_of(&String::from_utf8_lossy(&text))?;
-    Some((named.id, named.engine))
+    container::container_of(&String::from_utf8_lossy(&text))
 }

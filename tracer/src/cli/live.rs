@@ -97,7 +97,9 @@ impl Watched {
     fn is_gone(&self, proc: &Proc) -> bool {
         match &self.by {
             // A zombie has seen all others of its namespace reaped.
-            Sign::Pid1(pid1) => proc.observe(*pid1).is_none_or(|seen| seen.state == b'Z'),
+            Sign::Pid1(pid1) => proc
+                .observe(*pid1)
+                .is_none_or(|(seen, _)| seen.state == b'Z'),
             Sign::Members(cgroup) => cgroup.is_empty(),
         }
     }
@@ -201,7 +203,7 @@ impl Live<'_> {
                 tokio::select! {
                     readable = self.ring.readable() => readable?,
                     () = sleep_until(wake) => {}
-                    _ = watch.tick() => self.watch(),
+                    _ = watch.tick() => self.watch()?,
                     Some(heard) = self.told.recv() => self.hear(heard)?,
                     container = self.following.learnt() => self.learn(container),
                 }
@@ -314,8 +316,16 @@ impl Live<'_> {
 
     pub(super) fn advance(&mut self, until: BootTime) -> io::Result<()> {
         for key in self.engine.to_observe(until) {
-            let dispositions = self.proc.observe(key);
-            self.push(kernel::now(), Fact::Observed { key, dispositions });
+            let (dispositions, sight) = self.proc.observe(key).unzip();
+            let sight = sight.unwrap_or_default();
+            self.push(
+                kernel::now(),
+                Fact::Observed {
+                    key,
+                    dispositions,
+                    sight,
+                },
+            );
         }
         let reports = self.engine.advance(until);
         if !reports.is_empty() {
@@ -339,8 +349,8 @@ impl Live<'_> {
 
     /// Namespaces whose first process is gone, although nothing was seen of it
     /// until the next look: what was seen may still be on its way here.
-    fn watch(&mut self) {
-        self.following.expire(kernel::now());
+    fn watch(&mut self) -> io::Result<()> {
+        self.follow_on(kernel::now())?;
         let mut gone = Vec::new();
         for watched in &mut self.watched {
             if watched.is_gone(&self.proc) && std::mem::replace(&mut watched.gone, true) {
@@ -353,6 +363,7 @@ impl Live<'_> {
                 self.push(kernel::now(), Fact::Gone { home });
             }
         }
+        Ok(())
     }
 
     pub(super) fn finish(mut self, ending: Ending) -> Result<(), Failure> {

@@ -176,6 +176,7 @@ pub fn of(args: &TraceArgs, found: &Found, proc: &mut Proc) -> Result<Wanted, Fa
         signals: args.signal_mask(),
         namespaces: filter.namespaces.iter().copied().collect(),
         new_namespaces: filter.follows,
+        new_cgroups: filter.follows.then_some(found.newest),
         cgroups: filter.cgroups.union(&filter.homes).copied().collect(),
         pids: (filter.processes.iter())
             .map(|(&pid, &(_, roles))| (pid, bits(roles)))

@@ -11,13 +11,17 @@ use std::{
 
 use anyhow::anyhow;
 
-use super::{args::TraceArgs, cgroup::Cgroup, Code, Failure};
+use super::{
+    args::TraceArgs,
+    cgroup::{self, Cgroup},
+    Code, Failure,
+};
 use crate::{
     container::{
         self, engine::PATIENCE, error::Problem, socket::Sockets, Container, ResolveError, Shared,
     },
     event::PidNs,
-    kernel::procfs,
+    kernel::{attach::New, procfs},
     output::{self, ContainerName, Scope},
 };
 
@@ -115,6 +119,8 @@ pub struct Found {
     pub containers: Vec<Container>,
     /// The cgroups of those that share their PID namespace.
     pub cgroups: Vec<Cgroup>,
+    /// Which cgroups there were before containers were looked for.
+    pub newest: New,
     /// Names of containers that are waited for.
     pub waiting: Vec<String>,
     /// What could not be found out, a sentence each.
@@ -152,6 +158,7 @@ pub async fn resolve(
             ..Found::default()
         });
     }
+    let newest = cgroup::newest();
     let mut found = container::find(proc, sockets(), &args.containers, args.wait, PATIENCE).await?;
     let mut cgroups = Vec::new();
     for container in &mut found.containers {
@@ -164,6 +171,7 @@ pub async fn resolve(
         scopes,
         containers: found.containers,
         cgroups,
+        newest,
         waiting: found.waiting,
         notes: found.notes,
     })

@@ -224,8 +224,18 @@ async fn late(
         pidns: Vec::new(),
         ..args.clone()
     };
-    let late = scope::resolve(&again, Path::new("/proc"), sockets).await?;
-    found.waiting = late.waiting;
+    let mut late = scope::resolve(&again, Path::new("/proc"), sockets).await?;
+    // One without a PID namespace of its own is told by its cgroup, which is new.
+    let shares = |one: &Container| one.shares.is_some();
+    let follows = |name: &String| {
+        let mut all = late.containers.iter().filter(|one| shares(one));
+        all.any(|one| one.is_called(name))
+    };
+    found
+        .waiting
+        .retain(|name| late.waiting.contains(name) || follows(name));
+    late.containers.retain(|one| !shares(one));
+    late.scopes.retain(|scope| scope.shares.is_none());
     found.containers.extend(late.containers);
     Ok(late.scopes)
 }

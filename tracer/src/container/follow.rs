@@ -1,22 +1,34 @@
 //! Containers that start while a trace runs. The kernel side tells what happens
-//! in every PID namespace that is made; whose it is becomes known later: the id
-//! from its cgroup's name once it runs its program, the name from its engine's
-//! events. Until then what is told is kept here, bounded, and after that it is
-//! handed on whole ([`Claim`]) or forgotten. Pure: looks nowhere and has no clock.
+//! in every PID namespace that is made, and in every cgroup that is and may be a
+//! container's; whose it is becomes known later: the id from the cgroup's name once
+//! it runs its program, the name from its engine's events. Until then what is told is
+//! kept here, bounded, and after that it is handed on whole ([`Claim`]) or forgotten.
+//! Pure: looks nowhere and has no clock.
+//!
+//! A container has a PID namespace of its own, or shares one and is held by its
+//! cgroup. Which of them is not known at first, because its runtime is in the cgroup
+//! before the PID 1 is: a cgroup in which a program runs and no PID 1 of a new
+//! namespace within [`ALONE_NS`] is a container itself.
 //!
 //! The kernel gives the inode of a namespace again once that has ended. A
 //! namespace here begins with the fork of its PID 1 and ends when that is reaped;
 //! nothing of another one with the same inode comes in between.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    path::PathBuf,
+};
+
+use sigtrace_common::filter::CGROUP_V1;
 
 use super::{
     events::Told,
     resolve::{fit, Fit},
-    Container,
+    Container, Hierarchy, Shared, Shares,
 };
 use crate::{
-    event::{BootTime, Fact, PidNs, ProcessKey, Task},
+    event::{BootTime, CgroupId, Fact, Home, PidNs, ProcessKey, Task, HOST_PIDNS},
+    explain::runtime::is_runtime,
     history::{filter::Filter, identity::same_start},
 };
 
@@ -29,6 +41,11 @@ pub const KEPT_IN_ALL: usize = 32_768;
 pub const WITHOUT_ID_NS: u64 = 10_000_000_000;
 /// How long its engine may take to tell the name of an id.
 pub const WITHOUT_NAME_NS: u64 = 30_000_000_000;
+/// How long the PID 1 of a new namespace may take to come into a cgroup in which
+/// somebody runs a program that is no runtime's.
+pub const ALONE_NS: u64 = 1_000_000_000;
+/// New cgroups that are told apart at a time.
+const CGROUPS: usize = 8192;
 /// Names of containers that are remembered.
 const NAMES: usize = 4096;
 /// Events of engines that are remembered for containers that are not known yet.
@@ -40,7 +57,9 @@ pub struct Claim {
     /// Which; what its engine knows besides has to be asked.
     pub container: Container,
     /// Its first process.
-    pub pid1: Task,
+    pub first: Task,
+    /// What its cgroup is called, where that holds it.
+    pub cgroup: String,
     /// What happened, in the order in which it was told.
     pub facts: Vec<(BootTime, Fact)>,
     /// How many events were not kept.
@@ -72,8 +91,14 @@ enum Space {
 
 #[derive(Debug)]
 struct Held {
-    pid1: Task,
+    /// The PID 1 of the namespace; of a cgroup whoever was seen first.
+    first: Task,
     id: Option<(String, Option<&'static str>)>,
+    /// The cgroup's name, and since when a program runs in it.
+    cgroup: String,
+    runs: Option<BootTime>,
+    /// It is a container itself.
+    ripe: bool,
     facts: Vec<(BootTime, Fact)>,
     keys: HashSet<ProcessKey>,
     dropped: u64,
@@ -85,7 +110,7 @@ struct Held {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Ours,
-    Held(PidNs),
+    Held(Home),
     Other,
     Elsewhere,
 }
@@ -100,9 +125,13 @@ pub struct Follow {
     once: bool,
     names: HashMap<String, Name>,
     names_by_age: VecDeque<String>,
-    spaces: HashMap<PidNs, Space>,
+    spaces: HashMap<Home, Space>,
+    /// Cgroups among them, the oldest first.
+    cgroups: VecDeque<Home>,
+    /// In which cgroup the PID 1 of a namespace runs its program.
+    cgroup_of: HashMap<PidNs, CgroupId>,
     /// Those that are held, the oldest first.
-    waiting: VecDeque<PidNs>,
+    waiting: VecDeque<Home>,
     kept: usize,
     told: VecDeque<Told>,
     unclaimed: u64,
@@ -130,6 +159,8 @@ impl Follow {
             names: HashMap::new(),
             names_by_age: VecDeque::new(),
             spaces: HashMap::new(),
+            cgroups: VecDeque::new(),
+            cgroup_of: HashMap::new(),
             waiting: VecDeque::new(),
             kept: 0,
             told: VecDeque::new(),
@@ -139,7 +170,7 @@ impl Follow {
 
     /// This namespace is traced already.
     pub fn ours(&mut self, pidns: PidNs, pid1: Option<ProcessKey>) {
-        self.spaces.insert(pidns, Space::Ours(pid1));
+        self.spaces.insert(Home::PidNs(pidns), Space::Ours(pid1));
     }
 
     /// The container of this name is there.
@@ -188,28 +219,71 @@ impl Follow {
         match place {
             Place::Ours | Place::Elsewhere => Some(fact),
             Place::Other => None,
-            Place::Held(ns) => {
-                self.keep(ns, time, fact);
+            Place::Held(home) => {
+                self.keep(home, time, fact);
                 None
             }
         }
     }
 
-    fn place(&self, task: &Task) -> Place {
+    fn place(&mut self, task: &Task) -> Place {
         if self.filter.names_alone(task) {
             return Place::Ours;
         }
         let mut place = Place::Elsewhere;
+        let mut own = false;
         // Outermost first, so that the innermost counts, where none is traced.
         for &ns in &task.namespaces {
-            match self.spaces.get(&ns) {
+            let home = Home::PidNs(ns);
+            place = match self.spaces.get(&home) {
                 Some(Space::Ours(_)) => return Place::Ours,
-                Some(Space::Held(_)) => place = Place::Held(ns),
-                Some(Space::Other) => place = Place::Other,
-                None => {}
+                Some(Space::Held(_)) => Place::Held(home),
+                Some(Space::Other) => Place::Other,
+                None => continue,
+            };
+            // Whose cgroup is not known yet, it is that of its PID 1.
+            let of = self.cgroup_of.get(&ns);
+            own |= of.is_none() || of == task.cgroup.as_ref();
+        }
+        match task.cgroup {
+            Some(id) if !own => self.place_by_cgroup(task, Home::Cgroup(id)),
+            _ => place,
+        }
+    }
+
+    /// Of somebody who is in no namespace that is told apart, or only visits it.
+    fn place_by_cgroup(&mut self, task: &Task, home: Home) -> Place {
+        if !self.spaces.contains_key(&home) {
+            self.hold(home, task);
+            self.cgroups.push_back(home);
+            if self.cgroups.len() > CGROUPS {
+                if let Some(old) = self.cgroups.pop_front() {
+                    self.give_up(old);
+                    self.spaces.remove(&old);
+                }
             }
         }
-        place
+        match self.spaces.get(&home) {
+            Some(Space::Ours(_)) => Place::Ours,
+            Some(Space::Held(_)) => Place::Held(home),
+            _ => Place::Other,
+        }
+    }
+
+    fn hold(&mut self, home: Home, first: &Task) {
+        let held = Held {
+            first: first.clone(),
+            id: None,
+            cgroup: String::new(),
+            runs: None,
+            ripe: matches!(home, Home::PidNs(_)),
+            facts: Vec::new(),
+            keys: HashSet::new(),
+            dropped: 0,
+            over: false,
+        };
+        self.spaces.insert(home, Space::Held(Box::new(held)));
+        self.waiting.push_back(home);
     }
 
     /// The first process of a namespace that is not inside another new one.
@@ -219,29 +293,34 @@ impl Follow {
         };
         let outer = child.namespaces.iter().filter(|&&outer| outer != ns);
         let inside = outer
-            .filter_map(|outer| self.spaces.get(outer))
+            .filter_map(|&outer| self.spaces.get(&Home::PidNs(outer)))
             .any(|space| {
                 matches!(space, Space::Ours(_))
                     || matches!(space, Space::Held(held) if held.id.is_none())
             });
+        let home = Home::PidNs(ns);
         let known =
-            matches!(self.spaces.get(&ns), Some(Space::Ours(Some(key))) if same(*key, child.key));
-        if inside || known {
+            matches!(self.spaces.get(&home), Some(Space::Ours(Some(key))) if same(*key, child.key));
+        if inside || known || self.is_in_ripe(child) {
             return;
         }
-        self.give_up(ns);
-        self.spaces.insert(
-            ns,
-            Space::Held(Box::new(Held {
-                pid1: child.clone(),
-                id: None,
-                facts: Vec::new(),
-                keys: HashSet::new(),
-                dropped: 0,
-                over: false,
-            })),
-        );
-        self.waiting.push_back(ns);
+        self.give_up(home);
+        self.cgroup_of.remove(&ns);
+        self.hold(home, child);
+    }
+
+    /// In a container that shares its PID namespace: what it makes is its own.
+    fn is_in_ripe(&self, child: &Task) -> bool {
+        let space = child
+            .cgroup
+            .and_then(|id| self.spaces.get(&Home::Cgroup(id)));
+        match space {
+            Some(Space::Ours(_)) => true,
+            Some(Space::Held(held)) => held.ripe,
+            _ => child
+                .cgroup
+                .is_some_and(|id| self.filter.homes.contains(&id)),
+        }
     }
 
     fn reaped(&mut self, key: ProcessKey) -> Place {
@@ -251,11 +330,11 @@ impl Follow {
             *space = Space::Other;
             return Place::Ours;
         }
-        for (&ns, space) in &mut self.spaces {
+        for (&home, space) in &mut self.spaces {
             match space {
                 Space::Held(held) if held.keys.contains(&key) => {
-                    held.over |= held.pid1.key == key;
-                    return Place::Held(ns);
+                    held.over |= held.first.key == key;
+                    return Place::Held(home);
                 }
                 _ => {}
             }
@@ -263,13 +342,13 @@ impl Follow {
         Place::Elsewhere
     }
 
-    fn keep(&mut self, ns: PidNs, time: BootTime, fact: Fact) {
-        let Some(Space::Held(held)) = self.spaces.get_mut(&ns) else {
+    fn keep(&mut self, home: Home, time: BootTime, fact: Fact) {
+        let Some(Space::Held(held)) = self.spaces.get_mut(&home) else {
             return;
         };
-        if let Fact::Fork { child, .. } = &fact {
+        if let Fact::Fork { child: task, .. } | Fact::Exec { task, .. } = &fact {
             if held.keys.len() < KEPT {
-                held.keys.insert(child.key);
+                held.keys.insert(task.key);
             }
         }
         if held.facts.len() >= KEPT {
@@ -287,9 +366,9 @@ impl Follow {
     }
 
     /// Nobody will know whose it was.
-    fn give_up(&mut self, ns: PidNs) {
-        self.waiting.retain(|&waiting| waiting != ns);
-        if let Some(Space::Held(held)) = self.spaces.insert(ns, Space::Other) {
+    fn give_up(&mut self, home: Home) {
+        self.waiting.retain(|&waiting| waiting != home);
+        if let Some(Space::Held(held)) = self.spaces.insert(home, Space::Other) {
             self.kept -= held.facts.len();
             // Whoever makes a namespace without being a container's engine is no
             // loss, as long as nobody is waited for.
@@ -299,19 +378,91 @@ impl Follow {
         }
     }
 
-    /// Which container the cgroup of a namespace's PID 1 belongs to. Whether that
-    /// is one that is waited for may become known by it.
+    /// Somebody runs a program: which container the cgroup belongs to, by its name.
+    /// Whether that is one that is waited for may become known by it. `runtime`: it
+    /// is one, on its way into the container.
     pub fn placed(
         &mut self,
-        pid1: ProcessKey,
+        time: BootTime,
+        task: &Task,
+        runtime: bool,
+        cgroup: &str,
         container: Option<(String, Option<&'static str>)>,
     ) -> Option<Claim> {
-        let is = |space: &Space| matches!(space, Space::Held(held) if held.pid1.key == pid1);
-        let (&ns, space) = self.spaces.iter_mut().find(|(_, space)| is(space))?;
-        if let Space::Held(held) = space {
-            held.id = container.or(held.id.take());
+        let own = task.pidns().filter(|_| task.is_pid1()).map(Home::PidNs);
+        let is_held = |home: &Home| matches!(self.spaces.get(home), Some(Space::Held(held)) if held.first.key == task.key);
+        let own = own.filter(is_held);
+        if let (Some(inner), Some(id)) = (own, task.cgroup) {
+            if self.made_inside(Home::Cgroup(id), task) {
+                self.merge(inner, Home::Cgroup(id));
+                return None;
+            }
         }
-        self.settle(ns)
+        if let Some(home) = own {
+            if let (Home::PidNs(ns), Some(id)) = (home, task.cgroup) {
+                self.cgroup_of.insert(ns, id);
+                // What was seen in it is its runtime's.
+                self.forget(Home::Cgroup(id));
+            }
+            if let Some(Space::Held(held)) = self.spaces.get_mut(&home) {
+                held.id = container.or(held.id.take());
+            }
+            return self.settle(home);
+        }
+        let home = Home::Cgroup(task.cgroup?);
+        if let Some(Space::Held(held)) = self.spaces.get_mut(&home) {
+            held.id = container.or(held.id.take());
+            cgroup.clone_into(&mut held.cgroup);
+            if !runtime {
+                held.runs.get_or_insert(time);
+            }
+        }
+        self.settle(home)
+    }
+
+    /// Whether a PID 1 is the child of a program that runs in this cgroup: it was not
+    /// a runtime that made its namespace.
+    fn made_inside(&self, cgroup: Home, pid1: &Task) -> bool {
+        let Some(Space::Held(held)) = self.spaces.get(&cgroup) else {
+            return false;
+        };
+        let is_parent =
+            |fact: &Fact| matches!(fact, Fact::Exec { task, .. } if task.key.pid == pid1.ppid);
+        held.facts.iter().any(|(_, fact)| is_parent(fact))
+    }
+
+    /// A namespace is part of what its cgroup holds.
+    fn merge(&mut self, namespace: Home, cgroup: Home) {
+        self.waiting.retain(|&waiting| waiting != namespace);
+        let Some(Space::Held(inner)) = self.spaces.remove(&namespace) else {
+            return;
+        };
+        if let Some(Space::Held(held)) = self.spaces.get_mut(&cgroup) {
+            held.facts.extend(inner.facts);
+            held.keys.extend(inner.keys);
+            held.dropped += inner.dropped;
+        }
+    }
+
+    /// Cgroups in which a program runs for a while and no PID 1 came.
+    pub fn ripen(&mut self, now: BootTime) -> Vec<Claim> {
+        let mut ripe = Vec::new();
+        for (&home, space) in &mut self.spaces {
+            if let Space::Held(held) = space {
+                let since = held.runs.filter(|_| !held.ripe);
+                if since.is_some_and(|since| now.0.saturating_sub(since.0) >= ALONE_NS) {
+                    held.ripe = true;
+                    ripe.push(home);
+                }
+            }
+        }
+        let claims = ripe.into_iter().filter_map(|home| self.settle(home));
+        claims.collect()
+    }
+
+    /// What a container is called, where its engine has told.
+    pub fn name_of(&self, id: &str) -> Option<&str> {
+        self.names.get(id).map(|name| name.name.as_str())
     }
 
     /// An engine tells a name.
@@ -327,8 +478,9 @@ impl Follow {
         }
         let is = |space: &Space| matches!(space, Space::Held(held) if held.id.as_ref().is_some_and(|(of, _)| *of == id));
         let all = self.spaces.iter().filter(|(_, space)| is(space));
-        let all: Vec<PidNs> = all.map(|(&ns, _)| ns).collect();
-        all.into_iter().filter_map(|ns| self.settle(ns)).collect()
+        let all: Vec<Home> = all.map(|(&home, _)| home).collect();
+        let claims = all.into_iter().filter_map(|home| self.settle(home));
+        claims.collect()
     }
 
     /// An engine tells of a container that is not traced yet.
@@ -339,10 +491,11 @@ impl Follow {
         }
     }
 
-    fn settle(&mut self, ns: PidNs) -> Option<Claim> {
-        let Some(Space::Held(held)) = self.spaces.get(&ns) else {
+    fn settle(&mut self, home: Home) -> Option<Claim> {
+        let Some(Space::Held(held)) = self.spaces.get(&home) else {
             return None;
         };
+        let ripe = held.ripe;
         let (id, engine) = held.id.clone()?;
         let name = self.names.get(&id);
         let fits = |one: &Wanted| fit(&one.text, &id, name.map(|name| name.name.as_str()));
@@ -350,7 +503,7 @@ impl Follow {
         if best.is_none() {
             // Without a name it may still be the one.
             if name.is_some() || !self.engines {
-                self.forget(ns);
+                self.forget(home);
             }
             return None;
         }
@@ -360,37 +513,66 @@ impl Follow {
             .iter()
             .any(|one| fits(one).is_some() && again(one))
         {
-            self.forget(ns);
+            self.forget(home);
+            return None;
+        }
+        if !ripe {
             return None;
         }
         let (name, socket) = name.cloned().map(|one| (one.name, one.socket)).unzip();
         for wanted in &mut self.wanted {
             wanted.found |= fit(&wanted.text, &id, name.as_deref()).is_some();
         }
-        let held = self.forget(ns)?;
-        let after = if held.over {
+        let held = self.forget(home)?;
+        let first = match home {
+            Home::PidNs(_) => held.first,
+            Home::Cgroup(_) => first_of(&held),
+        };
+        let after = if held.over && matches!(home, Home::PidNs(_)) {
             Space::Other
         } else {
-            Space::Ours(Some(held.pid1.key))
+            // Of a cgroup nothing comes after its end.
+            let pid1 = matches!(home, Home::PidNs(_)).then_some(first.key);
+            Space::Ours(pid1)
         };
-        self.spaces.insert(ns, after);
+        self.spaces.insert(home, after);
         let (of_it, other) = std::mem::take(&mut self.told)
             .into_iter()
             .partition(|told| told.container == id);
         self.told = other;
+        let (pidns, shares) = match home {
+            Home::PidNs(ns) => (ns, None),
+            Home::Cgroup(cgroup) => {
+                let shares = Shares {
+                    with: match first.pidns() {
+                        None => Shared::Host,
+                        Some(_) => Shared::Container("another container".to_owned()),
+                    },
+                    cgroup: PathBuf::from(&held.cgroup),
+                    hierarchy: match cgroup & CGROUP_V1 {
+                        0 => Hierarchy::Unified,
+                        _ => Hierarchy::Pids,
+                    },
+                    id: cgroup,
+                    first: Some((first.key, first.comm.to_string())),
+                };
+                (first.pidns().unwrap_or(HOST_PIDNS), Some(shares))
+            }
+        };
         Some(Claim {
             container: Container {
                 id,
                 name,
                 engine: engine.map(str::to_owned),
-                pidns: ns,
-                shares: None,
-                pid: Some(held.pid1.key.pid),
+                pidns,
+                shares,
+                pid: Some(first.key.pid),
                 socket,
                 stop_signal: None,
                 stop_timeout_s: None,
             },
-            pid1: held.pid1,
+            first,
+            cgroup: held.cgroup,
             facts: held.facts,
             dropped: held.dropped,
             told: VecDeque::into(of_it),
@@ -398,14 +580,19 @@ impl Follow {
     }
 
     /// It is another container's.
-    fn forget(&mut self, ns: PidNs) -> Option<Box<Held>> {
-        self.waiting.retain(|&waiting| waiting != ns);
-        match self.spaces.insert(ns, Space::Other) {
+    fn forget(&mut self, home: Home) -> Option<Box<Held>> {
+        self.waiting.retain(|&waiting| waiting != home);
+        match self.spaces.insert(home, Space::Other) {
             Some(Space::Held(held)) => {
                 self.kept -= held.facts.len();
                 Some(held)
             }
-            _ => None,
+            // What is traced already, or never was held, stays what it is.
+            Some(space) => {
+                self.spaces.insert(home, space);
+                None
+            }
+            None => None,
         }
     }
 
@@ -416,7 +603,7 @@ impl Follow {
                 self.waiting.pop_front();
                 continue;
             };
-            let age = now.0.saturating_sub(held.pid1.key.start_ns);
+            let age = now.0.saturating_sub(held.first.key.start_ns);
             let limit = if held.id.is_some() {
                 WITHOUT_NAME_NS
             } else {
@@ -433,6 +620,39 @@ impl Follow {
     pub fn sizes(&self) -> (usize, usize) {
         (self.waiting.len(), self.kept)
     }
+}
+
+/// The first process of a container that is held by its cgroup: of those that ran a
+/// program in it, the first that is there still, or that ended last. A runtime is in it
+/// too, and gone when the container runs.
+fn first_of(held: &Held) -> Task {
+    let ended: Vec<ProcessKey> = (held.facts.iter())
+        .filter_map(|(_, fact)| match fact {
+            Fact::Exit { task, .. } => Some(task.key),
+            _ => None,
+        })
+        .collect();
+    let runs = held.facts.iter().filter_map(|(_, fact)| match fact {
+        Fact::Exec { task, .. } if !is_runtime(task.comm, None) => Some(task),
+        _ => None,
+    });
+    let end = |task: &Task| ended.iter().position(|key| *key == task.key);
+    let last = |task: &&Task| end(task).unwrap_or(usize::MAX);
+    // Of those that are there the first, and that is the last among equal ones.
+    let all: Vec<&Task> = runs.collect();
+    let first = all.into_iter().rev().max_by_key(last);
+    let mut first = first.unwrap_or(&held.first).clone();
+    // A program's name is set after its first steps.
+    for (_, fact) in &held.facts {
+        match fact {
+            Fact::Placed { task, .. } | Fact::Exit { task, .. } if task.key == first.key => {
+                first.comm = task.comm;
+            }
+            Fact::Fork { parent: task, .. } if task.key == first.key => first.comm = task.comm,
+            _ => {}
+        }
+    }
+    first
 }
 
 /// The same process, where one of the starts may be rounded.

@@ -72,6 +72,11 @@ pub struct Shares {
 }
 
 impl Container {
+    /// Whether this text may name it.
+    pub fn is_called(&self, text: &str) -> bool {
+        resolve::fit(text, &self.id, self.name.as_deref()).is_some()
+    }
+
     /// What holds it.
     pub fn home(&self) -> Home {
         match &self.shares {

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use super::{Ancestor, BootTime, Frame, Handler, Home, Info, Oom, PidNs, ProcessKey, Signal, Task};
+use super::{
+    Ancestor, BootTime, Comm, Frame, Handler, Home, Info, Oom, PidNs, ProcessKey, Signal, Task,
+};
 
 /// What sort of signals a process does what with, from `/proc/PID/status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -20,6 +22,18 @@ pub struct Dispositions {
     pub caught: u64,
     /// State letter: `R S D T t Z X I`.
     pub state: u8,
+}
+
+/// What keeps a process from running, as far as a look at it shows.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Sight {
+    /// The kernel function that it sleeps in (`/proc/PID/wchan`).
+    pub function: Option<Arc<str>>,
+    /// Who traces it.
+    pub tracer: Option<(u32, Comm)>,
+    /// The control group that is frozen and holds it, as the host sees it: any
+    /// text; and whether that is cgroup v1, where not even SIGKILL acts.
+    pub frozen: Option<(Arc<str>, bool)>,
 }
 
 /// A container, as far as its engine tells what a stop of it would be.
@@ -211,6 +225,8 @@ pub enum Fact {
         key: ProcessKey,
         /// What was seen.
         dispositions: Option<Dispositions>,
+        /// What keeps it.
+        sight: Sight,
     },
     /// Which file a process runs (`/proc/PID/exe`), looked up for those that sent
     /// a signal from outside of a container.

@@ -9,7 +9,7 @@ pub mod decode;
 mod fact;
 mod oom;
 
-pub use fact::{Container, Dispositions, EngineAction, EngineEvent, Event, Fact, Shared};
+pub use fact::{Container, Dispositions, EngineAction, EngineEvent, Event, Fact, Shared, Sight};
 pub use oom::{MemoryLevel, Oom, OomChoice};
 
 use std::{fmt, sync::Arc};

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::event::{
-    flag, BootTime, Dispositions, Frame, Handler, Info, Outcome, ProcessKey, Signal, Task,
+    flag, BootTime, Dispositions, Frame, Handler, Info, Outcome, ProcessKey, Sight, Signal, Task,
 };
 use crate::history::note::{Fate, Note, NotedSender, Sent};
 use crate::history::process::Fatal;
@@ -99,7 +99,7 @@ impl Engine {
             got: None,
             gone: None,
             looks: 0,
-            letter: None,
+            seen: None,
         };
         match verdict {
             Some(verdict) => self.settle(open, verdict, id, time),
@@ -318,7 +318,10 @@ impl Engine {
         time: BootTime,
         key: ProcessKey,
         dispositions: Option<Dispositions>,
+        sight: Sight,
     ) {
+        let sight = Arc::new(sight);
+        self.still_there(id, time, key, dispositions, &sight);
         let Some(process) = self.history.process_mut(key) else {
             return;
         };
@@ -329,7 +332,7 @@ impl Engine {
         }
         process.dispositions = dispositions;
         if let Some(seen) = dispositions {
-            self.still_there(time, key, seen.state);
+            self.seen_dead(time, key, seen.state);
         }
         // A process that is gone shows nothing: its exit tells, or was lost.
         let Some(seen) = dispositions.filter(|d| d.state != b'Z' && d.state != b'X') else {
@@ -343,7 +346,8 @@ impl Engine {
             let Some(open) = self.open.get_mut(o) else {
                 continue;
             };
-            open.letter = Some(seen.state);
+            let before = open.seen.replace((seen.state, sight.clone()));
+            let told = open.reported;
             let set = match open.tid {
                 None => seen.shared_pending,
                 Some(tid) if tid == leader => seen.pending,
@@ -354,6 +358,8 @@ impl Engine {
                 // A delivery at this very moment is still on its way here.
                 open.gone = Some((id, time, seen.ignored & bit != 0));
                 self.at(time, 2 * WINDOW_NS, Deadline::Gone(o));
+            } else if told && set & bit != 0 {
+                self.waits_for_else(o, id, time, before.as_ref());
             }
         }
     }

@@ -1,7 +1,9 @@
 //! Signals that wait: blocked by every thread that could take them, or queued
 //! and not acted on. These fates are interim; each says what it waits for.
 
-use crate::event::Signal;
+use std::sync::Arc;
+
+use crate::event::{printable, Sight, Signal};
 use crate::history::note::Fate;
 
 use super::signals;
@@ -49,9 +51,74 @@ pub(crate) fn held(s: &Signal, waited_ns: u64, event: u64) -> Verdict {
     ))
 }
 
-/// What it waits for, `waited_ns` after it was generated; `seen` is the state
-/// letter of a later look at the process.
-pub(crate) fn waiting(s: &Signal, waited_ns: u64, seen: Option<u8>) -> Verdict {
+/// What a look at a process says of why it does not run: the reason, the second
+/// half of a sentence, and advice.
+pub(crate) fn keeps(letter: u8, sight: &Sight) -> (Option<&'static str>, String, Option<String>) {
+    if let Some((group, v1)) = &sight.frozen {
+        let (why, advice) = frozen(group, *v1);
+        return (Some("frozen"), why, Some(words::sentence(advice)));
+    }
+    let place = sight.function.as_deref();
+    match letter {
+        b'D' => (
+            Some("uninterruptible"),
+            format!(
+                "it sleeps in the kernel{}, where no signal wakes it (state D)",
+                place.map_or_else(String::new, |f| format!(", in {f}"))
+            ),
+            Some("look at the device or the server that it waits for; nothing ends it before that answers.".to_owned()),
+        ),
+        b't' => (
+            Some("traced"),
+            format!("{} holds it", tracer(sight)),
+            None,
+        ),
+        b'R' => (
+            Some("not-scheduled"),
+            "it is runnable but has not run to its end (state R)".to_owned(),
+            None,
+        ),
+        other => (
+            None,
+            format!(
+                "its first thread is in state {}{}, and why that does not end is not known",
+                char::from(other),
+                place.map_or_else(String::new, |f| format!(", in {f}"))
+            ),
+            None,
+        ),
+    }
+}
+
+fn frozen(group: &str, v1: bool) -> (String, String) {
+    let group = printable(group);
+    let (also, file) = if v1 {
+        (
+            ", where not even SIGKILL acts",
+            "write THAWED to freezer.state",
+        )
+    } else {
+        ("", "write 0 to cgroup.freeze")
+    };
+    (
+        format!("it is frozen by the control group {group}{also}"),
+        format!("thaw it: docker unpause, or {file} in {group}"),
+    )
+}
+
+/// Who traces it.
+fn tracer(sight: &Sight) -> String {
+    match &sight.tracer {
+        Some((pid, comm)) => format!("its debugger {comm} {pid}"),
+        None => "its debugger".to_owned(),
+    }
+}
+
+/// What it waits for, `waited_ns` after it was generated; `seen` is what a later
+/// look at the process has shown.
+pub(crate) fn waiting(s: &Signal, waited_ns: u64, seen: Option<&(u8, Arc<Sight>)>) -> Verdict {
+    let sight = seen.map(|(_, sight)| &**sight);
+    let seen = seen.map(|&(letter, _)| letter);
     let name = signals::name(s.number);
     let waited = words::span(waited_ns);
     if blocked(s) {
@@ -61,8 +128,17 @@ pub(crate) fn waiting(s: &Signal, waited_ns: u64, seen: Option<u8>) -> Verdict {
     let v = Verdict::proven(Fate::Pending).field(format!("__state={:#x}", st.state));
     if st.traced {
         return v.because("traced").field("ptrace is set").say(format!(
-            "{name} has waited for {waited}: the process is traced, and its debugger decides when it goes on."
+            "{name} has waited for {waited}: the process is traced, and {} decides when it goes on.",
+            sight.map_or_else(|| "its debugger".to_owned(), tracer)
         ));
+    }
+    if let Some((group, v1)) = sight.and_then(|sight| sight.frozen.as_ref()) {
+        let (why, advice) = frozen(group, *v1);
+        return v
+            .because("frozen")
+            .field("the control group's own setting, read by a look at it")
+            .say(format!("{name} has waited for {waited}: {why}."))
+            .advise(advice);
     }
     let stopped = seen.map_or(st.state & (STOPPED | TRACED) != 0, |l| l == b'T');
     if stopped {
@@ -78,6 +154,9 @@ pub(crate) fn waiting(s: &Signal, waited_ns: u64, seen: Option<u8>) -> Verdict {
         } else {
             ""
         };
+        let place = sight
+            .and_then(|sight| sight.function.as_deref())
+            .map_or_else(String::new, |function| format!(", in {function}"));
         // The state may have changed since, and is that of the leader alone.
         let v = match (seen, st.threads) {
             (Some(_), 0 | 1) => v,
@@ -87,7 +166,7 @@ pub(crate) fn waiting(s: &Signal, waited_ns: u64, seen: Option<u8>) -> Verdict {
             ),
         };
         return v.because("uninterruptible").say(format!(
-            "{name} has waited for {waited}: the process sleeps in the kernel where no signal wakes it (state D), usually for a disk or a network file system.{killable}"
+            "{name} has waited for {waited}: the process sleeps in the kernel{place}, where no signal wakes it (state D), usually for a disk or a network file system.{killable}"
         ));
     }
     let mut v = Verdict::inferred(

@@ -24,6 +24,9 @@ use super::words;
 pub const WINDOW_NS: u64 = 20_000_000;
 /// A signal is reported after this time at the latest.
 pub const SETTLE_NS: u64 = 100_000_000;
+/// A process that a signal was to end and that is still there is looked at after
+/// this time.
+pub const OVERDUE_NS: u64 = 1_000_000_000;
 /// A dead process that is not reaped is reported after this time.
 pub const ZOMBIE_NS: u64 = 1_000_000_000;
 /// When a dead PID 1 is looked at, counted from its exit: whether it still waits for
@@ -57,6 +60,8 @@ pub(super) enum Deadline {
     Watch(ProcessKey, u8),
     /// Look at a dead PID 1 whose namespace may not be empty yet.
     Ending(ProcessKey),
+    /// Look at a process that a signal was to end.
+    Overdue(ProcessKey),
     /// A dead process was not reaped.
     Zombie(ProcessKey),
 }
@@ -170,7 +175,10 @@ impl Engine {
         while let Some(&Reverse((time, what))) = self.deadlines.peek() {
             let look = matches!(
                 what,
-                Deadline::Look(_) | Deadline::Watch(..) | Deadline::Ending(_)
+                Deadline::Look(_)
+                    | Deadline::Watch(..)
+                    | Deadline::Overdue(_)
+                    | Deadline::Ending(_)
             );
             if time > now || !look {
                 break;

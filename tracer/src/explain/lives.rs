@@ -11,6 +11,7 @@ use super::{asked, death, fate, signals};
 
 impl Engine {
     pub(super) fn exec(&mut self, id: u64, time: BootTime, task: Task, old_tid: u32) {
+        self.history.joined(&task);
         let process = self.history.see(&task, true);
         let pid = process.task.key.pid;
         // The other threads are gone, and the caller has become the leader
@@ -80,6 +81,13 @@ impl Engine {
         }
         if !self.history.counts(&task) {
             return;
+        }
+        let Some(process) = self.history.process(key) else {
+            return;
+        };
+        let overdue = process.overdue;
+        if overdue {
+            self.ended_late(id, time, key);
         }
         let Some(process) = self.history.process(key) else {
             return;

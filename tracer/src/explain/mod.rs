@@ -33,6 +33,7 @@ mod lives;
 mod oom;
 mod open;
 mod outbox;
+mod overdue;
 mod passed_on;
 mod pid1;
 mod pid1_killed;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{BootTime, ProcessKey, Signal};
+use crate::event::{BootTime, ProcessKey, Sight, Signal};
 use crate::history::hash::Map;
 
 /// Open signals of one process that are followed; the oldest is given up for
@@ -34,8 +34,8 @@ pub(crate) struct Open {
     pub(crate) gone: Option<(u64, BootTime, bool)>,
     /// How often it was looked at.
     pub(crate) looks: u8,
-    /// State letter at the last look.
-    pub(crate) letter: Option<u8>,
+    /// State letter at the last look, and what kept its process.
+    pub(crate) seen: Option<(u8, Arc<Sight>)>,
 }
 
 impl Open {

@@ -87,6 +87,18 @@ fn by_name(name: &str) -> Option<(&'static str, Role)> {
     found.map(|&(_, program, role)| (program, role))
 }
 
+/// Whether a process runs a container runtime, by its name and the file that it runs:
+/// it may run from a copy of itself, in memory or in a mount without a name.
+pub fn is_runtime(comm: Comm, file: Option<&str>) -> bool {
+    let comm = String::from_utf8_lossy(comm.bytes()).into_owned();
+    let copy = file.is_some_and(|file| file == "/" || file.starts_with("/memfd:"));
+    // From a descriptor its name is that one's number.
+    let number = !comm.is_empty() && comm.bytes().all(|byte| byte.is_ascii_digit());
+    let comm = comm.as_str();
+    let known = Seen { comm, file }.program();
+    copy || file.is_none() && number || matches!(known, Some((_, Role::Runtime, _)))
+}
+
 /// One process of a lineage: its name, and the file that it runs where that was
 /// seen.
 #[derive(Clone, Copy, Debug)]
@@ -331,6 +343,28 @@ mod tests {
         assert_eq!(is(&[("containerd-shim", "/tmp/evil")]), None);
         assert_eq!(is(&[("runc", ""), ("containerd-shim", "/tmp/evil")]), None);
         assert_eq!(is(&[("dockerd", "/usr/bin/python3.11")]), None);
+    }
+
+    #[test]
+    fn a_runtime_on_its_way_into_a_container() {
+        let is = |comm: &str, file| is_runtime(Comm::from(comm), file);
+        for (comm, file) in [
+            ("runc", None),
+            ("runc:[0:PARENT]", Some("/usr/sbin/runc")),
+            ("6", None),
+            ("6", Some("/memfd:runc_cloned:/proc/self/exe (deleted)")),
+            ("exe", Some("/usr/bin/runc")),
+            ("crun", Some("/")),
+        ] {
+            assert!(is(comm, file), "{comm} {file:?}");
+        }
+        for (comm, file) in [
+            ("sh", None),
+            ("exe", Some("/bin/busybox")),
+            ("6", Some("/bin/6")),
+        ] {
+            assert!(!is(comm, file), "{comm} {file:?}");
+        }
     }
 
     #[test]

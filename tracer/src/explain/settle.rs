@@ -1,6 +1,8 @@
 //! From a rule's verdict to the report of a signal, and its updates.
 
-use crate::event::{BootTime, Info, Outcome, Signal};
+use std::sync::Arc;
+
+use crate::event::{BootTime, Info, Outcome, ProcessKey, Sight, Signal};
 use crate::explain::report::{Report, SignalReport, Update};
 use crate::history::note::Fate;
 use crate::history::process::{Fatal, Process};
@@ -36,7 +38,7 @@ impl Engine {
     }
 
     /// A signal has its end; `event` is what settled it.
-    pub(super) fn settle(&mut self, open: Open, mut verdict: Verdict, event: u64, time: BootTime) {
+    pub(super) fn settle(&mut self, open: Open, verdict: Verdict, event: u64, time: BootTime) {
         let Open {
             id,
             time: generated,
@@ -59,17 +61,40 @@ impl Engine {
                 process.fatal.clone_from(&fatal);
             }
         }
-        let death = fatal.map(|fatal| match self.history.process(target) {
-            Some(process) => death::by_signal(self.view(), process, &fatal, time),
+        let report = match fatal {
+            Some(fatal) => {
+                self.expect_end(target, &fatal, time);
+                self.fatal_report(target, &fatal, &signal, verdict, time)
+            }
+            None => self.signal_report(id, generated, &signal, &verdict),
+        };
+        let report = SignalReport {
+            settled: true,
+            ..report
+        };
+        self.emit(report, reported, event, time);
+    }
+
+    /// A signal that ends its target, as of `time`.
+    pub(super) fn fatal_report(
+        &self,
+        target: ProcessKey,
+        fatal: &Fatal,
+        signal: &Signal,
+        mut verdict: Verdict,
+        time: BootTime,
+    ) -> SignalReport {
+        let id = fatal.event;
+        let death = match self.history.process(target) {
+            Some(process) => death::by_signal(self.view(), process, fatal, time),
             // Its pid is in use again: only possible where events are missing.
             None => {
                 let process = Process::new(signal.target.clone(), true);
-                death::by_signal(self.view(), &process, &fatal, time)
+                death::by_signal(self.view(), &process, fatal, time)
             }
-        });
-        let mut report = self.signal_report(id, generated, &signal, &verdict);
-        report.settled = true;
-        if let Some(death) = death {
+        };
+        let mut report = self.signal_report(id, fatal.time, signal, &verdict);
+        {
             let own = &mut verdict.explanation;
             report.cause = Some(death.cause);
             report.mechanism = death.mechanism;
@@ -82,7 +107,7 @@ impl Engine {
             own.missing.append(&mut report.explanation.missing);
             report.explanation.missing = std::mem::take(&mut own.missing);
         }
-        self.emit(report, reported, event, time);
+        report
     }
 
     /// Reports an open signal as it stands, unless that was done.
@@ -93,12 +118,16 @@ impl Engine {
         if std::mem::replace(&mut open.reported, true) {
             return;
         }
-        let (generated, signal, letter, target) =
-            (open.time, open.signal.clone(), open.letter, open.target);
+        let (generated, signal, seen, target) = (
+            open.time,
+            open.signal.clone(),
+            open.seen.clone(),
+            open.target,
+        );
         let waited = words::between(generated, now);
         let verdict = match open.got {
             Some((event, ..)) => blocked::held(&signal, waited, event),
-            None => blocked::waiting(&signal, waited, letter),
+            None => blocked::waiting(&signal, waited, seen.as_ref()),
         };
         if let Some(process) = self.history.process_mut(target) {
             process.settle(id, verdict.fate, verdict.reason, Some(now));
@@ -107,7 +136,34 @@ impl Engine {
         self.emit(report, false, id, now);
     }
 
-    fn emit(&mut self, report: SignalReport, update: bool, event: u64, time: BootTime) {
+    /// A look at the process of an open signal that was reported: again, if that
+    /// tells something else of what it waits for than what was seen before.
+    pub(super) fn waits_for_else(
+        &mut self,
+        id: u64,
+        event: u64,
+        time: BootTime,
+        before: Option<&(u8, Arc<Sight>)>,
+    ) {
+        let Some(open) = self.open.get(id).filter(|open| open.got.is_none()) else {
+            return;
+        };
+        let (generated, signal, target) = (open.time, open.signal.clone(), open.target);
+        let waited = words::between(generated, time);
+        let then = blocked::waiting(&signal, waited, before);
+        let now = blocked::waiting(&signal, waited, open.seen.as_ref());
+        let words = |v: &Verdict| v.explanation.sentences.clone();
+        if (then.reason, words(&then)) == (now.reason, words(&now)) {
+            return;
+        }
+        if let Some(process) = self.history.process_mut(target) {
+            process.settle(id, now.fate, now.reason, Some(time));
+        }
+        let report = self.signal_report(id, generated, &signal, &now.event(event));
+        self.emit(report, true, event, time);
+    }
+
+    pub(super) fn emit(&mut self, report: SignalReport, update: bool, event: u64, time: BootTime) {
         if update {
             // In the order in which it became known, which for a deadline is
             // later than what it is about.
@@ -132,7 +188,7 @@ impl Engine {
         &self,
         id: u64,
         time: BootTime,
-        s: &crate::event::Signal,
+        s: &Signal,
         verdict: &Verdict,
     ) -> SignalReport {
         let mut explanation = verdict.explanation.clone();

@@ -93,7 +93,11 @@ impl Engine {
             Fact::Oom(oom) => self.history.oom(id, time, *oom),
             Fact::Reap { key, by } => self.reap(id, time, key, by),
             Fact::Snapshot { task, dispositions } => self.history.snapshot(&task, dispositions),
-            Fact::Observed { key, dispositions } => self.observed(id, time, key, dispositions),
+            Fact::Observed {
+                key,
+                dispositions,
+                sight,
+            } => self.observed(id, time, key, dispositions, sight),
             Fact::Lost { kind, count } => self.lost(id, time, kind, count),
             Fact::Program { key, file } => self.history.looked_up.program(key, file),
             Fact::Engine(event) => self.engine_told(id, time, event),
@@ -183,6 +187,11 @@ impl Engine {
                 self.look_at(target);
             }
             Deadline::Watch(key, looks) => self.watch_again(time, key, looks),
+            Deadline::Overdue(key) => {
+                if self.is_overdue(key) {
+                    self.look_at(key);
+                }
+            }
             Deadline::Ending(key) => {
                 if self.history.waits_in_zap(key) {
                     self.look_at(key);

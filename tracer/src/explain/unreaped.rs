@@ -32,7 +32,7 @@ impl Engine {
     }
 
     /// A look at a dead process found it in this state.
-    pub(super) fn still_there(&mut self, time: BootTime, key: ProcessKey, state: u8) {
+    pub(super) fn seen_dead(&mut self, time: BootTime, key: ProcessKey, state: u8) {
         let key = self.history.resolve(key);
         let Some((process, exit)) = self.dead(key) else {
             return;

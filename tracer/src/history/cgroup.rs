@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use super::History;
-use crate::event::{CgroupId, Home, ProcessKey};
+use crate::event::{CgroupId, Home, ProcessKey, Task};
 
 /// One cgroup, with those below it.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +28,17 @@ impl History {
         if let Some(id) = to {
             let members = self.cgroups.entry(id).or_default();
             members.alive.insert(key);
+        }
+    }
+
+    /// A process runs a program in a container's cgroup: if it was not born in it, its
+    /// runtime has put it there, and was the one that ran until now.
+    pub fn joined(&mut self, task: &Task) {
+        let home = task
+            .cgroup
+            .is_some_and(|id| self.filter.homes.contains(&id));
+        if home {
+            self.see(task, true).always_in_cgroup = true;
         }
     }
 

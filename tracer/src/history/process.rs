@@ -60,6 +60,8 @@ pub struct Process {
     pub open: Vec<u64>,
     /// What kills it: the first fatal signal wins.
     pub fatal: Option<Fatal>,
+    /// It was reported to be there still a while after that.
+    pub overdue: bool,
     /// It began to exit as a whole (`do_group_exit`), with this status.
     pub exiting: Option<Exited>,
     /// It is dead.
@@ -92,6 +94,7 @@ impl Process {
             sent: Recent::new(SENT),
             open: Vec::new(),
             fatal: None,
+            overdue: false,
             exiting: None,
             exit: None,
             reaped: false,

@@ -28,6 +28,8 @@ pub struct Request {
     pub namespaces: Vec<PidNs>,
     /// Every PID namespace that is made from now on, too.
     pub new_namespaces: bool,
+    /// Every cgroup that is made from now on and may be a container's, too.
+    pub new_cgroups: Option<New>,
     /// cgroups by id; empty: all.
     pub cgroups: Vec<u64>,
     /// Processes, with `PID_TARGET` and `PID_SENDER`; empty: all.
@@ -38,6 +40,16 @@ pub struct Request {
     pub forced: Forced,
     /// Messages of the programs: an `aya_log::Level`, 0 for none.
     pub log_level: u8,
+}
+
+/// How cgroups that are made from now on are told from older ones: their ids are
+/// above these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct New {
+    /// In the hierarchy of cgroup v2.
+    pub unified: u64,
+    /// In that of cgroup v1 with the `pids` controller, where there is one.
+    pub v1: Option<u64>,
 }
 
 /// Attached programs; dropping it detaches them.

@@ -12,6 +12,7 @@ use super::{
 pub fn diagnose(forced: Forced) -> Diagnosis {
     let mut facts = Facts::probe();
     let request = Request {
+        new_cgroups: None,
         // Nothing is to be reported: no process has these ids.
         signals: 0,
         namespaces: vec![u32::MAX],

@@ -7,7 +7,7 @@ use sigtrace_common::filter::{Config, CGROUP_V1};
 use zerocopy::IntoBytes;
 
 use super::{
-    attach::Request,
+    attach::{New, Request},
     btf,
     error::KernelError,
     hooks::{Choice, Hook, Level},
@@ -32,12 +32,21 @@ pub(super) fn load(
         by_pidns: u32::from(!request.namespaces.is_empty()),
         by_cgroup: by_cgroup(&request.cgroups),
         by_pid: u32::from(!request.pids.is_empty()),
+        by_new_cgroup: match request.new_cgroups {
+            None => 0,
+            Some(New { v1: None, .. }) => 1,
+            Some(_) if types.css_set_pids.is_none() => 1,
+            Some(_) => 2,
+        },
+        new_cgroup_above: request.new_cgroups.map_or(u64::MAX, |new| new.unified),
+        new_cgroup_v1_above: (request.new_cgroups)
+            .and_then(|new| new.v1)
+            .unwrap_or(u64::MAX),
         by_new_pidns: u32::from(request.new_namespaces),
         css_set_pids: types.css_set_pids.unwrap_or(0),
         dequeue_args: types.dequeue_args,
         exit_group_dead: u32::from(types.exit_group_dead),
         sees_release: u32::from(hooked(Hook::ReleaseTask)),
-        pad: 0,
         sees_oom: u32::from(hooked(Hook::OomKillProcess)),
     };
     // The loader would parse all of the kernel's types before it can be told that

@@ -9,12 +9,14 @@ use std::{
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use self::status::Status;
 use super::sys;
-use crate::event::{Dispositions, PidNs, ProcessKey, Task, TICK_NS};
+use crate::event::{Dispositions, PidNs, ProcessKey, Sight, Task, TICK_NS};
 
+mod frozen;
 mod status;
 
 /// A `/proc`.
@@ -111,15 +113,25 @@ impl Proc {
         })
     }
 
-    /// A second look at a process: `None` if it is gone, or its pid is
-    /// another's by now.
-    pub fn observe(&self, key: ProcessKey) -> Option<Dispositions> {
+    /// A second look at a process, and what keeps it: `None` if it is gone, or its
+    /// pid is another's by now.
+    pub fn observe(&self, key: ProcessKey) -> Option<(Dispositions, Sight)> {
         let folder = self.root.join(key.pid.to_string());
         let start = start_ns(&fs::read(folder.join("stat")).ok()?)?;
         if start / TICK_NS != key.start_ns / TICK_NS {
             return None;
         }
-        Some(Status::parse(&fs::read(folder.join("status")).ok()?).dispositions)
+        let status = Status::parse(&fs::read(folder.join("status")).ok()?);
+        let tracer = (status.tracer != 0).then(|| {
+            let comm = fs::read(self.root.join(format!("{}/comm", status.tracer)));
+            (status.tracer, status::comm(&comm.unwrap_or_default()))
+        });
+        let sight = Sight {
+            function: function(&folder),
+            tracer,
+            frozen: frozen::by(&folder, Path::new(frozen::CGROUPS)),
+        };
+        Some((status.dispositions, sight))
     }
 
     /// The file that a process runs; `None` if it is gone, is a kernel thread's,
@@ -195,6 +207,13 @@ impl Proc {
         }
         Ok(members)
     }
+}
+
+/// The kernel function that a process sleeps in; `0` stands for none.
+fn function(folder: &Path) -> Option<Arc<str>> {
+    let text = fs::read_to_string(folder.join("wchan")).ok()?;
+    let name = text.trim();
+    (!name.is_empty() && name != "0").then(|| name.into())
 }
 
 /// The inode of the PID namespace that a path leads to, such as

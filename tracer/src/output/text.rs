@@ -177,10 +177,14 @@ impl<W: io::Write> Text<W> {
     fn update(&mut self, time: BootTime, now: &Update) -> io::Result<()> {
         let block = match now {
             Update::Signal(now) => {
-                if self.fatal.renew(now) {
+                if now.fate == "fatal" && !now.settled {
+                    // What it was to end is still there, and that is news.
+                    if let Some(fatal) = self.fatal.take(now.target.key) {
+                        self.fatal_line(&fatal)?;
+                    }
+                } else if self.fatal.renew(now) {
                     return Ok(());
-                }
-                if now.fate == "fatal" && !self.context.all_signals {
+                } else if now.fate == "fatal" && !self.context.all_signals {
                     return self.wait(now, Some(time));
                 }
                 blocks::signal_again(&self.context, time, now)

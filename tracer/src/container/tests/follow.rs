@@ -2,12 +2,13 @@
 
 use super::super::{
     events::Told,
-    follow::{Claim, Follow, Name, KEPT, KEPT_IN_ALL, WITHOUT_ID_NS, WITHOUT_NAME_NS},
+    follow::{Claim, Follow, Name, ALONE_NS, KEPT, KEPT_IN_ALL, WITHOUT_ID_NS, WITHOUT_NAME_NS},
+    Shared,
 };
 use crate::{
     event::{
-        BootTime, Comm, Detail, EngineAction, Fact, Handler, Info, Outcome, PidNs, ProcessKey,
-        Signal, TargetState, Task,
+        BootTime, Comm, Detail, EngineAction, Fact, Handler, Home, Info, Outcome, PidNs,
+        ProcessKey, Signal, TargetState, Task, HOST_PIDNS,
     },
     history::filter::Filter,
 };
@@ -73,6 +74,15 @@ fn docker(id: &str) -> Option<(String, Option<&'static str>)> {
     Some((id.into(), Some("docker")))
 }
 
+/// It runs its program.
+fn placed(
+    follow: &mut Follow,
+    task: &Task,
+    of: Option<(String, Option<&'static str>)>,
+) -> Option<Claim> {
+    follow.placed(BootTime(5), task, false, "docker-x.scope", of)
+}
+
 /// A whole life of a container with PID 1 `pid` in `ns`, as far as it is kept.
 fn life(follow: &mut Follow, pid: u32, ns: PidNs) -> Task {
     let pid1 = task(pid, u64::from(pid), &[(ns, 1)]);
@@ -106,7 +116,7 @@ fn a_container_that_is_over_already_is_handed_on_whole() {
         answering: true,
     });
     assert_eq!(
-        follow.placed(pid1.key, docker(A)),
+        placed(&mut follow, &pid1, docker(A)),
         None,
         "its name is not known"
     );
@@ -117,7 +127,7 @@ fn a_container_that_is_over_already_is_handed_on_whole() {
     assert_eq!((facts(claim), claim.dropped), (6, 0));
     assert_eq!(claim.container.id, A);
     assert_eq!(claim.container.name.as_deref(), Some("a"));
-    assert_eq!((claim.container.pidns, claim.pid1.key), (7, pid1.key));
+    assert_eq!((claim.container.pidns, claim.first.key), (7, pid1.key));
     assert_eq!(claim.told.len(), 1);
     assert!(follow.all_found());
     assert_eq!((follow.sizes(), follow.unclaimed()), ((0, 0), 0));
@@ -129,7 +139,7 @@ fn the_name_may_come_first() {
     assert_eq!(follow.named(named(A, "a")), []);
     let pid1 = task(100, 100, &[(7, 1)]);
     assert!(!take(&mut follow, fork(&pid1)));
-    let claim = follow.placed(pid1.key, docker(A)).unwrap();
+    let claim = placed(&mut follow, &pid1, docker(A)).unwrap();
     assert_eq!(facts(&claim), 1);
     // From here on it is the engine's, and what happens on the host too.
     assert!(take(&mut follow, exit(&pid1)));
@@ -141,7 +151,7 @@ fn others_are_forgotten_and_nothing_of_them_gets_through() {
     let mut follow = follow(&["a"], true, false);
     let pid1 = life(&mut follow, 100, 7);
     assert_eq!(follow.named(named(B, "b")), []);
-    assert_eq!(follow.placed(pid1.key, docker(B)), None);
+    assert_eq!(placed(&mut follow, &pid1, docker(B)), None);
     assert_eq!((follow.sizes(), follow.unclaimed()), ((0, 0), 0));
     assert!(!take(&mut follow, exit(&pid1)));
 }
@@ -150,9 +160,9 @@ fn others_are_forgotten_and_nothing_of_them_gets_through() {
 fn without_an_engine_ids_are_enough_and_names_never_come() {
     let mut follow = follow(&["2dca"], false, false);
     let (other, meant) = (life(&mut follow, 100, 7), life(&mut follow, 200, 8));
-    assert_eq!(follow.placed(other.key, docker(A)), None);
+    assert_eq!(placed(&mut follow, &other, docker(A)), None);
     assert_eq!(follow.sizes(), (1, 6));
-    let claim = follow.placed(meant.key, docker(B)).unwrap();
+    let claim = placed(&mut follow, &meant, docker(B)).unwrap();
     assert_eq!(
         (claim.container.id.as_str(), claim.container.name),
         (B, None)
@@ -165,7 +175,7 @@ fn the_inode_of_a_namespace_that_ended_is_anothers() {
     let mut known = follow.named(named(A, "a"));
     let first = task(100, 100, &[(7, 1)]);
     assert!(!take(&mut follow, fork(&first)));
-    known.extend(follow.placed(first.key, docker(A)));
+    known.extend(placed(&mut follow, &first, docker(A)));
     assert_eq!(known.len(), 1);
     assert!(take(&mut follow, reap(&first)));
     // Another container gets the inode: nothing of it is the first one's.
@@ -173,12 +183,12 @@ fn the_inode_of_a_namespace_that_ended_is_anothers() {
     let second = task(200, 200, &[(7, 1)]);
     assert!(!take(&mut follow, fork(&second)));
     assert!(!take(&mut follow, exit(&second)));
-    assert_eq!(follow.placed(second.key, docker(B)), None);
+    assert_eq!(placed(&mut follow, &second, docker(B)), None);
     // The next start of the first one is.
     let third = task(300, 300, &[(7, 1)]);
     assert!(!take(&mut follow, fork(&third)));
-    let claim = follow.placed(third.key, docker(A)).unwrap();
-    assert_eq!((claim.pid1.key, facts(&claim)), (third.key, 1));
+    let claim = placed(&mut follow, &third, docker(A)).unwrap();
+    assert_eq!((claim.first.key, facts(&claim)), (third.key, 1));
     assert!(take(&mut follow, exit(&third)));
 }
 
@@ -187,8 +197,8 @@ fn with_once_the_first_start_counts() {
     let mut follow = follow(&["a"], true, true);
     follow.named(named(A, "a"));
     let (first, second) = (life(&mut follow, 100, 7), life(&mut follow, 200, 8));
-    assert!(follow.placed(first.key, docker(A)).is_some());
-    assert_eq!(follow.placed(second.key, docker(A)), None);
+    assert!(placed(&mut follow, &first, docker(A)).is_some());
+    assert_eq!(placed(&mut follow, &second, docker(A)), None);
     assert!(follow.all_found());
 }
 
@@ -213,7 +223,7 @@ fn a_namespace_in_a_container_belongs_to_it() {
     let inner = task(110, 110, &[(7, 2), (8, 1)]);
     assert!(!take(&mut follow, fork(&pid1)));
     assert!(!take(&mut follow, fork(&inner)));
-    assert_eq!(facts(&follow.placed(pid1.key, docker(A)).unwrap()), 2);
+    assert_eq!(facts(&placed(&mut follow, &pid1, docker(A)).unwrap()), 2);
     assert!(take(&mut follow, exit(&inner)));
     // One that is made later, too.
     let later = task(120, 120, &[(7, 3), (9, 1)]);
@@ -228,10 +238,10 @@ fn a_container_in_another_one_is_found_too() {
     follow.named(named(B, "b"));
     let outer = task(100, 100, &[(7, 1)]);
     assert!(!take(&mut follow, fork(&outer)));
-    assert_eq!(follow.placed(outer.key, docker(B)), None);
+    assert_eq!(placed(&mut follow, &outer, docker(B)), None);
     let inner = task(110, 110, &[(7, 2), (8, 1)]);
     assert!(!take(&mut follow, fork(&inner)));
-    let claim = follow.placed(inner.key, docker(A)).unwrap();
+    let claim = placed(&mut follow, &inner, docker(A)).unwrap();
     assert_eq!(claim.container.pidns, 8);
     assert!(take(&mut follow, exit(&inner)));
     assert!(!take(&mut follow, exit(&outer)));
@@ -255,9 +265,9 @@ fn what_is_kept_is_bounded_and_counted() {
     // The oldest was given up for the newest, with the one that found no room.
     assert_eq!(follow.sizes(), (all, KEPT_IN_ALL));
     assert_eq!(follow.unclaimed(), KEPT as u64 + 1);
-    assert_eq!(follow.placed(pid1s[0].key, docker(A)), None);
+    assert_eq!(placed(&mut follow, &pid1s[0], docker(A)), None);
     follow.named(named(B, "a"));
-    let claim = follow.placed(pid1s[all].key, docker(B)).unwrap();
+    let claim = placed(&mut follow, &pid1s[all], docker(B)).unwrap();
     assert_eq!((facts(&claim), claim.dropped), (KEPT, 1));
 }
 
@@ -265,12 +275,12 @@ fn what_is_kept_is_bounded_and_counted() {
 fn what_stays_unknown_is_given_up_in_time() {
     let mut follow = follow(&["a"], true, false);
     let (nobody, late) = (life(&mut follow, 100, 7), life(&mut follow, 200, 8));
-    assert_eq!(follow.placed(late.key, docker(A)), None);
+    assert_eq!(placed(&mut follow, &late, docker(A)), None);
     follow.expire(BootTime(WITHOUT_ID_NS));
     assert_eq!(follow.sizes().0, 2);
     follow.expire(BootTime(WITHOUT_ID_NS + 100));
     assert_eq!(follow.sizes().0, 1);
-    assert_eq!(follow.placed(nobody.key, docker(B)), None);
+    assert_eq!(placed(&mut follow, &nobody, docker(B)), None);
     follow.expire(BootTime(WITHOUT_NAME_NS + 200));
     assert_eq!(follow.sizes(), (0, 0));
     assert_eq!(follow.unclaimed(), 12);
@@ -325,7 +335,161 @@ fn a_signal_between_two_namespaces_goes_with_the_one_it_concerns() {
     assert_eq!(follow.sizes(), (1, 3));
     // Nobody else's, even where its namespace has an inode that was traced.
     follow.named(named(B, "b"));
-    assert_eq!(follow.placed(pid1.key, docker(B)), None);
+    assert_eq!(placed(&mut follow, &pid1, docker(B)), None);
     assert!(!take(&mut follow, signal(&pid1, &shim)));
     assert!(!take(&mut follow, signal(&shim, &pid1)));
+}
+
+/// Of the container that this cgroup holds, or of its runtime on the way in.
+fn grouped(pid: u32, cgroup: u64, namespaces: &[(PidNs, u32)]) -> Task {
+    Task {
+        cgroup: Some(cgroup),
+        ..task(pid, u64::from(pid), namespaces)
+    }
+}
+
+fn exec(task: &Task) -> Fact {
+    Fact::Exec {
+        task: task.clone(),
+        old_tid: task.tid,
+    }
+}
+
+fn dead(task: &Task) -> Fact {
+    Fact::Exit {
+        task: task.clone(),
+        group_dead: true,
+        status: 0,
+        signal_flags: 0,
+        pending: 0,
+        pdeath_signal: 0,
+        ancestry: vec![],
+        stack: vec![],
+    }
+}
+
+/// A runtime comes into a cgroup and becomes a program there; that one.
+fn runs(follow: &mut Follow, cgroup: u64, namespaces: &[(PidNs, u32)], of: &str) -> Task {
+    let stage = Task {
+        comm: Comm::from("runc"),
+        ..grouped(200, cgroup, &[])
+    };
+    let first = grouped(201, cgroup, namespaces);
+    for fact in [exec(&stage), fork(&first), dead(&stage), exec(&first)] {
+        assert!(!take(follow, fact), "kept");
+    }
+    let now = BootTime(5);
+    let early = BootTime(0);
+    assert_eq!(follow.placed(early, &stage, true, "x", docker(of)), None);
+    assert!(follow.ripen(BootTime(now.0 + ALONE_NS - 1)).is_empty());
+    assert_eq!(placed(follow, &first, docker(of)), None);
+    first
+}
+
+fn ripen(follow: &mut Follow, after_ns: u64) -> Vec<Claim> {
+    follow.ripen(BootTime(5 + after_ns))
+}
+
+#[test]
+fn a_cgroup_without_a_namespace_is_a_container_itself() {
+    let mut follow = follow(&["a"], true, true);
+    follow.named(named(A, "a"));
+    let first = runs(&mut follow, 9, &[], A);
+    let child = grouped(202, 9, &[]);
+    assert!(!take(&mut follow, fork(&child)));
+    assert!(ripen(&mut follow, ALONE_NS - 1).is_empty());
+    let claims = ripen(&mut follow, ALONE_NS);
+    let [claim] = claims.as_slice() else {
+        panic!("{claims:?}");
+    };
+    let container = &claim.container;
+    assert_eq!(container.home(), Home::Cgroup(9));
+    assert_eq!(container.pidns, HOST_PIDNS);
+    assert_eq!(container.shares.as_ref().unwrap().with, Shared::Host);
+    assert_eq!(claim.first.key, first.key, "not the runtime's");
+    assert_eq!((facts(claim), claim.dropped), (5, 0));
+    assert!(follow.all_found());
+    assert!(take(&mut follow, dead(&child)));
+    assert!(ripen(&mut follow, 9 * ALONE_NS).is_empty(), "once");
+    // What it makes itself is its own.
+    assert!(take(&mut follow, fork(&grouped(203, 9, &[(7, 1)]))));
+    assert_eq!(follow.sizes(), (0, 0));
+}
+
+#[test]
+fn one_that_is_over_before_it_is_known_is_handed_on_whole() {
+    let mut follow = follow(&["a"], true, false);
+    let first = runs(&mut follow, 9, &[], A);
+    assert!(!take(&mut follow, dead(&first)));
+    assert!(!take(&mut follow, reap(&first)));
+    assert!(
+        ripen(&mut follow, ALONE_NS).is_empty(),
+        "its name is not known"
+    );
+    let claims = follow.named(named(A, "a"));
+    assert_eq!((facts(&claims[0]), claims[0].first.key), (6, first.key));
+    // Another one's is forgotten at once.
+    let other = runs(&mut follow, 10, &[], B);
+    assert!(follow.named(named(B, "b")).is_empty());
+    assert!(!take(&mut follow, dead(&other)));
+    assert_eq!(follow.sizes(), (0, 0));
+}
+
+#[test]
+fn a_runtime_in_the_cgroup_is_no_container() {
+    let mut follow = follow(&["a"], true, false);
+    follow.named(named(A, "a"));
+    let stage = grouped(200, 9, &[]);
+    let pid1 = grouped(201, 9, &[(7, 1)]);
+    for fact in [exec(&stage), fork(&pid1), exec(&pid1)] {
+        assert!(!take(&mut follow, fact));
+    }
+    assert_eq!(placed(&mut follow, &stage, docker(A)), None);
+    let claim = placed(&mut follow, &pid1, docker(A)).unwrap();
+    assert_eq!(claim.container.home(), Home::PidNs(7));
+    assert_eq!(facts(&claim), 2, "of the namespace alone");
+    // By `docker exec`.
+    let later = grouped(210, 9, &[]);
+    assert!(!take(&mut follow, fork(&later)));
+    assert!(ripen(&mut follow, 9 * ALONE_NS).is_empty());
+    assert!(take(&mut follow, fork(&grouped(211, 9, &[(7, 3)]))));
+    assert_eq!(follow.sizes(), (0, 0));
+}
+
+#[test]
+fn a_namespace_that_a_container_makes_is_its_own() {
+    let mut follow = follow(&["a"], true, false);
+    follow.named(named(A, "a"));
+    let first = runs(&mut follow, 9, &[], A);
+    let inner = Task {
+        ppid: first.key.pid,
+        ..grouped(210, 9, &[(7, 1)])
+    };
+    assert!(!take(&mut follow, fork(&inner)));
+    assert!(!take(&mut follow, exec(&inner)));
+    assert_eq!(placed(&mut follow, &inner, docker(A)), None);
+    assert!(!take(&mut follow, dead(&inner)));
+    let claims = ripen(&mut follow, ALONE_NS);
+    assert_eq!((claims.len(), facts(&claims[0])), (1, 4 + 3));
+    assert_eq!(claims[0].container.home(), Home::Cgroup(9));
+}
+
+#[test]
+fn one_in_anothers_namespace_is_told_from_it() {
+    let mut follow = follow(&["a"], true, false);
+    follow.named(named(A, "a"));
+    follow.named(named(B, "b"));
+    let owner = grouped(100, 8, &[(7, 1)]);
+    assert!(!take(&mut follow, fork(&owner)));
+    assert_eq!(placed(&mut follow, &owner, docker(B)), None);
+    let first = runs(&mut follow, 9, &[(7, 5)], A);
+    let claims = ripen(&mut follow, ALONE_NS);
+    let shares = claims[0].container.shares.as_ref().unwrap();
+    assert!(matches!(shares.with, Shared::Container(_)));
+    assert_eq!(
+        (claims[0].container.pidns, claims[0].first.key),
+        (7, first.key)
+    );
+    assert!(take(&mut follow, dead(&first)));
+    assert!(!take(&mut follow, dead(&owner)));
 }

@@ -7,7 +7,6 @@ use super::Row;
 pub(super) const NOT_REPORTED: &[&str] = &[
     "queue-full",
     "no-memory",
-    "frozen",
     "throttled",
     "no-permission",
     "lsm-denied",

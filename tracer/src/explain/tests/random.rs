@@ -225,6 +225,7 @@ fn play(w: &mut World, (what, from, to, number, bits, pause): Step) {
                 1 => w.push(Fact::Observed {
                     key: to.key,
                     dispositions: (bits & 64 != 0).then_some(dispositions),
+                    sight: Default::default(),
                 }),
                 _ => w.snapshot(&to),
             };
@@ -316,7 +317,7 @@ fn check(w: &World) -> Result<(), TestCaseError> {
                 prop_assert!(s.cause.is_none_or(|r| known(Kind::Cause, r)));
                 prop_assert!(s.mechanism.is_none_or(|r| known(Kind::Mechanism, r)));
                 prop_assert_eq!(s.cause.is_some(), s.fate == "fatal", "{:?}", s);
-                prop_assert!(s.settled || s.fate == "blocked" || s.fate == "pending");
+                prop_assert!(s.settled || matches!(s.fate, "blocked" | "pending" | "fatal"));
                 prop_assert!(!s.explanation.sentences.is_empty(), "{:?}", s);
             }
             Report::Exit(e) => {

@@ -1,7 +1,7 @@
 //! Signals that wait, and how they end.
 
 use super::world::*;
-use crate::event::{Dispositions, Fact, Handler, Info, Task};
+use crate::event::{Dispositions, Fact, Handler, Info, Sight, Task};
 use crate::explain::report::{Certainty, Evidence};
 use crate::explain::signals::*;
 
@@ -391,4 +391,115 @@ fn stop_and_continue() {
         .evidence
         .contains(&Evidence::Event(cont)));
     assert_eq!(told.signal(cont).fate, "continued");
+}
+
+/// A look at it, in this state.
+fn seen(w: &mut World, task: &Task, state: u8, sight: Sight) -> u64 {
+    w.push(Fact::Observed {
+        key: task.key,
+        dispositions: Some(Dispositions {
+            state,
+            shared_pending: bit(USR1),
+            ..Dispositions::default()
+        }),
+        sight,
+    })
+}
+
+fn cold(v1: bool) -> Sight {
+    Sight {
+        frozen: Some(("/pod\x1b".into(), v1)),
+        ..Sight::default()
+    }
+}
+
+#[test]
+fn a_frozen_process_waits_for_its_group() {
+    let (mut w, sh, app) = pair();
+    let id = w.send(&sh, &app, USR1).handler(USER).go();
+    w.pass(50 * MS);
+    seen(&mut w, &app, b'S', cold(false));
+    let told = w.run();
+    let s = told.signal(id);
+    assert_eq!(
+        (s.fate, s.reason, s.explanation.certainty),
+        ("pending", Some("frozen"), Certainty::Proven)
+    );
+    let text = &s.explanation.sentences[0];
+    assert!(text.contains("control group /pod\\u{1b}."), "{text}");
+}
+
+/// The first look may come too late for the first report.
+#[test]
+fn what_a_later_look_shows_is_told_once() {
+    let (mut w, sh, app) = pair();
+    let id = w.send(&sh, &app, USR1).handler(USER).go();
+    w.pass(200 * MS);
+    for _ in 0..2 {
+        seen(&mut w, &app, b'S', cold(false));
+        w.pass(900 * MS);
+    }
+    w.deliver(&app, USR1, USER);
+    let told = w.run();
+    let expected = [("pending", false), ("pending", false), ("handled", true)];
+    assert_eq!(told.history_of(id), expected);
+}
+
+#[test]
+fn the_place_of_an_uninterruptible_sleep_is_named() {
+    let (mut w, sh, app) = pair();
+    let id = w.send(&sh, &app, USR1).handler(USER).go();
+    w.pass(50 * MS);
+    let sight = Sight {
+        function: Some("nfs_wait".into()),
+        ..Sight::default()
+    };
+    seen(&mut w, &app, b'D', sight);
+    let told = w.run();
+    let s = told.signal(id);
+    assert_eq!(s.reason, Some("uninterruptible"));
+    let text = &s.explanation.sentences[0];
+    assert!(text.contains("in the kernel, in nfs_wait, where"), "{text}");
+}
+
+#[test]
+fn a_sigkill_that_does_not_kill_is_told_and_told_again_when_it_does() {
+    let (mut w, sh, app) = pair();
+    let id = w.send(&sh, &app, KILL).fatal();
+    w.pass(400 * MS);
+    // Not yet: a process may take a moment to end.
+    seen(&mut w, &app, b'D', Sight::default());
+    w.pass(700 * MS);
+    seen(&mut w, &app, b'D', cold(true));
+    let before = w.run_until(w.now + 50 * MS);
+    let s = before.signal(id);
+    assert_eq!(
+        (s.fate, s.settled, s.reason),
+        ("fatal", false, Some("frozen"))
+    );
+    let text = &s.explanation.sentences[0];
+    assert!(
+        text.starts_with("1.1 s after SIGKILL the process is still there: it is frozen"),
+        "{text}"
+    );
+    w.pass(2_000 * MS);
+    w.exit(&app, KILL);
+    let told = w.run();
+    assert_eq!(
+        told.history_of(id),
+        [("fatal", true), ("fatal", false), ("fatal", true)]
+    );
+    let s = told.signal(id);
+    assert_eq!((s.reason, s.cause), (None, Some("killed-by-process")));
+    assert!(s.explanation.sentences[0].starts_with("The process ended 3.1 s after SIGKILL."));
+}
+
+#[test]
+fn one_that_dies_in_time_is_not_looked_at() {
+    let (mut w, sh, app) = pair();
+    let id = w.send(&sh, &app, KILL).fatal();
+    w.exit(&app, KILL);
+    w.pass(1_500 * MS);
+    seen(&mut w, &app, b'D', Sight::default());
+    assert_eq!(w.run().history_of(id), [("fatal", true)]);
 }

@@ -3,7 +3,7 @@
 
 use crate::event::{
     flag, Ancestor, BootTime, Comm, Detail, Dispositions, Event, Fact, Frame, Handler, Info,
-    Outcome, ProcessKey, Signal, TargetState, Task,
+    Outcome, ProcessKey, Sight, Signal, TargetState, Task,
 };
 use crate::explain::report::{Coverage, ExitReport, Report, SignalReport, Summary, Update};
 use crate::explain::signals::{self, bit, KILL};
@@ -293,6 +293,7 @@ impl World {
         self.push(Fact::Observed {
             key: task.key,
             dispositions: Some(dispositions),
+            sight: Sight::default(),
         })
     }
 

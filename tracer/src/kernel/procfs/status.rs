@@ -11,6 +11,7 @@ pub(super) struct Status {
     pub(super) ppid: u32,
     pub(super) uid: u32,
     pub(super) ns_pids: Vec<u32>,
+    pub(super) tracer: u32,
     pub(super) dispositions: Dispositions,
 }
 
@@ -35,6 +36,7 @@ impl Status {
                 b"Name" => status.comm = unescaped(value),
                 b"State" => d.state = value.first().copied().unwrap_or(0),
                 b"Tgid" => status.tgid = number(),
+                b"TracerPid" => status.tracer = number(),
                 b"PPid" => status.ppid = number(),
                 b"Uid" => status.uid = number(),
                 b"Threads" => threads = number(),
@@ -54,6 +56,15 @@ impl Status {
         }
         status
     }
+}
+
+/// A process's name from `/proc/PID/comm`, which ends with a line feed.
+pub(super) fn comm(text: &[u8]) -> Comm {
+    let name = text.strip_suffix(b"\n").unwrap_or(text);
+    let mut comm = [0; 16];
+    let length = name.len().min(15);
+    comm[..length].copy_from_slice(&name[..length]);
+    Comm(comm)
 }
 
 /// `status` writes a line feed and a backslash of the name as `\n` and `\\`.
