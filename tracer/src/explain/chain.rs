@@ -3,7 +3,7 @@
 //! engine was asked for.
 
 use crate::event::BootTime;
-use crate::explain::report::{Evidence, Link};
+use crate::explain::report::{Certainty, Evidence, Link};
 use crate::history::note::{Fate, Note, NotedSender};
 use crate::history::process::Process;
 use crate::history::History;
@@ -97,8 +97,17 @@ pub(crate) fn link_sender(
     let it = one.map_or("PID 1", |one| lead::called(one).then);
     d.link(None, format!("{it} {comm} {pid}"));
     d.evidence(Evidence::Event(asked.event));
+    let mut taken = asked.clone();
+    if asked.fate.interim() {
+        taken.fate = Fate::Accepted;
+        let name = signals::name(number);
+        d.missing(
+            format!("that {it} had taken its {name} when it sent this one (dequeue_signal is not hooked, or its record was lost)"),
+            Certainty::Inferred,
+        );
+    }
     if let Some(one) = one {
-        link_note(view, one, asked, it, d);
+        link_note(view, one, &taken, it, d);
     }
     Some(asked.number)
 }

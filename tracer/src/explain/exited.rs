@@ -4,7 +4,7 @@
 use crate::event::BootTime;
 use crate::explain::report::{Certainty, Evidence};
 use crate::history::note::{Fate, Note};
-use crate::history::process::{Exited, Process};
+use crate::history::process::{Exited, LostChild, Process};
 
 use super::chain::link_note;
 use super::death::Death;
@@ -56,6 +56,21 @@ pub(super) fn by_itself(view: View<'_>, victim: &Process, exited: Exited) -> Dea
     } else {
         unasked(view, victim, exited, &exit, &mut d);
     }
+    if let Some(lost) = lost_child(view, victim, exited, status) {
+        d.evidence(Evidence::Event(lost.event));
+        d.say(format!(
+            "Its child {} {}{} had been ended by {} {} before.",
+            lost.comm,
+            lost.key.pid,
+            if lost.waited_for {
+                ", which it had waited for,"
+            } else {
+                ""
+            },
+            signals::name(lost.number),
+            words::span(words::between(lost.time, exited.time))
+        ));
+    }
     let raised = pid1::raised_again(victim, exited.time).filter(|_| status == 2);
     if let Some(again) = raised {
         d.evidence(Evidence::Event(again.event));
@@ -66,6 +81,21 @@ pub(super) fn by_itself(view: View<'_>, victim: &Process, exited: Exited) -> Dea
     }
     d.stop = pid1::stop(view, victim, exited.time);
     d
+}
+
+/// A child whose death its status tells on, as a shell's does: one that it waited
+/// for, or of which nobody sees whether it did.
+fn lost_child<'a>(
+    view: View<'_>,
+    victim: &'a Process,
+    exited: Exited,
+    status: i32,
+) -> Option<&'a LostChild> {
+    victim.lost_child.as_ref().filter(|lost| {
+        let fits = status == 128 + lost.number && lost.time <= exited.time;
+        let recent = words::between(lost.time, exited.time) <= pid1::PERHAPS_NS;
+        fits && recent && (lost.waited_for || !view.coverage.sees_release)
+    })
 }
 
 /// It was not seen to act on a request to end before it exited. That it exited

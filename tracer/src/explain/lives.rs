@@ -3,7 +3,7 @@
 
 use crate::event::{Ancestor, BootTime, Frame, ProcessKey, Task};
 use crate::explain::report::{Certainty, ExitReport, Report, Update};
-use crate::history::process::Exited;
+use crate::history::process::{Exited, LostChild};
 use crate::history::{HELD, NOT_RUN};
 
 use super::engine::{Deadline, Engine, BY_ABSENCE_KEPT, ENDINGS_NS, LOSS_NS, ZOMBIE_NS};
@@ -79,6 +79,7 @@ impl Engine {
             };
             self.conclude(o, verdict, id, time);
         }
+        self.lose_child(key, &task, exited);
         if !self.history.counts(&task) {
             return;
         }
@@ -136,7 +137,37 @@ impl Engine {
         }
     }
 
+    /// A shell ends with the status of a child that a signal ended.
+    fn lose_child(&mut self, key: ProcessKey, task: &Task, exited: Exited) {
+        let parent = self.history.process(key).and_then(|child| child.parent);
+        let parent = parent.and_then(|parent| self.history.process_mut(parent));
+        let number = exited.status & 0x7f;
+        if let Some(parent) = parent.filter(|_| number != 0) {
+            parent.lost_child = Some(LostChild {
+                key,
+                comm: task.comm,
+                number,
+                event: exited.event,
+                time: exited.time,
+                waited_for: false,
+            });
+        }
+    }
+
+    /// Whoever reaps a child knows how it ended.
+    fn waited_for(&mut self, child: ProcessKey, by: Option<u32>) {
+        let key = self.history.resolve(child);
+        let parent = self.history.process(key).and_then(|child| child.parent);
+        let parent = parent.filter(|parent| by == Some(parent.pid));
+        let parent = parent.and_then(|parent| self.history.process_mut(parent));
+        let lost = parent.and_then(|parent| parent.lost_child.as_mut());
+        if let Some(lost) = lost.filter(|lost| lost.key == key) {
+            lost.waited_for = true;
+        }
+    }
+
     pub(super) fn reap(&mut self, id: u64, time: BootTime, key: ProcessKey, by: Option<u32>) {
+        self.waited_for(key, by);
         let process = self.history.process(key).filter(|p| !p.reaped);
         if let Some(task) = process.map(|p| p.task.clone()) {
             if self.history.counts(&task) {

@@ -17,7 +17,7 @@ use super::{lead, stack, stop_request, stopped};
 
 pub(crate) use super::requests::{
     acted_before, asks_to_end, became, got, old_sigterm, own, own_sigterm, passed_on,
-    perhaps_request, raised_again, request, stop_signal, unanswered, STOP_NS,
+    perhaps_request, raised_again, request, stop_signal, unanswered, PERHAPS_NS, STOP_NS,
 };
 
 /// Why a SIGKILL is the end of a namespace.

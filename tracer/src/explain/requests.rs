@@ -6,6 +6,7 @@ use crate::event::{BootTime, ProcessKey};
 use crate::history::note::{Fate, Note};
 use crate::history::process::Process;
 
+use super::engine::SETTLE_NS;
 use super::verdict::View;
 use super::{lead, signals, words};
 
@@ -13,7 +14,7 @@ use super::{lead, signals, words};
 /// is common.
 pub(crate) const STOP_NS: u64 = 600_000_000_000;
 /// A signal that may have been one is mentioned for so long.
-const PERHAPS_NS: u64 = 60_000_000_000;
+pub(crate) const PERHAPS_NS: u64 = 60_000_000_000;
 
 /// systemd's request to a PID 1 to end.
 const SYSTEMD_STOP: i32 = signals::RTMIN + 3;
@@ -83,7 +84,8 @@ pub(crate) fn old_sigterm(one: &Process, before: BootTime) -> Option<&Note> {
 
 /// A process got a signal from the PID 1 of its namespace: what that PID 1 had
 /// been asked itself, and acted on, before. It is the same signal, or SIGTERM
-/// for another that asks to end.
+/// for another that asks to end. Where no hook sees what PID 1 takes, that may not
+/// be known yet: its fate is interim then.
 pub(crate) fn passed_on<'a>(
     view: View<'a>,
     victim: &Process,
@@ -103,8 +105,16 @@ pub(crate) fn passed_on<'a>(
     // One that it sent to itself may have been part of the same call (kill(0)):
     // it passed that on only if it had acted on it before.
     let first = |n: &&Note| !own(one, n) || n.settled.is_some_and(|at| at <= sent);
-    request(one, sent)
-        .filter(|n| same(n) && first(n))
+    let unseen = !view.coverage.sees_dequeue || view.history.lost_since("dequeue", sent) > 0;
+    let waits = one.dispositions.map_or(0, |d| d.pending | d.shared_pending);
+    let taken = |n: &&Note| {
+        let open = n.fate.interim() && waits & signals::bit(n.number) == 0;
+        open && unseen && (asks_to_end(n.number) || may_ask_to_end(n.number))
+    };
+    got(one, sent, SETTLE_NS)
+        .find(taken)
+        .filter(|n| same(n))
+        .or_else(|| request(one, sent).filter(|n| same(n) && first(n)))
         .or_else(|| perhaps_request(one, sent).filter(|n| same(n)))
 }
 

@@ -10,7 +10,7 @@ use crate::history::process::{Fatal, Process};
 use super::engine::Engine;
 use super::open::Open;
 use super::verdict::Verdict;
-use super::{blocked, death, routine, sender, signals, stack, words};
+use super::{blocked, death, routine, sender, signals, stack, stop_answer, words};
 
 /// `TRACE_SIGNAL_LOSE_INFO`: `__sigqueue_alloc` gave nothing. The limit does not
 /// hold for those below the real-time signals that neither sigqueue(3) nor
@@ -54,11 +54,15 @@ impl Engine {
             signal: Some(signal.clone()),
         });
         self.watch(target, &signal, &verdict, time);
+        let others = fatal
+            .as_ref()
+            .map(|_| stop_answer::others(&self.history, &signal.target));
         if let Some(process) = self.history.process_mut(target) {
             let known = (!verdict.later).then_some(time);
             process.settle(id, verdict.fate, verdict.reason, known);
             if process.fatal.is_none() {
                 process.fatal.clone_from(&fatal);
+                process.others = others;
             }
         }
         let report = match fatal {

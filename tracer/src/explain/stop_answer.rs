@@ -3,10 +3,11 @@
 //! do about each. Also the looks at a PID 1 that had no handler: one that is
 //! installed later tells that the stop came too early.
 
-use crate::event::{BootTime, ProcessKey, Signal};
+use crate::event::{BootTime, ProcessKey, Signal, Task};
 use crate::explain::report::{Certainty, Evidence};
 use crate::history::note::{Fate, Note};
 use crate::history::process::Process;
+use crate::history::History;
 
 use super::death::Death;
 use super::engine::{Deadline, Engine, LOOKS_NS, WATCHES, WATCH_NS};
@@ -168,7 +169,9 @@ fn acted(view: View<'_>, one: &Process, stop: &Note, killed: BootTime, d: &mut D
         "handled"
     };
     d.contributing.push("too-slow");
-    let others = others(view, one, killed);
+    let others = one
+        .others
+        .unwrap_or_else(|| others(view.history, &one.task));
     let told = one
         .sent
         .iter()
@@ -206,19 +209,11 @@ fn acted(view: View<'_>, one: &Process, stop: &Note, killed: BootTime, d: &mut D
     d.advise("make it end faster once it is asked to, or allow more time before the kill (docker stop --timeout, docker run --stop-timeout)");
 }
 
-/// How many others lived in its container when it was killed. They die of its
-/// end, which is a moment later.
-fn others(view: View<'_>, one: &Process, killed: BootTime) -> u64 {
-    let Some(home) = lead::led(view.history, &one.task) else {
-        return 0;
-    };
-    view.history
-        .members(home)
-        .filter(|p| {
-            let gone = p.exit.is_some_and(|e| e.time <= killed) || p.reaped;
-            !gone && p.task.key != one.task.key
-        })
-        .count() as u64
+/// How many others live in the container that a process leads. Of one that a
+/// signal ends they die a moment later, so they are counted when it comes.
+pub(crate) fn others(history: &History, one: &Task) -> u64 {
+    let living = lead::led(history, one).map(|home| history.living(home));
+    living.unwrap_or(0).saturating_sub(1)
 }
 
 impl Engine {

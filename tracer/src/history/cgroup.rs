@@ -11,7 +11,7 @@ use crate::event::{CgroupId, Home, ProcessKey, Task};
 #[derive(Clone, Debug, Default)]
 pub struct Members {
     /// Those of its processes that are not dead.
-    alive: HashSet<ProcessKey>,
+    pub(super) alive: HashSet<ProcessKey>,
     /// Nobody is left in it, as the kernel says.
     gone: bool,
 }

@@ -84,6 +84,9 @@ pub struct History {
     unseen_ends: u64,
     filter: Filter,
     ooms: VecDeque<NotedOom>,
+    /// How many processes were looked up.
+    #[cfg(test)]
+    pub(crate) steps: std::sync::atomic::AtomicU64,
     /// What was looked up elsewhere.
     pub looked_up: looked_up::LookedUp,
 }
@@ -115,6 +118,9 @@ impl History {
 
     /// A process by its identity.
     pub fn process(&self, key: ProcessKey) -> Option<&Process> {
+        #[cfg(test)]
+        self.steps
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         self.processes.get(&self.resolve(key))
     }
 

@@ -33,10 +33,13 @@ impl History {
         self.namespaces.get(&ns)
     }
 
-    /// Known processes that live in a container, the dead included.
-    pub fn members(&self, home: Home) -> impl Iterator<Item = &Process> {
-        let all = self.processes.values();
-        all.filter(move |p| p.task.is_in(home))
+    /// How many known processes live in a container.
+    pub fn living(&self, home: Home) -> u64 {
+        let alive = match home {
+            Home::PidNs(ns) => self.namespaces.get(&ns).map(|n| n.alive),
+            Home::Cgroup(id) => self.cgroups.get(&id).map(|members| members.alive.len()),
+        };
+        alive.unwrap_or(0) as u64
     }
 
     /// PID 1 of a namespace.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{BootTime, Dispositions, ProcessKey, Signal, Task};
+use crate::event::{BootTime, Comm, Dispositions, ProcessKey, Signal, Task};
 
 use super::note::{Fate, Note, Recent, Sent};
 
@@ -35,6 +35,23 @@ pub struct Exited {
     pub status: i32,
 }
 
+/// A child that a signal ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LostChild {
+    /// Which.
+    pub key: ProcessKey,
+    /// Its name.
+    pub comm: Comm,
+    /// The signal.
+    pub number: i32,
+    /// The event of its death.
+    pub event: u64,
+    /// When that was.
+    pub time: BootTime,
+    /// Its parent was seen to reap it.
+    pub waited_for: bool,
+}
+
 /// One process, from the first fact about it to its reaping.
 #[derive(Clone, Debug)]
 pub struct Process {
@@ -62,6 +79,10 @@ pub struct Process {
     pub fatal: Option<Fatal>,
     /// It was reported to be there still a while after that.
     pub overdue: bool,
+    /// How many others lived in its container when `fatal` came, if it led that.
+    pub others: Option<u64>,
+    /// The last of its children that a signal ended.
+    pub lost_child: Option<LostChild>,
     /// It began to exit as a whole (`do_group_exit`), with this status.
     pub exiting: Option<Exited>,
     /// It is dead.
@@ -94,6 +115,8 @@ impl Process {
             sent: Recent::new(SENT),
             open: Vec::new(),
             fatal: None,
+            others: None,
+            lost_child: None,
             overdue: false,
             exiting: None,
             exit: None,

@@ -1,6 +1,8 @@
 //! Each rule as a history and what must be said about it.
 
 mod aborts;
+mod bounds;
+mod children;
 mod clockwork;
 mod deaths;
 mod drops;
