@@ -5,7 +5,7 @@
 //! That a process was not reaped is a fact that is missing. Where it may have
 //! been lost, a look at `/proc` decides.
 
-use crate::event::{BootTime, Home, ProcessKey, Task};
+use crate::event::{BootTime, ProcessKey, Task};
 use crate::explain::report::{Report, Unreaped};
 use crate::history::process::Process;
 
@@ -124,7 +124,7 @@ impl Engine {
                 parent: parent.filter(|_| dead),
             })
         };
-        let members = self.history.members(Home::PidNs(ns));
+        let members = self.history.members(ns);
         let left = members.filter(|p| !p.reaped && !p.missed && p.task.key != one);
         let mut left: Vec<_> = left.filter_map(holds).collect();
         left.sort_by_key(|it| it.task.key);

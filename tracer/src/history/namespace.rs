@@ -42,6 +42,12 @@ impl History {
         alive.unwrap_or(0) as u64
     }
 
+    /// Known processes that live in a namespace, the dead included.
+    pub fn members(&self, ns: PidNs) -> impl Iterator<Item = &Process> {
+        let all = self.processes.values();
+        all.filter(move |p| p.task.namespaces.contains(&ns))
+    }
+
     /// PID 1 of a namespace.
     pub fn pid1(&self, ns: PidNs) -> Option<&Process> {
         self.process(self.namespaces.get(&ns)?.pid1?)

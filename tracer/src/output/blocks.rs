@@ -239,12 +239,12 @@ pub(crate) fn other(context: &Context, report: &Report) -> Option<Block> {
                 (None, true) => format!("{} (dead, not reaped)", of(&it.task)),
                 (None, false) => format!("{} (still alive)", of(&it.task)),
             };
-            let mut whom: Vec<_> = waits_for.iter().map(one).collect();
-            if whom.is_empty() {
-                whom.push("a process that is not known".to_owned());
-            }
+            let whom: Vec<_> = waits_for.iter().map(one).collect();
             let whom = wording::joined(whom.iter().map(String::as_str), ", ");
-            let result = format!("in zap_pid_ns_processes for {whom}");
+            let result = match whom.as_str() {
+                "" => "in zap_pid_ns_processes until the rest of its namespace is reaped".into(),
+                whom => format!("in zap_pid_ns_processes for {whom}"),
+            };
             Block::new(*time, "waits", &of(task), &result, "", Tone::Warning)
         }
         Report::Lost {
