@@ -374,6 +374,21 @@ pub(crate) fn clone_with_memory(vfork: bool) -> Result<i32> {
     Ok(pid)
 }
 
+/// A signal by sigqueue(3); false: there is no place for it (EAGAIN).
+pub(crate) fn queue(pid: i32, number: i32) -> Result<bool> {
+    let value = libc::sigval {
+        sival_ptr: std::ptr::null_mut(),
+    };
+    // SAFETY: sigqueue takes numbers, and a value that nobody looks at.
+    if unsafe { libc::sigqueue(pid, number, value) } == 0 {
+        return Ok(true);
+    }
+    match io::Error::last_os_error() {
+        error if error.raw_os_error() == Some(libc::EAGAIN) => Ok(false),
+        error => Err(error).with_context(|| format!("sigqueue {number} to {pid}")),
+    }
+}
+
 /// From here on only read, write, exit and sigreturn are allowed.
 pub(crate) fn be_strict() -> Result<()> {
     // SAFETY: SECCOMP_MODE_STRICT takes numbers only.

@@ -139,6 +139,21 @@ layout! {
     siginfo_code = ["kernel_siginfo.si_code"];
     /// `pid_t _sifields._kill._pid`.
     siginfo_pid = ["kernel_siginfo._sifields._kill._pid"];
+    /// `struct rlimit rlim[]`.
+    signal_rlim = ["signal_struct.rlim"];
+    /// `struct user_struct *user`.
+    cred_user = ["cred.user"];
+    /// `atomic_t sigpending` of kernels before 5.14.
+    user_sigpending = ["user_struct.sigpending"];
+    /// `struct ucounts *ucounts`.
+    cred_ucounts = ["cred.ucounts"];
+    /// `atomic_long_t rlimit[]`; among the others before 6.0.
+    ucounts_rlimit = ["ucounts.rlimit", "ucounts.ucount"];
+    /// Which of those counts queued signals.
+    ucounts_sigpending = [
+        "enum rlimit_type.UCOUNT_RLIMIT_SIGPENDING",
+        "enum ucount_type.UCOUNT_RLIMIT_SIGPENDING"
+    ];
     /// Which of `css_set.subsys` is the memory controller's.
     memory_cgrp_id = ["enum cgroup_subsys_id.memory_cgrp_id"];
     /// `struct cgroup_subsys_state *parent`.

@@ -20,6 +20,8 @@ pub const CGROUP_NAME: usize = 128;
 /// Levels of the memory controller's tree that are named, from a process's own
 /// control group upwards.
 pub const OOM_LEVELS: usize = 8;
+/// [`Signal::queued`] where it is not known or does not matter.
+pub const NOT_COUNTED: u64 = u64::MAX;
 /// [`Oom::constraint`] where the OOM killer's own words were not read.
 pub const NO_CONSTRAINT: u32 = u32::MAX;
 /// Threads of a target that are asked whether they block the signal.
@@ -209,6 +211,11 @@ pub struct Signal {
     /// `task_struct.pdeath_signal` of the target if the current task is exiting:
     /// what it asked for at its parent's death.
     pub pdeath_signal: u32,
+    /// Of a signal that found no place in a queue: how many are queued for the
+    /// target's user, [`NOT_COUNTED`] where that is not known.
+    pub queued: u64,
+    /// The target's RLIMIT_SIGPENDING then.
+    pub queue_limit: u64,
 }
 
 /// [`Signal`] with ancestry and stack.
@@ -414,8 +421,8 @@ sizes! {
     Ancestor = 32,
     Trace = 520,
     TargetState = 88,
-    Signal = 376,
-    SignalTraced = 896,
+    Signal = 392,
+    SignalTraced = 912,
     Deliver = 176,
     Dequeue = 208,
     Fork = 256,

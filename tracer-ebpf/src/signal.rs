@@ -13,7 +13,9 @@ use aya_ebpf::{
 use aya_log_ebpf::debug;
 use sigtrace_common::{
     layout::ABSENT,
-    record::{Deliver, Dequeue, Kind, Signal, SignalTraced, TargetState, ANCESTORS, THREADS},
+    record::{
+        Deliver, Dequeue, Kind, Signal, SignalTraced, TargetState, ANCESTORS, NOT_COUNTED, THREADS,
+    },
 };
 
 use crate::{
@@ -25,6 +27,11 @@ use crate::{
 
 /// `TRACE_SIGNAL_IGNORED`.
 const IGNORED: i32 = 1;
+/// `TRACE_SIGNAL_OVERFLOW_FAIL`.
+const OVERFLOW_FAIL: i32 = 3;
+/// `TRACE_SIGNAL_LOSE_INFO`.
+const LOSE_INFO: i32 = 4;
+const RLIMIT_SIGPENDING: u32 = 11;
 const SIGHUP: i32 = 1;
 const SIGQUIT: i32 = 3;
 const SIGKILL: i32 = 9;
@@ -202,7 +209,36 @@ unsafe fn fill<M: Mem>(
         } else {
             M::get(target, global!(LAYOUT.task_pdeath_signal))
         };
+        (*out).queued = NOT_COUNTED;
+        (*out).queue_limit = 0;
+        if result == OVERFLOW_FAIL || result == LOSE_INFO {
+            queues(out, target);
+        }
         state::<M>(&raw mut (*out).state, number, target, group, action);
+    }
+}
+
+/// How full the queues of the target's user are, which share one limit.
+#[inline(always)]
+unsafe fn queues(out: *mut Signal, target: Addr) {
+    // SAFETY: the caller's duty; addresses are only read by the helper.
+    unsafe {
+        if global!(LAYOUT.signal_rlim) == ABSENT {
+            return;
+        }
+        let signal = pointer::<Probe>(target, global!(LAYOUT.task_signal));
+        let cred = pointer::<Probe>(target, global!(LAYOUT.task_real_cred));
+        // `rlim_cur` is the first of two.
+        let limit = global!(LAYOUT.signal_rlim) + RLIMIT_SIGPENDING * 16;
+        (*out).queue_limit = Probe::get(signal, limit);
+        let which = global!(LAYOUT.ucounts_sigpending);
+        if which != ABSENT && global!(LAYOUT.cred_ucounts) != ABSENT {
+            let counts = pointer::<Probe>(cred, global!(LAYOUT.cred_ucounts));
+            (*out).queued = Probe::get(counts, global!(LAYOUT.ucounts_rlimit) + 8 * which);
+        } else if global!(LAYOUT.user_sigpending) != ABSENT {
+            let user = pointer::<Probe>(cred, global!(LAYOUT.cred_user));
+            (*out).queued = u64::from(Probe::get::<u32>(user, global!(LAYOUT.user_sigpending)));
+        }
     }
 }
 

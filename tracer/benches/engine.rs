@@ -39,6 +39,7 @@ fn signal(number: i32, current: Task, target: Task, handler: Handler, outcome: O
         info: Info::Full,
         detail: sigtrace::event::Detail::None,
         pdeath_signal: 0,
+        queues: None,
         to_process: true,
         outcome,
         current,

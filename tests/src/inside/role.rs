@@ -68,6 +68,10 @@ pub(crate) fn play(role: &str, words: &[&str]) -> Result<()> {
             process::exit(0);
         }
         ("spins", []) => spins(),
+        ("no-queue", []) => {
+            resource::setrlimit(Resource::RLIMIT_SIGPENDING, 0, 0)?;
+            asleep(role)
+        }
         ("vforks", []) => vforks(),
         ("alarmed", []) => alarmed(),
         ("leaderless", []) => leaderless(role),

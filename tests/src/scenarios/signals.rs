@@ -7,9 +7,12 @@ use super::{kept, play, shared, Scenario, Scene};
 use crate::judge::{From, Judge};
 use crate::stage::sigtrace::Sigtrace;
 use crate::stage::{ns, until};
+use crate::sys;
 
 const TERM: i32 = Signal::SIGTERM as i32;
 const USR1: i32 = Signal::SIGUSR1 as i32;
+/// Stored one by one, unlike the others.
+const REAL_TIME: i32 = 40;
 
 /// Dropped because of their default action, and whether that is routine.
 const IGNORED: [(Signal, bool); 3] = [
@@ -24,6 +27,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         shared("default-ignore", kept, act_default_ignore, default_ignore),
         shared("blocked", kept, act_blocked, blocked),
         shared("already-pending", kept, act_pending, already_pending),
+        shared("queue-full", kept, act_full, full),
         shared("zombie", kept, act_zombie, zombie),
         shared(
             "sigwait",
@@ -132,6 +136,25 @@ fn already_pending(scene: &Scene, judge: &mut Judge<'_>) {
     judge
         .signal("SIGUSR2", Signal::SIGUSR2 as i32, from, pid)
         .fate("handled", None);
+    judge.cleared(scene.pid1());
+    judge.zapped("the target", pid, scene.pid1());
+}
+
+/// The target may have no signal queued at all.
+fn act_full(scene: &mut Scene, _: &Sigtrace) -> Result<()> {
+    let pid = scene.spawn("no-queue", "")?.host;
+    let sent = sys::queue(pid.try_into()?, REAL_TIME)?;
+    anyhow::ensure!(!sent, "a signal was queued beyond the limit");
+    scene.clear()
+}
+
+fn full(scene: &Scene, judge: &mut Judge<'_>) {
+    let pid = scene.pid("no-queue");
+    judge
+        .signal("the signal", REAL_TIME, From::Process(play()), pid)
+        .fate("rejected", Some("queue-full"))
+        .field("/result", "overflow_fail")
+        .words(&["the target's limit is 0 (RLIMIT_SIGPENDING)"]);
     judge.cleared(scene.pid1());
     judge.zapped("the target", pid, scene.pid1());
 }

@@ -110,6 +110,7 @@ impl<F: Functions> Decoder<F> {
             info: info(r.info),
             detail: detail(r),
             pdeath_signal: r.pdeath_signal as i32,
+            queues: (r.queued != record::NOT_COUNTED).then_some((r.queued, r.queue_limit)),
             to_process: r.group != 0,
             outcome: outcome(r.result),
             current: task(&r.current),

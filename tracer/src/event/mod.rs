@@ -313,6 +313,9 @@ pub struct Signal {
     /// The signal that the target asked for at its parent's death, if the task
     /// that ran is exiting (`PR_SET_PDEATHSIG`); 0: none.
     pub pdeath_signal: i32,
+    /// Of one that found no place in a queue: how many signals were queued for
+    /// the target's user, and the target's limit of that (RLIMIT_SIGPENDING).
+    pub queues: Option<(u64, u64)>,
     /// For the whole process, not for one thread.
     pub to_process: bool,
     /// What the kernel did with it.

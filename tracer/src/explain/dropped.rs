@@ -282,14 +282,36 @@ pub(crate) fn coalesced(s: &Signal) -> Verdict {
         .say(format!("One {name} was waiting for this {queue} already, and a queue holds only one: this one adds nothing."))
 }
 
-/// `TRACE_SIGNAL_OVERFLOW_FAIL`: the limit and its count are not in the
-/// history, so which of the two reasons it was stays open.
+/// `TRACE_SIGNAL_OVERFLOW_FAIL`: either the limit is reached (`sigqueue_alloc`
+/// counts this one too), or there was no memory.
 pub(crate) fn rejected(s: &Signal) -> Verdict {
-    Verdict::inferred(Fate::Rejected, "the count of queued signals and RLIMIT_SIGPENDING of the target")
-        .field("result=3")
-        .say(format!(
-            "The kernel had no place to queue {}: the queue of real-time signals is full (RLIMIT_SIGPENDING, counted per user), or memory is short. The sender got EAGAIN.",
-            signals::name(s.number)
-        ))
-        .advise("let the target take its signals faster, or raise its limit (ulimit -i)")
+    const ADVICE: &str =
+        "let the target take its signals faster, or raise its limit (ulimit -i, RLIMIT_SIGPENDING)";
+    let name = signals::name(s.number);
+    let v = || Verdict::proven(Fate::Rejected).field("result=3");
+    match s.queues {
+        Some((queued, limit)) if queued >= limit => v()
+            .because("queue-full")
+            .field(format!("RLIMIT_SIGPENDING={limit}"))
+            .field(format!("{queued} queued for its user"))
+            .say(format!(
+                "{name} found no place: {} queued for the processes of the target's user, and the target's limit is {limit} (RLIMIT_SIGPENDING). The sender got EAGAIN.",
+                words::count(queued, "signal is", "signals are")
+            ))
+            .advise(ADVICE),
+        Some((queued, limit)) => v()
+            .because("no-memory")
+            .field(format!("RLIMIT_SIGPENDING={limit}"))
+            .field(format!("{queued} queued for its user"))
+            .say(format!(
+                "{name} found no place although the limit was not reached ({queued} of {limit} queued): the kernel had no memory for it. The sender got EAGAIN."
+            ))
+            .advise("look for memory pressure at that time"),
+        None => Verdict::inferred(Fate::Rejected, "the count of queued signals and RLIMIT_SIGPENDING of the target")
+            .field("result=3")
+            .say(format!(
+                "The kernel had no place to queue {name}: the queue of real-time signals is full (RLIMIT_SIGPENDING, counted per user), or memory is short. The sender got EAGAIN."
+            ))
+            .advise(ADVICE),
+    }
 }

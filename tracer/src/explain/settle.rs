@@ -17,8 +17,11 @@ use super::{blocked, death, routine, sender, signals, stack, stop_answer, words}
 /// tgkill(2) sent (`override_rlimit` in `__send_signal`).
 fn without_siginfo(s: &Signal) -> String {
     let unlimited = s.number < signals::RTMIN && (s.info != Info::Full || s.code >= 0);
-    let why = if unlimited {
+    let full = s.queues.map(|(queued, limit)| queued >= limit);
+    let why = if unlimited || full == Some(false) {
         "memory was short"
+    } else if full == Some(true) {
+        "its user's queues were full (RLIMIT_SIGPENDING)"
     } else {
         "its user's queues were full (RLIMIT_SIGPENDING) or memory was short"
     };

@@ -18,7 +18,7 @@ const POINTER: u32 = 8;
 
 /// Fields that a kernel may lack: what they tell is told less well without
 /// them. Without any other, identities or fates would be wrong.
-const OPTIONAL_FIELDS: [&str; 22] = [
+const OPTIONAL_FIELDS: [&str; 28] = [
     "task_pdeath_signal",
     "task_exit_signal",
     "task_real_blocked",
@@ -32,6 +32,12 @@ const OPTIONAL_FIELDS: [&str; 22] = [
     "cgroup_parent",
     "cgroup_kn",
     "kernfs_name",
+    "signal_rlim",
+    "cred_user",
+    "user_sigpending",
+    "cred_ucounts",
+    "ucounts_rlimit",
+    "ucounts_sigpending",
     "memory_cgrp_id",
     "css_parent",
     "memcg_css",

@@ -300,6 +300,7 @@ fn a_signal_between_two_namespaces_goes_with_the_one_it_concerns() {
             info: Info::Kernel,
             detail: Detail::None,
             pdeath_signal: 0,
+            queues: None,
             to_process: true,
             outcome: Outcome::Delivered,
             current: by.clone(),

@@ -5,8 +5,6 @@ use super::Row;
 
 /// What no rule of this version gives as a reason.
 pub(super) const NOT_REPORTED: &[&str] = &[
-    "queue-full",
-    "no-memory",
     "throttled",
     "no-permission",
     "lsm-denied",

@@ -248,6 +248,15 @@ fn already_pending_and_no_place() {
     );
     // Which of the two limits it was is not in the history.
     assert_eq!(reason(&w, full), ("rejected", None, Certainty::Inferred));
+    for (queues, expected) in [((7, 7), "queue-full"), ((6, 7), "no-memory")] {
+        let full = w
+            .send(&sh, &app, RTMIN)
+            .set(|s| s.queues = Some(queues))
+            .outcome(Outcome::OverflowFail)
+            .go();
+        let told = ("rejected", Some(expected), Certainty::Proven);
+        assert_eq!(reason(&w, full), told);
+    }
 }
 
 #[test]

@@ -175,6 +175,7 @@ impl World {
                 info: Info::Full,
                 detail: Detail::None,
                 pdeath_signal: 0,
+                queues: None,
                 to_process: true,
                 outcome: Outcome::Delivered,
                 current: from.clone(),
