@@ -89,6 +89,8 @@ pub struct Process {
     pub exit: Option<Exited>,
     /// Its parent waited for it.
     pub reaped: bool,
+    /// Its end was to be seen and was not, as far as is known.
+    pub missed: bool,
     /// A process that a filter names sent it a signal that was not dropped: what
     /// becomes of it counts too.
     pub reached: bool,
@@ -119,6 +121,7 @@ impl Process {
             exiting: None,
             exit: None,
             reaped: false,
+            missed: false,
             reached: false,
             always_in_cgroup: false,
             zombie_reported: false,
@@ -148,6 +151,14 @@ impl Process {
             if !fate.interim() {
                 note.settled = time;
             }
+        }
+    }
+
+    /// A remembered signal was taken from the queue; what became of it is not
+    /// known yet.
+    pub fn took(&mut self, event: u64, time: BootTime) {
+        if let Some(note) = self.notes.iter_mut().rev().find(|n| n.event == event) {
+            note.settled = Some(time);
         }
     }
 }
