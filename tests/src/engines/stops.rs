@@ -156,7 +156,8 @@ fn for_three_seconds(stage: &Stage<'_>) -> Result<Outcome> {
 /// thrown away.
 fn too_early(stage: &Stage<'_>) -> Result<Outcome> {
     // It waits in open(2): a shell that forks blocks signals for a moment.
-    const UNTIL_TOLD: &str = "mkfifo /pipe; read it </pipe; trap 'exit 0' TERM; read it </pipe";
+    const UNTIL_TOLD: &str =
+        "mkfifo /never /pipe; read it </pipe; trap 'exit 0' TERM; read it </never";
     let words = [FWD_SIG, "/bin/sh", "-c", UNTIL_TOLD];
     let container = stage
         .engine
