@@ -71,7 +71,7 @@ pub(super) struct Watched {
 
 /// By what it is seen that something is there.
 enum Sign {
-    /// The first process of a namespace.
+    /// The first process of a namespace: not there, or a zombie.
     Pid1(ProcessKey),
     /// Those in a cgroup.
     Members(Cgroup),
@@ -96,7 +96,10 @@ impl Watched {
 
     fn is_gone(&self, proc: &Proc) -> bool {
         match &self.by {
-            Sign::Pid1(pid1) => proc.observe(*pid1).is_none(),
+            // A zombie has seen all others of its namespace reaped.
+            Sign::Pid1(pid1) => proc
+                .observe(*pid1)
+                .is_none_or(|(seen, _)| seen.state == b'Z'),
             Sign::Members(cgroup) => cgroup.is_empty(),
         }
     }

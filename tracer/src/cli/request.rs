@@ -15,8 +15,9 @@ use super::{
 use crate::{
     container,
     event::{printable, PidNs, ProcessKey, HOST_PIDNS},
+    explain::words,
     history::filter::{Filter, Roles},
-    kernel::{attach::Request, hooks::Forced, log, procfs::Proc},
+    kernel::{attach::Request, facts::Facts, hooks::Forced, log, procfs::Proc},
     output::Scope,
 };
 
@@ -40,8 +41,9 @@ pub fn check_targets(
     args: &TraceArgs,
     scopes: &[Scope],
     proc: &Proc,
-    on_host: bool,
+    facts: &Facts,
 ) -> Result<(), Failure> {
+    let on_host = facts.on_host;
     let pids_given = [&args.pids, &args.from_pids, &args.to_pids];
     if let Some(one) = scopes.iter().find(|one| !on_host && one.shares.is_some()) {
         return Err(Failure::usage(format!(
@@ -69,14 +71,15 @@ pub fn check_targets(
             // its own are about to end; that is not worth a second look here.
             if !living.contains(&scope.pidns) {
                 let ns = scope.pidns;
-                let meant = match pids.contains(&ns) {
-                    true => format!("; is it a process? Then give /proc/{ns}/ns/pid"),
-                    false => String::new(),
+                // With the capability only that of the dying is not shown.
+                let hidden = match facts.has_ptrace() {
+                    true => 0,
+                    false => pids.iter().filter(|&&pid| proc.hides_pidns(pid)).count(),
                 };
-                return missing(format!(
-                    "no process lives in the PID namespace {ns}: it has ended, or the number is wrong; \
-                     `lsns -t pid` lists those that there are{meant}"
-                ));
+                return Err(match hidden {
+                    0 => nobody_in(ns, pids.contains(&ns)),
+                    _ => hidden_in(ns, hidden),
+                });
             }
         }
     }
@@ -202,9 +205,53 @@ pub fn of(args: &TraceArgs, found: &Found, proc: &mut Proc) -> Result<Wanted, Fa
     Ok(wanted)
 }
 
+/// `process`: there is one with the number of the namespace.
+fn nobody_in(pidns: PidNs, process: bool) -> Failure {
+    let meant = match process {
+        true => format!("; is it a process? Then give /proc/{pidns}/ns/pid"),
+        false => String::new(),
+    };
+    Failure::new(
+        Code::NotFound,
+        anyhow!(
+            "no process lives in the PID namespace {pidns}: it has ended, or the number is wrong; \
+             `lsns -t pid` lists those that there are{meant}"
+        ),
+    )
+}
+
+/// Nobody was found in a namespace, but of so many processes it may not be known in
+/// which they live.
+fn hidden_in(pidns: PidNs, hidden: usize) -> Failure {
+    Failure::new(
+        Code::CannotTrace,
+        anyhow!(
+            "the PID namespace {pidns} cannot be found: of {} it may not be read in which PID \
+             namespace {}: CAP_SYS_PTRACE is missing; run as root (sudo sigtrace …), or grant CAP_BPF, \
+             CAP_PERFMON, CAP_SYS_PTRACE and CAP_SYSLOG",
+            words::count(hidden as u64, "process", "processes"),
+            if hidden == 1 { "it lives" } else { "they live" }
+        ),
+    )
+}
+
 fn no_process(pid: u32) -> Failure {
     Failure::new(
         Code::NotFound,
         anyhow!("there is no process {pid} on this host"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_may_not_be_seen_is_not_said_to_have_ended() {
+        let failure = hidden_in(4_026_532_281, 3);
+        assert_eq!(failure.code, Code::CannotTrace);
+        let text = failure.error.unwrap().to_string();
+        assert!(text.contains("CAP_SYS_PTRACE is missing"), "{text}");
+        assert!(!text.contains("has ended"), "{text}");
+    }
 }

@@ -85,6 +85,11 @@ impl PidNsArg {
                     ),
                 ))
             }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(Failure::new(
+                Code::CannotTrace,
+                anyhow::Error::new(error)
+                    .context(said() + ", which takes CAP_SYS_PTRACE for another's process"),
+            )),
             Err(error) => {
                 let gone = error.kind() == io::ErrorKind::NotFound;
                 let code = if gone { Code::NotFound } else { Code::Failed };

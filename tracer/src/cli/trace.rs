@@ -75,7 +75,7 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
     let sockets = || Sockets::of(|name| env::var_os(name));
     let mut found = scope::resolve(&args, Path::new("/proc"), sockets).await?;
     let mut scopes = request::without_host(&args, &found.scopes)?;
-    request::check_targets(&args, &scopes, &proc, facts.on_host)?;
+    request::check_targets(&args, &scopes, &proc, &facts)?;
     let mut wanted = request::of(&args, &found, &mut proc)?;
     // Before anything is attached: from here on a signal ends the trace
     // properly, with all that was seen written.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::event::{
-    flag, BootTime, Dispositions, Frame, Handler, Outcome, ProcessKey, Sight, Signal, Task,
+    flag, BootTime, Dispositions, Frame, Handler, Info, Outcome, ProcessKey, Sight, Signal, Task,
 };
 use crate::history::note::{Fate, Note, NotedSender, Sent};
 use crate::history::process::Fatal;
@@ -18,6 +18,11 @@ use super::{blocked, lead, stack, stop_request};
 
 impl Engine {
     pub(super) fn signal(&mut self, id: u64, time: BootTime, s: Arc<Signal>) {
+        // CLD_EXITED, CLD_KILLED, CLD_DUMPED: its own end, told to its parent.
+        let ended = s.number == signals::CHLD && s.info == Info::Full && (1..=3).contains(&s.code);
+        if ended && s.current.is_pid1() {
+            self.history.notified(&s.current, time);
+        }
         let origin = sender::origin(&s);
         // For timers, terminals and the kernel's own signals the current task is
         // a bystander, who has nothing to do with it whatever filter names it.
@@ -330,8 +335,14 @@ impl Engine {
             process.looked = Some((id, time));
         }
         process.dispositions = dispositions;
+        if let Some(seen) = dispositions {
+            self.seen_dead(time, key, seen.state);
+        }
         // A process that is gone shows nothing: its exit tells, or was lost.
         let Some(seen) = dispositions.filter(|d| d.state != b'Z' && d.state != b'X') else {
+            return;
+        };
+        let Some(process) = self.history.process(key) else {
             return;
         };
         let leader = process.task.key.pid;

@@ -29,6 +29,9 @@ pub const SETTLE_NS: u64 = 100_000_000;
 pub const OVERDUE_NS: u64 = 1_000_000_000;
 /// A dead process that is not reaped is reported after this time.
 pub const ZOMBIE_NS: u64 = 1_000_000_000;
+/// When a dead PID 1 is looked at, counted from its exit: whether it still waits for
+/// its namespace to be empty. Where its SIGCHLD is seen, that tells sooner.
+pub const ENDINGS_NS: [u64; 3] = [50_000_000, 150_000_000, 450_000_000];
 /// A death is looked at again if a loss is noticed at most this long after it.
 pub const LOSS_NS: u64 = 500_000_000;
 /// Deaths that a later loss can still make less certain.
@@ -55,6 +58,8 @@ pub(super) enum Deadline {
     /// Look at a PID 1 that did not act on a request to end, which was looked
     /// at so often for that.
     Watch(ProcessKey, u8),
+    /// Look at a dead PID 1 whose namespace may not be empty yet.
+    Ending(ProcessKey),
     /// Look at a process that a signal was to end.
     Overdue(ProcessKey),
     /// A dead process was not reaped.
@@ -168,12 +173,14 @@ impl Engine {
     /// most ([`LOOKS_NS`]).
     pub fn to_observe(&mut self, now: BootTime) -> Vec<ProcessKey> {
         while let Some(&Reverse((time, what))) = self.deadlines.peek() {
-            if time > now
-                || !matches!(
-                    what,
-                    Deadline::Look(_) | Deadline::Watch(..) | Deadline::Overdue(_)
-                )
-            {
+            let look = matches!(
+                what,
+                Deadline::Look(_)
+                    | Deadline::Watch(..)
+                    | Deadline::Overdue(_)
+                    | Deadline::Ending(_)
+            );
+            if time > now || !look {
                 break;
             }
             self.deadlines.pop();
@@ -182,8 +189,8 @@ impl Engine {
         std::mem::take(&mut self.to_look_at).into_iter().collect()
     }
 
-    /// Whether every traced namespace has ended (its PID 1 is dead and no member is
-    /// alive, or the kernel says that it is gone), and every container without one
+    /// Whether every traced namespace has ended (its PID 1 is dead and nothing else is
+    /// left in it, or the kernel says that it is gone), and every container without one
     /// (nobody is left in its cgroup).
     pub fn ended(&self) -> bool {
         let mut all = self.coverage.filter.containers().peekable();
@@ -261,6 +268,15 @@ impl Engine {
             ));
         }
         let unseen = self.history.unseen_ends();
+        let forks = self.history.lost_since("fork", BootTime(0));
+        if forks > 0 {
+            notes.push(format!(
+                "{} that {} lost may have been the beginning of a process: there may have been \
+                 more processes than are counted.",
+                words::count(forks, "event", "events"),
+                if forks == 1 { "was" } else { "were" }
+            ));
+        }
         if unseen > 0 {
             notes.push(format!(
                 "The end of {} was not seen.",

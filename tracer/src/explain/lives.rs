@@ -6,7 +6,7 @@ use crate::explain::report::{Certainty, ExitReport, Report, Update};
 use crate::history::process::{Exited, LostChild};
 use crate::history::{HELD, NOT_RUN};
 
-use super::engine::{Deadline, Engine, BY_ABSENCE_KEPT, LOSS_NS, ZOMBIE_NS};
+use super::engine::{Deadline, Engine, BY_ABSENCE_KEPT, ENDINGS_NS, LOSS_NS, ZOMBIE_NS};
 use super::{asked, death, fate, signals};
 
 impl Engine {
@@ -96,11 +96,12 @@ impl Engine {
         let death = death::of_exit(self.view(), process, exited, frames);
         let request = death.request;
         let number = status & 0x7f;
+        let own_pid1 = task.is_pid1() && !task.namespaces.is_empty();
         let report = ExitReport {
             id,
             time,
             pidns: task.pidns(),
-            pid1: task.is_pid1() && !task.namespaces.is_empty(),
+            pid1: own_pid1,
             signal: (number != 0).then_some(number),
             core_dumped: status & 0x80 != 0,
             exit_code: if number == 0 {
@@ -129,6 +130,11 @@ impl Engine {
         }
         self.outbox.push(time, id, Report::Exit(Box::new(report)));
         self.at(time, ZOMBIE_NS, Deadline::Zombie(key));
+        if own_pid1 {
+            for after in ENDINGS_NS {
+                self.at(time, after, Deadline::Ending(key));
+            }
+        }
     }
 
     /// A shell ends with the status of a child that a signal ended.
@@ -184,7 +190,7 @@ impl Engine {
                 );
             }
         }
-        self.history.reap(key);
+        self.history.reap(key, time);
     }
 
     /// Processes whose end was not seen leave signals without one.

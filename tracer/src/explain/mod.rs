@@ -47,6 +47,7 @@ mod step;
 mod stop_answer;
 mod stop_request;
 mod stopped;
+mod unreaped;
 mod verdict;
 pub(crate) mod words;
 

@@ -275,6 +275,17 @@ impl Summary {
     }
 }
 
+/// A process for which a dead PID 1 waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreaped {
+    /// Which.
+    pub task: Task,
+    /// It is dead, and not reaped.
+    pub dead: bool,
+    /// Who must wait for it.
+    pub parent: Option<Task>,
+}
+
 /// One report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
@@ -321,6 +332,18 @@ pub enum Report {
         task: Task,
         /// Whose child it is.
         parent: Option<Task>,
+    },
+    /// A dead PID 1 cannot end, because its namespace is not empty (reported once
+    /// that has gone on for a second).
+    Waits {
+        /// Id of its exit.
+        id: u64,
+        /// When it died.
+        time: BootTime,
+        /// Which.
+        task: Task,
+        /// Those that are known to be left.
+        waits_for: Vec<Unreaped>,
     },
     /// A dead process was reaped.
     Reap {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{BootTime, Event, Fact, Home, Info};
+use crate::event::{BootTime, Event, Fact, Home, Info, Task};
 use crate::explain::report::Report;
 use crate::history::process::Exited;
 
@@ -15,6 +15,7 @@ impl Engine {
     pub(super) fn step(&mut self, event: Event) {
         let Event { id, time, fact } = event;
         self.clock = time;
+        self.supersede(&fact);
         match fact {
             Fact::Signal(signal) => self.signal(id, time, Arc::from(signal)),
             Fact::Deliver {
@@ -108,12 +109,32 @@ impl Engine {
             Fact::Container(container) => self.history.looked_up.container(*container),
             Fact::Gone {
                 home: Home::PidNs(ns),
-            } => self.history.namespace_gone(ns),
+            } => self.history.namespace_gone(ns, time),
             Fact::Gone {
                 home: Home::Cgroup(id),
             } => self.history.cgroup_gone(id),
         }
         self.settle_orphans(id, time);
+    }
+
+    /// Which of the traced namespaces have ended decides who is traced: a later one
+    /// may have the same inode.
+    fn supersede(&mut self, fact: &Fact) {
+        let mut look = |task: &Task| self.history.supersede(task);
+        match fact {
+            Fact::Fork { child: task, .. } | Fact::Exec { task, .. } | Fact::Exit { task, .. } => {
+                look(task);
+            }
+            Fact::Signal(signal) => {
+                look(&signal.current);
+                look(&signal.target);
+            }
+            _ => {}
+        }
+        let closed = &self.history.filter().closed;
+        if *closed != self.coverage.filter.closed {
+            self.coverage.filter.closed.clone_from(closed);
+        }
     }
 
     /// A deadline has come.
@@ -171,31 +192,12 @@ impl Engine {
                     self.look_at(key);
                 }
             }
-            Deadline::Zombie(key) => {
-                let Some(process) = self.history.process_mut(key) else {
-                    return;
-                };
-                if process.reaped || process.zombie_reported {
-                    return;
-                }
-                let Some(exit) = process.exit else { return };
-                process.zombie_reported = true;
-                let task = process.task.clone();
-                // Not by its bare pid: another process may have that by now.
-                let parent = process.parent.and_then(|p| self.history.process(p));
-                let parent = parent
-                    .filter(|p| p.exit.is_none() && !p.reaped)
-                    .map(|p| p.task.clone());
-                if self.history.counts(&task) {
-                    let report = Report::Zombie {
-                        id: exit.event,
-                        time: exit.time,
-                        task,
-                        parent,
-                    };
-                    self.outbox.push(time, u64::MAX, report);
+            Deadline::Ending(key) => {
+                if self.history.waits_in_zap(key) {
+                    self.look_at(key);
                 }
             }
+            Deadline::Zombie(key) => self.unreaped(time, key),
         }
     }
 }

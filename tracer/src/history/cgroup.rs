@@ -48,11 +48,13 @@ impl History {
         if !std::mem::replace(&mut members.gone, true) {
             // They left it, or their ends were not seen.
             let left = members.alive.drain().collect::<Vec<_>>();
-            let unseen = left.iter().filter(|&&key| {
+            let unseen = |&key: &ProcessKey| {
                 let process = self.process(key);
                 process.is_some_and(|p| p.task.cgroup == Some(id) && p.exit.is_none())
-            });
-            self.unseen_ends += unseen.count() as u64;
+            };
+            for key in left.into_iter().filter(unseen).collect::<Vec<_>>() {
+                self.miss(key);
+            }
         }
     }
 

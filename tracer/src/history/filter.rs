@@ -27,6 +27,9 @@ pub struct Filter {
     /// Namespaces may be added later ([`crate::event::Fact::Traced`]), so that it is
     /// a filter even while it names nobody.
     pub follows: bool,
+    /// Of those that have ended, when at the latest: whoever started then or later
+    /// lives in another one, to which the kernel has given the inode since.
+    pub closed: Map<PidNs, u64>,
     /// cgroups, with those below them.
     pub cgroups: HashSet<CgroupId>,
     /// The same of containers that share their PID namespace with others.
@@ -55,7 +58,10 @@ impl Filter {
     /// A container is traced besides.
     pub fn trace(&mut self, home: Home) {
         match home {
-            Home::PidNs(ns) => self.namespaces.insert(ns),
+            Home::PidNs(ns) => {
+                self.closed.remove(&ns);
+                self.namespaces.insert(ns)
+            }
             Home::Cgroup(id) => self.homes.insert(id),
         };
     }
@@ -64,6 +70,22 @@ impl Filter {
     pub fn containers(&self) -> impl Iterator<Item = Home> + '_ {
         let namespaces = self.namespaces.iter().map(|&ns| Home::PidNs(ns));
         namespaces.chain(self.homes.iter().map(|&id| Home::Cgroup(id)))
+    }
+
+    /// One of the namespaces has ended by then. Where others may be added, the same
+    /// inode may be meant again.
+    pub fn close(&mut self, ns: PidNs, by_ns: u64) {
+        if self.namespaces.contains(&ns) && !self.follows {
+            let end = self.closed.entry(ns).or_insert(by_ns);
+            *end = by_ns.min(*end);
+        }
+    }
+
+    /// Whether a namespace with this inode that a process lives in is another one
+    /// than was meant.
+    pub fn is_closed(&self, ns: PidNs, to: ProcessKey) -> bool {
+        let closed = (!self.closed.is_empty()).then(|| self.closed.get(&ns));
+        closed.flatten().is_some_and(|&end| to.start_ns >= end)
     }
 
     /// Also by this process.
@@ -119,7 +141,7 @@ impl Filter {
             || task
                 .namespaces
                 .iter()
-                .any(|ns| self.namespaces.contains(ns))
+                .any(|&ns| self.namespaces.contains(&ns) && !self.is_closed(ns, task.key))
     }
 
     /// By pid and start: a pid is given to others later.

@@ -5,7 +5,7 @@
 
 use super::process::Process;
 use super::History;
-use crate::event::{ProcessKey, Task, TICK_NS};
+use crate::event::{PidNs, ProcessKey, Task, TICK_NS};
 
 /// Starts that differ by less are the same process, if one of them is from
 /// `/proc/PID/stat`, which counts in ticks ([`TICK_NS`]). Two exact ones are not:
@@ -55,15 +55,17 @@ impl History {
 
     fn insert(&mut self, key: ProcessKey, task: &Task, exact: bool) {
         if let Some(old) = self.by_pid.insert(key.pid, key) {
-            self.replaced(old);
+            self.replaced(old, key);
         }
         let mut task = task.clone();
         task.key = key;
-        let own = task.pidns().filter(|_| task.is_pid1());
+        let open = |ns: &PidNs| !self.filter.is_closed(*ns, key);
+        let own = task.pidns().filter(|ns| task.is_pid1() && open(ns));
+        let namespaces: Vec<_> = task.namespaces.iter().copied().filter(open).collect();
         if let Some(ns) = own {
             self.renew(ns, key);
         }
-        for &ns in &task.namespaces {
+        for ns in namespaces {
             self.namespaces.entry(ns).or_default().alive += 1;
         }
         if let Some(ns) = own {

@@ -142,33 +142,48 @@ impl History {
 
     /// A pid is in use again: the end of the process before, or its reaping, was
     /// not seen.
-    fn replaced(&mut self, old: ProcessKey) {
-        let Some(process) = self.processes.get_mut(&old) else {
+    fn replaced(&mut self, old: ProcessKey, by: ProcessKey) {
+        let Some(process) = self.processes.get(&old) else {
             return;
         };
+        let first = process.task.pidns().filter(|_| process.task.is_pid1());
         if process.exit.is_some() {
             self.retire(old);
-            return;
+        } else {
+            self.miss(old);
+            self.forget(old);
         }
-        self.orphans.append(&mut process.open);
-        let Some(process) = self.processes.remove(&old) else {
-            return;
-        };
-        self.miss(&process);
-        if !process.reaped {
-            self.leave(old, &process.task.namespaces);
-            self.moved(old, None);
+        if let Some(ns) = first.filter(|&ns| self.is_first(ns, old)) {
+            self.over(ns, BootTime(by.start_ns));
         }
     }
 
     /// The end of a process was not seen. Of others than those that are traced
-    /// none is to be seen, and of a namespace that is gone they are counted.
-    fn miss(&mut self, process: &Process) {
-        let missed = |ns| self.namespaces.get(ns).is_some_and(|n| n.missed);
-        let traced = self.filter.names(&process.task) || process.reached;
-        if traced && !process.task.namespaces.iter().any(missed) {
-            self.unseen_ends += 1;
+    /// none is to be seen.
+    fn miss(&mut self, key: ProcessKey) {
+        let Some(process) = self.processes.get_mut(&key) else {
+            return;
+        };
+        self.orphans.append(&mut process.open);
+        let missed = std::mem::replace(&mut process.missed, true);
+        let reaped = process.reaped;
+        let namespaces = process.task.namespaces.clone();
+        if !missed && !reaped {
+            self.leave(key, &namespaces);
+            self.moved(key, None);
         }
+    }
+
+    /// No more is to be known of a process.
+    fn forget(&mut self, key: ProcessKey) {
+        if let Some(process) = self.processes.remove(&key) {
+            self.unseen_ends += u64::from(self.is_unseen(&process));
+        }
+    }
+
+    fn is_unseen(&self, process: &Process) -> bool {
+        let unseen = process.missed && process.exit.is_none();
+        unseen && (self.filter.names(&process.task) || process.reached)
     }
 
     /// A process that was there before tracing began.
@@ -196,7 +211,8 @@ impl History {
             return false;
         }
         process.exit = Some(exited);
-        if !process.reaped {
+        // What was not to come any more has come after all.
+        if !process.reaped && !process.missed {
             let namespaces = process.task.namespaces.clone();
             let key = process.task.key;
             self.leave(key, &namespaces);
@@ -206,29 +222,30 @@ impl History {
     }
 
     /// A dead process was reaped, and may be forgotten.
-    pub fn reap(&mut self, key: ProcessKey) {
+    pub fn reap(&mut self, key: ProcessKey, time: BootTime) {
         let key = self.resolve(key);
-        let Some(process) = self.processes.get_mut(&key) else {
+        let Some(process) = self.processes.get(&key) else {
             return;
         };
         if process.reaped {
             return;
         }
+        let first = process.task.pidns().filter(|_| process.task.is_pid1());
         if process.exit.is_none() {
             // One that was a zombie from the start ended before tracing began.
             let zombie = process.dispositions.is_some_and(|d| d.state == b'Z');
-            self.orphans.append(&mut process.open);
-            let process = process.clone();
-            if !zombie {
-                self.miss(&process);
+            self.miss(key);
+            if let Some(process) = self.processes.get_mut(&key).filter(|_| zombie) {
+                process.missed = false;
             }
-            self.leave(key, &process.task.namespaces);
-            self.moved(key, None);
         }
         if self.by_pid.get(&key.pid) == Some(&key) {
             self.by_pid.remove(&key.pid);
         }
         self.retire(key);
+        if let Some(ns) = first.filter(|ns| self.is_first(*ns, key)) {
+            self.over(ns, time);
+        }
     }
 
     /// Into the queue of those that may be forgotten.
@@ -243,7 +260,7 @@ impl History {
             let Some(old) = self.dead.pop_front() else {
                 break;
             };
-            self.processes.remove(&old);
+            self.forget(old);
         }
     }
 
@@ -254,7 +271,8 @@ impl History {
 
     /// Processes whose end was to be seen, and was not.
     pub fn unseen_ends(&self) -> u64 {
-        self.unseen_ends
+        let kept = self.processes.values();
+        self.unseen_ends + kept.filter(|process| self.is_unseen(process)).count() as u64
     }
 
     /// A PID 1 sent a signal to another process.

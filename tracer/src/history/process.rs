@@ -89,6 +89,8 @@ pub struct Process {
     pub exit: Option<Exited>,
     /// Its parent waited for it.
     pub reaped: bool,
+    /// Its end was to be seen and was not, as far as is known.
+    pub missed: bool,
     /// A process that a filter names sent it a signal that was not dropped: what
     /// becomes of it counts too.
     pub reached: bool,
@@ -119,6 +121,7 @@ impl Process {
             exiting: None,
             exit: None,
             reaped: false,
+            missed: false,
             reached: false,
             always_in_cgroup: false,
             zombie_reported: false,

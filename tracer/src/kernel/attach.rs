@@ -104,7 +104,7 @@ pub fn attach(facts: &mut Facts, request: &Request) -> Result<Attached, KernelEr
     sys::raise_memlock();
     loop {
         let choices = choose(&facts.hooks, request.forced);
-        needed(&choices)?;
+        needed(&choices, facts)?;
         let btf = match load::ids(&types, &choices) {
             Ok(ids) => ids,
             Err(error) => {
@@ -146,7 +146,7 @@ fn learn(facts: &mut Facts, hook: Hook, level: Level, error: &ProgramError) {
     }
 }
 
-fn needed(choices: &[Choice]) -> Result<(), KernelError> {
+fn needed(choices: &[Choice], facts: &Facts) -> Result<(), KernelError> {
     match choices
         .iter()
         .find(|choice| choice.hook.is_needed() && choice.level.is_none())
@@ -154,7 +154,7 @@ fn needed(choices: &[Choice]) -> Result<(), KernelError> {
         None => Ok(()),
         Some(choice) => Err(KernelError::Hook {
             hook: choice.hook.name(),
-            lost: choice.hook.lost_without(),
+            lost: choice.hook.lost_without(facts.symbols),
             why: choice.because.clone().unwrap_or_default(),
         }),
     }

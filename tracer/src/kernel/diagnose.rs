@@ -67,13 +67,13 @@ fn hook_line(choice: &Choice, facts: &Facts) -> Option<HookLine> {
     let lost = match choice.level {
         None if spare => return None,
         None => Some(match &choice.because {
-            Some(because) => format!("{} ({because})", choice.hook.lost_without()),
-            None => choice.hook.lost_without().to_owned(),
+            Some(because) => format!("{} ({because})", choice.hook.lost_without(facts.symbols)),
+            None => choice.hook.lost_without(facts.symbols).to_owned(),
         }),
         Some(Level::Kprobe) if choice.hook == Hook::DequeueSignal && !facts.follows_kretprobes => {
             Some(format!(
                 "{} (before Linux 5.15 the stack cannot be followed from a kretprobe)",
-                choice.hook.lost_without()
+                choice.hook.lost_without(facts.symbols)
             ))
         }
         Some(_) => None,
@@ -101,7 +101,7 @@ pub fn notes(choices: &[Choice], facts: &Facts, forced: Forced) -> Vec<String> {
             format!(
                 "no hook on {}: {} (sigtrace doctor says why)",
                 choice.hook.name(),
-                choice.hook.lost_without()
+                choice.hook.lost_without(facts.symbols)
             )
         })
         .collect();

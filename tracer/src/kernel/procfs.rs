@@ -64,6 +64,12 @@ impl Proc {
         self.pidns_of(&pid.to_string())
     }
 
+    /// Whether that may not be known: its link is there, and not for us to read.
+    pub fn hides_pidns(&self, pid: u32) -> bool {
+        let link = self.root.join(pid.to_string()).join("ns/pid");
+        fs::read_link(link).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    }
+
     /// Inode of our own. By `self`: our pid is that of our namespace, and /proc
     /// may be another's, where it is somebody else's.
     pub fn own_pidns(&self) -> Option<PidNs> {

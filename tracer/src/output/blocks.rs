@@ -9,9 +9,9 @@ use super::{
     select, wording, Context,
 };
 use crate::{
-    event::BootTime,
+    event::{BootTime, Task},
     explain::{
-        report::{Certainty, ExitReport, Explanation, Link, Report, SignalReport},
+        report::{Certainty, ExitReport, Explanation, Link, Report, SignalReport, Unreaped},
         signals::exit_code,
         words,
     },
@@ -197,7 +197,7 @@ pub(crate) fn crowd(key: &Key, held: &Held) -> Block {
 
 /// The other kinds; `None` for those that text leaves out.
 pub(crate) fn other(context: &Context, report: &Report) -> Option<Block> {
-    let of = |it| wording::task(context, it);
+    let of = |it: &Task| wording::task(context, it);
     let plain = |time: &BootTime, kind, subject: &str, result: &str| {
         Block::new(*time, kind, subject, result, "", Tone::Plain)
     };
@@ -225,6 +225,27 @@ pub(crate) fn other(context: &Context, report: &Report) -> Option<Block> {
                 .map(|parent| format!(": {} must wait for it", of(parent)));
             let result = format!("not reaped{}", whose.unwrap_or_default());
             Block::new(*time, "zombie", &of(task), &result, "", Tone::Warning)
+        }
+        Report::Waits {
+            time,
+            task,
+            waits_for,
+            ..
+        } => {
+            let one = |it: &Unreaped| match (&it.parent, it.dead) {
+                (Some(parent), _) => {
+                    format!("{} (dead, not reaped by {})", of(&it.task), of(parent))
+                }
+                (None, true) => format!("{} (dead, not reaped)", of(&it.task)),
+                (None, false) => format!("{} (still alive)", of(&it.task)),
+            };
+            let whom: Vec<_> = waits_for.iter().map(one).collect();
+            let whom = wording::joined(whom.iter().map(String::as_str), ", ");
+            let result = match whom.as_str() {
+                "" => "in zap_pid_ns_processes until the rest of its namespace is reaped".into(),
+                whom => format!("in zap_pid_ns_processes for {whom}"),
+            };
+            Block::new(*time, "waits", &of(task), &result, "", Tone::Warning)
         }
         Report::Lost {
             time, kind, count, ..

@@ -1,6 +1,8 @@
 //! What changed between two states of one line, for `update`. The last state
 //! of each line that may still change is kept, so many at most; a line that has
 //! been forgotten is updated with all its fields, which is correct and longer.
+//! Which lines were written is remembered far longer than what was on them: an
+//! `update` of a line that never was would say nothing to its reader.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +11,13 @@ use serde_json::{Map, Value};
 /// Lines that are remembered. At two kilobytes each that is a few megabytes.
 const KEPT: usize = 4096;
 
+/// Blocks of ids of which it is remembered which were written: some megabytes
+/// at most, for two million lines at least where all are written.
+const BLOCKS: usize = 32_768;
+
+/// Ids in a word.
+const BITS: u64 = u64::BITS as u64;
+
 /// Fields that are the line's own, not the event's.
 const FIXED: [&str; 4] = ["v", "id", "event", "time"];
 
@@ -16,30 +25,33 @@ const FIXED: [&str; 4] = ["v", "id", "event", "time"];
 #[derive(Debug, Default)]
 pub(crate) struct Written {
     lines: BTreeMap<u64, Map<String, Value>>,
-    /// Every line up to here was written or left out, and may be forgotten.
-    forgotten: u64,
+    /// A bit for each id. The oldest go: they count as not written, so that what
+    /// is told of them is a whole line again.
+    ids: BTreeMap<u64, u64>,
 }
 
 impl Written {
     /// The line as it was last written.
     pub(crate) fn remember(&mut self, id: u64, line: Map<String, Value>) {
+        self.note(id);
         self.lines.insert(id, line);
         if self.lines.len() > KEPT {
-            if let Some((id, _)) = self.lines.pop_first() {
-                self.forgotten = self.forgotten.max(id);
-            }
+            self.lines.pop_first();
         }
     }
 
-    /// Whether the line was written and is remembered.
-    pub(crate) fn has(&self, id: u64) -> bool {
-        self.lines.contains_key(&id)
+    /// The line was written, and hardly ever changes: then with all its fields.
+    pub(crate) fn note(&mut self, id: u64) {
+        *self.ids.entry(id / BITS).or_default() |= 1 << (id % BITS);
+        if self.ids.len() > BLOCKS {
+            self.ids.pop_first();
+        }
     }
 
-    /// Whether the line was written; lines so old that they are forgotten
-    /// count as written.
-    pub(crate) fn knows(&self, id: u64) -> bool {
-        id <= self.forgotten || self.lines.contains_key(&id)
+    /// Whether the line was written.
+    pub(crate) fn has(&self, id: u64) -> bool {
+        let word = self.ids.get(&(id / BITS)).copied().unwrap_or_default();
+        word >> (id % BITS) & 1 == 1
     }
 
     /// The fields of `now` that differ from the line as it was last written,
@@ -89,8 +101,22 @@ mod tests {
             written.remember(id, line(id));
         }
         assert_eq!(written.lines.len(), KEPT);
-        assert!(written.knows(0), "forgotten, not unwritten");
-        assert!(!written.knows(KEPT as u64 + 1));
+        assert!(written.has(0), "forgotten, not unwritten");
+        assert!(!written.has(KEPT as u64 + 1));
         assert_eq!(Value::Object(written.changed(0, &line(0))), json!({"n": 1}));
+        for id in 0..2 * BLOCKS as u64 {
+            written.note(id * BITS);
+        }
+        assert_eq!(written.ids.len(), BLOCKS);
+        assert!(!written.has(0), "too old to be known");
+    }
+
+    #[test]
+    fn a_line_that_was_never_written_stays_so_however_many_follow() {
+        let mut written = Written::default();
+        for id in (1..=4 * KEPT as u64).step_by(2) {
+            written.remember(id, Map::new());
+        }
+        assert!(written.has(1) && !written.has(2));
     }
 }

@@ -291,6 +291,25 @@ pub(crate) fn simple(context: &Context, report: &Report) -> Option<Line> {
             task: of(task),
             parent: parent.as_ref().map(of),
         }),
+        Report::Waits {
+            id,
+            time,
+            task,
+            waits_for,
+        } => Line::Waits(shapes::Waits {
+            v,
+            id: *id,
+            time: at(time),
+            pidns: task.pidns(),
+            task: of(task),
+            waits_for: (waits_for.iter())
+                .map(|it| shapes::Unreaped {
+                    task: of(&it.task),
+                    dead: it.dead,
+                    parent: it.parent.as_ref().map(of),
+                })
+                .collect(),
+        }),
         Report::Reap {
             id,
             time,

@@ -55,7 +55,7 @@ impl<W: io::Write> Json<W> {
     }
 
     fn update(&mut self, of: u64, time: BootTime, now: &Line) -> io::Result<()> {
-        if !self.written.knows(of) {
+        if !self.written.has(of) {
             return self.put_changeable(of, now);
         }
         let now = object(now)?;
@@ -124,7 +124,7 @@ impl<W: io::Write> Output for Json<W> {
                 if report.settled {
                     // Hardly ever changes again; then all its fields are
                     // written, which saves keeping them for each signal.
-                    self.written.remember(report.id, Map::new());
+                    self.written.note(report.id);
                     return self.put(&line);
                 }
                 self.put_changeable(report.id, &line)

@@ -50,7 +50,7 @@ pub(crate) struct Block {
     time: BootTime,
     kind: String,
     subject: String,
-    result: String,
+    pub(super) result: String,
     id: String,
     tone: Tone,
     rows: Vec<(&'static str, Vec<String>)>,

@@ -6,7 +6,7 @@ use crate::{
     event::{BootTime, Comm, Outcome, PidNs, ProcessKey, Task},
     explain::report::{
         Asked, Certainty, Evidence, ExitReport, Explanation, Forebear, Link, Report, Sender,
-        SignalReport, Stop, Summary, Update,
+        SignalReport, Stop, Summary, Unreaped, Update,
     },
     explain::runtime::{Recognized, Role},
 };
@@ -414,6 +414,23 @@ pub(crate) fn every_kind() -> Vec<Report> {
             time: at(9200),
             task: child(),
             parent: Some(pid1()),
+        },
+        Report::Waits {
+            id: 36,
+            time: at(9250),
+            task: pid1(),
+            waits_for: vec![
+                Unreaped {
+                    task: child(),
+                    dead: true,
+                    parent: Some(outside("nsenter", 16340)),
+                },
+                Unreaped {
+                    task: inside("cat", 16343, 4),
+                    dead: false,
+                    parent: None,
+                },
+            ],
         },
         Report::Reap {
             id: 32,

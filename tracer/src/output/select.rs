@@ -42,8 +42,10 @@ pub(crate) fn report(context: &Context, report: &Report) -> bool {
             ..
         } => exit(context, now),
         Report::Lost { .. } => true,
-        Report::Fork { .. } | Report::Exec { .. } | Report::Zombie { .. } | Report::Reap { .. } => {
-            !context.failed_only
-        }
+        Report::Fork { .. }
+        | Report::Exec { .. }
+        | Report::Zombie { .. }
+        | Report::Waits { .. }
+        | Report::Reap { .. } => !context.failed_only,
     }
 }

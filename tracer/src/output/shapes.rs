@@ -32,6 +32,8 @@ pub enum Line {
     Exec(Exec),
     /// A dead process is not reaped.
     Zombie(Zombie),
+    /// A dead PID 1 cannot end.
+    Waits(Waits),
     /// A dead process was reaped.
     Reap(Reap),
     /// Events were lost.
@@ -251,6 +253,22 @@ shapes! {
         pidns: Option<u32> = "Its namespace.",
         task: Task = "Which.",
         parent: Option<Task> = "Whose child it is.",
+    }
+    /// A dead PID 1 whose namespace is not empty: it sleeps in
+    /// `zap_pid_ns_processes` until nothing else is left.
+    Waits {
+        v: u32 = "1.",
+        id: u64 = "Number of the event of its exit.",
+        time: String = "When it died.",
+        pidns: Option<u32> = "Its namespace.",
+        task: Task = "Which.",
+        waits_for: Vec<Unreaped> = "What is known to be left, 16 at most.",
+    }
+    /// What a dead PID 1 waits for.
+    Unreaped {
+        task: Task = "Which.",
+        dead: bool = "It is dead, and only has to be reaped.",
+        parent: Option<Task> = "Who must wait for it.",
     }
     /// A dead process was reaped.
     Reap {

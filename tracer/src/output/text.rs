@@ -24,7 +24,10 @@ use super::{
 };
 use crate::{
     event::{BootTime, PidNs},
-    explain::report::{Certainty, ExitReport, Link, Report, SignalReport, Summary, Update},
+    explain::{
+        engine::ZOMBIE_NS,
+        report::{Certainty, ExitReport, Link, Report, SignalReport, Summary, Update},
+    },
 };
 
 /// So many unsettled signals are remembered as shown.
@@ -79,6 +82,7 @@ impl<W: io::Write> Text<W> {
     /// The death that would have named it did not come.
     fn fatal_line(&mut self, fatal: &Fatal) -> io::Result<()> {
         match fatal.news {
+            Some(time) if self.folded(time, "now", &fatal.report) => Ok(()),
             Some(time) => {
                 let block = blocks::signal_again(&self.context, time, &fatal.report);
                 self.lines.put(&block)
@@ -94,17 +98,26 @@ impl<W: io::Write> Text<W> {
                 self.open.pop_first();
             }
         }
-        if select::failed(report) {
-            let kind = wording::signal(&self.context, report.number);
-            let id = blocks::signal_id(report);
-            let words = report.explanation.sentences.concat();
-            let key = Key::new(&kind, report.fate, &id, report.pidns, &words);
-            let who = (report.target.comm.to_string(), report.target.key.pid);
-            if !self.crowds.join(key, report.time, report.count, who) {
-                return Ok(());
-            }
+        let kind = wording::signal(&self.context, report.number);
+        if self.folded(report.time, &kind, report) {
+            return Ok(());
         }
         self.lines.put(&blocks::signal(&self.context, report))
+    }
+
+    /// Whether this signal is one of a crowd, and not of the few that are written
+    /// whole: it failed, or is fatal and its death was not seen, which where one
+    /// was lost holds for many.
+    fn folded(&mut self, time: BootTime, kind: &str, report: &SignalReport) -> bool {
+        let alone = report.fate == "fatal" && !self.context.all_signals;
+        if !select::failed(report) && !alone {
+            return false;
+        }
+        let id = blocks::signal_id(report);
+        let words = report.explanation.sentences.concat();
+        let key = Key::new(kind, report.fate, &id, report.pidns, &words);
+        let who = (report.target.comm.to_string(), report.target.key.pid);
+        !self.crowds.join(key, time, report.count, who)
     }
 
     fn exit(&mut self, report: &ExitReport) -> io::Result<()> {
@@ -143,6 +156,23 @@ impl<W: io::Write> Text<W> {
         self.crowds.join(key, time, 1, who)
     }
 
+    /// A dead process that is not reaped; of one parent there may be thousands.
+    fn zombie(&mut self, report: &Report) -> io::Result<()> {
+        let (Report::Zombie { time, task, .. }, Some(block)) =
+            (report, blocks::other(&self.context, report))
+        else {
+            return Ok(());
+        };
+        let key = Key::new("zombie", &block.result, "", task.pidns(), "");
+        let who = (task.comm.to_string(), task.key.pid);
+        // Of its death, and said so much later.
+        let noticed = BootTime(time.0.saturating_add(ZOMBIE_NS));
+        if self.context.all_signals || self.crowds.join(key, noticed, 1, who) {
+            return self.lines.put(&block);
+        }
+        Ok(())
+    }
+
     /// What was said before is now known better.
     fn update(&mut self, time: BootTime, now: &Update) -> io::Result<()> {
         let block = match now {
@@ -159,6 +189,8 @@ impl<W: io::Write> Text<W> {
                 }
                 blocks::signal_again(&self.context, time, now)
             }
+            // It was counted and not shown, and is to be counted still.
+            Update::Exit(now) if self.left_out(now) => return Ok(()),
             Update::Exit(now) if !self.whole(time, "now", now) => return Ok(()),
             Update::Exit(now) => blocks::exit_again(&self.context, time, now),
             Update::Asked(now) => return self.asked(time, now),
@@ -218,6 +250,7 @@ impl<W: io::Write> Output for Text<W> {
             Report::Signal(report) => self.signal(report),
             Report::Exit(report) => self.exit(report),
             Report::Update { time, now, .. } => self.update(*time, now),
+            Report::Zombie { .. } => self.zombie(report),
             other => match blocks::other(&self.context, other) {
                 Some(block) => self.lines.put(&block),
                 None => Ok(()),
@@ -276,6 +309,7 @@ fn time(report: &Report) -> BootTime {
         | Report::Fork { time, .. }
         | Report::Exec { time, .. }
         | Report::Zombie { time, .. }
+        | Report::Waits { time, .. }
         | Report::Reap { time, .. }
         | Report::Lost { time, .. } => *time,
     }

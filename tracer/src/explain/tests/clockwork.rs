@@ -14,6 +14,7 @@ fn time_of(report: &Report) -> u64 {
         | Report::Fork { time, .. }
         | Report::Exec { time, .. }
         | Report::Zombie { time, .. }
+        | Report::Waits { time, .. }
         | Report::Reap { time, .. }
         | Report::Lost { time, .. } => time.0,
     }

@@ -293,6 +293,8 @@ fn filter() -> impl Strategy<Value = Vec<(u8, u8)>> {
 
 fn set(w: &mut World, by: &[(u8, u8)]) {
     w.only(&[]);
+    // Random starts and ends: nobody is another namespace's for starting late.
+    w.coverage.filter.follows = true;
     for &(who, how) in by {
         let task = super::random::actor(who);
         match how {

@@ -20,6 +20,14 @@ fn the_exact_start_is_used_once_it_is_known() {
     let by_handler = w.send(&host(50, "sh"), &one, TERM).handled();
     w.exit(&one, 0);
     let zap = w.zapped(&one, &app);
+    w.pass(20 * MS);
+    w.observe(
+        &one,
+        crate::event::Dispositions {
+            state: b'Z',
+            ..Default::default()
+        },
+    );
     w.pass(2_000 * MS);
     let told = w.run();
     assert_eq!(told.signal(by_handler).target.key, one.key);
@@ -40,7 +48,7 @@ fn the_exact_start_is_used_once_it_is_known() {
             _ => None,
         })
         .collect();
-    assert_eq!(zombies.len(), 2);
+    assert_eq!(zombies.len(), 1);
     for zombie in zombies {
         assert_ne!(zombie.key.start_ns % TICK_NS, 0, "{zombie:?}");
     }

@@ -23,5 +23,6 @@ mod random;
 mod shared;
 mod stops;
 mod together;
+mod unreaped;
 mod waiting;
 mod world;

@@ -32,6 +32,7 @@ pub(super) fn end(w: &mut World, one: &Task, child: &Task, status: i32) -> Told 
     w.pass(MS);
     w.exit(one, status);
     w.zapped(one, child);
+    w.reaped(one);
     w.run()
 }
 
@@ -49,6 +50,7 @@ fn the_picture() {
     let end = w.exit(&one, 0);
     let kill = w.zap(&one, &child);
     w.exit(&child, KILL);
+    w.reaped(&one);
     let told = w.run();
 
     let s = told.signal(term);

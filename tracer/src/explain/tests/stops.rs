@@ -665,6 +665,7 @@ fn a_pid1_that_threw_it_away_is_looked_at_until_it_is_dead() {
     w.send(&runc(960), &one, KILL).ancestry(SHIM).fatal();
     w.exit(&one, KILL);
     w.zapped(&one, &child);
+    w.reaped(&one);
     let mut engine = crate::explain::Engine::new(w.coverage.clone());
     let mut looks = 0;
     let mut events = w.events.clone().into_iter().peekable();

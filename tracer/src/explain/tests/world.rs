@@ -298,6 +298,21 @@ impl World {
         })
     }
 
+    /// Its parent waited for it.
+    pub(super) fn reaped(&mut self, task: &Task) -> u64 {
+        self.push(Fact::Reap {
+            key: task.key,
+            by: Some(50),
+        })
+    }
+
+    /// It is dead, and tells its parent.
+    pub(super) fn told_parent(&mut self, task: &Task, parent: &Task) -> u64 {
+        self.send(&exiting(task), parent, signals::CHLD)
+            .set(|s| s.code = 1)
+            .dropped()
+    }
+
     /// Killed with the namespace: the signal and the end.
     pub(super) fn zapped(&mut self, one: &Task, victim: &Task) -> u64 {
         self.zap(one, victim);

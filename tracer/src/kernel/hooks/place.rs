@@ -120,8 +120,8 @@ impl Hook {
         }
     }
 
-    /// What is lost without it.
-    pub fn lost_without(self) -> &'static str {
+    /// What is lost without it, where kernel functions have names or have none.
+    pub fn lost_without(self, symbols: bool) -> &'static str {
         match self {
             Self::SignalGenerate => "no signal is seen at all",
             Self::SignalDeliver => "`handled` cannot be told from `pending`",
@@ -130,9 +130,16 @@ impl Hook {
             Self::ProcessExit => "no death is seen at all",
             Self::ProcessFree => "nothing, while release_task is hooked",
             Self::DoExit => "the moment an exit begins is known only from sched_process_exit",
-            Self::DoGroupExit => "an exit_group is told from a fatal signal by flags and stack",
-            Self::ZapPidNsProcesses => {
+            Self::DoGroupExit if symbols => {
+                "an exit_group is told from a fatal signal by flags and stack"
+            }
+            Self::DoGroupExit => "an exit_group is told from a fatal signal by flags alone",
+            Self::ZapPidNsProcesses if symbols => {
                 "the end of a PID namespace is proven by the kernel stack of its SIGKILLs"
+            }
+            Self::ZapPidNsProcesses => {
+                "the end of a PID namespace is told from the siginfo of its SIGKILLs and from \
+                 whose exit they come with"
             }
             Self::ReleaseTask => "the time of reaping is inferred from sched_process_free",
             Self::DequeueSignal => "`accepted` (sigwait, signalfd) is inferred, not proven",

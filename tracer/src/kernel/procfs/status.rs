@@ -18,6 +18,7 @@ pub(super) struct Status {
 impl Status {
     pub(super) fn parse(text: &[u8]) -> Self {
         let mut status = Self::default();
+        let mut threads = 1;
         for line in text.split(|&b| b == b'\n') {
             let Some(colon) = line.iter().position(|&b| b == b':') else {
                 continue;
@@ -38,6 +39,7 @@ impl Status {
                 b"TracerPid" => status.tracer = number(),
                 b"PPid" => status.ppid = number(),
                 b"Uid" => status.uid = number(),
+                b"Threads" => threads = number(),
                 b"NSpid" => status.ns_pids = words().filter_map(|w| w.parse().ok()).collect(),
                 b"SigPnd" => d.pending = set(),
                 b"ShdPnd" => d.shared_pending = set(),
@@ -46,6 +48,11 @@ impl Status {
                 b"SigCgt" => d.caught = set(),
                 _ => {}
             }
+        }
+        // A leader that has ended while its other threads go on is called a zombie,
+        // and the process is none.
+        if status.dispositions.state == b'Z' && threads > 1 {
+            status.dispositions.state = 0;
         }
         status
     }
@@ -84,6 +91,15 @@ fn unescaped(name: &[u8]) -> Comm {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_leader_that_ended_before_its_threads_is_no_zombie() {
+        let state = |text: &[u8]| Status::parse(text).dispositions.state;
+        assert_eq!(state(b"State:\tZ (zombie)\nThreads:\t1\n"), b'Z');
+        assert_eq!(state(b"State:\tZ (zombie)\n"), b'Z');
+        assert_eq!(state(b"State:\tZ (zombie)\nThreads:\t2\n"), 0);
+        assert_eq!(state(b"State:\tS (sleeping)\nThreads:\t2\n"), b'S');
+    }
 
     #[test]
     fn status_is_read_with_hostile_names() {

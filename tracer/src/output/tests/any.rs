@@ -10,10 +10,57 @@ use super::{
 use crate::{
     event::{Comm, ProcessKey},
     explain::{
-        report::{Certainty, ExitReport, Forebear, Report, Sender, SignalReport, Summary, Update},
+        report::{
+            Certainty, ExitReport, Forebear, Report, Sender, SignalReport, Summary, Unreaped,
+            Update,
+        },
         signals::USR1,
     },
 };
+
+#[test]
+fn what_losses_leave_open_is_folded_like_the_rest() {
+    let task = |i: u32| inside("sleep", 20_000 + i, 2 + i);
+    let signal = |i: u32| {
+        Report::Signal(Box::new(SignalReport {
+            id: u64::from(i),
+            time: at(1),
+            target: task(i),
+            ..samples::sigkill()
+        }))
+    };
+    let zombie = |i: u32| Report::Zombie {
+        id: u64::from(1000 + i),
+        time: at(1500),
+        task: task(i),
+        parent: None,
+    };
+    // Their ends were lost; those of others were counted only, and a loss makes
+    // them less certain.
+    let clean = |i: u32, certainty| {
+        let mut exit = ExitReport {
+            id: u64::from(2000 + i),
+            task: task(i),
+            pid1: false,
+            ..samples::init_exit()
+        };
+        exit.explanation.certainty = certainty;
+        Box::new(exit)
+    };
+    let exits = (0..200).map(|i| Report::Exit(clean(i, Certainty::Proven)));
+    let updates = (0..200).map(|i| Report::Update {
+        of: u64::from(2000 + i),
+        time: at(1600),
+        now: Update::Exit(clean(i, Certainty::Inferred)),
+    });
+    let reports: Vec<_> = (0..200).map(signal).chain((0..200).map(zombie)).collect();
+    let reports: Vec<_> = reports.into_iter().chain(exits).chain(updates).collect();
+    let text = text(context(), &reports, &summary());
+    assert!(text.lines().count() < 40, "{text}");
+    assert_eq!(text.matches("197 more like that").count(), 2, "{text}");
+    assert!(!text.contains("  now "), "{text}");
+    assert!(text.contains("200 clean exits not shown"), "{text}");
+}
 
 #[test]
 fn two_hundred_deaths_are_a_few_lines_in_text_and_all_in_json() {
@@ -181,6 +228,16 @@ fn nothing_hostile_reaches_the_terminal() {
             Report::Signal(Box::new(signal)),
             Report::Exit(Box::new(exit)),
         ];
+        reports.push(Report::Waits {
+            id: 2,
+            time: at(1),
+            task: task.clone(),
+            waits_for: vec![Unreaped {
+                task: task.clone(),
+                dead: true,
+                parent: Some(task.clone()),
+            }],
+        });
         reports.push(Report::Zombie {
             id: 1,
             time: at(1),
