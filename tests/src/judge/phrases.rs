@@ -14,8 +14,6 @@ pub(crate) enum Phrase {
     LateAttach,
     NotKnown,
     PassedOn,
-    /// None of the others.
-    Nothing,
 }
 
 /// Words of which each must stand in the explanation.

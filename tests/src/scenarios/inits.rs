@@ -7,7 +7,6 @@ use nix::sys::signal::Signal;
 
 use super::{play, shared, Scenario, Scene, Set};
 use crate::judge::phrases::Phrase;
-use crate::judge::table::Level;
 use crate::judge::{From, Judge};
 use crate::stage::host::{self, Host};
 use crate::stage::ns::{self, Ns};
@@ -107,12 +106,6 @@ fn ready_made(names: &[&str]) -> Result<Set> {
 
 fn takes_and_forwards(scene: &Scene, judge: &mut Judge<'_>) {
     let (pid1, child) = (scene.pid1(), scene.pid("child"));
-    // Without dequeue_signal it is known only after the child's death that PID 1
-    // took its SIGTERM.
-    let phrase = match judge.place.level {
-        Level::Btf => Phrase::PassedOn,
-        Level::Raw => Phrase::Nothing,
-    };
     judge
         .signal(
             "the signal that is taken",
@@ -130,7 +123,7 @@ fn takes_and_forwards(scene: &Scene, judge: &mut Judge<'_>) {
         .cause("killed-by-process", "kill-syscall", 143)
         .forced(false)
         .field("/stop/signal", "SIGTERM")
-        .says(phrase);
+        .says(Phrase::PassedOn);
     judge
         .death("PID 1", pid1)
         .cause("exit", "exit", 143)

@@ -308,6 +308,10 @@ impl Engine {
         } else {
             // Without names: a delivery follows within microseconds, or never.
             open.taken = Some((id, time));
+            let (signal, target) = (open.id, open.target);
+            if let Some(process) = self.history.process_mut(target) {
+                process.took(signal, time);
+            }
             self.at(time, 2 * WINDOW_NS, Deadline::Taken(o));
         }
     }

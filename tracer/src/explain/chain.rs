@@ -100,9 +100,12 @@ pub(crate) fn link_sender(
     let mut taken = asked.clone();
     if asked.fate.interim() {
         taken.fate = Fate::Accepted;
-        let name = signals::name(number);
+        let name = signals::name(asked.number);
         d.missing(
-            format!("that {it} had taken its {name} when it sent this one (dequeue_signal is not hooked, or its record was lost)"),
+            match asked.settled {
+                Some(_) => format!("the name of the function by which {it} took its {name} before it sent this one"),
+                None => format!("that {it} had taken its {name} when it sent this one (dequeue_signal is not hooked, or its record was lost)"),
+            },
             Certainty::Inferred,
         );
     }

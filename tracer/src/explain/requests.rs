@@ -109,7 +109,8 @@ pub(crate) fn passed_on<'a>(
     let waits = one.dispositions.map_or(0, |d| d.pending | d.shared_pending);
     let taken = |n: &&Note| {
         let open = n.fate.interim() && waits & signals::bit(n.number) == 0;
-        open && unseen && (asks_to_end(n.number) || may_ask_to_end(n.number))
+        let seen = n.settled.is_some_and(|at| at <= sent);
+        open && (seen || unseen) && (asks_to_end(n.number) || may_ask_to_end(n.number))
     };
     got(one, sent, SETTLE_NS)
         .find(taken)

@@ -117,7 +117,8 @@ pub struct Note {
     pub sender: Option<NotedSender>,
     /// A container runtime sent it to a PID 1 to stop the container.
     pub stop: bool,
-    /// When its fate was settled; `None`: it is not, or only a later look showed it.
+    /// When its fate was settled, or it was taken from the queue to be; `None`: it was
+    /// not, or only a later look showed it.
     pub settled: Option<BootTime>,
 }
 

@@ -153,4 +153,12 @@ impl Process {
             }
         }
     }
+
+    /// A remembered signal was taken from the queue; what became of it is not
+    /// known yet.
+    pub fn took(&mut self, event: u64, time: BootTime) {
+        if let Some(note) = self.notes.iter_mut().rev().find(|n| n.event == event) {
+            note.settled = Some(time);
+        }
+    }
 }

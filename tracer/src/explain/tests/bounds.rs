@@ -119,3 +119,24 @@ fn what_still_waits_was_not_passed_on() {
         assert_eq!(waiting(looked), "SIGTERM ← c-init-sig 16301", "{looked}");
     }
 }
+
+#[test]
+fn who_took_it_may_have_no_name() {
+    // A kretprobe before 5.15, or no kernel symbols: settled only a while later.
+    let (mut w, sh, one, child) = started();
+    asked(&mut w, &sh, &one);
+    w.dequeue(&one, TERM, &[]);
+    w.send(&one, &child, TERM).fatal();
+    w.exit(&child, TERM);
+    let told = w.run();
+    let e = told.exit(&child);
+    assert!(
+        chain(e).contains("SIGTERM taken by PID 1 ← sh 16350"),
+        "{}",
+        chain(e)
+    );
+    assert_eq!(
+        e.explanation.missing,
+        ["the name of the function by which PID 1 took its SIGTERM before it sent this one"]
+    );
+}
