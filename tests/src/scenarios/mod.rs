@@ -14,6 +14,7 @@ mod late;
 mod loss;
 mod masses;
 mod memory;
+mod open;
 mod overload;
 mod picture;
 mod processes;
@@ -221,6 +222,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         loss::scenarios(),
         overload::scenarios(),
         masses::scenarios(),
+        open::scenarios(),
         bad_input::scenarios(),
         itself::scenarios(),
     ];

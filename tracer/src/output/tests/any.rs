@@ -147,6 +147,7 @@ fn a_blocked_signal_that_kills_later_is_one_signal() {
     let lines = |word| shown.lines().filter(|line| line.contains(word)).count();
     assert_eq!(lines("  SIGUSR1  "), 1, "{shown}");
     assert_eq!(lines("  killed  "), 1, "{shown}");
+    assert_eq!(lines("  now  "), 0, "the death says it: {shown}");
     // Without its death it is news of the one that was shown.
     let shown = text(context(), &blocked_then_fatal(), &summary());
     let news: Vec<_> = shown.lines().filter(|l| l.contains("SIGUSR1 ")).collect();
