@@ -179,6 +179,8 @@ fn attach(host: &Host, set: &[Played], spare: &Scene) -> Result<Sigtrace> {
 /// a signal has no name, as if nobody had seen it.
 pub(crate) fn place(host: &Host, seen: &Seen) -> Place {
     let hooks = seen.tracing["hooks"].as_array();
+    let names = hooks.into_iter().flatten();
+    let names = names.filter_map(|hook| Some(hook["hook"].as_str()?.to_owned()));
     let all = hooks.is_some_and(|hooks| {
         let dequeue = hooks.iter().find(|hook| hook["hook"] == "dequeue_signal");
         dequeue.is_some_and(|hook| hook["level"] != "kretprobe" || host.series_is_at_least(5, 15))
@@ -186,6 +188,7 @@ pub(crate) fn place(host: &Host, seen: &Seen) -> Place {
     Place {
         kernel: host.kernel.clone(),
         level: if all { Level::Btf } else { Level::Raw },
+        hooks: names.collect(),
     }
 }
 

@@ -34,6 +34,8 @@ impl fmt::Display for Sure {
 pub(crate) struct Place {
     pub(crate) kernel: String,
     pub(crate) level: Level,
+    /// Names of the hooks that are attached.
+    pub(crate) hooks: Vec<String>,
 }
 
 /// What could be attached.
@@ -65,6 +67,8 @@ pub(crate) struct Exception {
     pub(crate) kernels: Option<Vec<String>>,
     /// Absent: every level.
     pub(crate) level: Option<Level>,
+    /// Only where this hook is not attached.
+    pub(crate) without: Option<String>,
     pub(crate) is: Sure,
     because: String,
 }
@@ -73,6 +77,7 @@ impl Exception {
     pub(crate) fn holds(&self, scenario: &str, place: &Place) -> bool {
         self.scenarios.iter().any(|name| name == scenario)
             && self.level.is_none_or(|level| level == place.level)
+            && (self.without.as_ref()).is_none_or(|hook| !place.hooks.contains(hook))
             && self
                 .kernels
                 .as_ref()

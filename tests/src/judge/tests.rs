@@ -12,6 +12,7 @@ const RUN: &str = include_str!("../../fixtures/picture.json");
 static PLACE: Place = Place {
     kernel: String::new(),
     level: Level::Raw,
+    hooks: Vec::new(),
 };
 
 /// What the judge finds wrong in a run.
