@@ -54,6 +54,10 @@ pub struct Config {
     /// 1 if `oom_kill_process` is hooked, so that a SIGKILL need not bring what it
     /// tells.
     pub sees_oom: u32,
+    /// 1 if routine signals are to have ancestry and stack, too.
+    pub all_stacks: u32,
+    /// Padding.
+    pub pad: u32,
     /// Where in a `css_set` the state of the `pids` controller is, whose cgroup is
     /// that of cgroup v1 where it is in that.
     pub css_set_pids: u32,
@@ -76,6 +80,8 @@ impl Config {
         exit_group_dead: 0,
         sees_release: 0,
         sees_oom: 0,
+        all_stacks: 0,
+        pad: 0,
         css_set_pids: 0,
         new_cgroup_above: 0,
         new_cgroup_v1_above: 0,

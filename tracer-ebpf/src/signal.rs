@@ -126,7 +126,7 @@ unsafe fn generate<M: Mem>(
                 as usize,
         );
         let handler: u64 = Probe::get(action, global!(LAYOUT.sigaction_handler));
-        if routine(number, result, handler) {
+        if global!(CONFIG.all_stacks) == 0 && routine(number, result, handler) {
             if let Some(mut entry) = emit::reserve::<Signal>(Kind::Signal) {
                 let out = entry.as_mut_ptr();
                 (*out).header = emit::header(Kind::Signal, time);

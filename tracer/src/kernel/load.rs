@@ -48,6 +48,8 @@ pub(super) fn load(
         exit_group_dead: u32::from(types.exit_group_dead),
         sees_release: u32::from(hooked(Hook::ReleaseTask)),
         sees_oom: u32::from(hooked(Hook::OomKillProcess)),
+        all_stacks: u32::from(request.all_stacks),
+        pad: 0,
     };
     // The loader would parse all of the kernel's types before it can be told that
     // there is nothing to do with them. Where it cannot open them, it does without.
