@@ -24,7 +24,12 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 }
 
 /// `c-init-sig` with a child, ready, with these options of `run`.
-pub(super) fn start(stage: &Stage<'_>, name: &str, options: &[&str], words: &[&str]) -> Result<Scene> {
+pub(super) fn start(
+    stage: &Stage<'_>,
+    name: &str,
+    options: &[&str],
+    words: &[&str],
+) -> Result<Scene> {
     let words = [&[FWD_SIG, "/c-init-sig"], words].concat();
     let container = stage.engine.start(name, options, &words)?;
     let mut scene = Scene::new(stage.engine, container);
@@ -39,7 +44,12 @@ pub(super) fn trace(stage: &Stage<'_>, name: &str) -> Result<Sigtrace> {
 }
 
 /// What is told of the container and of its end.
-pub(super) fn read(ended: &Ended, scene: &Scene, fields: &[(&str, &str)], verdict: &str) -> Result<Told> {
+pub(super) fn read(
+    ended: &Ended,
+    scene: &Scene,
+    fields: &[(&str, &str)],
+    verdict: &str,
+) -> Result<Told> {
     let mut told = Told::read(ended)?;
     let all = [&[("/container/id", &*scene.container.id)], fields].concat();
     for (at, wanted) in all {

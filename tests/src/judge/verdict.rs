@@ -339,7 +339,9 @@ impl<'j, 'a> Verdict<'j, 'a> {
         if event.now["exit_code"] != status {
             self.wrong(&format!("expected status {status}"));
         }
-        let mechanism = mechanisms.iter().find(|one| **one == event.text("/mechanism"));
+        let mechanism = mechanisms
+            .iter()
+            .find(|one| **one == event.text("/mechanism"));
         let mechanism = mechanism.map(|mechanism| ("mechanism", *mechanism));
         let ids: Vec<_> = [("cause", cause)].into_iter().chain(mechanism).collect();
         if !self.judge.grade(&self.claim, event, got, &ids) {

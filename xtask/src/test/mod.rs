@@ -73,7 +73,9 @@ fn in_guests(places: &Places, options: &Options) -> Result<Tally> {
     if boots.complete && tally.failed == 0 && kernels.is_empty() && !options.all {
         tally.add(&proofs::check(places, &boots.columns)?);
     } else {
-        println!("docs/proofs.md: not compared; only a whole `cargo xtask test` without a failure is");
+        println!(
+            "docs/proofs.md: not compared; only a whole `cargo xtask test` without a failure is"
+        );
     }
     let in_ci = kernels.is_empty() && env::var_os("CI").is_some();
     if let Some(complaint) = tally::too_few_kernels(in_ci, boots.kernels) {

@@ -125,7 +125,7 @@ fn page(contract: &str, columns: &[Column]) -> String {
                 .map(|column| cell(&column.grades, kind, id))
                 .collect();
             if cells.iter().all(|cell| cell.is_empty()) {
-                let _ = write!(unplayed, "- {kind} `{id}`\n");
+                let _ = writeln!(unplayed, "- {kind} `{id}`");
                 continue;
             }
             let _ = writeln!(page, "| `{id}` | {} |", cells.join(" | "));
@@ -146,7 +146,11 @@ fn page(contract: &str, columns: &[Column]) -> String {
 fn cell(grades: &[Grade], kind: &str, id: &str) -> &'static str {
     let own = grades.iter().filter(|g| g.kind == kind && g.id == id);
     let sure: BTreeSet<&str> = own.map(|grade| grade.sure.as_str()).collect();
-    match (sure.contains("proven"), sure.contains("inferred"), sure.len()) {
+    match (
+        sure.contains("proven"),
+        sure.contains("inferred"),
+        sure.len(),
+    ) {
         (_, _, 0) => "",
         (true, _, 1) => "P",
         (true, ..) => "p",
@@ -166,22 +170,24 @@ fn note(columns: &[Column], kind: &str, id: &str) -> String {
             }
         }
     }
-    whys.iter().fold(String::new(), |mut text, ((why, sure), places)| {
-        let places = if places.len() == columns.len() {
-            "everywhere".to_owned()
-        } else {
-            format!("on {}", places.join(", "))
-        };
-        let _ = writeln!(text, "- `{id}` {sure} {places}: {why}.");
-        text
-    })
+    whys.iter()
+        .fold(String::new(), |mut text, ((why, sure), places)| {
+            let places = if places.len() == columns.len() {
+                "everywhere".to_owned()
+            } else {
+                format!("on {}", places.join(", "))
+            };
+            let _ = writeln!(text, "- `{id}` {sure} {places}: {why}.");
+            text
+        })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const CONTRACT: &str = "# What\n## Fates: what\n### `dropped`\n### `fatal`\n## Reasons: why\n### `zombie`\n\
+    const CONTRACT: &str =
+        "# What\n## Fates: what\n### `dropped`\n### `fatal`\n## Reasons: why\n### `zombie`\n\
                             ## Causes of death\n### `exit`\n## Mechanisms: how\n### `exit`\n";
 
     fn column(title: &str, grades: &[&str]) -> Column {
@@ -194,17 +200,36 @@ mod tests {
     #[test]
     fn each_id_has_its_cells_and_its_notes() {
         let columns = [
-            column("5.10 raw", &["fate fatal inferred no hook on it", "cause exit proven"]),
-            column("6.12 auto", &["fate fatal inferred no hook on it", "fate fatal proven", "reason zombie impossible too late"]),
+            column(
+                "5.10 raw",
+                &["fate fatal inferred no hook on it", "cause exit proven"],
+            ),
+            column(
+                "6.12 auto",
+                &[
+                    "fate fatal inferred no hook on it",
+                    "fate fatal proven",
+                    "reason zombie impossible too late",
+                ],
+            ),
         ];
         let page = page(CONTRACT, &columns);
         assert!(page.contains("| id | 5.10 raw | 6.12 auto |"), "{page}");
         assert!(page.contains("| `fatal` | i | p |"), "{page}");
         assert!(page.contains("| `zombie` |  | x |"), "{page}");
         assert!(page.contains("| `exit` | P |  |"), "{page}");
-        assert!(page.contains("- `fatal` inferred everywhere: no hook on it."), "{page}");
-        assert!(page.contains("- `zombie` impossible on 6.12 auto: too late."), "{page}");
-        assert!(page.ends_with("- fate `dropped`\n- mechanism `exit`\n"), "{page}");
+        assert!(
+            page.contains("- `fatal` inferred everywhere: no hook on it."),
+            "{page}"
+        );
+        assert!(
+            page.contains("- `zombie` impossible on 6.12 auto: too late."),
+            "{page}"
+        );
+        assert!(
+            page.ends_with("- fate `dropped`\n- mechanism `exit`\n"),
+            "{page}"
+        );
     }
 
     #[test]
