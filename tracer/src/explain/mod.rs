@@ -27,6 +27,7 @@ mod death;
 mod dropped;
 mod exited;
 mod fate;
+mod folded;
 mod killed;
 mod lead;
 mod lives;
