@@ -15,6 +15,7 @@
 
 mod emit;
 mod exit;
+mod fault;
 mod filter;
 mod fold;
 mod globals;

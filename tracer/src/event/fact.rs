@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::{
-    Ancestor, BootTime, Comm, Frame, Handler, Home, Info, Oom, Outcome, PidNs, ProcessKey, Signal,
-    Task,
+    Ancestor, BootTime, Comm, Fault, Frame, Handler, Home, Info, Oom, Outcome, PidNs, ProcessKey,
+    Signal, Task,
 };
 
 /// What sort of signals a process does what with, from `/proc/PID/status`.
@@ -248,6 +248,8 @@ pub enum Fact {
     },
     /// The kernel is about to kill for lack of memory.
     Oom(Box<Oom>),
+    /// A process is about to be ended for what it did itself.
+    Fault(Box<Fault>),
     /// A dead process was reaped.
     Reap {
         /// Which.

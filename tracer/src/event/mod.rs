@@ -7,11 +7,13 @@
 
 pub mod decode;
 mod fact;
+mod fault;
 mod oom;
 
 pub use fact::{
     Container, Dispositions, EngineAction, EngineEvent, Event, Fact, Like, Shared, Sight,
 };
+pub use fault::{Fault, MappedFile, Mapping};
 pub use oom::{MemoryLevel, Oom, OomChoice};
 
 use std::{fmt, sync::Arc};

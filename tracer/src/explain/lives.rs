@@ -116,6 +116,7 @@ impl Engine {
             contributing: death.contributing,
             stop: death.stop,
             oom: death.oom,
+            fault: death.fault,
             kernel_path: death.kernel_path,
             explanation: death.explanation,
             task,

@@ -175,6 +175,38 @@ pub struct OomKill {
     pub chosen: Option<Task>,
 }
 
+/// Where in its program a process was when it faulted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FaultPlace {
+    /// Its instruction pointer.
+    pub ip: u64,
+    /// Name of the file that is mapped there; safe to show.
+    pub object: Option<String>,
+    /// The file's path within its file system; safe to show.
+    pub path: Option<String>,
+    /// From the file's begin to the instruction, bytes.
+    pub offset: Option<u64>,
+    /// The file's build id, in hexadecimal digits.
+    pub build_id: Option<String>,
+    /// Memory of no file is mapped there.
+    pub anonymous: bool,
+    /// Nothing is: it had jumped there.
+    pub jumped: bool,
+    /// The function that it was in.
+    pub function: Option<FaultFunction>,
+}
+
+/// A function of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FaultFunction {
+    /// Its name, readable; safe to show.
+    pub name: String,
+    /// From its begin to the instruction, bytes.
+    pub offset: u64,
+    /// Where its source is: `src/app.c:12`; safe to show.
+    pub source: Option<String>,
+}
+
 /// A process is dead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExitReport {
@@ -208,6 +240,8 @@ pub struct ExitReport {
     pub stop: Option<Stop>,
     /// Whose memory limit it was, for the causes `oom-…`.
     pub oom: Option<Box<OomKill>>,
+    /// Where in its program it was, for the cause `fault`.
+    pub fault: Option<Box<FaultPlace>>,
     /// The same of what killed it.
     pub kernel_path: KernelPath,
     /// Why and what to do.

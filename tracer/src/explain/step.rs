@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::event::{BootTime, Event, Fact, Home, Info, Task};
 use crate::explain::report::Report;
-use crate::history::process::Exited;
+use crate::history::process::{Exited, NotedFault};
 
 use super::engine::{Deadline, Engine, LOOKS_NS};
 use super::{fate, signals};
@@ -91,6 +91,11 @@ impl Engine {
             }
             Fact::ZapPidNs { task, pidns } => self.history.zap(&task, pidns, id, time),
             Fact::Oom(oom) => self.history.oom(id, time, *oom),
+            Fact::Fault(fault) => {
+                let process = self.history.see(&fault.task, true);
+                let fault = *fault;
+                process.fault = Some(Box::new(NotedFault { event: id, fault }));
+            }
             Fact::Reap { key, by } => self.reap(id, time, key, by),
             Fact::Snapshot { task, dispositions } => self.history.snapshot(&task, dispositions),
             Fact::Observed {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{BootTime, Comm, Dispositions, ProcessKey, Signal, Task};
+use crate::event::{BootTime, Comm, Dispositions, Fault, ProcessKey, Signal, Task};
 
 use super::note::{Fate, Note, Recent, Sent};
 
@@ -22,6 +22,15 @@ pub struct Fatal {
     pub number: i32,
     /// The signal; `None` if only its delivery was seen.
     pub signal: Option<Arc<Signal>>,
+}
+
+/// Where a process faulted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotedFault {
+    /// Its event.
+    pub event: u64,
+    /// Where.
+    pub fault: Fault,
 }
 
 /// The end of a process.
@@ -77,6 +86,8 @@ pub struct Process {
     pub open: Vec<u64>,
     /// What kills it: the first fatal signal wins.
     pub fatal: Option<Fatal>,
+    /// Where it last faulted.
+    pub fault: Option<Box<NotedFault>>,
     /// It was reported to be there still a while after that.
     pub overdue: bool,
     /// How many others lived in its container when `fatal` came, if it led that.
@@ -117,6 +128,7 @@ impl Process {
             fatal: None,
             others: None,
             lost_child: None,
+            fault: None,
             overdue: false,
             exiting: None,
             exit: None,

@@ -18,7 +18,7 @@ const POINTER: u32 = 8;
 
 /// Fields that a kernel may lack: what they tell is told less well without
 /// them. Without any other, identities or fates would be wrong.
-const OPTIONAL_FIELDS: [&str; 28] = [
+const OPTIONAL_FIELDS: [&str; 50] = [
     "task_pdeath_signal",
     "task_exit_signal",
     "task_real_blocked",
@@ -47,6 +47,28 @@ const OPTIONAL_FIELDS: [&str; 28] = [
     "oom_chosen",
     "oom_total",
     "oom_constraint",
+    "mm_maple",
+    "maple_leaf_type",
+    "maple_arange_type",
+    "maple_range_pivot",
+    "maple_range_slot",
+    "maple_arange_pivot",
+    "maple_arange_slot",
+    "mm_rb",
+    "vma_rb",
+    "rb_left",
+    "rb_right",
+    "vma_start",
+    "vma_end",
+    "vma_pgoff",
+    "vma_file",
+    "file_inode",
+    "file_dentry",
+    "dentry_name",
+    "dentry_parent",
+    "inode_ino",
+    "inode_sb",
+    "sb_dev",
 ];
 
 /// What the kernel's type information says.

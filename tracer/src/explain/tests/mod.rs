@@ -7,6 +7,7 @@ mod clockwork;
 mod deaths;
 mod drops;
 mod endings;
+mod faults;
 mod filters;
 mod folded;
 mod forwarding;
