@@ -9,7 +9,7 @@ const IP: u64 = 0x40_1136;
 
 fn app() -> MappedFile {
     MappedFile {
-        names: ["app", "bin", "usr"].map(|name| name.into()).into(),
+        names: ["app", "bin", "usr"].map(Vec::from).into(),
         whole: true,
         offset: 0x1136,
         inode: 7,
