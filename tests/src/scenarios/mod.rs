@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod deaths;
+mod faults;
 mod filters;
 mod forwarding;
 mod held;
@@ -213,6 +214,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         held::scenarios(),
         deaths::scenarios(),
         kernel_kills::scenarios(),
+        faults::scenarios(),
         memory::scenarios(),
         processes::scenarios(),
         text::scenarios(),

@@ -20,6 +20,7 @@ pub mod scope;
 pub mod show;
 pub mod signals;
 pub mod size;
+pub mod symbolize;
 mod topic;
 pub mod trace;
 
@@ -98,5 +99,6 @@ pub fn run() -> Result<(), Failure> {
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
+        Some(Command::Symbolize(args)) => symbolize::run(&args),
     }
 }

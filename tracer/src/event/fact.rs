@@ -250,6 +250,17 @@ pub enum Fact {
     Oom(Box<Oom>),
     /// A process is about to be ended for what it did itself.
     Fault(Box<Fault>),
+    /// The function that a fault was in, from the symbols of just that file.
+    FaultNamed {
+        /// Whose fault.
+        key: ProcessKey,
+        /// The function's name; any text.
+        name: Arc<str>,
+        /// From its begin to the instruction, bytes.
+        offset: u64,
+        /// Source file and line; any text.
+        source: Option<Arc<str>>,
+    },
     /// A dead process was reaped.
     Reap {
         /// Which.

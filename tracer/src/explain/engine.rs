@@ -112,6 +112,8 @@ pub struct Engine {
     pub(super) by_absence: VecDeque<Box<ExitReport>>,
     /// Deaths that an engine may have asked for.
     pub(super) by_request: VecDeque<Waiting>,
+    /// Deaths by a fault whose function is not known yet.
+    pub(super) by_fault: VecDeque<Box<ExitReport>>,
     /// Signals that later counts are about.
     pub(super) told: Told,
     /// Why engines could not be listened to.
@@ -134,6 +136,7 @@ impl Engine {
             clock: BootTime::default(),
             by_absence: VecDeque::new(),
             by_request: VecDeque::new(),
+            by_fault: VecDeque::new(),
             told: Told::default(),
             silent: Vec::new(),
         }

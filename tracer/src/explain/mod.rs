@@ -39,7 +39,7 @@ mod passed_on;
 pub mod path;
 mod pid1;
 mod pid1_killed;
-mod place;
+pub(crate) mod place;
 pub mod purpose;
 mod requests;
 mod routine;

@@ -1,10 +1,14 @@
 //! Where in its program a fault was: the file and the place in it, as the kernel
 //! side has seen it, and the function, where somebody has looked that up.
 
-use crate::event::{printable, Fault, MappedFile, Signal};
-use crate::explain::report::{Evidence, FaultFunction, FaultPlace};
+use std::sync::Arc;
+
+use crate::event::{printable, BootTime, MappedFile, ProcessKey, Signal};
+use crate::explain::report::{Evidence, ExitReport, FaultFunction, FaultPlace, Report, Update};
+use crate::history::process::NotedFault;
 
 use super::death::Death;
+use super::engine::Engine;
 use super::signals;
 use super::verdict::View;
 
@@ -21,7 +25,7 @@ pub(super) fn explain(view: View<'_>, s: &Signal, d: &mut Death) {
     let Some(noted) = noted.filter(|noted| noted.fault.task.tid == s.target.tid) else {
         return;
     };
-    let Some(place) = place(&noted.fault, s) else {
+    let Some(place) = place(noted, s) else {
         return;
     };
     d.evidence(Evidence::Event(noted.event));
@@ -32,7 +36,8 @@ pub(super) fn explain(view: View<'_>, s: &Signal, d: &mut Death) {
     d.fault = Some(Box::new(place));
 }
 
-fn place(fault: &Fault, s: &Signal) -> Option<FaultPlace> {
+fn place(noted: &NotedFault, s: &Signal) -> Option<FaultPlace> {
+    let fault = &noted.fault;
     if fault.ip == 0 {
         return None;
     }
@@ -58,8 +63,75 @@ fn place(fault: &Fault, s: &Signal) -> Option<FaultPlace> {
             .as_ref()
             .is_some_and(|mapping| mapping.file.is_none()),
         jumped,
-        function: None,
+        function: noted.function.as_ref().map(function),
     })
+}
+
+/// A function's name, the place in it, and in the source.
+pub(super) type Named = (Arc<str>, u64, Option<Arc<str>>);
+
+fn function((name, offset, source): &Named) -> FaultFunction {
+    FaultFunction {
+        name: printable(name),
+        offset: *offset,
+        source: source.as_deref().map(printable),
+    }
+}
+
+impl Engine {
+    /// Somebody has looked up the function of a fault.
+    pub(super) fn fault_named(&mut self, id: u64, time: BootTime, key: ProcessKey, named: Named) {
+        let found = function(&named);
+        let key = self.history.resolve(key);
+        if let Some(noted) = self.history.process_mut(key).and_then(|p| p.fault.as_mut()) {
+            noted.function = Some(named);
+        }
+        let reported = self.by_fault.iter().position(|r| r.task.key == key);
+        let Some(mut now) = reported.and_then(|at| self.by_fault.remove(at)) else {
+            return;
+        };
+        rename(&mut now, found);
+        let of = now.id;
+        let now = Update::Named(now);
+        self.outbox.push(time, id, Report::Update { of, time, now });
+    }
+
+    /// A fault whose function may still be found.
+    pub(super) fn may_be_named(&mut self, report: &ExitReport) {
+        if report
+            .fault
+            .as_ref()
+            .is_none_or(|place| place.function.is_some() || place.object.is_none())
+        {
+            return;
+        }
+        if self.by_fault.len() == KEPT {
+            self.by_fault.pop_front();
+        }
+        self.by_fault.push_back(Box::new(report.clone()));
+    }
+}
+
+/// Faults whose function may still be found.
+const KEPT: usize = 64;
+
+/// Says what was said of the place with its function.
+fn rename(report: &mut ExitReport, function: FaultFunction) {
+    let Some(place) = &mut report.fault else {
+        return;
+    };
+    let (said, behind) = (sentence(place), beside(place));
+    place.function = Some(function);
+    for text in &mut report.explanation.sentences {
+        if *text == said {
+            *text = sentence(place);
+        }
+    }
+    for link in &mut report.chain {
+        if let Some(root) = link.what.strip_suffix(&behind) {
+            link.what = format!("{root}{}", beside(place));
+        }
+    }
 }
 
 fn shown(bytes: &[u8]) -> String {
@@ -80,6 +152,16 @@ fn named(place: &FaultPlace) -> String {
         Some(function) => format!("{} ({})", function.name, called(place)),
         None => called(place),
     }
+}
+
+/// `in crash (app+0x1136), src/app.c:12`.
+pub(crate) fn in_short(place: &FaultPlace) -> String {
+    let source = place
+        .function
+        .as_ref()
+        .and_then(|function| function.source.as_ref());
+    let source = source.map_or_else(String::new, |source| format!(", {source}"));
+    format!("in {}{source}", named(place))
 }
 
 /// What is put behind the chain's root: ` in app+0x1136`.

@@ -271,6 +271,8 @@ pub enum Update {
     /// Who asked for what ended in this death, which is all that changed: the
     /// last link of its chain.
     Asked(Box<ExitReport>),
+    /// In which function a fault was, which is all that changed.
+    Named(Box<ExitReport>),
 }
 
 /// At the end.

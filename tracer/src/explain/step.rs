@@ -94,8 +94,18 @@ impl Engine {
             Fact::Fault(fault) => {
                 let process = self.history.see(&fault.task, true);
                 let fault = *fault;
-                process.fault = Some(Box::new(NotedFault { event: id, fault }));
+                process.fault = Some(Box::new(NotedFault {
+                    event: id,
+                    fault,
+                    function: None,
+                }));
             }
+            Fact::FaultNamed {
+                key,
+                name,
+                offset,
+                source,
+            } => self.fault_named(id, time, key, (name, offset, source)),
             Fact::Reap { key, by } => self.reap(id, time, key, by),
             Fact::Snapshot { task, dispositions } => self.history.snapshot(&task, dispositions),
             Fact::Observed {

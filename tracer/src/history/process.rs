@@ -31,6 +31,8 @@ pub struct NotedFault {
     pub event: u64,
     /// Where.
     pub fault: Fault,
+    /// The function's name, the place in it, and in the source.
+    pub function: Option<(Arc<str>, u64, Option<Arc<str>>)>,
 }
 
 /// The end of a process.

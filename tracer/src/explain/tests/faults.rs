@@ -2,7 +2,7 @@
 
 use super::world::*;
 use crate::event::{Detail, Fact, Fault, Handler, MappedFile, Mapping, Task};
-use crate::explain::report::{ExitReport, FaultPlace};
+use crate::explain::report::{ExitReport, FaultPlace, Report, Update};
 use crate::explain::signals::SEGV;
 
 const IP: u64 = 0x40_1136;
@@ -121,4 +121,65 @@ fn a_hostile_name_is_shown_escaped() {
     let death = death(Task::clone, IP, mapping(Some(file)));
     assert!(!why(&death).contains('\x1b') && !chain(&death).contains('\x1b'));
     assert!(chain(&death).contains(r"\u{1b}[31m"), "{}", chain(&death));
+}
+
+fn name(w: &mut World, task: &Task) {
+    w.push(Fact::FaultNamed {
+        key: task.key,
+        name: "crash\u{1b}".into(),
+        offset: 6,
+        source: Some("src/app.c:12".into()),
+    });
+}
+
+/// A death whose fault's function becomes known before or after it was reported.
+fn named(before: bool) -> Told {
+    let victim = member(102, 3, "app");
+    let mut w = World::new();
+    fault(&mut w, &victim, IP, mapping(Some(app())));
+    if before {
+        name(&mut w, &victim);
+    }
+    w.send(&victim, &victim, SEGV)
+        .by_kernel()
+        .stack(&["force_sig_fault", "exc_page_fault"])
+        .go();
+    w.deliver(&victim, SEGV, Handler::Default);
+    w.exit(&victim, SEGV);
+    if !before {
+        w.pass(50 * MS);
+        name(&mut w, &victim);
+        // A second answer changes nothing.
+        name(&mut w, &victim);
+    }
+    w.run()
+}
+
+#[test]
+fn a_function_is_said_whenever_it_becomes_known() {
+    let victim = member(102, 3, "app");
+    let early = named(true);
+    let late = named(false);
+    let updates: Vec<_> = (late.reports.iter())
+        .filter_map(|report| match report {
+            Report::Update {
+                now: Update::Named(now),
+                ..
+            } => Some(&**now),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(updates.len(), 1);
+    for death in [early.exit(&victim), updates[0]] {
+        assert!(
+            chain(death).ends_with(r"fault in crash\u{1b} (app+0x1136)"),
+            "{}",
+            chain(death)
+        );
+        let said = r"It was in the function crash\u{1b} (src/app.c:12) of app+0x1136.";
+        assert!(why(death).ends_with(said), "{}", why(death));
+        let function = death.fault.as_ref().unwrap().function.as_ref().unwrap();
+        assert_eq!(function.offset, 6);
+    }
+    assert_eq!(late.exit(&victim).fault.as_ref().unwrap().function, None);
 }
