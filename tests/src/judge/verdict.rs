@@ -97,6 +97,31 @@ impl<'a> Judge<'a> {
         Verdict::new(self, found, claim)
     }
 
+    /// The next signal of a process that was refused. Where the table says that it
+    /// cannot be known, nothing may be said of it.
+    pub(crate) fn refused(&mut self, claim: &str, number: i32, by: u32) -> Verdict<'_, 'a> {
+        let is_it = |event: &Event| {
+            event.is_refused()
+                && event.number("/sender/pid") == Some(by.into())
+                && event.now.pointer("/signal/number") == Some(&Value::from(number))
+        };
+        let free = |at: &usize| !self.claimed[*at] && is_it(self.events[*at]);
+        let found = (0..self.events.len()).find(free);
+        let expected = self.table.expected(self.scenario, claim, self.place).0;
+        let who = self.name(by);
+        match (found, expected) {
+            (Some(_), Sure::Impossible) => {
+                self.fault(format!("{claim}: seen, though it cannot be known here"));
+            }
+            (None, Sure::Impossible) => {
+                self.claims.insert(claim.to_owned());
+            }
+            (None, _) => self.fault(format!("{claim}: no refused signal {number} of {who}")),
+            (Some(at), _) => self.claimed[at] = true,
+        }
+        Verdict::new(self, found, claim)
+    }
+
     /// Whether there is one more of these that nobody has claimed.
     pub(crate) fn has_signal(&self, number: i32, from: From, to: u32) -> bool {
         let events = self.events.iter().zip(&self.claimed);
@@ -183,6 +208,7 @@ impl<'a> Judge<'a> {
     pub(crate) fn nothing_else(&mut self) {
         for (at, event) in self.events.iter().enumerate() {
             let matters = event.is_death()
+                || event.is_refused()
                 || (event.is_signal() && event.now["routine"] != Value::Bool(true));
             if matters && !self.claimed[at] {
                 self.faults
@@ -300,6 +326,21 @@ impl<'j, 'a> Verdict<'j, 'a> {
         }
         if event.now["settled"] != Value::Bool(true) && !matches!(fate, "blocked" | "pending") {
             self.wrong("its fate is not settled");
+        }
+        self
+    }
+
+    /// Why a signal was refused, and with which error, as sure as the table says.
+    pub(crate) fn reason(mut self, reason: &str, error: Option<&str>) -> Self {
+        let Some(event) = self.event else { return self };
+        let got = event.text("/reason");
+        if !self.judge.grade(&self.claim, event, got) {
+            self.event = None;
+            return self;
+        }
+        let said = event.now["error"].as_str();
+        if got != reason || said != error || event.text("/fate") != "refused" {
+            self.wrong(&format!("expected {reason} {}", error.unwrap_or("")));
         }
         self
     }

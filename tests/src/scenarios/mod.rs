@@ -18,6 +18,7 @@ mod open;
 mod overload;
 mod picture;
 mod processes;
+mod refused;
 mod shared;
 mod signals;
 mod starts;
@@ -209,6 +210,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         inits::scenarios(),
         forwarding::scenarios(),
         signals::scenarios(),
+        refused::scenarios(),
         held::scenarios(),
         deaths::scenarios(),
         kernel_kills::scenarios(),

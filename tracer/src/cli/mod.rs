@@ -14,6 +14,7 @@ pub mod duration;
 pub mod explain;
 mod following;
 mod live;
+mod namesakes;
 mod programs;
 pub mod request;
 pub mod scope;

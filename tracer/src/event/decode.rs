@@ -10,8 +10,8 @@ use sigtrace_common::record::{self, Kind};
 use zerocopy::FromBytes;
 
 use super::{
-    Ancestor, BootTime, Comm, Detail, Fact, Frame, Handler, Info, MemoryLevel, Oom, Outcome,
-    ProcessKey, Signal, TargetState, Task,
+    Ancestor, BootTime, Call, Comm, Creds, Denial, Detail, Fact, Frame, Handed, Handler, Info,
+    MemoryLevel, Oom, Outcome, ProcessKey, Refused, Signal, TargetState, Task,
 };
 
 /// Names the function that an address of the kernel lies in.
@@ -68,6 +68,7 @@ impl<F: Functions> Decoder<F> {
                 }
             }
             k if k == kind(Kind::Oom) => Fact::Oom(Box::new(oom(&prefix(bytes)?))),
+            k if k == kind(Kind::Refused) => Fact::Refused(Box::new(refused(&prefix(bytes)?)?)),
             k if k == kind(Kind::Exit) => self.exit(&prefix(bytes)?),
             k if k == kind(Kind::DoExit) => {
                 let r: record::Call = prefix(bytes)?;
@@ -164,6 +165,55 @@ fn oom(r: &record::Oom) -> Oom {
             .iter()
             .map(level)
             .collect(),
+    }
+}
+
+fn refused(r: &record::Refused) -> Option<Refused> {
+    let call = [
+        (record::SystemCall::Kill, Call::Kill),
+        (record::SystemCall::Tkill, Call::Tkill),
+        (record::SystemCall::Tgkill, Call::Tgkill),
+        (record::SystemCall::RtSigqueueinfo, Call::Sigqueue),
+        (record::SystemCall::RtTgsigqueueinfo, Call::ThreadSigqueue),
+        (record::SystemCall::PidfdSendSignal, Call::Pidfd),
+    ];
+    let error = |returned: i32| returned.min(0).saturating_neg();
+    let denial = &r.denial;
+    Some(Refused {
+        call: call.into_iter().find(|(of, _)| *of as u32 == r.call)?.1,
+        error: error(r.returned),
+        number: r.number,
+        pid: r.pid,
+        tid: r.tid,
+        flags: r.flags,
+        handed: match r.has_info {
+            0 => Handed::Nothing,
+            1 => Handed::Code(r.code),
+            _ => Handed::Unreadable,
+        },
+        current: task(&r.current),
+        creds: creds(&r.creds),
+        ancestry: ancestry(&r.trace),
+        denial: (denial.target.tgid != 0).then(|| Denial {
+            target: task(&denial.target),
+            creds: creds(&denial.creds),
+            error: error(denial.error),
+            by_module: denial.by_module != 0,
+        }),
+        counts: (r.counted != 0).then_some((r.refused, r.reached)),
+        namesakes: None,
+        profiles: None,
+    })
+}
+
+fn creds(r: &record::Creds) -> Creds {
+    Creds {
+        uid: r.uid,
+        euid: r.euid,
+        suid: r.suid,
+        cap_kill: r.cap_kill != 0,
+        user_ns: r.user_ns,
+        user_ns_level: r.user_ns_level,
     }
 }
 

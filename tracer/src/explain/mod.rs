@@ -3,7 +3,7 @@
 //! the same words. What is reported stands in [`report`].
 //!
 //! [`engine`] turns events into reports; the rules are small files by subject:
-//! who sent it (`sender`), what became of it (`fate`, `dropped`, `blocked`),
+//! who sent it (`sender`), what became of it (`fate`, `dropped`, `blocked`, `refused`),
 //! why a process died (`death`, `killed`, `abort`, `exited`, `pid1`, `requests`,
 //! `stopped` and the two beside it, `stop_request`), who asked for it (`asked`),
 //! which of them are an engine's ([`runtime`]). The names of signals stand in
@@ -30,6 +30,7 @@ mod fate;
 mod killed;
 mod lead;
 mod lives;
+mod nobody;
 mod oom;
 mod open;
 mod outbox;
@@ -38,6 +39,7 @@ mod passed_on;
 mod pid1;
 mod pid1_killed;
 pub mod purpose;
+pub(crate) mod refused;
 mod requests;
 mod routine;
 mod sender;

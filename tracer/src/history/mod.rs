@@ -130,6 +130,21 @@ impl History {
         self.processes.get_mut(&key)
     }
 
+    /// The process that has a pid of the host's, or had it last.
+    pub fn with_pid(&self, pid: u32) -> Option<&Process> {
+        self.process(*self.by_pid.get(&pid)?)
+    }
+
+    /// Living processes that have this pid in one of their PID namespaces.
+    pub fn called(&self, pid: u32) -> impl Iterator<Item = &Process> {
+        let lives =
+            |process: &&Process| process.exit.is_none() && !process.reaped && !process.missed;
+        let all = self.processes.values().filter(lives);
+        all.filter(move |process| {
+            process.task.key.pid == pid || process.task.ns_pids.contains(&pid)
+        })
+    }
+
     /// How many processes are kept.
     pub fn len(&self) -> usize {
         self.processes.len()

@@ -13,7 +13,7 @@ use sigtrace_common::record::KINDS;
 use super::{
     error::KernelError,
     facts::Facts,
-    hooks::{choose, Choice, Forced, Hook, Level, Support},
+    hooks::{choose, Choice, Hook, Level, Support, Wish},
     load, refusal, sys,
     types::Types,
 };
@@ -36,8 +36,8 @@ pub struct Request {
     pub pids: Vec<(u32, u32)>,
     /// Size of the ring buffer, bytes.
     pub buffer: u32,
-    /// `--hooks`.
-    pub forced: Forced,
+    /// Which hooks, and how.
+    pub wish: Wish,
     /// Messages of the programs: an `aya_log::Level`, 0 for none.
     pub log_level: u8,
 }
@@ -103,7 +103,7 @@ pub fn attach(facts: &mut Facts, request: &Request) -> Result<Attached, KernelEr
     let types = check(facts)?.clone();
     sys::raise_memlock();
     loop {
-        let choices = choose(&facts.hooks, request.forced);
+        let choices = choose(&facts.hooks, request.wish);
         needed(&choices, facts)?;
         let btf = match load::ids(&types, &choices) {
             Ok(ids) => ids,
@@ -189,7 +189,7 @@ fn each(
 }
 
 fn load_one(program: &mut Program, hook: &str, btf: &Btf) -> Result<(), ProgramError> {
-    match program {
+    let loaded = match program {
         Program::RawTracePoint(program) => program.load(),
         Program::TracePoint(program) => program.load(),
         Program::KProbe(program) => program.load(),
@@ -197,6 +197,11 @@ fn load_one(program: &mut Program, hook: &str, btf: &Btf) -> Result<(), ProgramE
         Program::FEntry(program) => program.load(hook, btf),
         Program::FExit(program) => program.load(hook, btf),
         _ => Err(ProgramError::UnexpectedProgramType),
+    };
+    match loaded {
+        // One kprobe serves several functions.
+        Err(ProgramError::AlreadyLoaded) => Ok(()),
+        loaded => loaded,
     }
 }
 

@@ -21,7 +21,7 @@ fn decoder() -> Decoder<Named> {
 fn arbitrary_bytes_never_panic() {
     let mut decoder = decoder();
     for kind in 0..20u32 {
-        for len in [0, 4, 15, 16, 100, 376, 700, 900] {
+        for len in [0, 4, 15, 16, 100, 376, 700, 900, 1600] {
             let mut bytes = vec![0xff; len];
             if len >= 12 {
                 bytes[8..12].copy_from_slice(&kind.to_le_bytes());
@@ -93,4 +93,34 @@ fn a_namespace_too_deep_is_nobodys() {
     };
     assert!(!child.is_pid1());
     assert_eq!(child.pidns(), Some(0));
+}
+
+#[test]
+fn a_refusal_keeps_what_was_asked_and_who_said_no() {
+    let mut r = record::Refused::new_zeroed();
+    r.header.kind = Kind::Refused as u32;
+    (r.call, r.returned, r.number, r.pid) = (record::SystemCall::Kill as u32, -1, 15, -7);
+    (r.counted, r.refused, r.reached) = (1, 2, 3);
+    (r.denial.target.tgid, r.denial.error, r.denial.by_module) = (42, -13, -13);
+    (r.has_info, r.code) = (1, 0);
+    let Some((_, Fact::Refused(refused))) = decoder().decode(r.as_bytes()) else {
+        panic!("no refusal");
+    };
+    assert_eq!(
+        (refused.call, refused.error, refused.number, refused.pid),
+        (Call::Kill, 1, 15, -7)
+    );
+    assert_eq!(refused.counts, Some((2, 3)));
+    assert_eq!(refused.handed, Handed::Code(0));
+    let denial = refused.denial.unwrap();
+    assert_eq!((denial.target.key.pid, denial.error), (42, 13));
+    assert!(denial.by_module);
+    r.denial.target.tgid = 0;
+    r.returned = 0;
+    let Some((_, Fact::Refused(refused))) = decoder().decode(r.as_bytes()) else {
+        panic!("no refusal");
+    };
+    assert_eq!((refused.denial, refused.error), (None, 0));
+    r.call = 99;
+    assert!(decoder().decode(r.as_bytes()).is_none(), "no such call");
 }

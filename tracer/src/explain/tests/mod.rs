@@ -20,6 +20,7 @@ mod own;
 mod picture;
 mod queues;
 mod random;
+mod refused;
 mod shared;
 mod stops;
 mod together;
