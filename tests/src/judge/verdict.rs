@@ -97,9 +97,15 @@ impl<'a> Judge<'a> {
         Verdict::new(self, found, claim)
     }
 
-    /// The next signal of a process that was refused. Where the table says that it
-    /// cannot be known, nothing may be said of it.
-    pub(crate) fn refused(&mut self, claim: &str, number: i32, by: u32) -> Verdict<'_, 'a> {
+    /// The next signal of a process that was refused, why, and with which error, as
+    /// sure as the table says. Where that says that it cannot be known, nothing may be
+    /// said of it.
+    pub(crate) fn refused(
+        &mut self,
+        claim: &str,
+        (number, by): (i32, u32),
+        (reason, error): (&str, Option<&str>),
+    ) -> Verdict<'_, 'a> {
         let is_it = |event: &Event| {
             event.is_refused()
                 && event.number("/sender/pid") == Some(by.into())
@@ -107,19 +113,29 @@ impl<'a> Judge<'a> {
         };
         let free = |at: &usize| !self.claimed[*at] && is_it(self.events[*at]);
         let found = (0..self.events.len()).find(free);
-        let expected = self.table.expected(self.scenario, claim, self.place).0;
-        let who = self.name(by);
-        match (found, expected) {
-            (Some(_), Sure::Impossible) => {
-                self.fault(format!("{claim}: seen, though it cannot be known here"));
+        let ids = [("fate", "refused"), ("reason", reason)];
+        let expected = self.table.expected(self.scenario, claim, self.place);
+        let Some(at) = found else {
+            self.claims.insert(claim.to_owned());
+            if expected.0 == Sure::Impossible {
+                for (kind, id) in ids {
+                    self.table.ledger.note(kind, id, expected);
+                }
+            } else {
+                let who = self.name(by);
+                self.fault(format!("{claim}: no refused signal {number} of {who}"));
             }
-            (None, Sure::Impossible) => {
-                self.claims.insert(claim.to_owned());
-            }
-            (None, _) => self.fault(format!("{claim}: no refused signal {number} of {who}")),
-            (Some(at), _) => self.claimed[at] = true,
+            return Verdict::new(self, None, claim);
+        };
+        self.claimed[at] = true;
+        let event = self.events[at];
+        let sure = self.grade(claim, event, event.text("/reason"), &ids);
+        let mut verdict = Verdict::new(self, Some(at).filter(|_| sure), claim);
+        let said = event.now["error"].as_str();
+        if event.text("/reason") != reason || said != error || event.text("/fate") != "refused" {
+            verdict.wrong(&format!("expected {reason} {}", error.unwrap_or("")));
         }
-        Verdict::new(self, found, claim)
+        verdict
     }
 
     /// Whether there is one more of these that nobody has claimed.
@@ -243,9 +259,18 @@ impl<'a> Judge<'a> {
 
     /// Whether it is as sure as the table says; false: it cannot know here, and
     /// says so, and there is nothing further to check.
-    fn grade(&mut self, claim: &str, event: &Event, verdict: &str) -> bool {
+    fn grade(
+        &mut self,
+        claim: &str,
+        event: &Event,
+        verdict: &str,
+        ids: &[(&'static str, &str)],
+    ) -> bool {
         self.claims.insert(claim.to_owned());
         let (expected, because) = self.table.expected(self.scenario, claim, self.place);
+        for (kind, id) in ids {
+            self.table.ledger.note(kind, id, (expected, because));
+        }
         let because = if because.is_empty() {
             String::new()
         } else {
@@ -317,7 +342,9 @@ impl<'j, 'a> Verdict<'j, 'a> {
     pub(crate) fn fate(mut self, fate: &str, reason: Option<&str>) -> Self {
         let Some(event) = self.event else { return self };
         let got = event.text("/fate");
-        if !self.judge.grade(&self.claim, event, got) {
+        let reason_too = reason.map(|reason| ("reason", reason));
+        let ids: Vec<_> = [("fate", fate)].into_iter().chain(reason_too).collect();
+        if !self.judge.grade(&self.claim, event, got, &ids) {
             self.event = None;
             return self;
         }
@@ -326,21 +353,6 @@ impl<'j, 'a> Verdict<'j, 'a> {
         }
         if event.now["settled"] != Value::Bool(true) && !matches!(fate, "blocked" | "pending") {
             self.wrong("its fate is not settled");
-        }
-        self
-    }
-
-    /// Why a signal was refused, and with which error, as sure as the table says.
-    pub(crate) fn reason(mut self, reason: &str, error: Option<&str>) -> Self {
-        let Some(event) = self.event else { return self };
-        let got = event.text("/reason");
-        if !self.judge.grade(&self.claim, event, got) {
-            self.event = None;
-            return self;
-        }
-        let said = event.now["error"].as_str();
-        if got != reason || said != error || event.text("/fate") != "refused" {
-            self.wrong(&format!("expected {reason} {}", error.unwrap_or("")));
         }
         self
     }
@@ -369,7 +381,12 @@ impl<'j, 'a> Verdict<'j, 'a> {
         if event.now["exit_code"] != status {
             self.wrong(&format!("expected status {status}"));
         }
-        if !self.judge.grade(&self.claim, event, got) {
+        let mechanism = mechanisms
+            .iter()
+            .find(|one| **one == event.text("/mechanism"));
+        let mechanism = mechanism.map(|mechanism| ("mechanism", *mechanism));
+        let ids: Vec<_> = [("cause", cause)].into_iter().chain(mechanism).collect();
+        if !self.judge.grade(&self.claim, event, got, &ids) {
             self.event = None;
             return self;
         }
@@ -423,6 +440,11 @@ impl<'j, 'a> Verdict<'j, 'a> {
 
     /// A list at a path has this text.
     pub(crate) fn has(mut self, path: &str, expected: &str) -> Self {
+        if path == "/contributing" && self.event.is_some() {
+            let judge = &self.judge;
+            let sure = (judge.table).expected(judge.scenario, &self.claim, judge.place);
+            judge.table.ledger.note("reason", expected, sure);
+        }
         let wrong = self.event.is_some_and(|event| {
             let list = event.now.pointer(path).and_then(Value::as_array);
             !list.is_some_and(|list| list.iter().any(|item| item == expected))

@@ -39,6 +39,14 @@ fn try_it(scene: &mut Scene, words: &str, error: i32) -> Result<()> {
     Ok(())
 }
 
+/// The same, and waits until it is told: what `/proc` shows of who is there is looked
+/// up then.
+fn try_and_see(scene: &mut Scene, sigtrace: &Sigtrace, words: &str, error: i32) -> Result<()> {
+    try_it(scene, words, error)?;
+    let by = format!(r#""pid":{},"#, scene.pid("tries"));
+    sigtrace.wait_for(&[r#""event":"refused""#, &by])
+}
+
 /// The end of it all.
 fn cleared(scene: &Scene, judge: &mut Judge<'_>, others: &[&str]) {
     judge.cleared(scene.pid1());
@@ -56,8 +64,7 @@ fn act_other_user(scene: &mut Scene, _: &Sigtrace) -> Result<()> {
 fn other_user(scene: &Scene, judge: &mut Judge<'_>) {
     let (by, to) = (scene.pid("tries"), scene.pid("sleeper"));
     judge
-        .refused("the signal", TERM, by)
-        .reason("no-permission", Some("EPERM"))
+        .refused("the signal", (TERM, by), ("no-permission", Some("EPERM")))
         .is("/target/pid", &to.into())
         .field("/call", "kill")
         .field("/mechanism", "kill-syscall")
@@ -85,27 +92,25 @@ fn act_confined(scene: &mut Scene, _: &Sigtrace) -> Result<()> {
 fn confined(scene: &Scene, judge: &mut Judge<'_>) {
     let (by, to) = (scene.pid("tries"), scene.pid("sleeper"));
     judge
-        .refused("the signal", TERM, by)
-        .reason("lsm-denied", Some("EPERM"))
+        .refused("the signal", (TERM, by), ("lsm-denied", Some("EPERM")))
         .is("/target/pid", &to.into())
         .words(&["a security module"]);
     cleared(scene, judge, &["sleeper", "tries"]);
 }
 
 /// A pid of the host's, which inside nobody has.
-fn act_host_pid(scene: &mut Scene, _: &Sigtrace) -> Result<()> {
+fn act_host_pid(scene: &mut Scene, sigtrace: &Sigtrace) -> Result<()> {
     let to = scene.spawn("sleeper", "")?;
     ensure!(to.host > 30, "the host's pids are too low to be told apart");
     let words = format!("kill {TERM} {} root", to.host);
-    try_it(scene, &words, libc::ESRCH)?;
+    try_and_see(scene, sigtrace, &words, libc::ESRCH)?;
     scene.clear()
 }
 
 fn host_pid(scene: &Scene, judge: &mut Judge<'_>) {
     let (by, to) = (scene.pid("tries"), scene.pid("sleeper"));
     judge
-        .refused("the signal", TERM, by)
-        .reason("no-such-process", Some("ESRCH"))
+        .refused("the signal", (TERM, by), ("no-such-process", Some("ESRCH")))
         .is("/to/pid", &to.into())
         .absent("/target")
         .words(&[
@@ -118,17 +123,17 @@ fn host_pid(scene: &Scene, judge: &mut Judge<'_>) {
     cleared(scene, judge, &["sleeper", "tries"]);
 }
 
-fn act_thread(scene: &mut Scene, _: &Sigtrace) -> Result<()> {
+fn act_thread(scene: &mut Scene, sigtrace: &Sigtrace) -> Result<()> {
     let to = scene.spawn("sleeper", "")?.inside;
-    try_it(scene, &format!("tgkill {TERM} {to} root"), libc::ESRCH)?;
+    let words = format!("tgkill {TERM} {to} root");
+    try_and_see(scene, sigtrace, &words, libc::ESRCH)?;
     scene.clear()
 }
 
 fn thread(scene: &Scene, judge: &mut Judge<'_>) {
     let (by, to) = (scene.pid("tries"), scene.pid("sleeper"));
     judge
-        .refused("the signal", TERM, by)
-        .reason("no-such-process", Some("ESRCH"))
+        .refused("the signal", (TERM, by), ("no-such-process", Some("ESRCH")))
         .field("/call", "tgkill")
         .is("/to/tid", &i32::MAX.into())
         .words(&[&format!("sleeper {to}"), "has no thread"]);
@@ -143,8 +148,11 @@ fn act_bad_signal(scene: &mut Scene, _: &Sigtrace) -> Result<()> {
 
 fn bad_signal(scene: &Scene, judge: &mut Judge<'_>) {
     judge
-        .refused("the signal", NO_SIGNAL, scene.pid("tries"))
-        .reason("bad-signal", Some("EINVAL"))
+        .refused(
+            "the signal",
+            (NO_SIGNAL, scene.pid("tries")),
+            ("bad-signal", Some("EINVAL")),
+        )
         .words(&["signal 99", "1 to 64"]);
     cleared(scene, judge, &["sleeper", "tries"]);
 }
@@ -157,8 +165,11 @@ fn act_forged(scene: &mut Scene, _: &Sigtrace) -> Result<()> {
 
 fn forged(scene: &Scene, judge: &mut Judge<'_>) {
     judge
-        .refused("the signal", TERM, scene.pid("tries"))
-        .reason("forged-siginfo", Some("EPERM"))
+        .refused(
+            "the signal",
+            (TERM, scene.pid("tries")),
+            ("forged-siginfo", Some("EPERM")),
+        )
         .field("/call", "rt_sigqueueinfo")
         .field("/signal/code", "SI_USER")
         .advises("SI_QUEUE");
@@ -174,8 +185,11 @@ fn act_outsider(scene: &mut Scene, _: &Sigtrace) -> Result<()> {
 
 fn outsider(scene: &Scene, judge: &mut Judge<'_>) {
     judge
-        .refused("the signal", CONT, scene.pid("tries"))
-        .reason("pidns-not-visible", Some("EINVAL"))
+        .refused(
+            "the signal",
+            (CONT, scene.pid("tries")),
+            ("pidns-not-visible", Some("EINVAL")),
+        )
         .field("/call", "pidfd_send_signal")
         .field("/mechanism", "pidfd-signal")
         .words(&["neither in its PID namespace nor in one below"]);
@@ -183,13 +197,14 @@ fn outsider(scene: &Scene, judge: &mut Judge<'_>) {
 }
 
 /// To everybody, of whom one is of the same user.
-fn act_many(scene: &mut Scene, _: &Sigtrace) -> Result<()> {
+fn act_many(scene: &mut Scene, sigtrace: &Sigtrace) -> Result<()> {
     scene.spawn("sleeper", "")?;
     scene.ns.pid1.tell("spawn as-nobody handles USR1")?;
     let handles = scene.ns.pid1.meet("handles")?;
     scene.remember("handles", handles);
     try_it(scene, &format!("kill {USR1} -1 nobody"), 0)?;
-    scene.ns.pid1.hear(&format!("rang-{USR1}"))?;
+    let target = format!(r#""target":{{"pid":{},"#, handles.host);
+    sigtrace.wait_for(&[&target, r#""fate":"handled""#])?;
     scene.clear()
 }
 
@@ -204,8 +219,7 @@ fn many(scene: &Scene, judge: &mut Judge<'_>) {
         )
         .fate("handled", None);
     judge
-        .refused("the signal", USR1, by)
-        .reason("partial-broadcast", None)
+        .refused("the signal", (USR1, by), ("partial-broadcast", None))
         .is("/to/pid", &(-1).into())
         .is("/refused", &1.into())
         .is("/reached", &1.into())

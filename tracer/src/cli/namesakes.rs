@@ -11,15 +11,18 @@ use crate::{
 };
 
 const ESRCH: i32 = 3;
-/// Everybody is asked at most so often: it takes milliseconds on a busy machine.
-const EVERY: Duration = Duration::from_millis(250);
+/// Everybody is looked at [`LOOKS`] times in this span at most: each takes
+/// milliseconds on a busy machine.
+const SPAN: Duration = Duration::from_secs(1);
+const LOOKS: u32 = 8;
 /// So many namesakes are enough.
 const MOST: usize = 4;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Namesakes {
-    looked: Option<Instant>,
+    /// When the span began, and how often was looked in it.
+    span: Option<(Instant, u32)>,
 }
 
 impl Namesakes {
@@ -34,10 +37,12 @@ impl Namesakes {
         let Some(pid) = refused.wanted_pid().filter(|_| refused.error == ESRCH) else {
             return;
         };
-        if self.looked.is_some_and(|looked| looked.elapsed() < EVERY) {
+        let span = self.span.filter(|(began, _)| began.elapsed() < SPAN);
+        let (began, looks) = span.unwrap_or((Instant::now(), 0));
+        if looks >= LOOKS {
             return;
         }
-        self.looked = Some(Instant::now());
+        self.span = Some((began, looks + 1));
         refused.namesakes = proc.called(pid).ok().map(|found| {
             let others = found.into_iter().filter(|task| task.key.pid != 0);
             others.take(MOST).collect::<Vec<Task>>()

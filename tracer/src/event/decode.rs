@@ -11,7 +11,7 @@ use zerocopy::FromBytes;
 
 use super::{
     Ancestor, BootTime, Call, Comm, Creds, Denial, Detail, Fact, Frame, Handed, Handler, Info,
-    MemoryLevel, Oom, Outcome, ProcessKey, Refused, Signal, TargetState, Task,
+    Like, MemoryLevel, Oom, Outcome, ProcessKey, Refused, Signal, TargetState, Task,
 };
 
 /// Names the function that an address of the kernel lies in.
@@ -147,6 +147,24 @@ impl<F: Functions> Decoder<F> {
         frames
             .skip_while(|frame| frame.function.as_deref().is_some_and(is_ours))
             .collect()
+    }
+}
+
+/// What counted signals have in common.
+pub fn like(key: &record::FoldKey) -> Like {
+    Like {
+        current: key.sender,
+        target: key.target,
+        thread: (key.thread != 0).then_some(key.thread),
+        number: i32::from(key.number),
+        code: code(u32::from(key.info), key.code),
+        info: info(u32::from(key.info)),
+        outcome: outcome(u32::from(key.result)),
+        handler: match handler(u64::from(key.handler)) {
+            Handler::User(_) => Handler::User(0),
+            other => other,
+        },
+        signal_flags: key.signal_flags,
     }
 }
 

@@ -10,7 +10,9 @@ mod fact;
 mod oom;
 mod refused;
 
-pub use fact::{Container, Dispositions, EngineAction, EngineEvent, Event, Fact, Shared, Sight};
+pub use fact::{
+    Container, Dispositions, EngineAction, EngineEvent, Event, Fact, Like, Shared, Sight,
+};
 pub use oom::{MemoryLevel, Oom, OomChoice};
 pub use refused::{Call, Creds, Denial, Handed, Profiles, Refused};
 
@@ -185,7 +187,7 @@ pub struct Frame {
 }
 
 /// The siginfo argument of the tracepoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Info {
     /// SEND_SIG_NOINFO: from user space, no siginfo kept.
     None,
@@ -212,7 +214,7 @@ pub enum Detail {
 }
 
 /// What `signal_generate` says became of the signal (`TRACE_SIGNAL_*`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// 0: queued.
     Delivered,
@@ -227,7 +229,7 @@ pub enum Outcome {
 }
 
 /// `sa_handler` of the target for this signal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Handler {
     /// SIG_DFL.
     Default,

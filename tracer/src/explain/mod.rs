@@ -3,7 +3,8 @@
 //! the same words. What is reported stands in [`report`].
 //!
 //! [`engine`] turns events into reports; the rules are small files by subject:
-//! who sent it (`sender`), what became of it (`fate`, `dropped`, `blocked`, `refused`),
+//! who sent it (`sender`), what became of it (`fate`, `dropped`, `blocked`, `refused`,
+//! `denied`, `nobody`),
 //! why a process died (`death`, `killed`, `abort`, `exited`, `pid1`, `requests`,
 //! `stopped` and the two beside it, `stop_request`), who asked for it (`asked`),
 //! which of them are an engine's ([`runtime`]). The names of signals stand in
@@ -24,9 +25,11 @@ mod asked;
 mod blocked;
 mod chain;
 mod death;
+mod denied;
 mod dropped;
 mod exited;
 mod fate;
+mod folded;
 mod killed;
 mod lead;
 mod lives;

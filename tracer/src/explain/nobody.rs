@@ -51,10 +51,14 @@ pub(crate) fn verdict(view: View<'_>, time: BootTime, r: &Refused) -> Verdict {
 
 /// Who has that pid somewhere: those who are traced, and those whom a look found.
 fn namesakes(view: View<'_>, r: &Refused, pid: u32) -> Vec<Task> {
-    let mut found: Vec<Task> = view.history.called(pid).map(|p| p.task.clone()).collect();
-    for task in r.namesakes.iter().flatten() {
-        if found.iter().all(|known| known.key.pid != task.key.pid) {
-            found.push(task.clone());
+    // What a look finds has the name of now.
+    let mut found: Vec<Task> = r.namesakes.clone().unwrap_or_default();
+    for process in view.history.called(pid) {
+        if found
+            .iter()
+            .all(|seen| seen.key.pid != process.task.key.pid)
+        {
+            found.push(process.task.clone());
         }
     }
     // On the host first, then in the order of their pids.

@@ -1,13 +1,15 @@
 //! Signals that the kernel refused to send: which of its checks said no, and what
 //! would have to be otherwise. No signal was generated, so nothing of this is in
-//! any process's history; which pids there are (`nobody`) is read from it.
+//! any process's history; which pids there are (`nobody`) is read from it. Who may
+//! signal whom stands in `denied`.
 
 use std::borrow::Cow;
 
-use crate::event::{BootTime, Call, Creds, Denial, Handed, Refused, Task};
+use crate::event::{BootTime, Call, Denial, Handed, Refused, Task};
 use crate::explain::report::{RefusedReport, Report, Sender};
 use crate::history::note::{Fate, NotedSender};
 
+use super::denied::{by_someone, denied};
 use super::engine::Engine;
 use super::verdict::{Verdict, View};
 use super::{nobody, runtime, sender, signals, words};
@@ -17,9 +19,9 @@ const ESRCH: i32 = 3;
 const E2BIG: i32 = 7;
 const EBADF: i32 = 9;
 const ENOMEM: i32 = 12;
-const EACCES: i32 = 13;
+pub(crate) const EACCES: i32 = 13;
 const EFAULT: i32 = 14;
-const EINVAL: i32 = 22;
+pub(crate) const EINVAL: i32 = 22;
 
 /// `EPERM`, as errno(3) has it.
 pub(crate) fn error_name(error: i32) -> Cow<'static, str> {
@@ -143,16 +145,14 @@ fn verdict(view: View<'_>, time: BootTime, r: &Refused, target: Option<&Task>) -
         }
         EPERM | EACCES => match (&r.denial, target) {
             (Some(denial), _) => denied(view, r, denial),
-            (None, target) => denied_by_someone(view, r, target),
+            (None, target) => by_someone(view, r, target),
         },
         ESRCH => nobody::verdict(view, time, r),
         EINVAL => invalid(view, r),
-        EBADF | EFAULT | E2BIG => bad_argument(
+        EBADF => bad_argument(r, &format!("{} is no descriptor of a process", r.pid)),
+        EFAULT | E2BIG => bad_argument(
             r,
-            match r.error {
-                EBADF => format!("{} is no descriptor of a process", r.pid),
-                _ => "the siginfo that was handed in could not be read, or is none".to_owned(),
-            },
+            "the siginfo that was handed in could not be read, or is none",
         ),
         _ => Verdict::unknown(format!(
             "what {} means here: none of the kernel's checks that are known returns it",
@@ -215,173 +215,6 @@ fn partial(
     v
 }
 
-/// check_kill_permission said no.
-fn denied(view: View<'_>, r: &Refused, denial: &Denial) -> Verdict {
-    let (by, to) = (words::who(&r.current), words::who(&denial.target));
-    let said = error_name(denial.error);
-    let v = refused()
-        .field(format!("check_kill_permission=-{said}"))
-        .field(format!("sender euid={} uid={}", r.creds.euid, r.creds.uid))
-        .field(format!(
-            "target uid={} suid={}",
-            denial.creds.uid, denial.creds.suid
-        ));
-    if denial.error == EINVAL {
-        return no_such_signal(r);
-    }
-    if denial.by_module || denial.error == EACCES {
-        let v = match denial.by_module {
-            true => v.field(format!("security_task_kill=-{said}")),
-            false => v,
-        };
-        return by_module(r, denial, v, &by, &to);
-    }
-    let rights = rights(&r.creds, &denial.creds);
-    let sees = view.coverage.sees_module;
-    match rights {
-        Rights::SameUser if !sees => by_module(r, denial, v, &by, &to).but(
-            "what security_task_kill returned (it is not hooked): its user ids would allow it",
-        ),
-        // Only a module can say that a capability which is there may not be used.
-        Rights::Capable => v
-            .because("lsm-denied")
-            .but("which check said no: CAP_KILL would allow it, and using that is for security modules to forbid (security_capable)")
-            .field("CAP_KILL is effective")
-            .say(format!(
-                "{by} (uid {}) may not signal {to} (uid {}), although it has CAP_KILL: a security module seems to forbid using that.",
-                r.creds.euid, denial.creds.uid
-            ))
-            .advise("look at the security module's profile of the sender (capability kill in AppArmor)"),
-        Rights::SameUser => v
-            .because("no-permission")
-            .but("why: its user ids would allow it")
-            .say(format!("{by} may not signal {to} ({said}).")),
-        Rights::OtherUser | Rights::Elsewhere | Rights::Unsure => {
-            let v = match (sees, rights) {
-                (true, _) | (false, Rights::OtherUser) => v,
-                _ => v.but("what security_task_kill returned (it is not hooked)"),
-            };
-            no_permission(r, Some(denial.creds), v, &by, &to)
-        }
-    }
-}
-
-/// What its user ids and CAP_KILL allow a sender (`kill_ok_by_cred`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rights {
-    /// One of its ids is one of the target's.
-    SameUser,
-    /// CAP_KILL counts where the target is.
-    Capable,
-    /// None is, and it has no CAP_KILL there.
-    OtherUser,
-    /// It has CAP_KILL, in a user namespace that the target is not in or below.
-    Elsewhere,
-    /// It has no CAP_KILL, but may be the owner of the target's user namespace.
-    Unsure,
-}
-
-fn rights(of: &Creds, to: &Creds) -> Rights {
-    let same = |id| id == to.suid || id == to.uid;
-    if same(of.euid) || same(of.uid) {
-        return Rights::SameUser;
-    }
-    let one = of.user_ns == to.user_ns;
-    match of.cap_kill {
-        true if one || of.user_ns_level == 0 => Rights::Capable,
-        true if of.user_ns_level >= to.user_ns_level => Rights::Elsewhere,
-        false if one || of.user_ns_level >= to.user_ns_level => Rights::OtherUser,
-        _ => Rights::Unsure,
-    }
-}
-
-fn no_permission(r: &Refused, to: Option<Creds>, v: Verdict, by: &str, target: &str) -> Verdict {
-    let uids = |creds: &Creds| match creds.euid == creds.uid {
-        true => format!("uid {}", creds.euid),
-        false => format!("uid {}, effective {}", creds.uid, creds.euid),
-    };
-    let theirs = to
-        .as_ref()
-        .map_or(String::new(), |to| format!(" ({})", uids(to)));
-    let lacks = match r.creds.cap_kill {
-        true => "its CAP_KILL counts only in its own user namespace",
-        false => "it has no CAP_KILL",
-    };
-    let v = v
-        .because("no-permission")
-        .field(match r.creds.cap_kill {
-            true => format!("CAP_KILL in the user namespace {}", r.creds.user_ns),
-            false => "CAP_KILL is not effective".to_owned(),
-        })
-        .say(format!(
-            "{by} ({}) may not signal {target}{theirs}: they are of different users, and {lacks}.",
-            uids(&r.creds)
-        ));
-    match (to, r.creds.cap_kill) {
-        (_, true) => v.advise("send it from the target's user namespace or from one around it: as root of the host"),
-        (Some(to), _) => v.advise(format!(
-            "run the sender as uid {} or as root, or give it CAP_KILL (docker run --cap-add KILL)",
-            to.uid
-        )),
-        (None, _) => v.advise("run the sender as the target's user or as root, or give it CAP_KILL (docker run --cap-add KILL)"),
-    }
-}
-
-fn by_module(r: &Refused, denial: &Denial, v: Verdict, by: &str, to: &str) -> Verdict {
-    let mut v = v.because("lsm-denied").say(format!(
-        "The user ids allow {by} to signal {to}, but a security module refused it (security_task_kill, {}).",
-        error_name(denial.error)
-    ));
-    let named = |profile: &str| match profile {
-        "" => "none".to_owned(),
-        profile => format!("\"{profile}\""),
-    };
-    let profiles = r.profiles.as_ref();
-    let profiles = profiles.filter(|of| !of.sender.is_empty() || !of.target.is_empty());
-    match profiles {
-        Some(of) => {
-            v = v.say(format!(
-                "The profile of {by} is {}, that of {to} {}.",
-                named(&of.sender),
-                named(&of.target)
-            ));
-            v.advise("allow it in the profiles of both sides (signal rules in AppArmor); the kernel's log has what was denied (journalctl -k, ausearch -m avc)")
-        }
-        None => v.advise("look at what confines the two: cat /proc/PID/attr/current of both, and whether the sender is in a Landlock domain that scopes signals; the kernel's log may have what was denied (journalctl -k, ausearch -m avc)"),
-    }
-}
-
-/// EPERM or EACCES, and check_kill_permission was not seen to say so.
-fn denied_by_someone(view: View<'_>, r: &Refused, target: Option<&Task>) -> Verdict {
-    let by = words::who(&r.current);
-    let unseen = if view.coverage.sees_check {
-        "what check_kill_permission returned, which was missed"
-    } else {
-        "what check_kill_permission returned (it is not hooked)"
-    };
-    let to = target.map_or_else(|| whom(r), words::who);
-    let v = refused();
-    // Before security modules nobody returns this.
-    if r.error == EACCES {
-        return v.because("lsm-denied").say(format!(
-            "A security module refused it: {by} may not signal {to}."
-        ));
-    }
-    let same = target.is_some_and(|to| [r.creds.euid, r.creds.uid].contains(&to.uid));
-    let root = r.creds.cap_kill && r.creds.user_ns_level == 0;
-    if same || root {
-        let why = if same {
-            "they are of the same user"
-        } else {
-            "it has CAP_KILL"
-        };
-        return v.because("lsm-denied").but(unseen).say(format!(
-            "{by} may not signal {to}, although {why}: a security module seems to forbid it."
-        ));
-    }
-    no_permission(r, None, v.but(unseen), &by, &to)
-}
-
 /// Whether the siginfo that was handed in may not be sent to others
 /// (`do_rt_sigqueueinfo`).
 fn forged(r: &Refused) -> bool {
@@ -407,7 +240,7 @@ fn is_signal(number: i32) -> bool {
     (1..=signals::RTMAX).contains(&number)
 }
 
-fn no_such_signal(r: &Refused) -> Verdict {
+pub(crate) fn no_such_signal(r: &Refused) -> Verdict {
     refused()
         .because("bad-signal")
         .field(format!("sig={}", r.number))
@@ -420,7 +253,7 @@ fn no_such_signal(r: &Refused) -> Verdict {
         .advise("send one that there is: `kill -l` lists them")
 }
 
-fn bad_argument(r: &Refused, what: String) -> Verdict {
+fn bad_argument(r: &Refused, what: &str) -> Verdict {
     refused().because("bad-argument").say(format!(
         "{} of {} failed ({}): {what}.",
         r.call.name(),
@@ -442,7 +275,7 @@ fn invalid(view: View<'_>, r: &Refused) -> Verdict {
         Call::Pidfd => return of_pidfd(view, r),
     };
     match ids {
-        true => bad_argument(r, "pids of processes and threads are above 0".to_owned()),
+        true => bad_argument(r, "pids of processes and threads are above 0"),
         false => no_such_signal_or(r),
     }
 }

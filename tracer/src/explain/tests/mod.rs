@@ -8,6 +8,7 @@ mod deaths;
 mod drops;
 mod endings;
 mod filters;
+mod folded;
 mod forwarding;
 mod harmless;
 mod identity;
