@@ -16,6 +16,7 @@ mod masses;
 mod memory;
 mod open;
 mod overload;
+mod path;
 mod picture;
 mod processes;
 mod refused;
@@ -217,6 +218,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         memory::scenarios(),
         processes::scenarios(),
         text::scenarios(),
+        path::scenarios(),
         late::scenarios(),
         starts::scenarios(),
         shared::scenarios(),

@@ -39,6 +39,7 @@ mod open;
 mod outbox;
 mod overdue;
 mod passed_on;
+pub mod path;
 mod pid1;
 mod pid1_killed;
 pub mod purpose;

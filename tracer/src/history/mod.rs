@@ -73,7 +73,8 @@ pub struct NotedOom {
 /// See the module.
 #[derive(Debug, Default)]
 pub struct History {
-    processes: Map<ProcessKey, Process>,
+    /// Boxed, because most of a growing table is empty.
+    processes: Map<ProcessKey, Box<Process>>,
     by_pid: Map<u32, ProcessKey>,
     namespaces: Map<PidNs, Namespace>,
     cgroups: Map<CgroupId, cgroup::Members>,
@@ -121,13 +122,13 @@ impl History {
         #[cfg(test)]
         self.steps
             .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        self.processes.get(&self.resolve(key))
+        self.processes.get(&self.resolve(key)).map(Box::as_ref)
     }
 
     /// The same, to be changed.
     pub fn process_mut(&mut self, key: ProcessKey) -> Option<&mut Process> {
         let key = self.resolve(key);
-        self.processes.get_mut(&key)
+        self.processes.get_mut(&key).map(Box::as_mut)
     }
 
     /// The process that has a pid of the host's, or had it last.
@@ -137,9 +138,8 @@ impl History {
 
     /// Living processes that have this pid in one of their PID namespaces.
     pub fn called(&self, pid: u32) -> impl Iterator<Item = &Process> {
-        let lives =
-            |process: &&Process| process.exit.is_none() && !process.reaped && !process.missed;
-        let all = self.processes.values().filter(lives);
+        let all = self.processes.values().map(|process| &**process);
+        let all = all.filter(|p| p.exit.is_none() && !p.reaped && !p.missed);
         all.filter(move |process| {
             process.task.key.pid == pid || process.task.ns_pids.contains(&pid)
         })
