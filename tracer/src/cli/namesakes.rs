@@ -43,9 +43,13 @@ impl Namesakes {
             return;
         }
         self.span = Some((began, looks + 1));
-        refused.namesakes = proc.called(pid).ok().map(|found| {
-            let others = found.into_iter().filter(|task| task.key.pid != 0);
-            others.take(MOST).collect::<Vec<Task>>()
+        let own = refused.current.pidns();
+        let seen = |task: &Task| own.is_none_or(|ns| task.namespaces.contains(&ns));
+        refused.namesakes = proc.called(pid).ok().map(|mut found| {
+            // Low pids are in every container; those of strangers mean nothing.
+            found.retain(|task| task.key.pid == pid || seen(task));
+            found.truncate(MOST);
+            found
         });
     }
 }

@@ -144,10 +144,34 @@ impl<F: Functions> Decoder<F> {
             address,
             function: self.functions.name(address),
         });
-        frames
-            .skip_while(|frame| frame.function.as_deref().is_some_and(is_ours))
-            .collect()
+        let frames = frames.skip_while(|frame| frame.function.as_deref().is_some_and(is_ours));
+        without_trampolines(frames)
     }
+}
+
+/// A function that is hooked at its return is called by the hook's trampoline, which it
+/// calls itself at its entry: it stands on the stack twice, around that.
+fn without_trampolines(frames: impl Iterator<Item = Frame>) -> Vec<Frame> {
+    let mut stack: Vec<Frame> = Vec::new();
+    for frame in frames {
+        if let Some(function) = &frame.function {
+            if function.starts_with("bpf_trampoline_") {
+                continue;
+            }
+            let same = |other: &Frame| other.function.as_ref() == Some(function);
+            match &stack[..] {
+                [.., last] if same(last) => continue,
+                // One that came after the names were read has none.
+                [.., before, between] if between.function.is_none() && same(before) => {
+                    stack.pop();
+                    continue;
+                }
+                _ => {}
+            }
+        }
+        stack.push(frame);
+    }
+    stack
 }
 
 /// What counted signals have in common.

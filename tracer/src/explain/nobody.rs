@@ -61,6 +61,10 @@ fn namesakes(view: View<'_>, r: &Refused, pid: u32) -> Vec<Task> {
             found.push(process.task.clone());
         }
     }
+    // Low pids are in every container: of those whom the sender cannot see, the
+    // host's alone may have been meant.
+    let own = r.current.pidns();
+    found.retain(|task| task.key.pid == pid || inside(task, own).is_some());
     // On the host first, then in the order of their pids.
     found.sort_by_key(|task| (task.key.pid != pid, task.key));
     found

@@ -66,6 +66,33 @@ fn a_signal_keeps_what_the_kernel_said() {
 }
 
 #[test]
+fn a_function_that_is_hooked_stands_on_a_stack_once() {
+    let of = |names: &[&str]| {
+        let frames = names.iter().map(|&name| Frame {
+            address: 1,
+            function: (!name.is_empty()).then(|| name.into()),
+        });
+        let names = without_trampolines(frames).into_iter();
+        let names = names.map(|f| f.function.map_or(String::new(), |name| name.to_string()));
+        names.collect::<Vec<_>>().join(" ")
+    };
+    let hooked = [
+        "kill_pid_info",
+        "__x64_sys_kill",
+        "",
+        "__x64_sys_kill",
+        "do_syscall_64",
+    ];
+    let clean = "kill_pid_info __x64_sys_kill do_syscall_64";
+    assert_eq!(of(&hooked), clean);
+    let mut named = hooked;
+    named[2] = "bpf_trampoline_6442537";
+    assert_eq!(of(&named), clean);
+    // Of a module without names nothing is left out.
+    assert_eq!(of(&["a", "", "b", ""]), "a  b ");
+}
+
+#[test]
 fn without_siginfo_the_kernel_is_named() {
     assert_eq!([code(0, 9), code(1, 9), code(2, 9)], [0, 0x80, 9]);
 }
