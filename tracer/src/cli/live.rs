@@ -12,7 +12,7 @@ use std::{
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    cgroup::Cgroup, following::Following, namesakes::Namesakes, programs::Programs,
+    cgroup::Cgroup, following::Following, ghosts::Ghosts, namesakes::Namesakes, programs::Programs,
     request::Wanted, Failure,
 };
 use crate::{
@@ -59,6 +59,7 @@ pub(super) struct Live<'a> {
     pub(super) losses_checked: Instant,
     /// Something came in since then.
     pub(super) losses_unchecked: bool,
+    pub(super) ghosts: Ghosts,
     pub(super) ticks_until: Instant,
     pub(super) once: bool,
     /// Which files senders run; `None` where their pids are not ours to know.
@@ -286,11 +287,10 @@ impl Live<'_> {
             .losses_unchecked
             .then(|| self.losses_checked + LOSS_EVERY);
         let ends = self.following.next_end();
-        let counts = self.ring.counts_due();
-        let all = (deadline.into_iter().chain(tick))
-            .chain(losses)
-            .chain(ends)
-            .chain(counts);
+        let (counts, ghosts) = (self.ring.counts_due(), self.ghosts.due());
+        let all = [deadline, tick, losses, ends, counts, ghosts]
+            .into_iter()
+            .flatten();
         all.min()
     }
 
@@ -326,6 +326,11 @@ impl Live<'_> {
             .is_some_and(|due| due <= Instant::now())
         {
             self.counted();
+        }
+        if self.ghosts.due().is_some_and(|due| due <= Instant::now()) && !more {
+            for key in self.ghosts.look(self.engine.without_end(), &self.proc) {
+                self.push(kernel::now(), Fact::Reap { key, by: None });
+            }
         }
         self.advance(until)?;
         Ok(more)
@@ -384,6 +389,10 @@ impl Live<'_> {
         self.losses_checked = Instant::now();
         self.losses_unchecked = false;
         for (kind, count) in self.ring.losses() {
+            // Pids of another namespace's /proc would tell nothing.
+            if self.programs.is_some() {
+                self.ghosts.lost();
+            }
             self.push(kernel::now(), Fact::Lost { kind, count });
         }
         let calls = self.ring.not_looked_at();
