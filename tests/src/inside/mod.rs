@@ -9,6 +9,7 @@ mod init;
 mod keeper;
 pub(crate) mod load;
 mod nest;
+mod refused;
 mod role;
 mod storm;
 mod tools;

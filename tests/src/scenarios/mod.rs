@@ -20,6 +20,7 @@ mod overload;
 mod path;
 mod picture;
 mod processes;
+mod refused;
 mod shared;
 mod signals;
 mod starts;
@@ -211,6 +212,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         inits::scenarios(),
         forwarding::scenarios(),
         signals::scenarios(),
+        refused::scenarios(),
         held::scenarios(),
         deaths::scenarios(),
         kernel_kills::scenarios(),

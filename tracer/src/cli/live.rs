@@ -11,7 +11,10 @@ use std::{
 
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{cgroup::Cgroup, following::Following, programs::Programs, request::Wanted, Failure};
+use super::{
+    cgroup::Cgroup, following::Following, ghosts::Ghosts, namesakes::Namesakes, programs::Programs,
+    request::Wanted, Failure,
+};
 use crate::{
     container::{self, events::Heard},
     event::{
@@ -57,10 +60,13 @@ pub(super) struct Live<'a> {
     pub(super) losses_checked: Instant,
     /// Something came in since then.
     pub(super) losses_unchecked: bool,
+    pub(super) ghosts: Ghosts,
     pub(super) ticks_until: Instant,
     pub(super) once: bool,
     /// Which files senders run; `None` where their pids are not ours to know.
     pub(super) programs: Option<Programs>,
+    /// Who has the pids that signals did not reach.
+    pub(super) namesakes: Namesakes,
     /// Containers: those that are traced, and those that start meanwhile.
     pub(super) following: Following,
     pub(super) told: mpsc::Receiver<Heard>,
@@ -345,11 +351,10 @@ impl Live<'_> {
             .losses_unchecked
             .then(|| self.losses_checked + LOSS_EVERY);
         let ends = self.following.next_end();
-        let counts = self.ring.counts_due();
-        let all = (deadline.into_iter().chain(tick))
-            .chain(losses)
-            .chain(ends)
-            .chain(counts);
+        let (counts, ghosts) = (self.ring.counts_due(), self.ghosts.due());
+        let all = [deadline, tick, losses, ends, counts, ghosts]
+            .into_iter()
+            .flatten();
         all.min()
     }
 
@@ -363,9 +368,12 @@ impl Live<'_> {
         let (batch, more) = self.ring.drain();
         let mut last = None;
         for record in batch {
-            if let Some((time, fact)) = self.decoder.decode(&record) {
+            if let Some((time, mut fact)) = self.decoder.decode(&record) {
                 last = Some(time);
                 self.look_up(time, &fact);
+                if let (Fact::Refused(refused), true) = (&mut fact, self.programs.is_some()) {
+                    self.namesakes.look(refused, &mut self.proc);
+                }
                 self.look_into(time, &fact);
                 self.take(time, fact)?;
             }
@@ -383,6 +391,11 @@ impl Live<'_> {
             .is_some_and(|due| due <= Instant::now())
         {
             self.counted();
+        }
+        if self.ghosts.due().is_some_and(|due| due <= Instant::now()) && !more {
+            for key in self.ghosts.look(self.engine.without_end(), &self.proc) {
+                self.push(kernel::now(), Fact::Reap { key, by: None });
+            }
         }
         self.advance(until)?;
         Ok(more)
@@ -441,7 +454,15 @@ impl Live<'_> {
         self.losses_checked = Instant::now();
         self.losses_unchecked = false;
         for (kind, count) in self.ring.losses() {
+            // Pids of another namespace's /proc would tell nothing.
+            if self.programs.is_some() {
+                self.ghosts.lost();
+            }
             self.push(kernel::now(), Fact::Lost { kind, count });
+        }
+        let calls = self.ring.not_looked_at();
+        if calls > 0 {
+            self.push(kernel::now(), Fact::NotLookedAt(calls));
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     Ancestor, BootTime, Comm, Fault, Frame, Handler, Home, Info, Oom, Outcome, PidNs, ProcessKey,
-    Signal, Task,
+    Refused, Signal, Task,
 };
 
 /// What sort of signals a process does what with, from `/proc/PID/status`.
@@ -261,6 +261,11 @@ pub enum Fact {
         /// Source file and line; any text.
         source: Option<Arc<str>>,
     },
+    /// A signal was refused: a system call failed before it was generated.
+    Refused(Box<Refused>),
+    /// So many system calls that send signals were not looked at: refused ones may
+    /// be missing, and nothing else.
+    NotLookedAt(u64),
     /// A dead process was reaped.
     Reap {
         /// Which.

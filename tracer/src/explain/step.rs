@@ -106,6 +106,8 @@ impl Engine {
                 offset,
                 source,
             } => self.fault_named(id, time, key, (name, offset, source)),
+            Fact::Refused(refused) => self.refused(id, time, &refused),
+            Fact::NotLookedAt(calls) => self.not_looked_at += calls,
             Fact::Reap { key, by } => self.reap(id, time, key, by),
             Fact::Snapshot { task, dispositions } => self.history.snapshot(&task, dispositions),
             Fact::Observed {
@@ -144,6 +146,12 @@ impl Engine {
             Fact::Signal(signal) => {
                 look(&signal.current);
                 look(&signal.target);
+            }
+            Fact::Refused(refused) => {
+                look(&refused.current);
+                if let Some(denial) = &refused.denial {
+                    look(&denial.target);
+                }
             }
             _ => {}
         }

@@ -18,7 +18,7 @@ const POINTER: u32 = 8;
 
 /// Fields that a kernel may lack: what they tell is told less well without
 /// them. Without any other, identities or fates would be wrong.
-const OPTIONAL_FIELDS: [&str; 50] = [
+const OPTIONAL_FIELDS: [&str; 63] = [
     "task_pdeath_signal",
     "task_exit_signal",
     "task_real_blocked",
@@ -69,6 +69,19 @@ const OPTIONAL_FIELDS: [&str; 50] = [
     "inode_ino",
     "inode_sb",
     "sb_dev",
+    "task_cred",
+    "cred_euid",
+    "cred_suid",
+    "cred_cap_effective",
+    "cred_user_ns",
+    "userns_inum",
+    "userns_level",
+    "regs_first",
+    "regs_second",
+    "regs_third",
+    "regs_fourth",
+    "regs_number",
+    "regs_segment",
 ];
 
 /// What the kernel's type information says.
