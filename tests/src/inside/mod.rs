@@ -9,6 +9,7 @@ mod init;
 mod keeper;
 pub(crate) mod load;
 mod nest;
+mod rare;
 mod role;
 mod storm;
 mod tools;
@@ -33,6 +34,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         ["send", rest @ ..] => init::send(rest),
         ["storm", pid] => storm::run(pid.parse()?),
         // A program that is not ours, which then still dies with the play.
+        ["debug", pid] => init::debug(pid.parse()?),
         ["exec", program, rest @ ..] => {
             let error = Command::new(program).args(rest).exec();
             Err(error).with_context(|| format!("exec {program}"))

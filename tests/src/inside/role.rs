@@ -82,7 +82,7 @@ pub(crate) fn play(role: &str, words: &[&str]) -> Result<()> {
             tools::introduce(role)?;
             tools::sleep_for_ever();
         }
-        (role, []) if super::doomed::play(role)? => Ok(()),
+        (role, []) if super::doomed::play(role)? || super::rare::play(role)? => Ok(()),
         other => bail!("no such role: {other:?}"),
     }
 }

@@ -4,11 +4,13 @@
 
 mod bad_input;
 mod deaths;
+mod debuggers;
 mod filters;
 mod forwarding;
 mod held;
 mod inits;
 mod itself;
+mod job_control;
 mod kernel_kills;
 mod late;
 mod loss;
@@ -18,6 +20,7 @@ mod open;
 mod overload;
 mod picture;
 mod processes;
+mod rare_kills;
 mod shared;
 mod signals;
 mod starts;
@@ -210,8 +213,11 @@ pub(crate) fn all() -> Vec<Scenario> {
         forwarding::scenarios(),
         signals::scenarios(),
         held::scenarios(),
+        job_control::scenarios(),
         deaths::scenarios(),
+        debuggers::scenarios(),
         kernel_kills::scenarios(),
+        rare_kills::scenarios(),
         memory::scenarios(),
         processes::scenarios(),
         text::scenarios(),

@@ -213,6 +213,7 @@ impl Follow {
             | Fact::GroupExit { task, .. }
             | Fact::ZapPidNs { task, .. } => self.place(task),
             Fact::Oom(oom) => self.place(&oom.victim),
+            Fact::Resumed(resumed) => self.place(&resumed.task),
             Fact::Reap { key, .. } => self.reaped(*key),
             _ => Place::Ours,
         };

@@ -9,7 +9,9 @@ pub mod decode;
 mod fact;
 mod oom;
 
-pub use fact::{Container, Dispositions, EngineAction, EngineEvent, Event, Fact, Shared, Sight};
+pub use fact::{
+    Container, Dispositions, EngineAction, EngineEvent, Event, Fact, Resumed, Shared, Sight,
+};
 pub use oom::{MemoryLevel, Oom, OomChoice};
 
 use std::{fmt, sync::Arc};
@@ -207,6 +209,17 @@ pub enum Detail {
         /// The architecture.
         arch: u32,
     },
+    /// There is none: of SIGXCPU and SIGKILL by the kernel itself the target's soft or
+    /// hard limits of processor time; `None`: unlimited.
+    Limits {
+        /// RLIMIT_CPU, seconds.
+        cpu_s: Option<u32>,
+        /// RLIMIT_RTTIME, microseconds.
+        rt_us: Option<u32>,
+    },
+    /// There is none: nobody sent it, a debugger let the thread go on with it, by
+    /// this request. `current` is the debugger.
+    Debugger(u32),
 }
 
 /// What `signal_generate` says became of the signal (`TRACE_SIGNAL_*`).

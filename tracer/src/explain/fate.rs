@@ -5,6 +5,7 @@
 use crate::event::{flag, BootTime, Handler, Outcome, Signal};
 use crate::history::note::Fate;
 
+use super::debugger;
 use super::dropped::{self, Dying};
 use super::open::Open;
 use super::signals::{self, DefaultAction};
@@ -224,13 +225,7 @@ pub(crate) fn gone(
         ));
     }
     if held(open, flushed) {
-        let v = Verdict::inferred(Fate::Swallowed, "what the debugger did with it")
-            .because("tracer")
-            .event(open.got.map_or(event, |got| got.0));
-        return v.say(format!(
-            "{} was taken from the queue and no handler ran: the process was traced, and its debugger suppressed the signal or replaced it.",
-            signals::name(s.number)
-        ));
+        return debugger::swallowed_somehow(open, event);
     }
     let dequeue_lost = view.history.lost_since("dequeue", generated) > 0;
     if flushed || (view.coverage.sees_dequeue && !dequeue_lost && !waited_for(s)) {

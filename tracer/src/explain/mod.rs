@@ -24,6 +24,7 @@ mod asked;
 mod blocked;
 mod chain;
 mod death;
+mod debugger;
 mod dropped;
 mod exited;
 mod fate;

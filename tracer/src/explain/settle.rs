@@ -10,7 +10,7 @@ use crate::history::process::{Fatal, Process};
 use super::engine::Engine;
 use super::open::Open;
 use super::verdict::Verdict;
-use super::{blocked, death, routine, sender, signals, stack, stop_answer, words};
+use super::{blocked, death, debugger, routine, sender, signals, stack, stop_answer, words};
 
 /// `TRACE_SIGNAL_LOSE_INFO`: `__sigqueue_alloc` gave nothing. The limit does not
 /// hold for those below the real-time signals that neither sigqueue(3) nor
@@ -55,6 +55,7 @@ impl Engine {
             time: generated,
             number: signal.number,
             signal: Some(signal.clone()),
+            perhaps_given: false,
         });
         self.watch(target, &signal, &verdict, time);
         let others = fatal
@@ -202,6 +203,11 @@ impl Engine {
         if s.outcome == Outcome::LoseInfo {
             explanation.sentences.push(without_siginfo(s));
         }
+        let remark = debugger::remark(s);
+        let cause = remark.map(|(cause, why)| {
+            explanation.sentences.insert(0, why);
+            cause
+        });
         let in_target = self.coverage.filter.target(&s.target);
         SignalReport {
             id,
@@ -220,7 +226,7 @@ impl Engine {
             fate: verdict.fate.id(),
             settled: false,
             reason: verdict.reason,
-            cause: None,
+            cause,
             mechanism: None,
             kernel_path: stack::path(&s.stack),
             latency_ns: verdict.latency_ns,

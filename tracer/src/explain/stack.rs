@@ -85,6 +85,13 @@ const CALLS: &[(&str, &str)] = &[
     ("do_tkill", "tkill-syscall"),
     ("__x64_sys_tgkill", "tkill-syscall"),
     ("__x64_sys_tkill", "tkill-syscall"),
+    ("ptrace_attach", "ptrace-syscall"),
+    ("ptrace_request", "ptrace-syscall"),
+    ("__do_sys_ptrace", "ptrace-syscall"),
+    ("__se_sys_ptrace", "ptrace-syscall"),
+    ("__x64_sys_ptrace", "ptrace-syscall"),
+    ("__ia32_compat_sys_ptrace", "ptrace-syscall"),
+    ("__arm64_sys_ptrace", "ptrace-syscall"),
     ("kill_something_info", "kill-syscall"),
     ("__do_sys_kill", "kill-syscall"),
     ("__x64_sys_kill", "kill-syscall"),
@@ -100,6 +107,10 @@ pub(crate) fn system_call(stack: &[Frame]) -> Option<(&'static str, &'static str
         .find(|(function, _)| has(stack, function))
         .copied()
 }
+
+/// Frames below which the kernel sends something because of what the current task did:
+/// it ended, or called reboot(2) inside of a PID namespace.
+pub(crate) const FOR_CURRENT: &[&str] = &["do_notify_parent", "reboot_pid_ns"];
 
 /// Frames below a terminal's doing.
 pub(crate) const TERMINAL: &[&str] = &[

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{BootTime, Comm, Dispositions, ProcessKey, Signal, Task};
+use crate::event::{BootTime, Comm, Dispositions, ProcessKey, Resumed, Signal, Task};
 
 use super::note::{Fate, Note, Recent, Sent};
 
@@ -22,6 +22,21 @@ pub struct Fatal {
     pub number: i32,
     /// The signal; `None` if only its delivery was seen.
     pub signal: Option<Arc<Signal>>,
+    /// Of one whose delivery alone was seen: a debugger may have given it.
+    pub perhaps_given: bool,
+}
+
+/// A signal that a debugger gave a thread to go on with.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// The debugger's request.
+    pub event: u64,
+    /// When that was.
+    pub time: BootTime,
+    /// Which signal.
+    pub number: i32,
+    /// The request.
+    pub by: Arc<Resumed>,
 }
 
 /// The end of a process.
@@ -77,6 +92,8 @@ pub struct Process {
     pub open: Vec<u64>,
     /// What kills it: the first fatal signal wins.
     pub fatal: Option<Fatal>,
+    /// What its debugger gave one of its threads last, which has not acted on it yet.
+    pub given: Option<Given>,
     /// It was reported to be there still a while after that.
     pub overdue: bool,
     /// How many others lived in its container when `fatal` came, if it led that.
@@ -115,6 +132,7 @@ impl Process {
             sent: Recent::new(SENT),
             open: Vec::new(),
             fatal: None,
+            given: None,
             others: None,
             lost_child: None,
             overdue: false,

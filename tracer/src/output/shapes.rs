@@ -191,7 +191,7 @@ shapes! {
         fate: String = "Its fate.",
         settled: bool = "Whether that is final.",
         reason: Option<String> = "Why.",
-        cause: Option<String> = "Of death, for fatal signals.",
+        cause: Option<String> = "Of death, for fatal signals; else where a debugger is the cause of the signal: `ptrace-attach`, `tracer-injected`.",
         mechanism: Option<String> = "How it was carried out.",
         certainty: String = "`unknown`, `inferred` or `proven`.",
         evidence: Vec<Evidence> = "What proves it.",

@@ -5,6 +5,7 @@ mod bounds;
 mod children;
 mod clockwork;
 mod deaths;
+mod debugger;
 mod drops;
 mod endings;
 mod filters;

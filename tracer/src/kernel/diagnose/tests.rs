@@ -75,7 +75,7 @@ fn a_trace_begins_with_notes_on_what_it_cannot_say_itself() {
     facts.hooks.kprobe = Support::No("none".into());
     let choices = choose(&facts.hooks, Forced::Auto);
     let without = choices.iter().filter(|c| c.level.is_none()).count();
-    assert_eq!(without, 6, "all functions, with release_task");
+    assert_eq!(without, 7, "all functions, with release_task");
     assert_eq!(notes(&choices, &facts, Forced::Auto), [""; 0]);
     facts.symbols = false;
     let without_names = notes(&choices, &facts, Forced::Auto);

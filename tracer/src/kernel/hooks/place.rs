@@ -28,13 +28,15 @@ pub enum Hook {
     DequeueSignal,
     /// Function: the OOM killer has chosen a process.
     OomKillProcess,
+    /// Function: a debugger wants something of a thread that it holds.
+    PtraceRequest,
 }
 
 impl Hook {
     /// All of them, in the order in which they are attached: what ends
     /// processes before what begins them, so that no beginning is seen
     /// without its end.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::ReleaseTask,
         Self::ProcessFree,
         Self::ProcessExit,
@@ -44,6 +46,7 @@ impl Hook {
         Self::DequeueSignal,
         Self::SignalDeliver,
         Self::OomKillProcess,
+        Self::PtraceRequest,
         Self::SignalGenerate,
         Self::ProcessExec,
         Self::ProcessFork,
@@ -64,6 +67,7 @@ impl Hook {
             Self::ReleaseTask => "release_task",
             Self::DequeueSignal => "dequeue_signal",
             Self::OomKillProcess => "oom_kill_process",
+            Self::PtraceRequest => "ptrace_request",
         }
     }
 
@@ -145,6 +149,9 @@ impl Hook {
             Self::DequeueSignal => "`accepted` (sigwait, signalfd) is inferred, not proven",
             Self::OomKillProcess => {
                 "whose memory limit was reached is told from what the control groups use"
+            }
+            Self::PtraceRequest => {
+                "what a debugger did with a signal is inferred from what came of it"
             }
         }
     }
