@@ -1,6 +1,6 @@
 //! Plays scenarios and tells what came of them, a line each: `PASS name`, `FAIL
-//! name: why`, `SKIP name: why`, and `END n` at last. Lines before those are for
-//! whoever has to find out why.
+//! name: why`, `SKIP name: why`, then `GRADE` lines (`judge::ledger`) and `END n`.
+//! Lines before those are for whoever has to find out why.
 
 use std::time::Instant;
 
@@ -25,6 +25,14 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// The last lines: what was claimed, and how many scenarios there were.
+    pub(crate) fn end(&self, table: &Table) {
+        for line in table.ledger.lines() {
+            println!("{line}");
+        }
+        println!("END {}", self.told);
+    }
+
     pub(crate) fn tell(&mut self, name: &str, outcome: Result<Outcome>) {
         self.told += 1;
         match outcome {
@@ -76,7 +84,7 @@ pub(crate) fn run(host: &Host, names: &[String]) -> Result<bool> {
             play_own(host, &table, &place, scenario.name, play, &mut tally);
         }
     }
-    println!("END {}", tally.told);
+    tally.end(&table);
     Ok(tally.failed == 0)
 }
 

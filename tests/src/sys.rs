@@ -188,12 +188,20 @@ impl PidFd {
         Ok(Self(unsafe { OwnedFd::from_raw_fd(i32::try_from(fd)?) }))
     }
 
-    /// Sends a signal; false: the process is gone.
-    pub(crate) fn send(&self, number: i32) -> Result<bool> {
-        let no_info = std::ptr::null::<libc::siginfo_t>();
+    /// Sends a signal, with a siginfo that has this `si_code` or with the kernel's
+    /// own; false: the process is gone.
+    pub(crate) fn send(&self, number: i32, code: Option<i32>) -> Result<bool> {
+        // SAFETY: all zeros are a siginfo.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        info.si_signo = number;
+        info.si_code = code.unwrap_or_default();
+        let info = match code {
+            Some(_) => &raw const info,
+            None => std::ptr::null(),
+        };
         let fd = self.0.as_raw_fd();
-        // SAFETY: the descriptor is ours and a null siginfo is allowed.
-        if unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, number, no_info, 0) } == 0 {
+        // SAFETY: the descriptor is ours; a siginfo that lives as long, or null.
+        if unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, number, info, 0) } == 0 {
             return Ok(true);
         }
         match io::Error::last_os_error() {

@@ -57,6 +57,10 @@ pub struct Config {
     /// Where in a `css_set` the state of the `pids` controller is, whose cgroup is
     /// that of cgroup v1 where it is in that.
     pub css_set_pids: u32,
+    /// 1 if BTF-typed programs can have the current task as a typed pointer.
+    pub typed_current: u32,
+    /// Padding.
+    pub pad: u32,
     /// The ids of new cgroups are above this: the kernel counts them upwards.
     pub new_cgroup_above: u64,
     /// The same for those of cgroup v1.
@@ -77,6 +81,8 @@ impl Config {
         sees_release: 0,
         sees_oom: 0,
         css_set_pids: 0,
+        typed_current: 0,
+        pad: 0,
         new_cgroup_above: 0,
         new_cgroup_v1_above: 0,
     };

@@ -27,6 +27,9 @@ pub const NO_CONSTRAINT: u32 = u32::MAX;
 /// Threads of a target that are asked whether they block the signal.
 pub const THREADS: usize = 32;
 
+/// Keys of `FOLDS`: what does not fit in is told one by one.
+pub const FOLD_KEYS: u32 = 4096;
+
 /// Which struct follows; the value of [`Header::kind`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u32)]
@@ -60,12 +63,14 @@ pub enum Kind {
     Placed = 13,
     /// [`Oom`]: the kernel is about to kill for lack of memory.
     Oom = 14,
+    /// [`FoldNote`]: signals are being counted instead of told.
+    Folded = 15,
     /// [`Ptrace`]: a debugger lets a thread go on.
-    Ptrace = 15,
+    Ptrace = 16,
 }
 
 /// How many values [`Kind`] has, plus one: the size of the table of losses.
-pub const KINDS: usize = 16;
+pub const KINDS: usize = 17;
 
 /// Every record begins with this.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -416,6 +421,48 @@ pub struct Reap {
     pub by: u32,
 }
 
+/// Signals that came to nothing are being counted in the map `FOLDS`.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct FoldNote {
+    /// `kind` is [`Kind::Folded`].
+    pub header: Header,
+}
+
+/// What signals have in common that are counted together: a key of `FOLDS`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct FoldKey {
+    /// Process id of the current task, host's PID namespace.
+    pub sender: u32,
+    /// Process id of the target.
+    pub target: u32,
+    /// Thread id of the target if it was for one thread, else 0.
+    pub thread: u32,
+    /// `si_code`; 0 without a siginfo.
+    pub code: i32,
+    /// `signal_struct.flags` of the target.
+    pub signal_flags: u32,
+    /// Signal number.
+    pub number: u8,
+    /// As in [`Signal::result`].
+    pub result: u8,
+    /// As in [`TargetState::handler`]; 4: an address in user space.
+    pub handler: u8,
+    /// As in [`Signal::info`].
+    pub info: u8,
+}
+
+/// How many were counted: a value of `FOLDS`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Fold {
+    /// Since the key was there; only grows.
+    pub count: u64,
+    /// When the last one came, nanoseconds since boot.
+    pub last_ns: u64,
+}
+
 /// A debugger lets a thread go on that had stopped for a signal, or gives it one to
 /// go on with: `ptrace_request` was entered by the debugger.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -459,5 +506,8 @@ sizes! {
     Exit = 696,
     Call = 144,
     Reap = 32,
+    FoldNote = 16,
+    FoldKey = 24,
+    Fold = 16,
     Ptrace = 792,
 }

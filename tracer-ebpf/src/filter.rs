@@ -11,7 +11,7 @@ use sigtrace_common::{
 
 use crate::{
     globals::{global, CGROUPS, NEW_CGROUPS, NEW_PIDNS, PIDNS, PIDS, TOUCHED},
-    mem::{current, pointer, Addr, Mem, Probe},
+    mem::{current, pointer, typed_current, Addr, Mem, Probe},
     task,
 };
 
@@ -25,14 +25,43 @@ pub(crate) fn signal_number(number: i32) -> bool {
     bit < 64 && global!(CONFIG.signals) >> bit & 1 == 1
 }
 
-/// Whether a signal from the current task to `target` is wanted.
+/// Whether a signal from the current task to `target` is wanted. Most signals of a
+/// machine are rejected here, so this takes the fastest way there is.
 ///
 /// # Safety
 /// `target` must point to a `task_struct`.
 #[inline(always)]
 pub(crate) unsafe fn signal<M: Mem>(target: Addr) -> bool {
     // SAFETY: the caller's duty.
-    unsafe { !limited() || named::<M>(target, PID_TARGET) || named::<Probe>(current(), PID_SENDER) }
+    unsafe {
+        if !limited() {
+            return true;
+        }
+        if M::TYPED && global!(CONFIG.typed_current) != 0 {
+            between::<M, M>(target, typed_current())
+        } else {
+            between::<M, Probe>(target, current())
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn between<M: Mem, S: Mem>(target: Addr, sender: Addr) -> bool {
+    // SAFETY: the caller's duty.
+    unsafe {
+        if by_pidns() {
+            let to = Inside::of::<M>(target);
+            if to.is_wanted() {
+                return true;
+            }
+            // Nearly all signals stay within a namespace.
+            let from = Inside::of::<S>(sender);
+            if from.namespace != to.namespace && from.is_wanted() {
+                return true;
+            }
+        }
+        besides::<M>(target, PID_TARGET) || besides::<S>(sender, PID_SENDER)
+    }
 }
 
 /// From now on what happens to `target` is wanted too, if the filter alone
@@ -146,10 +175,15 @@ unsafe fn chosen<M: Mem>(task: Addr) -> bool {
 #[inline(always)]
 unsafe fn named<M: Mem>(task: Addr, roles: u32) -> bool {
     // SAFETY: the caller's duty.
+    unsafe { (by_pidns() && Inside::of::<M>(task).is_wanted()) || besides::<M>(task, roles) }
+}
+
+/// The same without the filter by namespace.
+#[inline(always)]
+unsafe fn besides<M: Mem>(task: Addr, roles: u32) -> bool {
+    // SAFETY: the caller's duty.
     unsafe {
-        (global!(CONFIG.by_pid) != 0 && pid_bits::<M>(task) & roles != 0)
-            || (by_pidns() && in_pidns::<M>(task))
-            || cgroup::<M>(task) != 0
+        (global!(CONFIG.by_pid) != 0 && pid_bits::<M>(task) & roles != 0) || cgroup::<M>(task) != 0
     }
 }
 
@@ -162,29 +196,78 @@ unsafe fn pid_bits<M: Mem>(task: Addr) -> u32 {
     }
 }
 
-/// In a wanted namespace or below one.
-#[inline(always)]
-unsafe fn in_pidns<M: Mem>(task: Addr) -> bool {
-    // SAFETY: the caller's duty.
-    unsafe {
-        let leader = pointer::<M>(task, global!(LAYOUT.task_group_leader));
-        let pid = pointer::<Probe>(leader, global!(LAYOUT.task_thread_pid));
-        let level: u32 = Probe::get(pid, global!(LAYOUT.pid_level));
-        let mut i = 1;
-        while i <= NS_LEVELS as u32 {
-            if i > level {
-                break;
+/// Which PID namespaces a task is in.
+struct Inside {
+    /// Its `struct pid`, for [`Probe`].
+    pid: Addr,
+    /// How many there are below the host's.
+    level: u32,
+    /// The innermost; null: the host's.
+    namespace: Addr,
+}
+
+impl Inside {
+    #[inline(always)]
+    unsafe fn of<M: Mem>(task: Addr) -> Self {
+        // SAFETY: the caller's duty.
+        unsafe {
+            let leader = pointer::<M>(task, global!(LAYOUT.task_group_leader));
+            let pid = pointer::<M>(leader, global!(LAYOUT.task_thread_pid));
+            let level: u32 = M::get(pid, global!(LAYOUT.pid_level));
+            if level == 0 {
+                return Self {
+                    pid: core::ptr::null(),
+                    level,
+                    namespace: core::ptr::null(),
+                };
             }
-            let inum = task::ns_inum(task::upid(pid, i));
-            if PIDNS.get(inum).is_some() {
-                return true;
+            // To its array with an address that is not typed.
+            let pid = if M::TYPED {
+                pointer::<Probe>(leader, global!(LAYOUT.task_thread_pid))
+            } else {
+                pid
+            };
+            let innermost = task::upid(pid, level & 63);
+            Self {
+                pid,
+                level,
+                namespace: pointer::<Probe>(innermost, global!(LAYOUT.upid_ns)),
             }
-            if global!(CONFIG.by_new_pidns) != 0 && NEW_PIDNS.get(inum).is_some() {
-                return true;
-            }
-            i += 1;
         }
-        false
+    }
+
+    /// In a wanted namespace or below one.
+    #[inline(always)]
+    unsafe fn is_wanted(&self) -> bool {
+        if self.level == 0 {
+            return false;
+        }
+        // SAFETY: addresses of the kernel.
+        unsafe {
+            if wanted(Probe::get(self.namespace, global!(LAYOUT.pidns_inum))) {
+                return true;
+            }
+            let mut i = 1;
+            while i <= NS_LEVELS as u32 {
+                if i >= self.level {
+                    break;
+                }
+                if wanted(task::ns_inum(task::upid(self.pid, i))) {
+                    return true;
+                }
+                i += 1;
+            }
+            false
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn wanted(inum: u32) -> bool {
+    // SAFETY: map values are not read.
+    unsafe {
+        PIDNS.get(inum).is_some()
+            || (global!(CONFIG.by_new_pidns) != 0 && NEW_PIDNS.get(inum).is_some())
     }
 }
 

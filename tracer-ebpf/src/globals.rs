@@ -9,8 +9,10 @@ use aya_ebpf::{
 use sigtrace_common::{
     filter::{Config, ENTRIES, NEW_ENTRIES},
     layout::Layout,
-    record::KINDS,
+    record::{Fold, FoldKey, FOLD_KEYS, KINDS},
 };
+
+use crate::fold::Recent;
 
 /// Set by the loader from the running kernel's BTF.
 #[unsafe(no_mangle)]
@@ -63,6 +65,15 @@ pub(crate) static TOUCHED: LruHashMap<u32, u32> = LruHashMap::with_max_entries(4
 /// come to yet: see `emit::Turn`.
 #[map]
 pub(crate) static SEEN: LruHashMap<u64, u64> = LruHashMap::with_max_entries(8192, 0);
+
+/// How often signals that came to nothing came lately, by what they have in common.
+#[map]
+pub(crate) static RECENT: LruHashMap<FoldKey, Recent> = LruHashMap::with_max_entries(4096, 0);
+
+/// Those of them that are counted and not told. The user side takes out whose
+/// sender or target is dead: then no more can come.
+#[map]
+pub(crate) static FOLDS: HashMap<FoldKey, Fold> = HashMap::with_max_entries(FOLD_KEYS, 0);
 
 /// Reads one field of [`LAYOUT`] or [`CONFIG`] as the loader set it.
 macro_rules! global {

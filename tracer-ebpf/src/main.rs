@@ -17,6 +17,7 @@
 mod emit;
 mod exit;
 mod filter;
+mod fold;
 mod globals;
 mod mem;
 mod oom;

@@ -4,10 +4,13 @@
 //! verifier checks the offset against the kernel's own BTF. [`Probe`] goes
 //! through `bpf_probe_read_kernel` and works in every program type and for any
 //! address; a read that fails gives zero. Variable offsets (array elements) and
-//! the current task are always read by [`Probe`], since the verifier allows
-//! nothing else on the oldest kernels.
+//! the current task are read by [`Probe`], since the verifier allows nothing else
+//! on the oldest kernels; but who is current may be asked on the others too.
 
-use aya_ebpf::helpers::{bpf_get_current_task, generated::bpf_probe_read_kernel};
+use aya_ebpf::helpers::{
+    bpf_get_current_task,
+    generated::{bpf_get_current_task_btf, bpf_probe_read_kernel},
+};
 use sigtrace_common::layout::ABSENT;
 
 /// An address in the kernel.
@@ -20,12 +23,17 @@ pub(crate) trait Mem {
     /// # Safety
     /// `T` must be an integer or a pointer, and `base` what the way demands.
     unsafe fn get<T: Copy + Default>(base: Addr, offset: u32) -> T;
+
+    /// Whether pointers are typed.
+    const TYPED: bool;
 }
 
 /// Loads through BTF-typed pointers.
 pub(crate) struct Direct;
 
 impl Mem for Direct {
+    const TYPED: bool = true;
+
     #[inline(always)]
     unsafe fn get<T: Copy + Default>(base: Addr, offset: u32) -> T {
         if offset == ABSENT {
@@ -40,6 +48,8 @@ impl Mem for Direct {
 pub(crate) struct Probe;
 
 impl Mem for Probe {
+    const TYPED: bool = false;
+
     #[inline(always)]
     unsafe fn get<T: Copy + Default>(base: Addr, offset: u32) -> T {
         if offset == ABSENT {
@@ -68,6 +78,14 @@ impl Mem for Probe {
 pub(crate) unsafe fn pointer<M: Mem>(base: Addr, offset: u32) -> Addr {
     // SAFETY: the caller's duty.
     unsafe { M::get::<u64>(base, offset) as Addr }
+}
+
+/// The current task for [`Direct`], where `CONFIG.typed_current` says that there is
+/// the helper for that.
+#[inline(always)]
+pub(crate) fn typed_current() -> Addr {
+    // SAFETY: a helper without arguments.
+    unsafe { bpf_get_current_task_btf() as Addr }
 }
 
 /// The current task, for [`Probe`].

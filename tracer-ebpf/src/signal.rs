@@ -19,7 +19,7 @@ use sigtrace_common::{
 };
 
 use crate::{
-    emit, filter,
+    emit, filter, fold,
     globals::global,
     mem::{current, pointer, Addr, Direct, Mem, Probe},
     oom, task, trace,
@@ -131,6 +131,10 @@ unsafe fn generate<M: Mem>(
                 as usize,
         );
         let handler: u64 = Probe::get(action, global!(LAYOUT.sigaction_handler));
+        let info = scalar_arg(ctx, 1);
+        if fold::fold::<M>(time, number, target, group, result, info, handler) {
+            return 0;
+        }
         if routine(number, result, handler) {
             if let Some(mut entry) = emit::reserve::<Signal>(Kind::Signal) {
                 let out = entry.as_mut_ptr();

@@ -7,6 +7,7 @@ mod following;
 mod lessons;
 mod many;
 mod names;
+mod pods;
 pub(crate) mod run;
 mod shared;
 mod stops;
@@ -164,6 +165,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         many::scenarios(),
         following::scenarios(),
         shared::scenarios(),
+        pods::scenarios(),
     ];
     groups.into_iter().flatten().collect()
 }

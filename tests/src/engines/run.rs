@@ -100,7 +100,7 @@ pub(crate) fn run(
             tally.tell(name, outcome);
         }
     }
-    println!("END {}", tally.told);
+    tally.end(&table);
     Ok(tally.failed == 0)
 }
 

@@ -24,7 +24,12 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 }
 
 /// `c-init-sig` with a child, ready, with these options of `run`.
-fn start(stage: &Stage<'_>, name: &str, options: &[&str], words: &[&str]) -> Result<Scene> {
+pub(super) fn start(
+    stage: &Stage<'_>,
+    name: &str,
+    options: &[&str],
+    words: &[&str],
+) -> Result<Scene> {
     let words = [&[FWD_SIG, "/c-init-sig"], words].concat();
     let container = stage.engine.start(name, options, &words)?;
     let mut scene = Scene::new(stage.engine, container);
@@ -34,12 +39,17 @@ fn start(stage: &Stage<'_>, name: &str, options: &[&str], words: &[&str]) -> Res
     Ok(scene)
 }
 
-fn trace(stage: &Stage<'_>, name: &str) -> Result<Sigtrace> {
+pub(super) fn trace(stage: &Stage<'_>, name: &str) -> Result<Sigtrace> {
     Sigtrace::of_containers(stage.host, stage.engine, &[name], &["--all-signals"])
 }
 
 /// What is told of the container and of its end.
-fn read(ended: &Ended, scene: &Scene, fields: &[(&str, &str)], verdict: &str) -> Result<Told> {
+pub(super) fn read(
+    ended: &Ended,
+    scene: &Scene,
+    fields: &[(&str, &str)],
+    verdict: &str,
+) -> Result<Told> {
     let mut told = Told::read(ended)?;
     let all = [&[("/container/id", &*scene.container.id)], fields].concat();
     for (at, wanted) in all {
@@ -58,7 +68,7 @@ fn read(ended: &Ended, scene: &Scene, fields: &[(&str, &str)], verdict: &str) ->
 }
 
 /// One death, with what it says.
-fn death(told: &mut Told, scene: &Scene, pid: u32, fields: &[(&str, &str)], says: &str) {
+pub(super) fn death(told: &mut Told, scene: &Scene, pid: u32, fields: &[(&str, &str)], says: &str) {
     let pid = pid.to_string();
     let of = [
         ("/task/pid", &*pid),
@@ -78,7 +88,7 @@ fn death(told: &mut Told, scene: &Scene, pid: u32, fields: &[(&str, &str)], says
 }
 
 /// Its first process exits, and the runtime kills what is left.
-fn first_exits(told: &mut Told, scene: &Scene, whose: &str) {
+pub(super) fn first_exits(told: &mut Told, scene: &Scene, whose: &str) {
     let first = [
         ("/exit_code", "0"),
         ("/cause", "exit"),

@@ -32,7 +32,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         ["nest"] => nest::run(),
         ["role", role, rest @ ..] => role::play(role, rest),
         ["send", rest @ ..] => init::send(rest),
-        ["storm", pid] => storm::run(pid.parse()?),
+        ["storm", pid, kind] => storm::run(pid.parse()?, *kind == "varied"),
         // A program that is not ours, which then still dies with the play.
         ["debug", pid] => init::debug(pid.parse()?),
         ["exec", program, rest @ ..] => {

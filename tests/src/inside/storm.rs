@@ -1,6 +1,6 @@
-//! `storm PID`: sends real-time signals to a process until it is gone, and counts
-//! those that the kernel took. The count is the truth that sigtrace's numbers are
-//! held against.
+//! `storm PID KIND`: sends real-time signals to a process until it is gone, and
+//! counts those that the kernel took. The count is the truth that sigtrace's numbers
+//! are held against. `equal`: all alike; `varied`: hardly two alike.
 
 use std::process;
 
@@ -9,8 +9,7 @@ use anyhow::{bail, Result};
 use super::tools;
 use crate::sys::PidFd;
 
-/// All of glibc's real-time signals: many, so that equal ones do not follow each
-/// other and folding them cannot make the storm small.
+/// All of glibc's real-time signals.
 pub(crate) const SIGNALS: std::ops::RangeInclusive<i32> = 34..=64;
 
 /// So many before the play goes on: many times what the smallest buffer holds.
@@ -18,15 +17,21 @@ const ENOUGH: u64 = 3_000;
 /// The target should have been ended long before.
 const TOO_MANY: u64 = 50_000_000;
 
-pub(crate) fn run(pid: i32) -> Result<()> {
+/// So many values of `si_code`, each of which makes signals that are not counted
+/// together with others: more than the kernel side remembers at a time.
+const CODES: i32 = 100_000;
+
+pub(crate) fn run(pid: i32, varied: bool) -> Result<()> {
     tools::set_name(b"storm")?;
     // A plain pid could be another process's by the time the storm ends.
     let target = PidFd::open(pid)?;
     tools::say("ready")?;
     tools::hear()?;
     let mut sent = 0;
-    for number in SIGNALS.cycle() {
-        if !target.send(number)? {
+    // Below all that mean something (asm-generic/siginfo.h).
+    let codes = (-1000 - CODES..-1000).cycle();
+    for (number, code) in SIGNALS.cycle().zip(codes) {
+        if !target.send(number, varied.then_some(code))? {
             break;
         }
         sent += 1;

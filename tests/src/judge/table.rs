@@ -7,6 +7,8 @@ use std::fmt;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
+use super::ledger::Ledger;
+
 const TEXT: &str = include_str!("../../expected.toml");
 
 /// How sure.
@@ -55,6 +57,9 @@ pub(crate) struct Table {
     default: Sure,
     #[serde(default)]
     except: Vec<Exception>,
+    /// What came of it.
+    #[serde(skip)]
+    pub(crate) ledger: Ledger,
 }
 
 #[derive(Debug, Deserialize)]

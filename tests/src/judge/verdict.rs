@@ -217,9 +217,18 @@ impl<'a> Judge<'a> {
 
     /// Whether it is as sure as the table says; false: it cannot know here, and
     /// says so, and there is nothing further to check.
-    fn grade(&mut self, claim: &str, event: &Event, verdict: &str) -> bool {
+    fn grade(
+        &mut self,
+        claim: &str,
+        event: &Event,
+        verdict: &str,
+        ids: &[(&'static str, &str)],
+    ) -> bool {
         self.claims.insert(claim.to_owned());
         let (expected, because) = self.table.expected(self.scenario, claim, self.place);
+        for (kind, id) in ids {
+            self.table.ledger.note(kind, id, (expected, because));
+        }
         let because = if because.is_empty() {
             String::new()
         } else {
@@ -291,7 +300,9 @@ impl<'j, 'a> Verdict<'j, 'a> {
     pub(crate) fn fate(mut self, fate: &str, reason: Option<&str>) -> Self {
         let Some(event) = self.event else { return self };
         let got = event.text("/fate");
-        if !self.judge.grade(&self.claim, event, got) {
+        let reason_too = reason.map(|reason| ("reason", reason));
+        let ids: Vec<_> = [("fate", fate)].into_iter().chain(reason_too).collect();
+        if !self.judge.grade(&self.claim, event, got, &ids) {
             self.event = None;
             return self;
         }
@@ -328,7 +339,12 @@ impl<'j, 'a> Verdict<'j, 'a> {
         if event.now["exit_code"] != status {
             self.wrong(&format!("expected status {status}"));
         }
-        if !self.judge.grade(&self.claim, event, got) {
+        let mechanism = mechanisms
+            .iter()
+            .find(|one| **one == event.text("/mechanism"));
+        let mechanism = mechanism.map(|mechanism| ("mechanism", *mechanism));
+        let ids: Vec<_> = [("cause", cause)].into_iter().chain(mechanism).collect();
+        if !self.judge.grade(&self.claim, event, got, &ids) {
             self.event = None;
             return self;
         }
@@ -382,6 +398,11 @@ impl<'j, 'a> Verdict<'j, 'a> {
 
     /// A list at a path has this text.
     pub(crate) fn has(mut self, path: &str, expected: &str) -> Self {
+        if path == "/contributing" && self.event.is_some() {
+            let judge = &self.judge;
+            let sure = (judge.table).expected(judge.scenario, &self.claim, judge.place);
+            judge.table.ledger.note("reason", expected, sure);
+        }
         let wrong = self.event.is_some_and(|event| {
             let list = event.now.pointer(path).and_then(Value::as_array);
             !list.is_some_and(|list| list.iter().any(|item| item == expected))

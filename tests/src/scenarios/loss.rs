@@ -1,5 +1,6 @@
 //! More signals than the smallest buffer holds: what was lost is counted to the
-//! last one, and what is said is less certain.
+//! last one, and what is said is less certain. Of equal ones nothing is lost: they
+//! are folded.
 
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
@@ -17,7 +18,61 @@ const STORM: &str =
     "34,35,36,37,38,39,40,41,42,43,44,45,46,47,48,49,50,51,52,53,54,55,56,57,58,59,60,61,62,63,64";
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![own("loss", loss)]
+    vec![own("loss", loss), own("folded", folded)]
+}
+
+/// How many a storm sent, once its target is gone.
+fn sent(storm: &Program) -> Result<u64> {
+    let sent = storm.hear("sent")?;
+    let sent = sent.strip_prefix("sent ").context("a number")?;
+    sent.parse().context("how many were sent")
+}
+
+/// A storm of equal signals that are ignored: none is lost, none is missing, and
+/// few lines tell it.
+fn folded(stage: &Stage<'_>) -> Result<Outcome> {
+    let ns = Ns::new(&["c-init-sig", "1"])?;
+    let target = ns.enter(&["role", "ignores-rt"])?;
+    let victim = target.meet("ignores-rt")?.host;
+    let storm = Program::outside(&["storm", &victim.to_string(), "equal"])?;
+    storm.hear("ready")?;
+    let ino = ns.ino.to_string();
+    let flags = ["--pidns", &ino, "--once", "-o", "json", "-s", STORM];
+    let sigtrace = Sigtrace::attached(stage.host, &flags)?;
+    storm.tell("go")?;
+    storm.hear("blowing")?;
+    ns::kill(ns.pid1.pid, Signal::SIGTERM)?;
+    target.wait()?;
+    ns.pid1.wait()?;
+    let sent = sent(&storm)?;
+    storm.wait()?;
+    let ended = sigtrace.ended()?.well()?;
+    let seen = Seen::read(&ended.lines);
+    let mut faults = seen.faults.clone();
+    let (told, lines) = told(&seen, victim);
+    if told != sent || seen.summary["events_lost"] != 0 {
+        faults.push(format!("{sent} were sent, {told} told: {}", seen.summary));
+    }
+    if seen.summary["signals_dropped"] != sent {
+        faults.push(format!("not all {sent} dropped: {}", seen.summary));
+    }
+    if lines as u64 * 4 > sent {
+        faults.push(format!("{sent} signals in {lines} lines"));
+    }
+    println!("{sent} signals in {lines} lines");
+    let mut lines = ended.lines;
+    lines.truncate(20);
+    Ok(Outcome::of(faults, &lines))
+}
+
+/// How many signals to this process were told, and in how many lines.
+fn told(seen: &Seen, victim: u32) -> (u64, usize) {
+    let storm = seen
+        .events
+        .iter()
+        .filter(|event| event.is_signal() && event.number("/target/pid") == Some(victim.into()));
+    let counts: Vec<u64> = storm.filter_map(|event| event.number("/count")).collect();
+    (counts.iter().sum(), counts.len())
 }
 
 fn loss(stage: &Stage<'_>) -> Result<Outcome> {
@@ -25,7 +80,7 @@ fn loss(stage: &Stage<'_>) -> Result<Outcome> {
     let child = ns.pid1.everybody("child", 1)?[0].host;
     let target = ns.enter(&["role", "ignores-rt"])?;
     let victim = target.meet("ignores-rt")?.host;
-    let storm = Program::outside(&["storm", &victim.to_string()])?;
+    let storm = Program::outside(&["storm", &victim.to_string(), "varied"])?;
     storm.hear("ready")?;
     let ino = ns.ino.to_string();
     let scope = ["--pidns", &ino, "--once", "-o", "json", "--buffer", BUFFER];
@@ -40,12 +95,7 @@ fn loss(stage: &Stage<'_>) -> Result<Outcome> {
     // We are the parent of the target: nobody else reaps it.
     target.wait()?;
     ns.pid1.wait()?;
-    let sent = storm.hear("sent")?;
-    let sent: u64 = sent
-        .strip_prefix("sent ")
-        .context("a number")?
-        .parse()
-        .context("how many were sent")?;
+    let sent = sent(&storm)?;
     storm.wait()?;
     let counts = counts.ended()?.well()?;
     let judges = judges.ended()?.well()?;
@@ -73,15 +123,7 @@ fn loss(stage: &Stage<'_>) -> Result<Outcome> {
 /// Seen plus folded plus lost is what the storm counted itself.
 fn count(seen: &Seen, victim: u32, sent: u64) -> Vec<String> {
     let mut faults = seen.faults.clone();
-    let storm = |event: &&crate::judge::Event| {
-        event.is_signal() && event.number("/target/pid") == Some(victim.into())
-    };
-    let told: u64 = seen
-        .events
-        .iter()
-        .filter(storm)
-        .filter_map(|event| event.number("/count"))
-        .sum();
+    let (told, _) = told(seen, victim);
     let lost: u64 = seen
         .events
         .iter()

@@ -20,7 +20,7 @@ fn overload(stage: &Stage<'_>) -> Result<Outcome> {
     let ino = ns.ino.to_string();
     // More than is taken out at once, and little enough to be explained soon.
     let scope = ["--pidns", &ino, "-o", "json", "--buffer", "1M"];
-    let storm = Program::outside(&["storm", &victim])?;
+    let storm = Program::outside(&["storm", &victim, "varied"])?;
     storm.hear("ready")?;
     let told = Sigtrace::attached(stage.host, &scope)?;
     let timed = Sigtrace::start(stage.host, &[&scope[..], &["--duration", "300ms"]].concat())?;

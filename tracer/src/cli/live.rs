@@ -14,7 +14,10 @@ use tokio::{sync::mpsc, time::Instant};
 use super::{cgroup::Cgroup, following::Following, programs::Programs, request::Wanted, Failure};
 use crate::{
     container::{self, events::Heard},
-    event::{decode::Decoder, printable, BootTime, CgroupId, Event, Fact, Home, PidNs, ProcessKey},
+    event::{
+        decode::{self, Decoder},
+        printable, BootTime, CgroupId, Event, Fact, Home, PidNs, ProcessKey,
+    },
     explain::{Awaited, Engine},
     kernel::{
         self, error::KernelError, log::KernelLog, procfs::Proc, ring::Ring, symbols::Symbols,
@@ -278,7 +281,11 @@ impl Live<'_> {
             .losses_unchecked
             .then(|| self.losses_checked + LOSS_EVERY);
         let ends = self.following.next_end();
-        let all = deadline.into_iter().chain(tick).chain(losses).chain(ends);
+        let counts = self.ring.counts_due();
+        let all = (deadline.into_iter().chain(tick))
+            .chain(losses)
+            .chain(ends)
+            .chain(counts);
         all.min()
     }
 
@@ -305,14 +312,37 @@ impl Live<'_> {
         if self.losses_unchecked && self.losses_checked.elapsed() >= LOSS_EVERY {
             self.losses();
         }
+        if self
+            .ring
+            .counts_due()
+            .is_some_and(|due| due <= Instant::now())
+        {
+            self.counted();
+        }
         self.advance(until)?;
         Ok(more)
+    }
+
+    /// Signals that were counted and not told.
+    fn counted(&mut self) {
+        // Pids of another namespace's /proc would tell nothing.
+        let look = self.programs.is_some();
+        let is_alive = |pid| pid == 0 || !look || self.proc.is_there(pid);
+        for counted in self.ring.counted(is_alive) {
+            let fact = Fact::Folded {
+                like: decode::like(&counted.key),
+                count: counted.count,
+                last: counted.last,
+            };
+            self.push(kernel::now(), fact);
+        }
     }
 
     /// Detaches the hooks first: what would still come in has no end.
     fn last_facts(&mut self) -> io::Result<()> {
         self.ring.detach();
         while self.work()? {}
+        self.counted();
         self.losses();
         Ok(())
     }

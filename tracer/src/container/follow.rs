@@ -27,7 +27,9 @@ use super::{
     Container, Hierarchy, Shared, Shares,
 };
 use crate::{
-    event::{BootTime, CgroupId, Fact, Home, PidNs, ProcessKey, Task, HOST_PIDNS},
+    event::{
+        BootTime, CgroupId, Fact, Home, Like, Outcome, PidNs, ProcessKey, Signal, Task, HOST_PIDNS,
+    },
     explain::runtime::is_runtime,
     history::{filter::Filter, identity::same_start},
 };
@@ -44,6 +46,8 @@ pub const WITHOUT_NAME_NS: u64 = 30_000_000_000;
 /// How long the PID 1 of a new namespace may take to come into a cgroup in which
 /// somebody runs a program that is no runtime's.
 pub const ALONE_NS: u64 = 1_000_000_000;
+/// Kinds of signals whose place is remembered.
+const LIKES: usize = 4096;
 /// New cgroups that are told apart at a time.
 const CGROUPS: usize = 8192;
 /// Names of containers that are remembered.
@@ -135,6 +139,8 @@ pub struct Follow {
     kept: usize,
     told: VecDeque<Told>,
     unclaimed: u64,
+    /// Where signals of a kind belong that may be counted later.
+    likes: HashMap<Like, Place>,
 }
 
 #[derive(Debug)]
@@ -165,6 +171,7 @@ impl Follow {
             kept: 0,
             told: VecDeque::new(),
             unclaimed: 0,
+            likes: HashMap::new(),
         }
     }
 
@@ -215,8 +222,17 @@ impl Follow {
             Fact::Oom(oom) => self.place(&oom.victim),
             Fact::Resumed(resumed) => self.place(&resumed.task),
             Fact::Reap { key, .. } => self.reaped(*key),
+            // Of those that were told before.
+            Fact::Folded { like, .. } => self.now(self.likes.get(like)),
             _ => Place::Ours,
         };
+        let ended = |signal: &Signal| signal.outcome != Outcome::Delivered;
+        if let Some(signal) = fact.signal().filter(|signal| ended(signal)) {
+            if self.likes.len() >= LIKES {
+                self.likes.clear();
+            }
+            self.likes.insert(Like::of(signal), place);
+        }
         match place {
             Place::Ours | Place::Elsewhere => Some(fact),
             Place::Other => None,
@@ -224,6 +240,19 @@ impl Follow {
                 self.keep(home, time, fact);
                 None
             }
+        }
+    }
+
+    /// A place that was known then, as it is now.
+    fn now(&self, then: Option<&Place>) -> Place {
+        match then {
+            Some(Place::Held(home)) => match self.spaces.get(home) {
+                Some(Space::Held(_)) => Place::Held(*home),
+                Some(Space::Other) => Place::Other,
+                _ => Place::Ours,
+            },
+            Some(place) => *place,
+            None => Place::Ours,
         }
     }
 

@@ -10,7 +10,7 @@ use sigtrace_common::record::{self, Kind};
 use zerocopy::FromBytes;
 
 use super::{
-    Ancestor, BootTime, Comm, Detail, Fact, Frame, Handler, Info, MemoryLevel, Oom, Outcome,
+    Ancestor, BootTime, Comm, Detail, Fact, Frame, Handler, Info, Like, MemoryLevel, Oom, Outcome,
     ProcessKey, Resumed, Signal, TargetState, Task,
 };
 
@@ -147,6 +147,24 @@ impl<F: Functions> Decoder<F> {
         frames
             .skip_while(|frame| frame.function.as_deref().is_some_and(is_ours))
             .collect()
+    }
+}
+
+/// What counted signals have in common.
+pub fn like(key: &record::FoldKey) -> Like {
+    Like {
+        current: key.sender,
+        target: key.target,
+        thread: (key.thread != 0).then_some(key.thread),
+        number: i32::from(key.number),
+        code: code(u32::from(key.info), key.code),
+        info: info(u32::from(key.info)),
+        outcome: outcome(u32::from(key.result)),
+        handler: match handler(u64::from(key.handler)) {
+            Handler::User(_) => Handler::User(0),
+            other => other,
+        },
+        signal_flags: key.signal_flags,
     }
 }
 

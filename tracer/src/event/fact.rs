@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use super::{
-    Ancestor, BootTime, Comm, Frame, Handler, Home, Info, Oom, PidNs, ProcessKey, Signal, Task,
+    Ancestor, BootTime, Comm, Frame, Handler, Home, Info, Oom, Outcome, PidNs, ProcessKey, Signal,
+    Task,
 };
 
 /// What sort of signals a process does what with, from `/proc/PID/status`.
@@ -65,6 +66,50 @@ pub struct Shared {
     pub owner: Option<Arc<str>>,
     /// The container's own first process.
     pub first: Option<ProcessKey>,
+}
+
+/// What signals have in common that are counted together: those of one sender to
+/// one target that came to nothing in the same way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Like {
+    /// Process id of the task that ran.
+    pub current: u32,
+    /// Process id of the target.
+    pub target: u32,
+    /// Its thread, if they were for that.
+    pub thread: Option<u32>,
+    /// Signal number.
+    pub number: i32,
+    /// `si_code`.
+    pub code: i32,
+    /// Which siginfo.
+    pub info: Info,
+    /// What the kernel did with them.
+    pub outcome: Outcome,
+    /// What the target would have done; of a function not which.
+    pub handler: Handler,
+    /// `SIGNAL_*` flags of the target.
+    pub signal_flags: u32,
+}
+
+impl Like {
+    /// What this one would have been counted as.
+    pub fn of(signal: &Signal) -> Self {
+        Self {
+            current: signal.current.key.pid,
+            target: signal.target.key.pid,
+            thread: (!signal.to_process).then_some(signal.target.tid),
+            number: signal.number,
+            code: signal.code,
+            info: signal.info,
+            outcome: signal.outcome,
+            handler: match signal.state.handler {
+                Handler::User(_) => Handler::User(0),
+                other => other,
+            },
+            signal_flags: signal.state.signal_flags,
+        }
+    }
 }
 
 /// What an engine does or sees done to a container.
@@ -263,6 +308,15 @@ pub enum Fact {
     Engine(EngineEvent),
     /// An engine cannot be listened to, or not all the time: why.
     EngineSilent(Arc<str>),
+    /// Signals that the kernel side counted instead of telling them one by one.
+    Folded {
+        /// What they have in common.
+        like: Like,
+        /// How many more than before.
+        count: u64,
+        /// When the last one came.
+        last: BootTime,
+    },
     /// Events were lost before this moment.
     Lost {
         /// Which sort: `signal`, `deliver`, `exit`, ….
@@ -275,6 +329,16 @@ pub enum Fact {
         /// Which.
         home: Home,
     },
+}
+
+impl Fact {
+    /// The signal that was generated, if it is about one.
+    pub fn signal(&self) -> Option<&Signal> {
+        match self {
+            Self::Signal(signal) => Some(signal),
+            _ => None,
+        }
+    }
 }
 
 /// A fact with its time and its number in the stream.

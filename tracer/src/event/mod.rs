@@ -10,7 +10,7 @@ mod fact;
 mod oom;
 
 pub use fact::{
-    Container, Dispositions, EngineAction, EngineEvent, Event, Fact, Resumed, Shared, Sight,
+    Container, Dispositions, EngineAction, EngineEvent, Event, Fact, Like, Resumed, Shared, Sight,
 };
 pub use oom::{MemoryLevel, Oom, OomChoice};
 
@@ -185,7 +185,7 @@ pub struct Frame {
 }
 
 /// The siginfo argument of the tracepoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Info {
     /// SEND_SIG_NOINFO: from user space, no siginfo kept.
     None,
@@ -223,7 +223,7 @@ pub enum Detail {
 }
 
 /// What `signal_generate` says became of the signal (`TRACE_SIGNAL_*`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// 0: queued.
     Delivered,
@@ -238,7 +238,7 @@ pub enum Outcome {
 }
 
 /// `sa_handler` of the target for this signal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Handler {
     /// SIG_DFL.
     Default,

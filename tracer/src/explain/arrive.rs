@@ -30,10 +30,12 @@ impl Engine {
         let by_current = matches!(origin, Origin::Process | Origin::KernelForCurrent);
         let filter = &self.coverage.filter;
         let sent = by_current && filter.sender(&s.current);
-        if !sent && !filter.target(&s.target) {
+        let counts = sent || filter.target(&s.target);
+        let current_named = filter.names(&s.current);
+        self.told_whole(&s, counts);
+        if !counts {
             return;
         }
-        let current_named = filter.names(&s.current);
         // What never ends a process changes nothing in its life.
         let reached = sent
             && s.outcome != Outcome::Ignored

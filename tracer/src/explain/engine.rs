@@ -15,6 +15,7 @@ use crate::explain::report::{Coverage, ExitReport, Report, Summary};
 use crate::history::History;
 
 use super::asked::Waiting;
+use super::folded::Told;
 use super::open::OpenSignals;
 use super::outbox::Outbox;
 use super::verdict::View;
@@ -111,6 +112,8 @@ pub struct Engine {
     pub(super) by_absence: VecDeque<Box<ExitReport>>,
     /// Deaths that an engine may have asked for.
     pub(super) by_request: VecDeque<Waiting>,
+    /// Signals that later counts are about.
+    pub(super) told: Told,
     /// Why engines could not be listened to.
     pub(super) silent: Vec<Arc<str>>,
 }
@@ -131,6 +134,7 @@ impl Engine {
             clock: BootTime::default(),
             by_absence: VecDeque::new(),
             by_request: VecDeque::new(),
+            told: Told::default(),
             silent: Vec::new(),
         }
     }

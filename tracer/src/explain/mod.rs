@@ -28,6 +28,7 @@ mod debugger;
 mod dropped;
 mod exited;
 mod fate;
+mod folded;
 mod killed;
 mod lead;
 mod lives;

@@ -181,8 +181,13 @@ impl Engine {
                 .push(self.clock, event, Report::Update { of, time, now });
             return;
         }
-        self.summary.routine += u64::from(report.routine);
-        let dropped = u64::from(report.fate == Fate::Dropped.id());
+        let count = report.count;
+        self.summary.routine += if report.routine { count } else { 0 };
+        let dropped = if report.fate == Fate::Dropped.id() {
+            count
+        } else {
+            0
+        };
         match report.routine {
             true => self.summary.dropped_routinely += dropped,
             false => self.summary.dropped += dropped,
@@ -192,7 +197,7 @@ impl Engine {
             .push(report.time, report.id, Report::Signal(Box::new(report)));
     }
 
-    fn signal_report(
+    pub(super) fn signal_report(
         &self,
         id: u64,
         time: BootTime,

@@ -108,6 +108,7 @@ impl Engine {
                 dispositions,
                 sight,
             } => self.observed(id, time, key, dispositions, sight),
+            Fact::Folded { like, count, last } => self.folded(id, time, &like, count, last),
             Fact::Lost { kind, count } => self.lost(id, time, kind, count),
             Fact::Program { key, file } => self.history.looked_up.program(key, file),
             Fact::Engine(event) => self.engine_told(id, time, event),

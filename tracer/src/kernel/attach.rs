@@ -13,6 +13,7 @@ use sigtrace_common::record::KINDS;
 use super::{
     error::KernelError,
     facts::Facts,
+    folds::Folds,
     hooks::{choose, Choice, Forced, Hook, Level, Support},
     load, refusal, sys,
     types::Types,
@@ -64,6 +65,8 @@ pub struct Attached {
     pub ring: RingBuf<MapData>,
     /// Counts of records that found no room.
     pub lost: PerCpuArray<MapData, u64>,
+    /// Counts of signals that were not told one by one.
+    pub folds: Folds,
 }
 
 impl Attached {
@@ -114,7 +117,7 @@ pub fn attach(facts: &mut Facts, request: &Request) -> Result<Attached, KernelEr
                 continue;
             }
         };
-        let mut ebpf = load::load(&types, &choices, request)?;
+        let mut ebpf = load::load(&types, &choices, request, facts.typed_current)?;
         load::fill_filters(&mut ebpf, request)?;
         match attach_all(&mut ebpf, &choices, &btf) {
             Ok(()) => {
@@ -221,11 +224,13 @@ fn finish(mut ebpf: Ebpf, choices: Vec<Choice>) -> Result<Attached, KernelError>
     let lost: PerCpuArray<MapData, u64> =
         map(&mut ebpf, "LOST")?.try_into().map_err(failed("LOST"))?;
     debug_assert_eq!(lost.len() as usize, KINDS);
+    let folds = Folds::new(map(&mut ebpf, "FOLDS")?).map_err(failed("FOLDS"))?;
     Ok(Attached {
         ebpf,
         choices,
         since: super::now(),
         ring,
         lost,
+        folds,
     })
 }

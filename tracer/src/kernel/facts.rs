@@ -41,6 +41,8 @@ pub struct Facts {
     pub ring_buffer: Support,
     /// Kernel stacks can be followed from a kretprobe (5.15).
     pub follows_kretprobes: bool,
+    /// Whether there is `bpf_get_current_task_btf`, since Linux 5.11.
+    pub typed_current: bool,
     /// What the choice of hooks is made from.
     pub hooks: HookFacts,
 }
@@ -73,6 +75,7 @@ impl Facts {
                 .is_ok_and(|ns| ns.ino() == u64::from(HOST_PIDNS)),
             ring_buffer: Support::Yes,
             follows_kretprobes: release_at_least(&release, 5, 15),
+            typed_current: release_at_least(&release, 5, 11),
             hooks: HookFacts {
                 tp_btf: Support::Yes,
                 fentry: Support::Yes,

@@ -25,6 +25,7 @@ pub(super) fn load(
     types: &Types,
     choices: &[Choice],
     request: &Request,
+    typed_current: bool,
 ) -> Result<Ebpf, KernelError> {
     let hooked = |hook| choices.iter().any(|c| c.hook == hook && c.level.is_some());
     let config = Config {
@@ -44,6 +45,8 @@ pub(super) fn load(
             .unwrap_or(u64::MAX),
         by_new_pidns: u32::from(request.new_namespaces),
         css_set_pids: types.css_set_pids.unwrap_or(0),
+        typed_current: u32::from(typed_current),
+        pad: 0,
         dequeue_args: types.dequeue_args,
         exit_group_dead: u32::from(types.exit_group_dead),
         sees_release: u32::from(hooked(Hook::ReleaseTask)),

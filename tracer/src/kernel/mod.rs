@@ -9,6 +9,7 @@ mod diagnose;
 pub mod diagnosis;
 pub mod error;
 pub mod facts;
+pub mod folds;
 pub mod hooks;
 mod load;
 pub mod log;

@@ -50,6 +50,12 @@ impl Proc {
         &self.root
     }
 
+    /// Whether there is a process of this pid, dead ones that nobody has reaped among
+    /// them.
+    pub fn is_there(&self, pid: u32) -> bool {
+        self.root.join(pid.to_string()).exists()
+    }
+
     /// Every process id.
     pub fn pids(&self) -> io::Result<Vec<u32>> {
         let mut pids: Vec<u32> = fs::read_dir(&self.root)?

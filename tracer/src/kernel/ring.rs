@@ -17,10 +17,16 @@ use aya::{
     Ebpf,
 };
 use bytes::{BufMut, Bytes, BytesMut};
-use sigtrace_common::record::{Kind, KINDS};
-use tokio::io::unix::AsyncFd;
+use sigtrace_common::record::{Header, Kind, KINDS};
+use tokio::{io::unix::AsyncFd, time::Instant};
+use zerocopy::FromBytes;
 
-use super::{attach::Attached, error::KernelError, sys};
+use super::{
+    attach::Attached,
+    error::KernelError,
+    folds::{Counted, Folds},
+    sys,
+};
 
 /// How long to wait for more after the first record.
 const LINGER: Duration = Duration::from_millis(2);
@@ -32,6 +38,7 @@ const BATCH: usize = 512 << 10;
 pub struct Ring {
     fd: AsyncFd<RingBuf<MapData>>,
     lost: PerCpuArray<MapData, u64>,
+    folds: Folds,
     /// Losses by kind that were told already.
     told: [u64; KINDS],
     /// Misses that were told already.
@@ -48,6 +55,7 @@ impl Ring {
         Ok(Self {
             fd: sys::wait_for(attached.ring).map_err(KernelError::Wait)?,
             lost: attached.lost,
+            folds: attached.folds,
             told: [0; KINDS],
             told_missed: 0,
             missed: 0,
@@ -71,6 +79,10 @@ impl Ring {
             let Some(record) = ring.next() else {
                 return (Batch(batch.freeze()), false);
             };
+            if is_fold_note(&record) {
+                self.folds.grew();
+                continue;
+            }
             batch.put_u32_le(u32::try_from(record.len()).unwrap_or(0));
             batch.put_slice(&record);
         }
@@ -89,6 +101,17 @@ impl Ring {
         self.lost.get(&0, 0).is_ok()
     }
 
+    /// When signals that were counted and not told are to be read.
+    pub fn counts_due(&self) -> Option<Instant> {
+        self.folds.due()
+    }
+
+    /// How many signals were counted and not told since the last call. `is_alive`:
+    /// whether there is a process of that pid.
+    pub fn counted(&mut self, is_alive: impl Fn(u32) -> bool) -> Vec<Counted> {
+        self.folds.read(is_alive)
+    }
+
     /// What was lost since the last call, by kind.
     pub fn losses(&mut self) -> Vec<(&'static str, u64)> {
         let mut losses = Vec::new();
@@ -102,6 +125,11 @@ impl Ring {
                 self.told[kind] = total;
                 losses.push((kind_name(kind as u32), new));
             }
+        }
+        if !losses.is_empty() {
+            // The note that there is something to be read may be among them.
+            self.folds.grew();
+            losses.retain(|(name, _)| *name != FOLDED);
         }
         let missed = self.missed();
         if missed > self.told_missed {
@@ -159,8 +187,16 @@ fn kind_name(kind: u32) -> &'static str {
         k if k == Kind::Oom as u32 => "oom",
         k if k == Kind::Ptrace as u32 => "ptrace",
         k if k == Kind::Release as u32 || k == Kind::Free as u32 => "reap",
+        k if k == Kind::Folded as u32 => FOLDED,
         _ => "other",
     }
+}
+
+/// With one of these nothing is lost: it only says that a map is to be read.
+const FOLDED: &str = "folded";
+
+fn is_fold_note(record: &[u8]) -> bool {
+    Header::read_from_prefix(record).is_ok_and(|(header, _)| header.kind == Kind::Folded as u32)
 }
 
 /// Records that were copied out together.

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::play::Report;
+use super::proofs::Column;
 use super::tally::Tally;
 use crate::kernel::Series;
 use crate::places::Places;
@@ -146,11 +147,17 @@ pub(crate) fn not_natively(places: &Places) -> Option<String> {
 pub(crate) struct Boots {
     pub(crate) tally: Tally,
     pub(crate) kernels: usize,
+    /// What was claimed in each, in the order of the kernels, engines last.
+    pub(crate) columns: Vec<Column>,
+    /// Nothing was left out for want of something.
+    pub(crate) complete: bool,
 }
 
 /// One boot and what it plays.
 struct Job {
     title: String,
+    /// Its column in the page of proofs.
+    column: String,
     guest: Arc<Guest>,
     command: Vec<String>,
     options: Options,
@@ -160,6 +167,8 @@ struct Job {
 #[derive(Default)]
 pub(crate) struct Plan {
     jobs: Vec<Job>,
+    /// Those that take longest.
+    first: Vec<Job>,
     skipped: Tally,
     kernels: usize,
 }
@@ -185,9 +194,9 @@ impl Plan {
     /// because they take longest.
     pub(crate) fn engines(&mut self, places: &Places, all: bool) {
         let played = ENGINES.into_iter().filter(|engine| all || *engine == CORE);
-        for engine in played.rev() {
+        for engine in played {
             match Guest::with_engine(places, engine, None) {
-                Ok(guest) => self.jobs.insert(0, with_engines(guest, engine, all)),
+                Ok(guest) => self.first.push(with_engines(guest, engine, all)),
                 Err(error) => self.skip(&format!("container engines of {engine}"), &error),
             }
         }
@@ -200,32 +209,42 @@ impl Plan {
 
     /// Boots all of it, several at a time.
     pub(crate) fn run(self) -> Result<Boots> {
+        let complete = self.skipped.skipped == 0;
         let mut boots = Boots {
             tally: self.skipped,
             kernels: self.kernels,
+            columns: Vec::new(),
+            complete,
         };
+        let kernels = self.jobs.len();
         ui::say(&format!(
             "playing all scenarios in {} boots, {AT_ONCE} at a time: each kernel with hooks {}, {} with {KPROBE}; Docker and Podman in guests of their own",
-            self.jobs.len(),
+            kernels + self.first.len(),
             LEVELS.join(" and "),
             KPROBES_ON.join(" and ")
         ));
-        let jobs = Mutex::new(self.jobs.into_iter());
+        // The columns stand in the order of the kernels, those of engines last.
+        let first = (kernels..).zip(self.first);
+        let jobs = Mutex::new(first.chain((0..).zip(self.jobs)));
         let results = Mutex::new(Vec::new());
         thread::scope(|scope| {
             for _ in 0..AT_ONCE {
                 scope.spawn(|| loop {
                     let next = jobs.lock().map(|mut jobs| jobs.next()).unwrap_or_default();
-                    let Some(job) = next else { break };
-                    let tally = job.run();
+                    let Some((at, job)) = next else { break };
+                    let result = job.run();
                     if let Ok(mut results) = results.lock() {
-                        results.push(tally);
+                        results.push((at, result));
                     }
                 });
             }
         });
-        for tally in results.into_inner().unwrap_or_default() {
-            boots.tally.add(&tally?);
+        let mut results = results.into_inner().unwrap_or_default();
+        results.sort_by_key(|(at, _)| *at);
+        for (_, result) in results {
+            let (tally, column) = result?;
+            boots.tally.add(&tally);
+            boots.columns.push(column);
         }
         Ok(boots)
     }
@@ -241,6 +260,7 @@ fn on_kernel(guest: &Arc<Guest>, wanted: Series, level: &str) -> Job {
     };
     Job {
         title: format!("kernel {}{stands_in}, hooks {level}", guest.kernel.release),
+        column: format!("{wanted} {level}"),
         guest: Arc::clone(guest),
         command: words
             .into_iter()
@@ -270,6 +290,10 @@ fn with_engines(guest: Guest, engine: Engine, all: bool) -> Job {
             "engines of {engine} ({names}), kernel {}",
             guest.kernel.release
         ),
+        column: match engine {
+            CORE => "engines".to_owned(),
+            other => format!("engines of {other}"),
+        },
         guest: Arc::new(guest),
         command: ["sh", "-c", &script].map(str::to_owned).to_vec(),
         options: Options {
@@ -281,7 +305,7 @@ fn with_engines(guest: Guest, engine: Engine, all: bool) -> Job {
 }
 
 impl Job {
-    fn run(&self) -> Result<Tally> {
+    fn run(&self) -> Result<(Tally, Column)> {
         let begin = Instant::now();
         let (out, err) = (Collected::default(), Collected::default());
         let boot = self
@@ -295,7 +319,11 @@ impl Job {
             }
         }
         let title = format!("{}, {}", self.title, self.guest.accelerator.name());
-        Ok(tell(&title, report, &err.text(), begin))
+        let column = Column {
+            title: self.column.clone(),
+            grades: std::mem::take(&mut report.grades),
+        };
+        Ok((tell(&title, report, &err.text(), begin), column))
     }
 }
 
@@ -307,7 +335,7 @@ fn kprobe_too(series: Series) -> Option<&'static str> {
 /// Prints a run's line, with what went wrong below it. One call of `print`, so
 /// that two runs that end at once do not mix.
 fn tell(title: &str, report: Report, errors: &str, begin: Instant) -> Tally {
-    let Report { tally, text } = report;
+    let Report { tally, text, .. } = report;
     let mut all = format!("{title}: {tally} ({})\n{text}", ui::took(begin.elapsed()));
     if tally.failed > 0 && !errors.trim().is_empty() {
         let _ = writeln!(all, "  stderr ended with:");

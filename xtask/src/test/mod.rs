@@ -2,11 +2,12 @@
 //! order of what fails soonest, with one last line that counts it all.
 //!
 //! `units` is cargo test, `boots` plays the scenarios, `play` reads what they
-//! print, `bare` sets everything up in a minimal Debian, `tally` counts.
+//! print, `proofs` holds the page of what is proven against it, `bare` sets everything up in a minimal Debian, `tally` counts.
 
 mod bare;
 pub(crate) mod boots;
 mod play;
+mod proofs;
 pub(crate) mod tally;
 mod units;
 
@@ -68,6 +69,14 @@ fn in_guests(places: &Places, options: &Options) -> Result<Tally> {
     }
     let boots = plan.run()?;
     let mut tally = boots.tally;
+    // The page is about what every change is tested with, no less and no more.
+    if boots.complete && tally.failed == 0 && kernels.is_empty() && !options.all {
+        tally.add(&proofs::check(places, &boots.columns)?);
+    } else {
+        println!(
+            "docs/proofs.md: not compared; only a whole `cargo xtask test` without a failure is"
+        );
+    }
     let in_ci = kernels.is_empty() && env::var_os("CI").is_some();
     if let Some(complaint) = tally::too_few_kernels(in_ci, boots.kernels) {
         println!("kernels: {complaint}");

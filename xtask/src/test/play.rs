@@ -1,12 +1,14 @@
 //! Reads what the test program `sigtrace-play` prints: one `PASS name`,
 //! `FAIL name: why` or `SKIP name: why` per scenario, and `END n` as its last
-//! line. Anything else belongs to the scenario that is reported next, and is
+//! line, and before that `GRADE` lines, of which the page of proofs is made.
+//! Anything else belongs to the scenario that is reported next, and is
 //! shown if that one fails.
 //!
 //! How the program is run is left to `boots`.
 
 use std::fmt::Write as _;
 
+use super::proofs::Grade;
 use super::tally::Tally;
 use crate::cmd;
 
@@ -19,6 +21,8 @@ pub(crate) struct Report {
     pub(crate) tally: Tally,
     /// Failures with their output, and reasons of skips, for people.
     pub(crate) text: String,
+    /// What was claimed, and how surely.
+    pub(crate) grades: Vec<Grade>,
 }
 
 impl Report {
@@ -36,6 +40,10 @@ impl Report {
                 Some(("SKIP", rest)) => {
                     report.tally.skipped += 1;
                     let _ = writeln!(report.text, "  SKIP {rest}");
+                }
+                Some(("GRADE", rest)) => {
+                    report.grades.extend(Grade::read(rest));
+                    continue;
                 }
                 Some(("END", rest)) => {
                     end = Some(rest);
@@ -80,7 +88,7 @@ mod tests {
     #[test]
     fn counts_and_keeps_only_the_failures_output() {
         let report = Report::read(
-            "noise of a\nPASS a\nnoise of b\nmore\nFAIL b: no verdict\nSKIP c: no kprobes here\nEND 3\n",
+            "noise of a\nPASS a\nnoise of b\nmore\nFAIL b: no verdict\nSKIP c: no kprobes here\nGRADE cause exit proven\nEND 3\n",
         );
         assert_eq!(
             report.tally,
@@ -90,6 +98,7 @@ mod tests {
                 skipped: 1
             }
         );
+        assert_eq!(report.grades.len(), 1);
         assert!(!report.text.contains("noise of a"));
         assert!(
             report

@@ -9,6 +9,7 @@ mod debugger;
 mod drops;
 mod endings;
 mod filters;
+mod folded;
 mod forwarding;
 mod harmless;
 mod identity;

@@ -16,6 +16,7 @@ fn facts() -> Facts {
         on_host: true,
         ring_buffer: Support::Yes,
         follows_kretprobes: true,
+        typed_current: true,
         hooks: HookFacts {
             tp_btf: Support::Yes,
             fentry: Support::Yes,

@@ -1,0 +1,129 @@
+//! Storms: of equal signals that came to nothing (dropped, already pending, no
+//! place in the queue) the first three of a second are told whole, the rest are
+//! counted in `FOLDS`, exactly. The user side reads the counts.
+
+use sigtrace_common::record::{Fold, FoldKey, FoldNote, Kind};
+
+use crate::{
+    emit,
+    globals::{global, FOLDS, RECENT},
+    mem::{current, pointer, Addr, Mem, Probe},
+};
+
+/// How many of a second are told whole.
+const WHOLE: u32 = 3;
+const SECOND_NS: u64 = 1_000_000_000;
+const SIGKILL: i32 = 9;
+const SIGCONT: i32 = 18;
+const SIGSTOP: i32 = 19;
+/// `TRACE_SIGNAL_IGNORED`, `_ALREADY_PENDING`, `_OVERFLOW_FAIL`: they have no
+/// future, so that all that is to be known of them is known here.
+const ENDED: core::ops::RangeInclusive<i32> = 1..=3;
+
+/// How often the signals of a key came in the second that began then.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Recent {
+    since_ns: u64,
+    count: u32,
+    pad: u32,
+}
+
+/// Whether this signal is counted and not told. Signals to one target come one
+/// after the other (siglock is held), so that nothing here is done twice at once.
+///
+/// # Safety
+/// `target` must point to a `task_struct`, `info` be the tracepoint's argument.
+#[inline(always)]
+pub(crate) unsafe fn fold<M: Mem>(
+    time_ns: u64,
+    number: i32,
+    target: Addr,
+    group: i32,
+    result: i32,
+    info: u64,
+    handler: u64,
+) -> bool {
+    if !ENDED.contains(&result) || matches!(number, SIGKILL | SIGCONT | SIGSTOP) {
+        return false;
+    }
+    // SAFETY: the caller's duty; map values are this key's own.
+    unsafe {
+        let signal = pointer::<M>(target, global!(LAYOUT.task_signal));
+        let code = if info > 1 {
+            Probe::get(info as Addr, global!(LAYOUT.siginfo_code))
+        } else {
+            0
+        };
+        let key = FoldKey {
+            sender: Probe::get(current(), global!(LAYOUT.task_tgid)),
+            target: M::get(target, global!(LAYOUT.task_tgid)),
+            thread: if group == 0 {
+                M::get(target, global!(LAYOUT.task_pid))
+            } else {
+                0
+            },
+            code,
+            signal_flags: M::get(signal, global!(LAYOUT.signal_flags)),
+            number: number as u8,
+            result: result as u8,
+            handler: if handler > 3 { 4 } else { handler as u8 },
+            info: if info > 1 { 2 } else { info as u8 },
+        };
+        let Some(recent) = RECENT.get_ptr_mut(&key) else {
+            let first = Recent {
+                since_ns: time_ns,
+                count: 1,
+                pad: 0,
+            };
+            let _ = RECENT.insert(&key, first, 0);
+            return false;
+        };
+        if time_ns.wrapping_sub((*recent).since_ns) >= SECOND_NS {
+            (*recent).since_ns = time_ns;
+            (*recent).count = 1;
+            return false;
+        }
+        (*recent).count += 1;
+        let count = (*recent).count;
+        count > WHOLE && add(&key, time_ns, count == WHOLE + 1)
+    }
+}
+
+/// Counts one; false: there is no place for its key.
+#[inline(always)]
+unsafe fn add(key: &FoldKey, time_ns: u64, begins: bool) -> bool {
+    // SAFETY: the caller's duty.
+    unsafe {
+        if let Some(fold) = FOLDS.get_ptr_mut(key) {
+            (*fold).count += 1;
+            (*fold).last_ns = time_ns;
+        } else {
+            let fold = Fold {
+                count: 1,
+                last_ns: time_ns,
+            };
+            if FOLDS.insert(key, fold, 0).is_err() {
+                return false;
+            }
+        }
+    }
+    if begins {
+        note(time_ns);
+    }
+    true
+}
+
+/// Tells the user side that there is something to be read. If there is no room, it
+/// looks because of the loss.
+#[inline(always)]
+fn note(time_ns: u64) {
+    if let Some(mut entry) = emit::reserve::<FoldNote>(Kind::Folded) {
+        let out = entry.as_mut_ptr();
+        // SAFETY: room for a whole record.
+        unsafe {
+            (*out).header = emit::header(Kind::Folded, time_ns);
+        }
+        entry.submit(0);
+    }
+}
