@@ -36,7 +36,14 @@ pub(super) fn play(role: &str) -> Result<bool> {
             let (read, mut write) = pipe()?;
             prepare(role)?;
             rare::tell_of_input(&read)?;
-            write.write_all(b"?")?;
+            // Its end would be told by the same signal, were it the last writer.
+            if let Side::Child = sys::fork()? {
+                drop(read);
+                prepare("tells")?;
+                write.write_all(b"?")?;
+                tools::sleep_for_ever();
+            }
+            tools::sleep_for_ever();
         }
         "leases" => {
             let path = scratch(role)?;

@@ -77,16 +77,16 @@ fn attach(scene: &Scene, judge: &mut Judge<'_>) {
 
 /// Kept back, passed on, left waiting until the play looks.
 fn act_signals(scene: &mut Scene, sigtrace: &Sigtrace) -> Result<()> {
-    let target = scene.spawn("handles", "USR1 USR2")?.host;
+    let target = scene.spawn("handles", "USR1 HUP USR2")?.host;
     let traced = attached(target)?;
     ptrace::cont(traced, None)?;
     ns::kill(target, Signal::SIGUSR1)?;
     held(traced, Signal::SIGUSR1)?;
     ptrace::cont(traced, None)?;
-    ns::kill(target, Signal::SIGUSR1)?;
-    held(traced, Signal::SIGUSR1)?;
-    ptrace::cont(traced, Signal::SIGUSR1)?;
-    scene.ns.pid1.hear("rang-10")?;
+    ns::kill(target, Signal::SIGHUP)?;
+    held(traced, Signal::SIGHUP)?;
+    ptrace::cont(traced, Signal::SIGHUP)?;
+    scene.ns.pid1.hear("rang-1")?;
     ns::kill(target, Signal::SIGUSR2)?;
     let of = format!(r#""target":{{"pid":{target},"#);
     sigtrace.wait_for(&[&of, r#""number":12"#, r#""reason":"traced""#])?;
@@ -105,7 +105,7 @@ fn signals(scene: &Scene, judge: &mut Judge<'_>) {
         .fate("swallowed", Some("tracer"))
         .absent("/cause");
     judge
-        .signal("the one passed on", USR1, from, target)
+        .signal("the one passed on", libc::SIGHUP, from, target)
         .fate("handled", None);
     judge
         .signal("the one that waits", USR2, from, target)

@@ -18,7 +18,12 @@ use crate::stage::sigtrace::Sigtrace;
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         shared("rt-limit", kept, |s, _| ends(s, "hogs"), rt_limit),
-        shared("async-io", kept, |s, _| ends(s, "is-told"), async_io),
+        shared(
+            "async-io",
+            kept,
+            |s, _| follows(s, "is-told", "tells"),
+            async_io,
+        ),
         shared("lease", kept, |s, _| ends_with_file(s, "leases"), lease),
         shared("mqueue", kept, |s, _| ends(s, "is-notified"), mqueue),
         shared(
@@ -77,6 +82,7 @@ fn async_io(scene: &Scene, judge: &mut Judge<'_>) {
         "async-io",
         &chain,
     );
+    judge.zapped("who wrote", scene.pid("tells"), scene.pid1());
 }
 
 fn lease(scene: &Scene, judge: &mut Judge<'_>) {
@@ -140,7 +146,7 @@ fn orphaned(scene: &Scene, judge: &mut Judge<'_>) {
         .fate("stopped", None);
     judge
         .signal("SIGCONT", libc::SIGCONT, From::KernelFor(parent), child)
-        .fate("dropped", Some("target-exiting"));
+        .fate("continued", None);
     judge.death("the parent", parent).cause("exit", "exit", 0);
     let chain = ["SIGHUP by the kernel", "end of orphans"];
     let from = From::KernelFor(parent);

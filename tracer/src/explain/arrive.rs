@@ -227,7 +227,10 @@ impl Engine {
         let found = got.or_else(|| self.open.taken(&process.open, task.tid, number));
         if let Some(o) = found {
             let Some(open) = self.open.get(o) else { return };
-            let verdict = fate::at_delivery(open.time, &open.signal, d);
+            let mut verdict = fate::at_delivery(open.time, &open.signal, d);
+            if got.is_none() && self.may_be_another(o) {
+                verdict = verdict.but("which of several equal signals this was: the process was traced, and its debugger may have kept one");
+            }
             self.conclude(o, verdict, d.event, d.time);
             return;
         }

@@ -190,6 +190,21 @@ impl Engine {
         true
     }
 
+    /// Whether another of the same number may be the one that a traced process acts on,
+    /// where nobody saw which of them its debugger kept.
+    pub(super) fn may_be_another(&self, o: u64) -> bool {
+        let Some(open) = self.open.get(o).filter(|open| open.signal.state.traced) else {
+            return false;
+        };
+        let process = self.history.process(open.target);
+        let others = process.map_or(&[][..], |p| &p.open);
+        let same = |other: &u64| {
+            let other = self.open.get(*other);
+            other.is_some_and(|s| s.signal.number == open.signal.number && s.id != o)
+        };
+        !self.coverage.sees_dequeue && others.iter().any(same)
+    }
+
     /// A thread acts on a signal whose sending was not seen. Whether a debugger may
     /// have given it; if it had another in hand, that one is gone.
     pub(super) fn perhaps_given(&mut self, task: &Task, traced: bool, d: &Delivery) -> bool {

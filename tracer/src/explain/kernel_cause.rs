@@ -325,6 +325,14 @@ pub(super) fn of(view: View<'_>, fatal: &Fatal, s: &Signal) -> Death {
     }
     d.evidence(Evidence::Field(format!("si_code={}", s.code)));
     d.evidence(Evidence::Event(fatal.event));
+    if let (true, Detail::Limits { cpu_s, rt_us }) = (cause.ends_with("-limit"), s.detail) {
+        let limits = [("RLIMIT_CPU", "s", cpu_s), ("RLIMIT_RTTIME", "us", rt_us)];
+        for (name, unit, limit) in limits {
+            if let Some(limit) = limit {
+                d.evidence(Evidence::Field(format!("{name}={limit} {unit}")));
+            }
+        }
+    }
     if cause == "parent-death-signal" {
         d.evidence(Evidence::Field(format!(
             "pdeath_signal={}",

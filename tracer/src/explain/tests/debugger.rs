@@ -336,3 +336,22 @@ fn the_end_of_a_tracer_kills_whom_it_traced() {
         assert_eq!(sure, named);
     }
 }
+
+#[test]
+fn which_of_two_the_debugger_passed_on_is_not_known_without_its_request() {
+    let (mut w, sh, app) = without_dequeue();
+    let both = [0, 1].map(|_| {
+        w.send(&sh, &app, USR1)
+            .handler(USER)
+            .set(|s| s.state.traced = true)
+            .go()
+    });
+    w.deliver_traced(&app, USR1, USER, true);
+    let told = w.run();
+    let s = told.signal(both[0]);
+    assert_eq!(
+        (s.fate, s.explanation.certainty),
+        ("handled", Certainty::Inferred)
+    );
+    assert!(s.explanation.missing[0].contains("may have kept one"));
+}
