@@ -476,8 +476,7 @@ pub struct Ptrace {
     pub task: Task,
     /// The signal that it is to go on with; 0: none.
     pub data: u64,
-    /// Its `task_struct.exit_code`: the signal that it had stopped for, or
-    /// something else if that is no number of a signal.
+    /// The signal that it had stopped for; 0: it had stopped for something else.
     pub stopped: i32,
     /// `PTRACE_*`.
     pub request: u32,

@@ -5,18 +5,22 @@ use aya_ebpf::{
     macros::{fentry, kprobe},
     programs::{FEntryContext, ProbeContext},
 };
-use sigtrace_common::record::{Kind, Ptrace, ANCESTORS};
+use sigtrace_common::{
+    layout::ABSENT,
+    record::{Kind, Ptrace, ANCESTORS},
+};
 
 use crate::{
     emit::{self, turn, First, Only, Second, Third, Turn},
     filter,
     globals::global,
-    mem::{current, Addr, Mem, Probe},
+    mem::{current, pointer, Addr, Mem, Probe},
     task, trace,
 };
 
 /// Numbers of signals end here.
 const SIGNALS: i32 = 64;
+const SIGTRAP: i32 = 5;
 const PTRACE_CONT: u64 = 7;
 const PTRACE_SINGLESTEP: u64 = 9;
 const PTRACE_DETACH: u64 = 17;
@@ -69,6 +73,32 @@ fn goes_on(request: u64) -> bool {
         || (PTRACE_SYSEMU..=PTRACE_SINGLEBLOCK).contains(&request)
 }
 
+/// The signal that a thread has stopped for; 0: it stopped for something else. Not
+/// its `exit_code`, which is cleared once the debugger has waited for it.
+#[inline(always)]
+unsafe fn stopped_for(child: Addr) -> i32 {
+    if global!(LAYOUT.task_last_siginfo) == ABSENT || global!(LAYOUT.siginfo_signo) == ABSENT {
+        return 0;
+    }
+    // SAFETY: the caller's duty; addresses are only read by the helper.
+    unsafe {
+        let info = pointer::<Probe>(child, global!(LAYOUT.task_last_siginfo));
+        if info.is_null() {
+            return 0;
+        }
+        let number: i32 = Probe::get(info, global!(LAYOUT.siginfo_signo));
+        let code: i32 = Probe::get(info, global!(LAYOUT.siginfo_code));
+        // Made up by `ptrace_do_notify`: SIGTRAP, with 0x80 at a system call, with
+        // the event above that.
+        let made_up = number == SIGTRAP && (code & 0x7f == SIGTRAP || code > 0xff);
+        if made_up || !(number > 0 && number <= SIGNALS) {
+            0
+        } else {
+            number
+        }
+    }
+}
+
 #[inline(always)]
 unsafe fn resumed<T: Turn>(child: Addr, request: u64, data: u64) -> i32 {
     // SAFETY: the caller's duty; the child stands still (ptrace_check_attach).
@@ -76,10 +106,9 @@ unsafe fn resumed<T: Turn>(child: Addr, request: u64, data: u64) -> i32 {
         if !goes_on(request) {
             return 0;
         }
-        let stopped: i32 = Probe::get(child, global!(LAYOUT.task_exit_code));
+        let stopped = stopped_for(child);
         // At a system call or an event, and nothing given: so goes strace on.
-        let at_signal = stopped > 0 && stopped <= SIGNALS;
-        if !at_signal && data == 0 || !filter::process::<Probe>(child) {
+        if stopped == 0 && data == 0 || !filter::process::<Probe>(child) {
             return 0;
         }
         if !turn::<Probe, T>(Kind::Ptrace, child) {

@@ -213,7 +213,8 @@ fn reboot(scene: &Scene, judge: &mut Judge<'_>) {
         .words(&["reboots", "reboot(2)", "SIGHUP"])
         .chain(&["SIGKILL by the kernel", "reboot(2) by reboots"]);
     // It exits on the spot, or is killed with its namespace.
-    if judge.has_signal(libc::SIGKILL, From::KernelFor(pid1), caller) {
+    let killed = |event: &crate::judge::Event| event.number("/exit_code") == Some(137);
+    if judge.last(caller).is_some_and(killed) {
         judge.zapped("the caller", caller, pid1);
     } else {
         judge.death("the caller", caller).cause("exit", "exit", 0);
