@@ -214,7 +214,7 @@ fn at_call(scene: &Scene, judge: &mut Judge<'_>) {
     judge.cleared(scene.pid1());
 }
 
-/// PTRACE_KILL, which became a signal of its own in 5.19.
+/// PTRACE_KILL, which sends a signal of its own (5.19, and stable kernels since then).
 fn act_kill(scene: &mut Scene, _: &Sigtrace) -> Result<()> {
     let target = scene.spawn("sleeper", "")?.host;
     let traced = attached(target)?;
@@ -226,17 +226,10 @@ fn act_kill(scene: &mut Scene, _: &Sigtrace) -> Result<()> {
 fn kill(scene: &Scene, judge: &mut Judge<'_>) {
     let target = scene.pid("sleeper");
     stop(judge, target);
-    let hooked = judge
-        .place
-        .hooks
-        .iter()
-        .any(|hook| hook == "ptrace_request");
-    if hooked || judge.place.kernel != "5.10" {
-        judge
-            .signal("SIGKILL", libc::SIGKILL, From::Process(play()), target)
-            .fate("fatal", None)
-            .field("/cause", "tracer-injected");
-    }
+    judge
+        .signal("SIGKILL", libc::SIGKILL, From::Process(play()), target)
+        .fate("fatal", None)
+        .field("/cause", "tracer-injected");
     judge
         .death("the target", target)
         .cause("tracer-injected", "ptrace-syscall", 137)

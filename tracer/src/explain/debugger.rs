@@ -139,7 +139,8 @@ impl Engine {
     }
 
     /// What a thread that stopped at a system call is given the kernel sends to it,
-    /// and so it does with PTRACE_KILL since 5.19: the debugger's doing all the same.
+    /// and so it does with PTRACE_KILL (5.19, and stable kernels since then): the
+    /// debugger's doing all the same.
     pub(super) fn as_given(&mut self, s: Arc<Signal>) -> Arc<Signal> {
         let of_it = |given: &mut Given| {
             let own = s.current.tid == s.target.tid && s.info == Info::Kernel;

@@ -56,6 +56,16 @@ const CPU_TIMERS: &[&str] = &[
     "check_thread_timers",
 ];
 
+/// By which anything is sent.
+const SENDING: &[&str] = &[
+    "__send_signal",
+    "__send_signal_locked",
+    "send_signal_locked",
+    "do_send_sig_info",
+    "send_sig_info",
+    "send_sig",
+];
+
 /// The first that fits is the cause: the more special ones come first.
 const RULES: &[Rule] = &[
     rule(
@@ -126,6 +136,11 @@ const RULES: &[Rule] = &[
         ],
         |s| own_doing(s) && s.info == Info::Kernel && s.state.traced,
     ),
+    // Since Linux 7 nothing but the entry of system calls stands there.
+    rule_if("tracer-injected", &["do_syscall_64"], |s| {
+        let own = own_doing(s) && s.info == Info::Kernel && s.state.traced;
+        own && stack::names(&s.stack).all(|f| SENDING.contains(&f) || stack::noise(f))
+    }),
     rule_if(
         "exec-failed",
         &["bprm_execve", "begin_new_exec", "do_execveat_common"],

@@ -47,7 +47,8 @@ pub(crate) fn path(stack: &[Frame]) -> Vec<String> {
         .collect()
 }
 
-fn noise(name: &str) -> bool {
+/// What stands on every stack.
+pub(crate) fn noise(name: &str) -> bool {
     name.starts_with("bpf_")
         || name.starts_with("__bpf_")
         || name.starts_with("__traceiter_")

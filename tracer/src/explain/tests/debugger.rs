@@ -203,14 +203,22 @@ fn a_handler_runs_for_what_only_the_debugger_gave() {
 
 #[test]
 fn at_a_system_call_the_kernel_sends_what_the_debugger_gives() {
-    for seen in [true, false] {
+    let stacks = [
+        &["send_sig", "syscall_exit_work", "do_syscall_64"][..],
+        &[
+            "do_send_sig_info",
+            "do_syscall_64",
+            "entry_SYSCALL_64_after_hwframe",
+        ],
+    ];
+    for (seen, stack) in [(true, stacks[0]), (false, stacks[0]), (false, stacks[1])] {
         let (mut w, _, app) = pair();
         if seen {
             w.resume(&app, CONT_ON, None, Some(TERM));
         }
         w.send(&app, &app, TERM)
             .by_kernel()
-            .stack(&["send_sig", "syscall_exit_work", "do_syscall_64"])
+            .stack(stack)
             .set(|s| s.state.traced = true)
             .fatal();
         w.exit(&app, TERM);
