@@ -54,13 +54,13 @@ pub struct Config {
     /// 1 if `oom_kill_process` is hooked, so that a SIGKILL need not bring what it
     /// tells.
     pub sees_oom: u32,
+    /// 1 if routine signals are to have ancestry and stack, too.
+    pub all_stacks: u32,
     /// Where in a `css_set` the state of the `pids` controller is, whose cgroup is
     /// that of cgroup v1 where it is in that.
     pub css_set_pids: u32,
     /// 1 if BTF-typed programs can have the current task as a typed pointer.
     pub typed_current: u32,
-    /// Padding.
-    pub pad: u32,
     /// The ids of new cgroups are above this: the kernel counts them upwards.
     pub new_cgroup_above: u64,
     /// The same for those of cgroup v1.
@@ -80,9 +80,9 @@ impl Config {
         exit_group_dead: 0,
         sees_release: 0,
         sees_oom: 0,
+        all_stacks: 0,
         css_set_pids: 0,
         typed_current: 0,
-        pad: 0,
         new_cgroup_above: 0,
         new_cgroup_v1_above: 0,
     };

@@ -135,7 +135,7 @@ unsafe fn generate<M: Mem>(
         if fold::fold::<M>(time, number, target, group, result, info, handler) {
             return 0;
         }
-        if routine(number, result, handler) {
+        if global!(CONFIG.all_stacks) == 0 && routine(number, result, handler) {
             if let Some(mut entry) = emit::reserve::<Signal>(Kind::Signal) {
                 let out = entry.as_mut_ptr();
                 (*out).header = emit::header(Kind::Signal, time);

@@ -8,11 +8,11 @@ mod ledger;
 pub(crate) mod phrases;
 pub(crate) mod table;
 pub(crate) mod told;
-pub(crate) mod verdict;
+mod verdict;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use events::{Event, Seen};
 pub(crate) use table::{Place, Table};
-pub(crate) use verdict::{From, Judge, Verdict};
+pub(crate) use verdict::{From, Judge, Verdict, Way};

@@ -272,6 +272,19 @@ fn is_signal(event: &Event, number: i32, from: From, to: u32) -> bool {
         }
 }
 
+/// A way through the kernel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way<'w> {
+    /// Functions that are on the stack, in this order, outermost first.
+    pub(crate) stack: &'w [&'w str],
+    /// All that are on no stack; the last one decides.
+    pub(crate) beyond: &'w [&'w str],
+    /// Words of the condition.
+    pub(crate) because: &'w str,
+    /// The function that proves the cause is one of these; none: it may be any.
+    pub(crate) proof: &'w [&'w str],
+}
+
 /// One event on trial.
 pub(crate) struct Verdict<'j, 'a> {
     judge: &'j mut Judge<'a>,
@@ -371,6 +384,52 @@ impl<'j, 'a> Verdict<'j, 'a> {
             .is_some_and(|event| event.now.pointer(path) != Some(expected));
         if wrong {
             self.wrong(&format!("expected {path} to be {expected}"));
+        }
+        self
+    }
+
+    /// Its way through the kernel (`--path`).
+    pub(crate) fn way(mut self, way: Way<'_>) -> Self {
+        let Some(event) = self.event else { return self };
+        let steps = event.now["path"].as_array().cloned().unwrap_or_default();
+        let (stack, beyond): (Vec<_>, Vec<_>) =
+            steps.iter().partition(|step| step["source"] == "stack");
+        let mut rest = stack.iter();
+        for name in way.stack {
+            match rest.find(|step| step["function"] == *name) {
+                Some(step) if step["decides"].is_string() => {}
+                Some(_) => self.wrong(&format!("says nothing of {name}")),
+                None => self.wrong(&format!("expected {name} on its way")),
+            }
+        }
+        let names: Vec<_> = beyond.iter().map(|step| &step["function"]).collect();
+        if names != way.beyond {
+            self.wrong(&format!("expected {:?} beyond the stack", way.beyond));
+        }
+        let mut decided = steps.iter().filter(|step| !step["decided"].is_null());
+        let at = decided
+            .next()
+            .map(|step| (&step["function"], &step["decided"]));
+        let right = match (at, way.beyond.last()) {
+            (Some((name, why)), Some(last)) => {
+                name == last && why.as_str().is_some_and(|why| why.contains(way.because))
+            }
+            (None, None) => true,
+            _ => false,
+        };
+        if !right || decided.next().is_some() {
+            self.wrong(&format!("expected the decision at {:?}", way.beyond.last()));
+        }
+        if !way.proof.is_empty() {
+            let proves = |step: &&Value| step["proves"] == true;
+            let found: Vec<_> = steps.iter().filter(proves).collect();
+            let known = |step: &&Value| way.proof.iter().any(|name| step["function"] == *name);
+            if found.len() != 1 || !found.iter().all(known) {
+                self.wrong(&format!(
+                    "expected one of {:?} alone to prove it",
+                    way.proof
+                ));
+            }
         }
         self
     }

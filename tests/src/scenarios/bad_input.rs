@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 
 use super::{own, Outcome, Scenario, Stage};
 use crate::judge::phrases::Phrase;
-use crate::judge::From;
+use crate::judge::{From, Way};
 use crate::stage::ns::{self, Ns};
 use crate::stage::sigtrace::{Ended, Sigtrace};
 
@@ -162,7 +162,9 @@ fn hidden_symbols(stage: &Stage<'_>) -> Result<Outcome> {
     fs::write(KPTR, "2").context(KPTR)?;
     let killed = Ns::new(&["c-init-nosig"])?;
     let (ino, other) = (ns.ino.to_string(), killed.ino.to_string());
-    let scope = ["--pidns", &ino, "--pidns", &other, "--once", "-o", "json"];
+    let scope = [
+        "--pidns", &ino, "--pidns", &other, "--once", "--path", "-o", "json",
+    ];
     let sigtrace = Sigtrace::attached(stage.host, &scope)?;
     ns::kill(ns.pid1.pid, Signal::SIGTERM)?;
     ns.pid1.wait()?;
@@ -181,7 +183,14 @@ fn hidden_symbols(stage: &Stage<'_>) -> Result<Outcome> {
             .signal("SIGKILL to PID 1", Signal::SIGKILL as i32, sender, pid1)
             .fate("fatal", None)
             .field("/cause", "killed-by-process")
-            .absent("/kernel_path");
+            .absent("/kernel_path")
+            // What the facts say needs no names.
+            .way(Way {
+                stack: &[],
+                beyond: &["complete_signal"],
+                because: "SIGNAL_GROUP_EXIT",
+                proof: &[],
+            });
         judge
             .death("PID 1", pid1)
             .field("/cause", "killed-by-process")

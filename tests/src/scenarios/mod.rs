@@ -18,6 +18,7 @@ mod masses;
 mod memory;
 mod open;
 mod overload;
+mod path;
 mod picture;
 mod processes;
 mod rare_kills;
@@ -221,6 +222,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         memory::scenarios(),
         processes::scenarios(),
         text::scenarios(),
+        path::scenarios(),
         late::scenarios(),
         starts::scenarios(),
         shared::scenarios(),

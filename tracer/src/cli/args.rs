@@ -46,7 +46,7 @@ pub struct Args {
 /// The other commands.
 #[derive(Subcommand, Clone, Debug)]
 pub enum Command {
-    /// What an id, a signal or an exit code means: init-no-handler, SIGTERM, 137
+    /// What an id, a signal, an exit code or a function of --path means: init-no-handler, SIGTERM, 137
     Explain(ExplainArgs),
     /// What this kernel allows, hook by hook, and what is lost otherwise
     Doctor(DoctorArgs),
@@ -112,7 +112,9 @@ pub struct TraceArgs {
     /// or stay blocked, processes that were killed by force or by a fault
     #[arg(short = 'x', long = "failed", help_heading = "Output")]
     pub failed: bool,
-    /// Show the kernel functions a signal came through (JSON always has them)
+    /// Show the way of each signal through the kernel: every function with what it
+    /// decides, and the one where its fate was decided. Outermost first; a + is
+    /// before what is not on the stack. (JSON always has the names)
     #[arg(long, help_heading = "Output")]
     pub path: bool,
     /// Show routine signals too (SIGCHLD, SIGURG, SIGWINCH, timers …), and in

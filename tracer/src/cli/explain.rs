@@ -12,6 +12,7 @@ use crate::{
     event::printable,
     explain::{
         ids::{self, Kind},
+        path::functions,
         signals,
     },
     nearest::nearest,
@@ -22,9 +23,10 @@ use crate::{
 #[derive(ClapArgs, Clone, Debug)]
 pub struct ExplainArgs {
     /// An id as sigtrace reports it (init-no-handler), a signal (SIGTERM, RTMIN+3),
-    /// or an exit code (137). A number up to 64 is explained as both. Nothing: a
-    /// list of all ids
-    #[arg(value_name = "ID|SIGNAL|EXITCODE")]
+    /// an exit code (137), or a function of the kernel as --path has it
+    /// (prepare_signal). A number up to 64 is explained as signal and as exit code.
+    /// Nothing: a list of all ids
+    #[arg(value_name = "ID|SIGNAL|EXITCODE|FUNCTION")]
     pub what: Option<String>,
     /// The page docs/reasons.md.
     #[arg(long, hide = true, conflicts_with = "what")]
@@ -37,7 +39,7 @@ pub struct ExplainArgs {
 /// One explanation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Topic {
-    /// `fate`, `reason`, `cause`, `mechanism`, `signal`, `exit_code`.
+    /// `fate`, `reason`, `cause`, `mechanism`, `signal`, `exit_code`, `function`.
     pub(crate) kind: &'static str,
     /// `pid1-exited`, `SIGTERM`, `137`.
     pub(crate) id: String,
@@ -87,8 +89,10 @@ pub fn run(args: &ExplainArgs) -> Result<(), Failure> {
     if let (true, Some(what)) = (topics.is_empty(), &args.what) {
         let ids = ids::all().iter().map(|entry| entry.id.to_owned());
         let signals = (1..=31).map(|number| signals::name(number).into_owned());
-        let similar = nearest(what, ids.chain(signals));
-        let known = "`sigtrace explain` lists all ids; signals and exit codes are known too";
+        let functions = functions::all().iter().flat_map(|function| &function.names);
+        let functions = functions.map(|name| name.name.to_owned());
+        let similar = nearest(what, ids.chain(signals).chain(functions));
+        let known = "`sigtrace explain` lists all ids; signals, exit codes and the functions of --path are known too";
         if let Ok(number) = what.trim().parse::<i64>() {
             let message = format!(
                 "{number} is neither a signal (1 to {}) nor an exit code (0 to 255); {known}",
@@ -143,6 +147,7 @@ fn kind(kind: &str) -> &str {
         "fate" => "fate of a signal",
         "mechanism" => "mechanism of a death",
         "exit_code" => "exit code",
+        "function" => "function of the kernel",
         other => other,
     }
 }
@@ -252,6 +257,26 @@ fn markdown() -> String {
                 page += &format!("\n**What to do:** {}\n", entry.advice);
             }
         }
+    }
+    page += &functions_page();
+    page
+}
+
+/// What `--path` says of each function.
+fn functions_page() -> String {
+    let mut page = String::from(
+        "\n## Functions of the kernel\n\n\
+         What `--path` says of each; the kernels that have a name, where not all that are supported do,\n\
+         stand behind it. The compiler may inline any of them, which is then on no stack.\n\n\
+         | function | what it decides |\n|---|---|\n",
+    );
+    for function in functions::all() {
+        let name = |name: &functions::Name| match name.when {
+            "" => format!("`{}`", name.name),
+            when => format!("`{}` ({when})", name.name),
+        };
+        let names: Vec<_> = function.names.iter().map(name).collect();
+        page += &format!("| {} | {} |\n", names.join(", "), function.decides);
     }
     page
 }

@@ -186,6 +186,7 @@ pub fn of(args: &TraceArgs, found: &Found, proc: &mut Proc) -> Result<Wanted, Fa
             .map(|(&pid, &(_, roles))| (pid, bits(roles)))
             .collect(),
         buffer: args.buffer_bytes(),
+        all_stacks: args.path,
         forced: match args.hooks {
             Hooks::Auto => Forced::Auto,
             Hooks::Btf => Forced::Btf,

@@ -4,7 +4,12 @@
 
 use super::explain::Topic;
 use crate::explain::{
-    ids, purpose,
+    ids,
+    path::{
+        self,
+        functions::{Function, Name},
+    },
+    purpose,
     signals::{self, DefaultAction},
 };
 
@@ -19,6 +24,7 @@ pub(crate) fn find(word: &str) -> Vec<Topic> {
         .filter(|entry| same(entry.id))
         .map(Topic::from)
         .collect();
+    topics.extend(path::functions::find(word).map(|found| function(word, found)));
     topics.extend(signals::parse(word).map(signal));
     topics.extend(
         word.parse()
@@ -27,6 +33,35 @@ pub(crate) fn find(word: &str) -> Vec<Topic> {
             .map(exit_code),
     );
     topics
+}
+
+/// A function of the kernel, as `--path` names it.
+fn function(word: &str, found: &Function) -> Topic {
+    let when = |name: &Name| match name.when {
+        "" => String::new(),
+        when => format!(" ({when})"),
+    };
+    let own = found.names.iter().filter(|name| name.name == word);
+    let here = own.map(when).collect::<String>();
+    let others = found.names.iter().filter(|name| name.name != word);
+    let others: Vec<_> = (others.map(|name| format!("{}{}", name.name, when(name)))).collect();
+    let mut text = String::new();
+    if !here.is_empty() {
+        text += &format!("On kernels{}.", here.replace(['(', ')'], ""));
+    }
+    if !others.is_empty() {
+        text += if text.is_empty() { "" } else { " " };
+        text += &format!("The same is said of {}.", others.join(", "));
+    }
+    Topic {
+        kind: "function",
+        id: word.to_owned(),
+        number: None,
+        meaning: found.decides.to_owned(),
+        text,
+        advice: String::new(),
+        reported: None,
+    }
 }
 
 fn signal(number: i32) -> Topic {
@@ -189,11 +224,23 @@ mod tests {
         assert_eq!(kinds("SIGTERM"), ["signal"]);
         assert_eq!(kinds("rtmin+3"), ["signal"]);
         assert_eq!(kinds("9"), ["signal", "exit_code"]);
+        assert_eq!(kinds("prepare_signal"), ["function"]);
         assert_eq!(kinds("0"), ["exit_code"]);
         assert_eq!(kinds("255"), ["exit_code"]);
         for nothing in ["", "256", "-1", "SIGNOTHING", "pid1"] {
             assert!(find(nothing).is_empty(), "{nothing}");
         }
+    }
+
+    #[test]
+    fn a_function_that_was_renamed_says_so() {
+        let topic = &find("send_signal")[0];
+        assert!(topic.meaning.starts_with("sets force"), "{}", topic.meaning);
+        assert_eq!(
+            topic.text,
+            "On kernels before 5.19. The same is said of send_signal_locked."
+        );
+        assert_eq!(find("prepare_signal")[0].text, "");
     }
 
     #[test]

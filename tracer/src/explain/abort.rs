@@ -10,6 +10,7 @@ use crate::history::note::Note;
 use crate::history::process::{Fatal, Process};
 
 use super::death::Death;
+use super::path::KernelPath;
 use super::sender::{SI_KERNEL, SI_TKILL};
 use super::{signals, stack, words};
 
@@ -54,7 +55,7 @@ pub(super) fn of_pid1(victim: &Process, fatal: &Fatal, s: &Signal) -> Option<Dea
         return None;
     }
     let mut d = Death::new("abort", Some("kernel-signal"));
-    d.kernel_path = stack::path(&s.stack);
+    d.kernel_path = KernelPath::fatal(s);
     for note in sent.iter().rev() {
         d.evidence(Evidence::Event(note.event));
     }

@@ -7,6 +7,7 @@ use crate::explain::report::{Certainty, Evidence, Explanation, Link, OomKill, St
 use crate::history::process::{Exited, Fatal, Process};
 
 use super::asked::Request;
+use super::path::KernelPath;
 use super::sender::{self, Origin};
 use super::verdict::{empty, View};
 use super::{abort, debugger, exited, kernel_cause, killed, pid1, signals, stack, words};
@@ -22,7 +23,7 @@ pub(crate) struct Death {
     /// The call that carried it out.
     pub(crate) mechanism: Option<&'static str>,
     /// Functions on the stack of what killed it.
-    pub(crate) kernel_path: Vec<String>,
+    pub(crate) kernel_path: KernelPath,
     /// From the death to its root.
     pub(crate) chain: Vec<Link>,
     /// Contributing reasons.
@@ -42,7 +43,7 @@ impl Death {
         Self {
             cause,
             mechanism,
-            kernel_path: Vec::new(),
+            kernel_path: KernelPath::default(),
             chain: Vec::new(),
             contributing: Vec::new(),
             stop: None,
@@ -159,8 +160,8 @@ fn unseen(
         }
     }
     let mut d = Death::new("unknown", None);
-    d.kernel_path = stack::path(exit_stack);
-    for function in d.kernel_path.clone() {
+    d.kernel_path = KernelPath::new(exit_stack);
+    for function in d.kernel_path.functions.clone() {
         d.evidence(Evidence::Stack(function));
     }
     d.evidence(Evidence::Field(format!("status={:#x}", exited.status)));

@@ -17,6 +17,7 @@ use super::death::Death;
 use super::engine::Engine;
 use super::fate::{self, Delivery};
 use super::open::Open;
+use super::path::KernelPath;
 use super::verdict::{Blind, Verdict, View};
 use super::{blocked, sender, signals, stack, words};
 
@@ -273,7 +274,7 @@ pub(super) fn killed(view: View<'_>, victim: &Process, fatal: &Fatal, s: &Signal
     let name = signals::name(s.number);
     let who = words::who(&s.current);
     let mut d = Death::new("tracer-injected", Some(PTRACE));
-    d.kernel_path = stack::path(&s.stack);
+    d.kernel_path = KernelPath::fatal(s);
     if let Some((function, _)) = stack::system_call(&s.stack) {
         d.evidence(Evidence::Stack(function.to_owned()));
     }

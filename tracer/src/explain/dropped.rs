@@ -136,7 +136,7 @@ pub(crate) fn dropped(view: View<'_>, time: BootTime, s: &Signal, dying: &Dying)
         ));
     }
     let by_default = s.state.handler == Handler::Default;
-    let forced_through = signals::kernel_only(s.number) && sender::forced(s);
+    let forced_through = lets_through(s);
     if s.target.is_pid1() && by_default && !signals::default_ignored(s.number) && !forced_through {
         return no_handler(view, time, s, v);
     }
@@ -182,6 +182,11 @@ pub(crate) fn dropped(view: View<'_>, time: BootTime, s: &Signal, dying: &Dying)
     ));
     v.fate = Fate::Dropped;
     v
+}
+
+/// Whether a PID 1 gets it without a handler: SIGKILL or SIGSTOP with `force`.
+pub(crate) fn lets_through(s: &Signal) -> bool {
+    signals::kernel_only(s.number) && sender::forced(s)
 }
 
 /// A process sent it to itself.

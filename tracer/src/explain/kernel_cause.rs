@@ -7,6 +7,7 @@ use crate::explain::report::{Certainty, Evidence};
 use crate::history::process::Fatal;
 
 use super::death::Death;
+use super::path::KernelPath;
 use super::sender::{self, Origin};
 use super::verdict::View;
 use super::{kernel_words, oom, signals, stack};
@@ -333,7 +334,7 @@ pub(super) fn of(view: View<'_>, fatal: &Fatal, s: &Signal) -> Death {
         Found::Frame(cause, _) | Found::Guess(cause, _) => cause,
     };
     let mut d = Death::new(cause, Some("kernel-signal"));
-    d.kernel_path = stack::path(&s.stack);
+    d.kernel_path = KernelPath::fatal(s);
     match found {
         Found::Frame(_, frame) => d.evidence(Evidence::Stack(frame.to_owned())),
         Found::Guess(_, missing) => d.missing(missing, Certainty::Inferred),
@@ -387,13 +388,13 @@ pub(super) fn of(view: View<'_>, fatal: &Fatal, s: &Signal) -> Death {
 fn unknown(fatal: &Fatal, s: &Signal) -> Death {
     let name = signals::name(s.number);
     let mut d = Death::new("unknown", Some("kernel-signal"));
-    d.kernel_path = stack::path(&s.stack);
-    for function in d.kernel_path.clone() {
+    d.kernel_path = KernelPath::fatal(s);
+    for function in d.kernel_path.functions.clone() {
         d.evidence(Evidence::Stack(function));
     }
     d.evidence(Evidence::Event(fatal.event));
     d.evidence(Evidence::Field(format!("si_code={}", s.code)));
-    let missing = if d.kernel_path.is_empty() {
+    let missing = if d.kernel_path.functions.is_empty() {
         "the kernel path that sent it (kernel symbols, or the stack itself)"
     } else {
         "a rule that names the cause of this kernel path"
@@ -404,12 +405,13 @@ fn unknown(fatal: &Fatal, s: &Signal) -> Death {
         Origin::Timer => ("A timer", "a timer"),
         _ => ("The kernel itself", "the kernel"),
     };
-    d.say(if d.kernel_path.is_empty() {
+    d.say(if d.kernel_path.functions.is_empty() {
         format!("{origin} sent {name}; on whose behalf is not known.")
     } else {
         format!(
             "{origin} sent {name}, by way of {}.",
             d.kernel_path
+                .functions
                 .iter()
                 .take(4)
                 .map(String::as_str)
@@ -462,7 +464,7 @@ pub(super) fn at_exit(number: i32, exited: u64, exit_stack: &[Frame]) -> Option<
         return None;
     };
     let mut d = Death::new(cause, Some("exit"));
-    d.kernel_path = stack::path(exit_stack);
+    d.kernel_path = KernelPath::new(exit_stack);
     d.evidence(Evidence::Stack(frame.to_owned()));
     d.evidence(Evidence::Event(exited));
     d.say(why);
@@ -487,6 +489,12 @@ pub(super) fn at_exit(number: i32, exited: u64, exit_stack: &[Frame]) -> Option<
     d.link(None, root);
     d.advise(advice);
     Some(d)
+}
+
+/// Every function that a rule looks for.
+#[cfg(test)]
+pub(super) fn frames() -> impl Iterator<Item = &'static str> {
+    RULES.iter().flat_map(|rule| rule.frames).copied()
 }
 
 /// Every cause that a rule leads to.

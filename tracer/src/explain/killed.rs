@@ -9,6 +9,7 @@ use crate::history::process::{Fatal, Process};
 
 use super::chain::link_sender;
 use super::death::Death;
+use super::path::KernelPath;
 use super::sender::{self, SI_TKILL, SI_USER};
 use super::verdict::View;
 use super::{abort, lead, pid1, runtime, signals, stack, stop_request, words};
@@ -39,7 +40,7 @@ pub(super) fn by_process(
         _ => "killed-by-process",
     };
     let mut d = Death::new(cause, mechanism.ok());
-    d.kernel_path = stack::path(&s.stack);
+    d.kernel_path = KernelPath::fatal(s);
     if let Some((function, _)) = call {
         d.evidence(Evidence::Stack(function.to_owned()));
     }
@@ -142,7 +143,7 @@ fn mechanism_by_code(s: &Signal) -> Result<&'static str, &'static str> {
 /// (`cgroup_post_fork`): the forking parent has nothing to do with it.
 pub(super) fn forked_into_the_killed(fatal: &Fatal, s: &Signal) -> Death {
     let mut d = Death::new("cgroup-kill", Some("cgroup-kill"));
-    d.kernel_path = stack::path(&s.stack);
+    d.kernel_path = KernelPath::fatal(s);
     d.evidence(Evidence::Stack(FORKED_INTO.to_owned()));
     d.evidence(Evidence::Event(fatal.event));
     d.say("It was forked into a control group that was being killed (cgroup.kill), so the kernel killed it with the others.");

@@ -37,6 +37,7 @@ mod open;
 mod outbox;
 mod overdue;
 mod passed_on;
+pub mod path;
 mod pid1;
 mod pid1_killed;
 pub mod purpose;

@@ -10,6 +10,7 @@ use crate::history::note::Fate;
 use crate::history::process::{Fatal, Process};
 
 use super::death::Death;
+use super::path::KernelPath;
 use super::sender::SI_KERNEL;
 use super::signals::{self, DefaultAction};
 use super::verdict::View;
@@ -166,7 +167,7 @@ pub(crate) fn killed(
     let killed_at = by.map_or(at, |(fatal, _)| fatal.time);
     match by {
         Some((fatal, s)) => {
-            d.kernel_path = stack::path(&s.stack);
+            d.kernel_path = KernelPath::fatal(s);
             d.link(Some(fatal.event), "SIGKILL by the kernel");
         }
         None => d.link(None, "SIGKILL by the kernel"),

@@ -1,6 +1,7 @@
 //! What is reported: the values that every output shows, text and JSON alike.
 //! Outputs format these and decide nothing.
 
+use super::path::KernelPath;
 use super::runtime::Recognized;
 use super::signals;
 use crate::event::{BootTime, Comm, PidNs, ProcessKey, Task};
@@ -131,8 +132,8 @@ pub struct SignalReport {
     pub cause: Option<&'static str>,
     /// For fatal signals: how it was carried out.
     pub mechanism: Option<&'static str>,
-    /// Functions on the kernel stack, innermost first.
-    pub kernel_path: Vec<String>,
+    /// By which functions of the kernel it was sent, and where its fate was decided.
+    pub kernel_path: KernelPath,
     /// From generation to the handler, nanoseconds; `None` unless handled.
     pub latency_ns: Option<u64>,
     /// A signal that is part of normal life (SIGCHLD, SIGURG …): left out
@@ -207,8 +208,8 @@ pub struct ExitReport {
     pub stop: Option<Stop>,
     /// Whose memory limit it was, for the causes `oom-…`.
     pub oom: Option<Box<OomKill>>,
-    /// Functions on the kernel stack of what killed it, innermost first.
-    pub kernel_path: Vec<String>,
+    /// The same of what killed it.
+    pub kernel_path: KernelPath,
     /// Why and what to do.
     pub explanation: Explanation,
 }

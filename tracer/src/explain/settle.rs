@@ -9,8 +9,9 @@ use crate::history::process::{Fatal, Process};
 
 use super::engine::Engine;
 use super::open::Open;
+use super::path::{Decision, KernelPath};
 use super::verdict::Verdict;
-use super::{blocked, death, debugger, routine, sender, signals, stack, stop_answer, words};
+use super::{blocked, death, debugger, routine, sender, signals, stop_answer, words};
 
 /// `TRACE_SIGNAL_LOSE_INFO`: `__sigqueue_alloc` gave nothing. The limit does not
 /// hold for those below the real-time signals that neither sigqueue(3) nor
@@ -233,7 +234,10 @@ impl Engine {
             reason: verdict.reason,
             cause,
             mechanism: None,
-            kernel_path: stack::path(&s.stack),
+            kernel_path: KernelPath {
+                decision: Decision::of(s, verdict),
+                ..KernelPath::new(&s.stack)
+            },
             latency_ns: verdict.latency_ns,
             routine: verdict.routine || routine::is(s, sender::origin(s), verdict.fate),
             explanation,

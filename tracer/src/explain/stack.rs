@@ -100,6 +100,12 @@ const CALLS: &[(&str, &str)] = &[
     ("__arm64_sys_kill", "kill-syscall"),
 ];
 
+/// Every one of those functions.
+#[cfg(test)]
+pub(super) fn calls() -> impl Iterator<Item = &'static str> {
+    CALLS.iter().map(|(function, _)| *function)
+}
+
 /// By which system call a process sent it: the function and the mechanism.
 pub(crate) fn system_call(stack: &[Frame]) -> Option<(&'static str, &'static str)> {
     // do_send_specific also serves rt_tgsigqueueinfo, so the order counts.

@@ -72,7 +72,8 @@ impl History {
             self.namespaces.entry(ns).or_default().pid1 = Some(key);
         }
         self.moved(key, task.cgroup);
-        self.processes.insert(key, Process::new(task, exact));
+        self.processes
+            .insert(key, Box::new(Process::new(task, exact)));
     }
 
     /// A start that was rounded becomes exact.

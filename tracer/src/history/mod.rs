@@ -73,7 +73,8 @@ pub struct NotedOom {
 /// See the module.
 #[derive(Debug, Default)]
 pub struct History {
-    processes: Map<ProcessKey, Process>,
+    /// Boxed, because most of a growing table is empty.
+    processes: Map<ProcessKey, Box<Process>>,
     by_pid: Map<u32, ProcessKey>,
     namespaces: Map<PidNs, Namespace>,
     cgroups: Map<CgroupId, cgroup::Members>,
@@ -121,13 +122,13 @@ impl History {
         #[cfg(test)]
         self.steps
             .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        self.processes.get(&self.resolve(key))
+        self.processes.get(&self.resolve(key)).map(Box::as_ref)
     }
 
     /// The same, to be changed.
     pub fn process_mut(&mut self, key: ProcessKey) -> Option<&mut Process> {
         let key = self.resolve(key);
-        self.processes.get_mut(&key)
+        self.processes.get_mut(&key).map(Box::as_mut)
     }
 
     /// How many processes are kept.

@@ -44,7 +44,7 @@ impl History {
 
     /// Known processes that live in a namespace, the dead included.
     pub fn members(&self, ns: PidNs) -> impl Iterator<Item = &Process> {
-        let all = self.processes.values();
+        let all = self.processes.values().map(Box::as_ref);
         all.filter(move |p| p.task.namespaces.contains(&ns))
     }
 
@@ -165,7 +165,7 @@ impl History {
             let there = p.task.namespaces.contains(&ns) && key.start_ns >= born;
             there && Some(key) != one && p.exit.is_none() && !p.reaped
         };
-        let left = self.processes.values().filter(of_it);
+        let left = self.processes.values().map(Box::as_ref).filter(of_it);
         for key in left.map(|p| p.task.key).collect::<Vec<_>>() {
             self.bury(key);
         }

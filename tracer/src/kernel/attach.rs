@@ -37,6 +37,8 @@ pub struct Request {
     pub pids: Vec<(u32, u32)>,
     /// Size of the ring buffer, bytes.
     pub buffer: u32,
+    /// Routine signals with ancestry and stack, too.
+    pub all_stacks: bool,
     /// `--hooks`.
     pub forced: Forced,
     /// Messages of the programs: an `aya_log::Level`, 0 for none.

@@ -20,6 +20,7 @@ pub fn diagnose(forced: Forced) -> Diagnosis {
         cgroups: Vec::new(),
         pids: vec![(u32::MAX, 0)],
         buffer: 4096,
+        all_stacks: false,
         forced,
         log_level: 0,
     };

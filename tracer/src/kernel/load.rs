@@ -46,11 +46,11 @@ pub(super) fn load(
         by_new_pidns: u32::from(request.new_namespaces),
         css_set_pids: types.css_set_pids.unwrap_or(0),
         typed_current: u32::from(typed_current),
-        pad: 0,
         dequeue_args: types.dequeue_args,
         exit_group_dead: u32::from(types.exit_group_dead),
         sees_release: u32::from(hooked(Hook::ReleaseTask)),
         sees_oom: u32::from(hooked(Hook::OomKillProcess)),
+        all_stacks: u32::from(request.all_stacks),
     };
     // The loader would parse all of the kernel's types before it can be told that
     // there is nothing to do with them. Where it cannot open them, it does without.

@@ -76,14 +76,16 @@ impl Table {
     }
 }
 
-/// `ffffffff81000000 T name [module]`; `None` for data, and for the zeros that
-/// stand in place of hidden addresses.
+/// `ffffffff81000000 T name [module]`; `None` for data, for the zeros that stand in
+/// place of hidden addresses, and for the padding before a function (`__pfx_name`,
+/// since 6.2), in which no return address lies.
 fn function(line: &str) -> Option<(u64, &str)> {
     let mut words = line.split_ascii_whitespace();
     let address = u64::from_str_radix(words.next()?, 16).ok()?;
     let kind = words.next()?;
     let name = words.next()?;
-    (address != 0 && matches!(kind, "t" | "T" | "w" | "W")).then_some((address, name))
+    let code = matches!(kind, "t" | "T" | "w" | "W") && !name.starts_with("__pfx_");
+    (address != 0 && code).then_some((address, name))
 }
 
 /// Whether this process may see kernel addresses (`kptr_restrict`,

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 
 use super::{
     crowd::{Held, Key},
-    lines::{Block, Tone},
+    lines::{Block, Step, Tone},
     select, wording, Context,
 };
 use crate::{
     event::{BootTime, Task},
     explain::{
+        path::{KernelPath, Source, Stack},
         report::{Certainty, ExitReport, Explanation, Link, Report, SignalReport, Unreaped},
         signals::exit_code,
         words,
@@ -37,7 +38,13 @@ pub(crate) fn signal(context: &Context, report: &SignalReport) -> Block {
     if alone {
         explain(&mut block, &report.explanation, String::new());
     }
-    path(context, &mut block, &report.kernel_path);
+    path(
+        context,
+        &mut block,
+        &report.kernel_path,
+        &report.explanation,
+        report.fate,
+    );
     if alone {
         more(&mut block, report.reason.or(report.cause));
     }
@@ -135,7 +142,13 @@ fn death(
         let links: Vec<_> = links.map(|link| wording::link(context, link)).collect();
         let chain = wording::joined(links.iter().map(String::as_str), " ← ");
         explain(&mut block, &report.explanation, chain);
-        path(context, &mut block, &report.kernel_path);
+        path(
+            context,
+            &mut block,
+            &report.kernel_path,
+            &report.explanation,
+            "fatal",
+        );
         more(
             &mut block,
             Some(report.cause).filter(|&cause| cause != "exit"),
@@ -288,12 +301,54 @@ fn explain(block: &mut Block, explanation: &Explanation, chain: String) {
     block.row("fix", &explanation.advice);
 }
 
-fn path(context: &Context, block: &mut Block, functions: &[String]) {
-    if context.path && !functions.is_empty() {
-        let names = functions.iter().map(String::as_str);
-        block.row("path", &[wording::joined(names, " ← ")]);
+/// The way through the kernel, a function a line.
+fn path(
+    context: &Context,
+    block: &mut Block,
+    path: &KernelPath,
+    explanation: &Explanation,
+    fate: &str,
+) {
+    if !context.path {
+        return;
     }
+    let steps = path.steps(&explanation.evidence);
+    let fate = fate.replace('_', " ");
+    let mut rows = Vec::new();
+    if path.stack == Stack::Unnamed {
+        rows.push(Step::note(UNNAMED));
+    }
+    let (mut below, mut later) = (false, false);
+    for step in steps {
+        below |= step.source == Source::Below;
+        later |= step.source == Source::Later;
+        let mark = match step.source {
+            Source::Stack => ' ',
+            Source::Below | Source::Later => '+',
+        };
+        let mut words = step.decides.unwrap_or_default().into_owned();
+        if step.proves {
+            words.push_str(if words.is_empty() { "" } else { "; " });
+            words.push_str("proves the cause");
+        }
+        rows.push(Step::new(mark, &step.function, &words));
+        if let Some(condition) = &step.decided {
+            rows.push(Step::decided(&format!("{fate} here: {condition}")));
+        }
+    }
+    match (below, later) {
+        (_, true) => rows.push(Step::note(LATER)),
+        (true, false) => rows.push(Step::note(BELOW)),
+        (false, false) => {}
+    }
+    block.steps("path", rows);
 }
+
+const UNNAMED: &str = "the functions on the stack have no names: kernel symbols are hidden \
+    (sysctl kernel.kptr_restrict=1, and CAP_SYSLOG)";
+const BELOW: &str =
+    "+ below the tracepoint, so not on the stack: it follows from the facts of the signal";
+const LATER: &str = "+ on the target's own way, later: it follows from its delivery";
 
 fn more(block: &mut Block, id: Option<&'static str>) {
     if let Some(id) = id.filter(|&id| id != "unknown") {

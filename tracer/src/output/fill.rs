@@ -1,6 +1,8 @@
 //! Fills the JSON [`shapes`] from reports. Values are copied as they are: JSON
 //! writing escapes, and [`escape::lossy`] deals with bytes that are no text.
 
+use std::borrow::Cow;
+
 use super::{
     codes, escape,
     shapes::{self, Line, VERSION},
@@ -9,6 +11,7 @@ use super::{
 use crate::{
     event::{BootTime, Outcome, Task},
     explain::{
+        path::{KernelPath, Source, Step},
         report::{
             Certainty, Evidence, ExitReport, Explanation, Forebear, Report, Sender, SignalReport,
         },
@@ -132,8 +135,34 @@ fn advice(all: &[String]) -> Option<String> {
     (!all.is_empty()).then(|| words::one_advice(all))
 }
 
-fn path(functions: &[String]) -> Option<Vec<String>> {
-    (!functions.is_empty()).then(|| functions.to_vec())
+fn names(path: &KernelPath) -> Option<Vec<String>> {
+    (!path.functions.is_empty()).then(|| path.functions.clone())
+}
+
+/// The same with what each decides, if that is asked for.
+fn path(
+    context: &Context,
+    path: &KernelPath,
+    explanation: &Explanation,
+) -> Option<Vec<shapes::Step>> {
+    let steps = if context.path {
+        path.steps(&explanation.evidence)
+    } else {
+        Vec::new()
+    };
+    let step = |step: Step| shapes::Step {
+        function: step.function,
+        source: match step.source {
+            Source::Stack => "stack",
+            Source::Below => "below",
+            Source::Later => "later",
+        }
+        .to_owned(),
+        decides: step.decides.map(Cow::into_owned),
+        decided: step.decided,
+        proves: step.proves.then_some(true),
+    };
+    (!steps.is_empty()).then(|| steps.into_iter().map(step).collect())
 }
 
 fn id(id: Option<&'static str>) -> Option<String> {
@@ -181,7 +210,8 @@ pub(crate) fn signal(context: &Context, report: &SignalReport) -> Line {
         certainty: certainty(explanation.certainty),
         evidence: evidence(explanation),
         missing: explanation.missing.clone(),
-        kernel_path: path(&report.kernel_path),
+        kernel_path: names(&report.kernel_path),
+        path: path(context, &report.kernel_path, explanation),
         latency_ns: report.latency_ns,
         routine: report.routine,
         explanation: joined(&explanation.sentences),
@@ -241,7 +271,8 @@ pub(crate) fn exit(context: &Context, report: &ExitReport) -> Line {
             trigger: task(context, &oom.trigger),
             chosen: oom.chosen.as_ref().map(|chosen| task(context, chosen)),
         }),
-        kernel_path: path(&report.kernel_path),
+        kernel_path: names(&report.kernel_path),
+        path: path(context, &report.kernel_path, explanation),
         explanation: joined(&explanation.sentences),
         advice: advice(&explanation.advice),
     };

@@ -7,7 +7,9 @@ use std::{fmt::Write as _, io};
 
 use anstyle::{AnsiColor, Style};
 
+pub(crate) use super::steps::Step;
 use super::{
+    steps,
     timeline::Timeline,
     wrap::{wrap, HARD_SPACE},
     Context,
@@ -53,8 +55,17 @@ pub(crate) struct Block {
     pub(super) result: String,
     id: String,
     tone: Tone,
-    rows: Vec<(&'static str, Vec<String>)>,
+    rows: Vec<(&'static str, Rows)>,
     more: Option<String>,
+}
+
+/// What a row holds.
+#[derive(Debug)]
+enum Rows {
+    /// Texts, each on a line of its own.
+    Texts(Vec<String>),
+    /// A way.
+    Steps(Vec<Step>),
 }
 
 impl Block {
@@ -81,8 +92,15 @@ impl Block {
     /// A row with a label, each text on a line of its own; nothing for none.
     pub(crate) fn row(&mut self, label: &'static str, texts: &[String]) {
         if !texts.is_empty() {
-            self.rows
-                .push((label, texts.iter().map(|text| printable(text)).collect()));
+            let texts = texts.iter().map(|text| printable(text)).collect();
+            self.rows.push((label, Rows::Texts(texts)));
+        }
+    }
+
+    /// A row that is a way, each step on a line of its own; nothing for none.
+    pub(crate) fn steps(&mut self, label: &'static str, steps: Vec<Step>) {
+        if !steps.is_empty() {
+            self.rows.push((label, Rows::Steps(steps)));
         }
     }
 
@@ -167,8 +185,12 @@ impl<W: io::Write> Lines<W> {
             let _ = write!(text, "   {}", block.id);
         }
         if self.width.is_none() {
-            for (label, texts) in &block.rows {
-                let _ = write!(text, " | {label}: {}", on_one_line(label, texts));
+            for (label, rows) in &block.rows {
+                let rows = match rows {
+                    Rows::Texts(texts) => on_one_line(label, texts),
+                    Rows::Steps(steps) => steps::on_one_line(steps),
+                };
+                let _ = write!(text, " | {label}: {rows}");
             }
             if let Some(more) = &block.more {
                 let _ = write!(text, " | more: {more}");
@@ -184,8 +206,11 @@ impl<W: io::Write> Lines<W> {
             }
         }
         if self.width.is_some() {
-            for (label, texts) in &block.rows {
-                self.row(label, texts)?;
+            for (label, rows) in &block.rows {
+                match rows {
+                    Rows::Texts(texts) => self.row(label, texts)?,
+                    Rows::Steps(steps) => self.steps(label, steps)?,
+                }
             }
             if let Some(more) = &block.more {
                 self.row("", &[format!("more: {more}")])?;
@@ -206,6 +231,29 @@ impl<W: io::Write> Lines<W> {
                     }
                     _ => writeln!(self.out, "{line}")?,
                 }
+            }
+        }
+        Ok(())
+    }
+
+    fn steps(&mut self, label: &str, steps: &[Step]) -> io::Result<()> {
+        let column = steps::column(steps);
+        for (i, step) in steps.iter().enumerate() {
+            let label = if i == 0 { label } else { "" };
+            let (text, hang) = step.line(label, ROW, column);
+            for (j, line) in self.wrapped(&text, hang).iter().enumerate() {
+                let bold = match j {
+                    _ if step.is_decided() => line.trim_start(),
+                    0 => label,
+                    _ => "",
+                };
+                let line = match line.split_once(bold) {
+                    Some((before, rest)) if !bold.is_empty() => {
+                        format!("{before}{}{rest}", self.paint(Style::new().bold(), bold))
+                    }
+                    _ => line.clone(),
+                };
+                writeln!(self.out, "{line}")?;
             }
         }
         Ok(())

@@ -25,6 +25,7 @@ pub mod json;
 mod lines;
 mod select;
 pub mod shapes;
+mod steps;
 pub mod text;
 mod timeline;
 mod waiting;
@@ -58,7 +59,7 @@ pub struct Context {
     pub all_signals: bool,
     /// Signals were asked for by name: routine ones among them are shown too.
     pub named_signals: bool,
-    /// Text: with the kernel path. (JSON always has it.)
+    /// With the kernel path, explained. (JSON always has the names.)
     pub path: bool,
     /// More than one container is traced or waited for.
     pub many: bool,

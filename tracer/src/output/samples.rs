@@ -4,6 +4,7 @@
 use super::{Clock, Context, Ending, Scope, Tracing};
 use crate::{
     event::{BootTime, Comm, Outcome, PidNs, ProcessKey, Task},
+    explain::path::{Decision, KernelPath, Stack},
     explain::report::{
         Asked, Certainty, Evidence, ExitReport, Explanation, Forebear, Link, Report, Sender,
         SignalReport, Stop, Summary, Unreaped, Update,
@@ -132,11 +133,19 @@ pub(crate) fn sigterm() -> SignalReport {
         reason: None,
         cause: None,
         mechanism: None,
-        kernel_path: Vec::new(),
+        kernel_path: KernelPath::default(),
         latency_ns: Some(120_000),
         routine: false,
         explanation: nothing(Certainty::Proven),
         count: 1,
+    }
+}
+
+fn stack(functions: &[&str], decision: Decision) -> KernelPath {
+    KernelPath {
+        functions: strings(functions),
+        stack: Stack::Named,
+        decision: Some(decision),
     }
 }
 
@@ -148,7 +157,10 @@ pub(crate) fn dropped() -> SignalReport {
         outcome: Outcome::Ignored,
         fate: "dropped",
         reason: Some("init-no-handler"),
-        kernel_path: strings(&["send_signal_locked", "do_send_sig_info", "kill_pid_info"]),
+        kernel_path: stack(
+            &["send_signal_locked", "do_send_sig_info", "kill_pid_info"],
+            Decision::Unkillable { kernel_only: false },
+        ),
         latency_ns: None,
         explanation: Explanation {
             evidence: vec![Evidence::Field("sa_handler=SIG_DFL".into())],
@@ -180,7 +192,10 @@ pub(crate) fn sigkill() -> SignalReport {
         fate: "fatal",
         cause: Some("pid1-exited"),
         mechanism: Some("kernel-signal"),
-        kernel_path: strings(&["zap_pid_ns_processes", "do_exit", "do_group_exit"]),
+        kernel_path: stack(
+            &["zap_pid_ns_processes", "do_exit", "do_group_exit"],
+            Decision::Fatal,
+        ),
         latency_ns: None,
         ..sigterm()
     }
@@ -203,7 +218,7 @@ pub(crate) fn init_exit() -> ExitReport {
         contributing: Vec::new(),
         stop: None,
         oom: None,
-        kernel_path: Vec::new(),
+        kernel_path: KernelPath::default(),
         explanation: nothing(Certainty::Proven),
     }
 }
@@ -240,7 +255,10 @@ pub(crate) fn killed() -> ExitReport {
             used_ns: 1_400_000,
         }),
         oom: None,
-        kernel_path: strings(&["zap_pid_ns_processes", "do_exit", "do_group_exit"]),
+        kernel_path: stack(
+            &["zap_pid_ns_processes", "do_exit", "do_group_exit"],
+            Decision::Fatal,
+        ),
         explanation: Explanation {
             evidence: vec![
                 Evidence::Stack("zap_pid_ns_processes".into()),
@@ -273,7 +291,7 @@ pub(crate) fn unknown() -> ExitReport {
         contributing: Vec::new(),
         stop: None,
         oom: None,
-        kernel_path: Vec::new(),
+        kernel_path: KernelPath::default(),
         explanation: Explanation {
             missing: strings(&["the signal_generate event of its SIGKILL (12 events were lost)"]),
             sentences: strings(&["It was killed by SIGKILL; by whom was not seen."]),

@@ -161,6 +161,14 @@ shapes! {
         runtime: Option<String> = "The program of a container engine that it names.",
         time: Option<String> = "When an engine was asked for it, by the engine's own word.",
     }
+    /// A function of the kernel.
+    Step {
+        function: String = "Its name.",
+        source: String = "`stack`: it was on the stack. `below`: it lies below the tracepoint, and follows from the facts of the signal. `later`: the same, and the target comes to it only later.",
+        decides: Option<String> = "What it decides.",
+        decided: Option<String> = "The fate was decided here: by this condition.",
+        proves: Option<bool> = "It proves the cause.",
+    }
     /// How a stop went.
     Stop {
         signal: String = "The stop signal.",
@@ -197,6 +205,7 @@ shapes! {
         evidence: Vec<Evidence> = "What proves it.",
         missing: Vec<String> = "What would be needed to be sure.",
         kernel_path: Option<Vec<String>> = "Functions on the kernel stack, innermost first.",
+        path: Option<Vec<Step>> = "With `--path`: the way through the kernel, outermost first.",
         latency_ns: Option<u64> = "From generation to the handler.",
         routine: bool = "Part of normal life.",
         explanation: Option<String> = "In sentences; absent where there is nothing to explain.",
@@ -225,6 +234,7 @@ shapes! {
         stop: Option<Stop> = "The stop this belongs to.",
         oom: Option<Oom> = "Whose memory limit it was, for the causes `oom-…`.",
         kernel_path: Option<Vec<String>> = "As in [`Signal`].",
+        path: Option<Vec<Step>> = "As in [`Signal`].",
         explanation: Option<String> = "As in [`Signal`].",
         advice: Option<String> = "As in [`Signal`].",
     }
@@ -339,6 +349,7 @@ shapes! {
         evidence: Option<Vec<Evidence>> = "As in both.",
         missing: Option<Vec<String>> = "As in both.",
         kernel_path: Option<Vec<String>> = "As in both.",
+        path: Option<Vec<Step>> = "As in both.",
         explanation: Option<String> = "As in both.",
         advice: Option<String> = "As in both.",
     }

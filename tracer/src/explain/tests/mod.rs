@@ -19,6 +19,7 @@ mod left_out;
 mod lives;
 mod memory;
 mod own;
+mod path;
 mod picture;
 mod queues;
 mod random;

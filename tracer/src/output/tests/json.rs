@@ -96,6 +96,7 @@ fn every_line_is_as_the_schema_and_the_shapes_say() {
     for scopes in [vec![scope], vec![], context().scopes] {
         let context = Context {
             all_signals: true,
+            path: true,
             scopes,
             ..context()
         };

@@ -8,7 +8,10 @@ use super::{
     samples::{self, context, every_kind, picture, summary, write},
     writer, ContainerName, Context, Ending, Format, Scope, Tracing,
 };
-use crate::explain::report::{ExitReport, Explanation, Report, Summary};
+use crate::explain::{
+    path::{Decision, KernelPath, Stack},
+    report::{ExitReport, Explanation, Report, SignalReport, Summary},
+};
 
 mod any;
 mod json;
@@ -69,6 +72,49 @@ fn the_picture_at_80_columns() {
         "{text}"
     );
     snapshot("picture-80.txt", &text);
+}
+
+#[test]
+fn the_way_through_the_kernel() {
+    let unnamed = SignalReport {
+        kernel_path: KernelPath {
+            functions: Vec::new(),
+            stack: Stack::Unnamed,
+            ..samples::dropped().kernel_path
+        },
+        ..samples::dropped()
+    };
+    let fault = ExitReport {
+        kernel_path: KernelPath {
+            functions: [
+                "force_sig_info_to_task",
+                "some_function_that_nobody_has_words_for",
+                "exc_page_fault",
+            ]
+            .map(str::to_owned)
+            .into(),
+            decision: Some(Decision::FatalAtDelivery),
+            ..samples::killed().kernel_path
+        },
+        ..samples::killed()
+    };
+    let reports = [
+        Report::Signal(Box::new(samples::dropped())),
+        Report::Signal(Box::new(unnamed)),
+        Report::Exit(Box::new(samples::killed())),
+        Report::Exit(Box::new(fault)),
+    ];
+    let path = |width, format| {
+        let context = Context {
+            width,
+            path: true,
+            ..context()
+        };
+        write(format, context, &reports, &summary(), Ending::Ended)
+    };
+    snapshot("path.txt", &path(Some(100), Format::Text));
+    snapshot("path-piped.txt", &path(None, Format::Text));
+    snapshot("path.json", &path(None, Format::Json));
 }
 
 #[test]
