@@ -161,6 +161,23 @@ impl<T> Recent<T> {
         }
     }
 
+    /// Where there is no more room: of entries like the next one the last goes, if
+    /// one before it says the same. What is remembered of them is then the first, and
+    /// the next.
+    pub fn make_room(&mut self, like: impl Fn(&T) -> bool, same: impl Fn(&T, &T) -> bool) {
+        if self.entries.len() < self.limit {
+            return;
+        }
+        let mut alike = self.entries.iter().enumerate().rev();
+        let mut alike = alike.by_ref().filter(|(_, entry)| like(entry));
+        let (Some((at, last)), Some((_, before))) = (alike.next(), alike.next()) else {
+            return;
+        };
+        if same(before, last) {
+            self.entries.remove(at);
+        }
+    }
+
     /// Adds one; `time_of` tells the time of the one that has to go.
     pub fn push(&mut self, entry: T, time_of: impl Fn(&T) -> BootTime) {
         if self.entries.len() == self.limit {

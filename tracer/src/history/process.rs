@@ -146,8 +146,13 @@ impl Process {
         }
     }
 
-    /// Remembers a signal.
+    /// Remembers a signal. A flood of one kind does not push the others out.
     pub fn note(&mut self, note: Note) {
+        let by = |note: &Note| note.sender.as_ref().map(|by| by.key);
+        self.notes.make_room(
+            |n| n.number == note.number && by(n) == by(&note),
+            |a, b| (a.fate, a.reason, a.stop) == (b.fate, b.reason, b.stop) && !b.fate.interim(),
+        );
         self.notes.push(note, |n| n.time);
     }
 

@@ -237,11 +237,26 @@ fn an_exit_and_what_is_not_known_of_it() {
         .contains("What it got before sigtrace was attached, 100 ms before, is not known"));
     // Forgotten.
     let mut w = World::new();
-    for _ in 0..40 {
-        w.send(&host(50, "sh"), &app, PIPE).handled();
+    for sender in 0..40 {
+        w.send(&host(50 + sender, "sh"), &app, PIPE).handled();
     }
     w.exit(&app, 0);
     assert!(why(w.run().exit(&app)).contains("no longer known"));
+}
+
+#[test]
+fn a_flood_of_one_signal_does_not_push_the_others_out() {
+    let (sh, app) = (host(50, "sh"), member(101, 2, "app"));
+    let mut w = World::new();
+    w.send(&sh, &app, TERM).handled();
+    for _ in 0..100 {
+        w.pass(MS).send(&sh, &app, PIPE).handled();
+    }
+    w.exit(&app, 0);
+    let told = w.run();
+    let e = told.exit(&app);
+    assert_eq!(chain(e), "exited with status 0 ← SIGTERM handled ← sh 50");
+    assert_eq!(e.explanation.certainty, Certainty::Proven);
 }
 
 #[test]
