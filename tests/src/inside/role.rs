@@ -40,6 +40,7 @@ pub(crate) fn play(role: &str, words: &[&str]) -> Result<()> {
             set([tools::signal(name)?]).thread_block()?;
             asleep(role)
         }
+        ("late", [name]) => late(tools::signal(name)?),
         ("unblocks", [name]) => unblocks(tools::signal(name)?),
         ("exits", [status]) => {
             prepare(role)?;
@@ -187,6 +188,16 @@ fn unblocks(signal: Signal) -> Result<()> {
             tools::say("rang")?;
         }
     }
+}
+
+/// Has a handler only once it is told to, and ends by that.
+fn late(signal: Signal) -> Result<()> {
+    prepare("late")?;
+    tools::hear()?;
+    let mut bell = Bell::for_signals(&[signal])?;
+    tools::say("installed")?;
+    bell.wait()?;
+    process::exit(0);
 }
 
 /// Begins to act on a signal, lets go of the pipe, and never comes to an end.

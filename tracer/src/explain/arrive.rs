@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::event::{
-    flag, BootTime, Dispositions, Frame, Info, Outcome, ProcessKey, Sight, Signal, Task,
+    flag, BootTime, Dispositions, Frame, Handler, Info, Outcome, ProcessKey, Sight, Signal, Task,
 };
 use crate::history::note::{Fate, Note, NotedSender, Sent};
 use crate::history::process::Fatal;
@@ -232,6 +232,9 @@ impl Engine {
                 verdict = verdict.but("which of several equal signals this was: the process was traced, and its debugger may have kept one");
             }
             self.conclude(o, verdict, d.event, d.time);
+            if matches!(d.handler, Handler::User(_)) {
+                self.has_handlers(d.event, d.time, task.key, signals::bit(number));
+            }
             return;
         }
         // Its generation was not seen: remembered, for what follows from it.
@@ -322,6 +325,9 @@ impl Engine {
             process.looked = Some((id, time));
         }
         process.dispositions = dispositions;
+        if let Some(seen) = dispositions {
+            self.has_handlers(id, time, key, seen.caught);
+        }
         if let Some(seen) = dispositions {
             self.seen_dead(time, key, seen.state);
         }

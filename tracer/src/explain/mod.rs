@@ -26,6 +26,7 @@ mod chain;
 mod death;
 mod debugger;
 mod dropped;
+mod early;
 mod exited;
 mod fate;
 mod folded;

@@ -58,7 +58,11 @@ impl Engine {
             signal: Some(signal.clone()),
             perhaps_given: false,
         });
-        self.watch(target, &signal, &verdict, time);
+        let verdict = if self.watch(target, &signal, &verdict, time) {
+            self.too_early(id, generated, target, &signal, verdict)
+        } else {
+            verdict
+        };
         let others = fatal
             .as_ref()
             .map(|_| stop_answer::others(&self.history, &signal.target));
@@ -169,6 +173,23 @@ impl Engine {
             process.settle(id, now.fate, now.reason, Some(time));
         }
         let report = self.signal_report(id, generated, &signal, &now.event(event));
+        self.emit(report, true, event, time);
+    }
+
+    /// What is said of a signal whose fate stands, now that more is known.
+    pub(super) fn told_again(
+        &mut self,
+        id: u64,
+        generated: BootTime,
+        signal: &Signal,
+        verdict: &Verdict,
+        event: u64,
+        time: BootTime,
+    ) {
+        let report = SignalReport {
+            settled: true,
+            ..self.signal_report(id, generated, signal, verdict)
+        };
         self.emit(report, true, event, time);
     }
 

@@ -26,6 +26,19 @@ pub struct Fatal {
     pub perhaps_given: bool,
 }
 
+/// A request to end that was thrown away for want of a handler.
+#[derive(Clone, Debug)]
+pub struct Early {
+    /// Its event.
+    pub event: u64,
+    /// When it came.
+    pub time: BootTime,
+    /// The signal.
+    pub signal: Arc<Signal>,
+    /// What was said of it: at once, or when it was taken.
+    pub fate: Fate,
+}
+
 /// A signal that a debugger gave a thread to go on with.
 #[derive(Clone, Debug)]
 pub struct Given {
@@ -84,6 +97,8 @@ pub struct Process {
     pub looked: Option<(u64, BootTime)>,
     /// It is looked at now and then, because it did not act on a request to end.
     pub watched: bool,
+    /// Requests to end that came before their handler, as far as is known.
+    pub early: Vec<Early>,
     /// Signals that it got.
     pub notes: Recent<Note>,
     /// Signals that it sent; kept for a PID 1 only.
@@ -128,6 +143,7 @@ impl Process {
             dispositions: None,
             looked: None,
             watched: false,
+            early: Vec::new(),
             notes: Recent::new(NOTES),
             sent: Recent::new(SENT),
             open: Vec::new(),

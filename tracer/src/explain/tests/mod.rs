@@ -7,6 +7,7 @@ mod clockwork;
 mod deaths;
 mod debugger;
 mod drops;
+mod early;
 mod endings;
 mod filters;
 mod folded;
