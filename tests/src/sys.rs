@@ -174,6 +174,19 @@ pub(crate) fn kill_number(pid: i32, number: i32) -> Result<bool> {
     }
 }
 
+/// `rt_sigqueueinfo()` with this `si_code`.
+pub(crate) fn queue_as(pid: i32, number: i32, code: i32) -> Result<()> {
+    // SAFETY: all zeros are a siginfo.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    info.si_signo = number;
+    info.si_code = code;
+    // SAFETY: the siginfo lives as long.
+    if unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, pid, number, &raw const info) } == 0 {
+        return Ok(());
+    }
+    Err(io::Error::last_os_error()).with_context(|| format!("rt_sigqueueinfo {number} {pid}"))
+}
+
 /// A process that stays the same one though its pid may be given to another.
 pub(crate) struct PidFd(OwnedFd);
 

@@ -11,12 +11,27 @@ use crate::stage::ns::{Ns, Program};
 /// What the load does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// `kill()` of a signal that does nothing by default (SIGWINCH).
+    /// `kill()` of a signal that does nothing by default (SIGWINCH): after three in a
+    /// second they are folded.
     Routine,
+    /// The same by `rt_sigqueueinfo()`, hardly two alike, so that each is told.
+    RoutineEach,
     /// `kill()` of a signal that PID 1 has no handler for (SIGTERM): dropped.
     Dropped,
+    /// The same, each of them told.
+    DroppedEach,
     /// fork, exit and wait.
     Fork,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Routine,
+        Self::RoutineEach,
+        Self::Dropped,
+        Self::DroppedEach,
+        Self::Fork,
+    ];
 }
 
 /// One that waits for its rounds.
@@ -35,6 +50,10 @@ impl Load {
         let program = match kind {
             Kind::Routine => ns.enter(&["load", "signal", &cpu, &signal(libc::SIGWINCH), "1"])?,
             Kind::Dropped => ns.enter(&["load", "signal", &cpu, &signal(libc::SIGTERM), "1"])?,
+            Kind::RoutineEach => {
+                ns.enter(&["load", "queue", &cpu, &signal(libc::SIGWINCH), "1"])?
+            }
+            Kind::DroppedEach => ns.enter(&["load", "queue", &cpu, &signal(libc::SIGTERM), "1"])?,
             Kind::Fork => ns.enter(&["load", "fork", &cpu])?,
         };
         program.meet("ready")?;

@@ -1,8 +1,9 @@
 //! What tracing costs: bare, with a program that does nothing, with sigtrace in
 //! every state, and with tools of others, interleaved on the same work in one
-//! run. [`subject`] is who is measured, [`load`] on what, [`stats`] how rounds
-//! become figures, [`table`] what is to be reached.
+//! run. [`subject`] is who is measured, [`load`] on what, [`flood`] whether all of a
+//! storm is told, [`stats`] how rounds become figures, [`table`] what is to be reached.
 
+mod flood;
 mod load;
 mod stats;
 mod subject;
@@ -69,15 +70,19 @@ pub(crate) fn command(options: &Options) -> Result<bool> {
     };
     let level = bench.level()?;
     let mut all = Vec::new();
-    for kind in [Kind::Routine, Kind::Dropped, Kind::Fork] {
+    for kind in Kind::ALL {
         all.extend(measure(&bench, kind, options)?);
     }
+    let storms = flood::SENDERS.map(|senders| flood::storm(&bench, senders, options.rounds));
+    let storms = storms.into_iter().collect::<Result<Vec<_>>>()?;
+    let memory = flood::memory(&bench, options.rounds)?;
     let missing: Vec<_> = Rival::ALL
         .into_iter()
         .filter(|&rival| !bench.has(rival))
         .map(Rival::name)
         .collect();
-    let table = Table::of(&all, &level)?;
+    let mut table = Table::of(&all, &level)?;
+    table.storms(&storms, &memory)?;
     if options.json {
         print!("{}", table.json()?);
     } else {
@@ -136,7 +141,9 @@ fn subjects(bench: &Bench<'_>, kind: Kind) -> Vec<Subject> {
             let rivals = Rival::ALL.into_iter().filter(there).map(Subject::Rival);
             own.into_iter().chain(rivals).collect()
         }
-        Kind::Dropped => vec![Subject::Bare, Subject::Traced],
+        Kind::Dropped | Kind::RoutineEach | Kind::DroppedEach => {
+            vec![Subject::Bare, Subject::Traced]
+        }
         Kind::Fork => vec![Subject::Bare, Subject::Elsewhere],
     }
 }

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
+use super::flood::Storm;
 use super::load::Kind;
 use super::stats::{figure, Figure};
 use super::subject::{Rival, Subject};
@@ -80,13 +81,25 @@ impl Table {
             Some(Target::AtMost(if typed { 40.0 } else { 80.0 })),
         )?;
         row(
-            "routine signal, traced",
+            "routine signal, traced, each told",
+            "ns",
+            over(Kind::RoutineEach, Subject::Traced, Subject::Bare),
+            Some(Target::AtMost(250.0)),
+        )?;
+        row(
+            "routine signal, traced, in a storm of equal ones",
             "ns",
             routine(Subject::Traced, Subject::Bare),
             Some(Target::AtMost(250.0)),
         )?;
         row(
-            "dropped signal, traced with stack and ancestry",
+            "dropped signal, traced with stack and ancestry, each told",
+            "ns",
+            over(Kind::DroppedEach, Subject::Traced, Subject::Bare),
+            Some(Target::AtMost(3_000.0)),
+        )?;
+        row(
+            "dropped signal, traced, in a storm of equal ones",
             "ns",
             over(Kind::Dropped, Subject::Traced, Subject::Bare),
             Some(Target::AtMost(3_000.0)),
@@ -112,7 +125,7 @@ impl Table {
             Some(Target::AtMost(150.0)),
         )?;
         row(
-            "memory at most (with the buffer)",
+            "memory at most, with the buffer, in a storm",
             "kB",
             traced.map(|series| series.peak_kb.clone()),
             None,
@@ -140,6 +153,40 @@ impl Table {
             )?;
         }
         Ok(Self(table))
+    }
+
+    /// What comes of storms, and the memory that is held.
+    pub(crate) fn storms(&mut self, storms: &[Storm], memory: &[f64]) -> Result<()> {
+        let mut row = |what: &str, unit, values: &[f64], target| -> Result<()> {
+            let figure = figure(values).context("too few rounds")?;
+            self.0.push(Row::new(what, unit, figure, target));
+            Ok(())
+        };
+        for storm in storms {
+            let of = match storm.senders {
+                1 => "storm of one sender".to_owned(),
+                many => format!("storm of {many} senders"),
+            };
+            let (rate, none) = (Target::AtLeast(1e6), Target::AtMost(0.0));
+            row(
+                &format!("{of}: signals a second"),
+                "",
+                &storm.rate,
+                Some(rate),
+            )?;
+            row(
+                &format!("{of}: not told, not counted"),
+                "",
+                &storm.missing,
+                Some(none),
+            )?;
+        }
+        row(
+            "memory without the buffer, while processes come and go",
+            "kB",
+            memory,
+            Some(Target::AtMost(15.0 * 1024.0)),
+        )
     }
 
     /// How many targets are met, and how many there are.

@@ -2,6 +2,7 @@
 //! told, and says how long that took. What is measured is this program alone:
 //! everything that a tracer adds to the system call is in its time.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
@@ -15,7 +16,11 @@ use crate::sys::{self, Side};
 /// The clock is read once per so many, so that it costs nothing.
 const BATCH: u64 = 100;
 
-/// `load signal CPU NUMBER PID`, `load fork CPU`: each line it hears is a number
+/// So many values of `si_code`, below all that mean something: what the kernel side
+/// counts together has one in common, and this is more than it remembers at a time.
+const CODES: std::ops::Range<i32> = -101_000..-1000;
+
+/// `load signal CPU NUMBER PID`, `load queue CPU NUMBER PID`, `load fork CPU`: each line it hears is a number
 /// of milliseconds, each line it says `round COUNT NANOSECONDS`.
 pub(crate) fn run(words: &[&str]) -> Result<()> {
     tools::set_name(b"load")?;
@@ -27,6 +32,15 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
                     bail!("the target is gone");
                 }
                 Ok(())
+            })
+        }
+        ["queue", cpu, number, pid] => {
+            let (number, pid) = (number.parse()?, pid.parse()?);
+            let code = Cell::new(CODES.start);
+            rounds(cpu, BATCH, || {
+                let next = code.get() + 1;
+                code.set(if next < CODES.end { next } else { CODES.start });
+                sys::queue_as(pid, number, next)
             })
         }
         ["fork", cpu] => rounds(cpu, 1, || match sys::fork()? {

@@ -11,7 +11,10 @@ use std::{
 
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{cgroup::Cgroup, following::Following, programs::Programs, request::Wanted, Failure};
+use super::{
+    cgroup::Cgroup, following::Following, ghosts::Ghosts, programs::Programs, request::Wanted,
+    Failure,
+};
 use crate::{
     container::{self, events::Heard},
     event::{
@@ -56,6 +59,7 @@ pub(super) struct Live<'a> {
     pub(super) losses_checked: Instant,
     /// Something came in since then.
     pub(super) losses_unchecked: bool,
+    pub(super) ghosts: Ghosts,
     pub(super) ticks_until: Instant,
     pub(super) once: bool,
     /// Which files senders run; `None` where their pids are not ours to know.
@@ -281,11 +285,10 @@ impl Live<'_> {
             .losses_unchecked
             .then(|| self.losses_checked + LOSS_EVERY);
         let ends = self.following.next_end();
-        let counts = self.ring.counts_due();
-        let all = (deadline.into_iter().chain(tick))
-            .chain(losses)
-            .chain(ends)
-            .chain(counts);
+        let (counts, ghosts) = (self.ring.counts_due(), self.ghosts.due());
+        let all = [deadline, tick, losses, ends, counts, ghosts]
+            .into_iter()
+            .flatten();
         all.min()
     }
 
@@ -318,6 +321,11 @@ impl Live<'_> {
             .is_some_and(|due| due <= Instant::now())
         {
             self.counted();
+        }
+        if self.ghosts.due().is_some_and(|due| due <= Instant::now()) && !more {
+            for key in self.ghosts.look(self.engine.without_end(), &self.proc) {
+                self.push(kernel::now(), Fact::Reap { key, by: None });
+            }
         }
         self.advance(until)?;
         Ok(more)
@@ -376,6 +384,10 @@ impl Live<'_> {
         self.losses_checked = Instant::now();
         self.losses_unchecked = false;
         for (kind, count) in self.ring.losses() {
+            // Pids of another namespace's /proc would tell nothing.
+            if self.programs.is_some() {
+                self.ghosts.lost();
+            }
             self.push(kernel::now(), Fact::Lost { kind, count });
         }
     }

@@ -13,6 +13,7 @@ pub mod doctor;
 pub mod duration;
 pub mod explain;
 mod following;
+mod ghosts;
 mod live;
 mod programs;
 pub mod request;

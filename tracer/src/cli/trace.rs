@@ -15,6 +15,7 @@ use tokio::{
 use super::{
     args::TraceArgs,
     following::Following,
+    ghosts::Ghosts,
     live::Live,
     programs::Programs,
     request::{self, Wanted},
@@ -135,6 +136,7 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
         watched: Vec::new(),
         losses_checked: Instant::now(),
         losses_unchecked: false,
+        ghosts: Ghosts::default(),
         ticks_until: Instant::now(),
         once: args.once,
         programs: facts.on_host.then(Programs::default),

@@ -237,6 +237,11 @@ impl Engine {
         (reports, summary)
     }
 
+    /// Processes of whom no end is known: where events were lost, some may be dead.
+    pub fn without_end(&self) -> Vec<ProcessKey> {
+        self.history.without_end().collect()
+    }
+
     /// How much is kept: processes, open signals, buffered events.
     pub fn sizes(&self) -> (usize, usize, usize) {
         (self.history.len(), self.open.len(), self.buffer.len())

@@ -276,6 +276,13 @@ impl History {
         self.unseen_ends + kept.filter(|process| self.is_unseen(process)).count() as u64
     }
 
+    /// Those of whom no end is known.
+    pub fn without_end(&self) -> impl Iterator<Item = ProcessKey> + '_ {
+        let all = self.processes.values();
+        let living = all.filter(|p| p.exit.is_none() && !p.reaped && !p.missed);
+        living.map(|process| process.task.key)
+    }
+
     /// A PID 1 sent a signal to another process.
     pub fn sent(&mut self, sender: ProcessKey, sent: Sent) {
         if let Some(process) = self.process_mut(sender) {

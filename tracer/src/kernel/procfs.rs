@@ -56,6 +56,13 @@ impl Proc {
         self.root.join(pid.to_string()).exists()
     }
 
+    /// Whether this process is there, dead or not.
+    pub fn is_still(&self, key: ProcessKey) -> bool {
+        let stat = self.root.join(key.pid.to_string()).join("stat");
+        let start = fs::read(stat).ok().and_then(|stat| start_ns(&stat));
+        start.is_some_and(|start| start / TICK_NS == key.start_ns / TICK_NS)
+    }
+
     /// Every process id.
     pub fn pids(&self) -> io::Result<Vec<u32>> {
         let mut pids: Vec<u32> = fs::read_dir(&self.root)?
