@@ -1,15 +1,16 @@
 //! Roles that the kernel ends by one of its rarer signals. They introduce themselves
 //! first, so that the play knows who dies.
 
-use std::env;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
+use std::{env, thread};
 
 use anyhow::{bail, Context, Result};
+use nix::sys::resource::{self, Resource};
 use nix::sys::signal::{self, SigSet, Signal};
 use nix::sys::wait::{self, WaitPidFlag};
 use nix::unistd::{self, Pid};
@@ -166,4 +167,42 @@ fn changes_mind() -> Result<()> {
     sys::ignore(Signal::SIGUSR1)?;
     tools::say("ignores")?;
     tools::sleep_for_ever();
+}
+
+/// Has a thread that blocks SIGUSR1, and at SIGHUP executes a program, exits or aborts
+/// with a core dump.
+pub(super) fn threaded(what: &str) -> Result<()> {
+    let late: SigSet = [Signal::SIGUSR1].into_iter().collect();
+    let mut bell = Bell::for_signals(&[Signal::SIGHUP, Signal::SIGUSR1])?;
+    if what == "dump" {
+        let hard = resource::getrlimit(Resource::RLIMIT_CORE)?.1;
+        resource::setrlimit(Resource::RLIMIT_CORE, hard, hard)?;
+        tools::set_name(b"threaded")?;
+        tools::introduce("threaded")?;
+    } else {
+        prepare("threaded")?;
+    }
+    thread::spawn(move || {
+        let own = fs::read_link("/proc/thread-self");
+        let tid = own
+            .ok()
+            .and_then(|own| own.file_name().map(|name| name.to_owned()));
+        // Where this fails nobody hears of a thread, and the scenario says so.
+        if let (Some(tid), Ok(())) = (tid, late.thread_block()) {
+            let _ = tools::say(&format!("thread {}", tid.display()));
+        }
+        tools::sleep_for_ever();
+    });
+    bell.wait()?;
+    match what {
+        "exec" => {
+            let program = env::current_exe().context("the name of this program")?;
+            let error = Command::new(program)
+                .args(["inside", "role", "execed"])
+                .exec();
+            Err(error).context("exec")
+        }
+        "exit" => process::exit(0),
+        _ => process::abort(),
+    }
 }

@@ -40,6 +40,7 @@ pub(crate) fn play(role: &str, words: &[&str]) -> Result<()> {
             set([tools::signal(name)?]).thread_block()?;
             asleep(role)
         }
+        ("threaded", [what]) => super::rare::threaded(what),
         ("late", [name]) => late(tools::signal(name)?),
         ("unblocks", [name]) => unblocks(tools::signal(name)?),
         ("exits", [status]) => {

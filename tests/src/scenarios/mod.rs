@@ -26,6 +26,7 @@ mod shared;
 mod signals;
 mod starts;
 mod text;
+mod threads;
 
 use std::collections::BTreeMap;
 
@@ -221,6 +222,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         rare_kills::scenarios(),
         memory::scenarios(),
         processes::scenarios(),
+        threads::scenarios(),
         text::scenarios(),
         path::scenarios(),
         late::scenarios(),

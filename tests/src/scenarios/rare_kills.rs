@@ -48,7 +48,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 }
 
 /// What changes the whole machine is done to a guest alone.
-fn in_guest(host: &Host) -> Result<Set> {
+pub(super) fn in_guest(host: &Host) -> Result<Set> {
     if host.guest {
         kept(host)
     } else {

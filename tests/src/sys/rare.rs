@@ -17,6 +17,13 @@ fn done(result: libc::c_int, what: &'static str) -> Result<()> {
     Err(io::Error::last_os_error()).context(what)
 }
 
+/// tgkill(2).
+pub(crate) fn kill_thread(pid: i32, tid: i32, number: i32) -> Result<()> {
+    // SAFETY: takes numbers.
+    let result = unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, number) };
+    done(result.try_into()?, "tgkill")
+}
+
 /// A real-time thread (SCHED_FIFO) from here on.
 pub(crate) fn be_real_time() -> Result<()> {
     let param = libc::sched_param { sched_priority: 1 };

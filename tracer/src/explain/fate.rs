@@ -257,6 +257,42 @@ pub(crate) fn died_first(s: &Signal, event: u64, pending: bool) -> Verdict {
     ))
 }
 
+/// What ends threads of a process that are not asked: it is no signal that they get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ThreadsEnd {
+    /// Another thread called execve(2).
+    Exec,
+    /// The process ended as a whole.
+    Exit,
+    /// It wrote a core dump.
+    CoreDump,
+}
+
+/// The thread that a signal was for ended with the others of its process.
+pub(crate) fn died_with_others(s: &Signal, event: u64, by: ThreadsEnd) -> Verdict {
+    let (cause, why) = match by {
+        ThreadsEnd::Exec => (
+            "exec-other-threads",
+            "another thread of its process called execve, which ends all others",
+        ),
+        ThreadsEnd::Exit => (
+            "group-exit",
+            "its process ended as a whole (exit_group, or a signal that ends it)",
+        ),
+        ThreadsEnd::CoreDump => (
+            "coredump-zap",
+            "its process wrote a core dump, for which every thread is stopped and ended",
+        ),
+    };
+    Verdict::inferred(Fate::DiedFirst, "the end of that thread itself, which may have come before")
+        .caused(cause)
+        .event(event)
+        .say(format!(
+            "The thread that it was for had not acted on {} when {why}. The kernel ends threads so without a signal: nobody killed it.",
+            signals::name(s.number)
+        ))
+}
+
 /// A stop signal and SIGCONT remove each other (`prepare_signal`).
 pub(crate) fn cancelled(s: &Signal, event: u64, by: i32) -> Verdict {
     Verdict::proven(Fate::Cancelled).event(event).say(format!(

@@ -253,7 +253,7 @@ impl Engine {
             fate: verdict.fate.id(),
             settled: false,
             reason: verdict.reason,
-            cause,
+            cause: cause.or(verdict.cause),
             mechanism: None,
             kernel_path: KernelPath {
                 decision: Decision::of(s, verdict),

@@ -3,7 +3,7 @@
 use super::Row;
 
 /// What no rule of this version finds; such a death is `unknown`.
-pub(super) const NOT_REPORTED: &[&str] = &["exec-other-threads", "group-exit", "coredump-zap"];
+pub(super) const NOT_REPORTED: &[&str] = &[];
 
 pub(super) const ROWS: &[Row] = &[
     ("pid1-exited", "PID 1 of its PID namespace ended, so the kernel killed it",
@@ -94,7 +94,7 @@ pub(super) const ROWS: &[Row] = &[
      "Setting up or leaving a handler failed, so SIGSEGV is forced (signal_setup_done, rt_sigreturn).",
      "Look for a stack overflow; use sigaltstack."),
     ("exec-other-threads", "another thread of its process called execve",
-     "exec ends every other thread of the process (de_thread). The process itself goes on.",
+     "exec ends every other thread of the process (de_thread). The process itself goes on. This and the next two are no deaths of processes: they stand with a signal that was for such a thread.",
      ""),
     ("group-exit", "its process exited as a whole",
      "exit_group or a fatal signal ends every thread (do_group_exit, zap_other_threads).",

@@ -26,6 +26,7 @@ mod queues;
 mod random;
 mod shared;
 mod stops;
+mod threads;
 mod together;
 mod unreaped;
 mod waiting;
