@@ -73,8 +73,12 @@ impl Engine {
                     taken,
                     "the name of the function that took it",
                 ),
-                // What is pending for the last thread alone is known.
-                None if open.got.is_none() && !seen && open.signal.state.threads > 1 => {
+                // One of several threads; what the last one waited for it may have taken.
+                None if open.got.is_none()
+                    && open.tid.is_some()
+                    && open.signal.state.threads > 1
+                    && (there || !seen || !fate::waited_for(&open.signal)) =>
+                {
                     let by = match status & 0x80 {
                         0 => ThreadsEnd::Exit,
                         _ => ThreadsEnd::CoreDump,
