@@ -175,7 +175,7 @@ fn play_shared(
 fn attach(host: &Host, set: &[Played], spare: &Scene) -> Result<Sigtrace> {
     let scenes = set.iter().map(|played| &played.scene).chain([spare]);
     let inodes: Vec<String> = scenes.map(|scene| scene.ns.ino.to_string()).collect();
-    let mut flags = vec!["-o", "json", "--once", "--all-signals"];
+    let mut flags = vec!["-o", "json", "--once", "--all-signals", "--refused"];
     for ino in &inodes {
         flags.extend(["--pidns", ino]);
     }

@@ -412,6 +412,95 @@ pub(crate) fn queue(pid: i32, number: i32) -> Result<bool> {
     }
 }
 
+/// What a system call failed with; 0: it did not.
+fn failed(returned: libc::c_long) -> i32 {
+    if returned >= 0 {
+        return 0;
+    }
+    io::Error::last_os_error().raw_os_error().unwrap_or(-1)
+}
+
+/// kill(2); what it failed with.
+pub(crate) fn call_kill(pid: i32, number: i32) -> i32 {
+    // SAFETY: kill takes numbers.
+    failed(unsafe { libc::kill(pid, number) }.into())
+}
+
+/// tgkill(2); what it failed with.
+pub(crate) fn call_tgkill(pid: i32, tid: i32, number: i32) -> i32 {
+    // SAFETY: tgkill takes numbers.
+    failed(unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, number) })
+}
+
+/// rt_sigqueueinfo(2) with this `si_code`; what it failed with.
+pub(crate) fn call_sigqueueinfo(pid: i32, number: i32, code: i32) -> i32 {
+    // SAFETY: a siginfo is numbers, for which 0 is valid.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    info.si_signo = number;
+    info.si_code = code;
+    // SAFETY: the kernel reads one siginfo, which lives through the call.
+    failed(unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, pid, number, &info) })
+}
+
+/// pidfd_send_signal(2) on the folder of a process in /proc; what it failed with.
+pub(crate) fn call_pidfd_of_proc(pid: i32, number: i32) -> Result<i32> {
+    let path = format!("/proc/{pid}");
+    let folder = File::open(&path).context(path)?;
+    let no_info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: the descriptor is ours and a null siginfo is allowed.
+    let returned = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            folder.as_raw_fd(),
+            number,
+            no_info,
+            0,
+        )
+    };
+    Ok(failed(returned))
+}
+
+/// Whether Landlock can keep signals inside a domain (version 6 of it, Linux 6.12).
+pub(crate) fn can_scope_signals() -> bool {
+    const VERSION: libc::c_int = 1;
+    let none = std::ptr::null::<u64>();
+    // SAFETY: asked for its version it reads nothing.
+    let version =
+        unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, none, 0_usize, VERSION) };
+    version >= 6
+}
+
+/// From here on signals go to processes of this Landlock domain alone.
+pub(crate) fn scope_signals() -> Result<()> {
+    /// `struct landlock_ruleset_attr`.
+    #[repr(C)]
+    struct Ruleset {
+        handled_access_fs: u64,
+        handled_access_net: u64,
+        scoped: u64,
+    }
+    const SCOPE_SIGNAL: u64 = 1 << 1;
+    let ruleset = Ruleset {
+        handled_access_fs: 0,
+        handled_access_net: 0,
+        scoped: SCOPE_SIGNAL,
+    };
+    nix::sys::prctl::set_no_new_privs().context("prctl PR_SET_NO_NEW_PRIVS")?;
+    let size = size_of::<Ruleset>();
+    // SAFETY: the kernel reads one such struct, which lives through the call.
+    let fd = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, &ruleset, size, 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error()).context("landlock_create_ruleset");
+    }
+    // SAFETY: fd was just opened and is owned by nobody else.
+    let fd = unsafe { OwnedFd::from_raw_fd(i32::try_from(fd)?) };
+    // SAFETY: takes numbers.
+    if unsafe { libc::syscall(libc::SYS_landlock_restrict_self, fd.as_raw_fd(), 0) } != 0 {
+        return Err(io::Error::last_os_error()).context("landlock_restrict_self");
+    }
+    Ok(())
+}
+
 /// From here on only read, write, exit and sigreturn are allowed.
 pub(crate) fn be_strict() -> Result<()> {
     // SAFETY: SECCOMP_MODE_STRICT takes numbers only.

@@ -12,6 +12,9 @@ pub const ENTRIES: u32 = 1024;
 /// New PID namespaces that are told apart from old ones at a time.
 pub const NEW_ENTRIES: u32 = 8192;
 
+/// Threads whose system calls are being refused at a time.
+pub const REFUSALS: u32 = 1024;
+
 /// Bit in a key of the map `CGROUPS`: the cgroup is of the `pids` hierarchy of
 /// cgroup v1. Each hierarchy counts its ids for itself, and none so far.
 pub const CGROUP_V1: u64 = 1 << 63;

@@ -178,4 +178,30 @@ layout! {
     oom_constraint = ["oom_control.constraint"];
     /// `uid_t _sifields._kill._uid`.
     siginfo_uid = ["kernel_siginfo._sifields._kill._uid"];
+    /// `const struct cred *cred`: what a thread acts with.
+    task_cred = ["task_struct.cred"];
+    /// `kuid_t euid`.
+    cred_euid = ["cred.euid"];
+    /// `kuid_t suid`.
+    cred_suid = ["cred.suid"];
+    /// `kernel_cap_t cap_effective`: 64 bits in both of its forms.
+    cred_cap_effective = ["cred.cap_effective"];
+    /// `struct user_namespace *user_ns`.
+    cred_user_ns = ["cred.user_ns"];
+    /// `unsigned int ns.inum`.
+    userns_inum = ["user_namespace.ns.inum"];
+    /// `int level`.
+    userns_level = ["user_namespace.level"];
+    /// First argument of a system call, of those that user space handed in.
+    regs_first = ["pt_regs.di"];
+    /// The second.
+    regs_second = ["pt_regs.si"];
+    /// The third.
+    regs_third = ["pt_regs.dx"];
+    /// The fourth.
+    regs_fourth = ["pt_regs.r10"];
+    /// Number of the system call.
+    regs_number = ["pt_regs.orig_ax"];
+    /// Code segment: of a 32-bit caller another.
+    regs_segment = ["pt_regs.cs"];
 }

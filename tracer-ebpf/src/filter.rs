@@ -25,6 +25,20 @@ pub(crate) fn signal_number(number: i32) -> bool {
     bit < 64 && global!(CONFIG.signals) >> bit & 1 == 1
 }
 
+/// The same for what a caller gave, which may be no signal at all: then it is only
+/// if all are wanted.
+#[inline(always)]
+pub(crate) fn any_number(number: i32) -> bool {
+    signal_number(number) || global!(CONFIG.signals) == u64::MAX
+}
+
+/// Whether what the current task sends is wanted, whoever gets it.
+#[inline(always)]
+pub(crate) fn sender() -> bool {
+    // SAFETY: the current task.
+    !limited() || unsafe { named::<Probe>(current(), PID_SENDER) }
+}
+
 /// Whether a signal from the current task to `target` is wanted. Most signals of a
 /// machine are rejected here, so this takes the fastest way there is.
 ///

@@ -4,12 +4,12 @@
 
 use aya_ebpf::{
     macros::map,
-    maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use sigtrace_common::{
-    filter::{Config, ENTRIES, NEW_ENTRIES},
+    filter::{Config, ENTRIES, NEW_ENTRIES, REFUSALS},
     layout::Layout,
-    record::{Fold, FoldKey, FOLD_KEYS, KINDS},
+    record::{Denial, Fold, FoldKey, FOLD_KEYS, KINDS},
 };
 
 use crate::fold::Recent;
@@ -74,6 +74,32 @@ pub(crate) static RECENT: LruHashMap<FoldKey, Recent> = LruHashMap::with_max_ent
 /// sender or target is dead: then no more can come.
 #[map]
 pub(crate) static FOLDS: HashMap<FoldKey, Fold> = HashMap::with_max_entries(FOLD_KEYS, 0);
+
+/// By thread: whom its system call may not signal. These six are for refused
+/// signals alone; the loader makes them small where those are not looked at.
+#[map]
+pub(crate) static DENIALS: HashMap<u64, Denial> = HashMap::with_max_entries(REFUSALS, 0);
+
+/// By thread: what a security module has just said no with.
+#[map]
+pub(crate) static BY_MODULE: HashMap<u64, i32> = HashMap::with_max_entries(REFUSALS, 0);
+
+/// By thread: where the registers of its system call are, for kretprobes, which do
+/// not see them.
+#[map]
+pub(crate) static CALLS: HashMap<u64, u64> = HashMap::with_max_entries(REFUSALS, 0);
+
+/// By thread: the target that is being asked about, for kretprobes.
+#[map]
+pub(crate) static ASKED: HashMap<u64, u64> = HashMap::with_max_entries(REFUSALS, 0);
+
+/// By thread that is signalling many: how many it may, and may not.
+#[map]
+pub(crate) static BROADCASTS: HashMap<u64, [u32; 2]> = HashMap::with_max_entries(REFUSALS, 0);
+
+/// How many are in [`BROADCASTS`], so that other threads need not look there.
+#[map]
+pub(crate) static BROADCASTING: Array<u64> = Array::with_max_entries(1, 0);
 
 /// Reads one field of [`LAYOUT`] or [`CONFIG`] as the loader set it.
 macro_rules! global {

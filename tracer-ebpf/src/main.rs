@@ -1,7 +1,7 @@
 //! The kernel side of sigtrace: hooks turn kernel state into facts, as the
 //! records of `sigtrace_common::record`. It reports and never judges.
 //!
-//! One file per subject ([`signal`], [`process`], [`exit`], [`oom`],
+//! One file per subject ([`signal`], [`refused`], [`process`], [`exit`], [`oom`],
 //! [`ptrace`]) holds the logic once
 //! and thin entry points per program type. [`task`] reads facts of a task,
 //! [`trace`] its ancestry and stack, [`filter`] decides what counts, [`emit`]
@@ -23,6 +23,7 @@ mod mem;
 mod oom;
 mod process;
 mod ptrace;
+mod refused;
 mod signal;
 mod task;
 mod trace;

@@ -27,6 +27,11 @@ impl Event {
         self.kind() == "signal"
     }
 
+    /// A signal that the kernel refused to send.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.kind() == "refused"
+    }
+
     /// A number at a path such as `/target/pid`.
     pub(crate) fn number(&self, path: &str) -> Option<u64> {
         self.now.pointer(path).and_then(Value::as_u64)
@@ -77,7 +82,7 @@ impl Seen {
                 }
                 Some(kind) => {
                     // A zombie or a reaping may carry the number of its exit.
-                    let changes = matches!(kind, "signal" | "exit" | "init_exit");
+                    let changes = matches!(kind, "signal" | "refused" | "exit" | "init_exit");
                     if let (true, Some(id)) = (changes, value["id"].as_u64()) {
                         if by_id.insert(id, seen.events.len()).is_some() {
                             seen.faults.push(format!("id {id} twice: {line}"));

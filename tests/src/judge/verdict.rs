@@ -97,6 +97,47 @@ impl<'a> Judge<'a> {
         Verdict::new(self, found, claim)
     }
 
+    /// The next signal of a process that was refused, why, and with which error, as
+    /// sure as the table says. Where that says that it cannot be known, nothing may be
+    /// said of it.
+    pub(crate) fn refused(
+        &mut self,
+        claim: &str,
+        (number, by): (i32, u32),
+        (reason, error): (&str, Option<&str>),
+    ) -> Verdict<'_, 'a> {
+        let is_it = |event: &Event| {
+            event.is_refused()
+                && event.number("/sender/pid") == Some(by.into())
+                && event.now.pointer("/signal/number") == Some(&Value::from(number))
+        };
+        let free = |at: &usize| !self.claimed[*at] && is_it(self.events[*at]);
+        let found = (0..self.events.len()).find(free);
+        let ids = [("fate", "refused"), ("reason", reason)];
+        let expected = self.table.expected(self.scenario, claim, self.place);
+        let Some(at) = found else {
+            self.claims.insert(claim.to_owned());
+            if expected.0 == Sure::Impossible {
+                for (kind, id) in ids {
+                    self.table.ledger.note(kind, id, expected);
+                }
+            } else {
+                let who = self.name(by);
+                self.fault(format!("{claim}: no refused signal {number} of {who}"));
+            }
+            return Verdict::new(self, None, claim);
+        };
+        self.claimed[at] = true;
+        let event = self.events[at];
+        let sure = self.grade(claim, event, event.text("/reason"), &ids);
+        let mut verdict = Verdict::new(self, Some(at).filter(|_| sure), claim);
+        let said = event.now["error"].as_str();
+        if event.text("/reason") != reason || said != error || event.text("/fate") != "refused" {
+            verdict.wrong(&format!("expected {reason} {}", error.unwrap_or("")));
+        }
+        verdict
+    }
+
     /// Whether there is one more of these that nobody has claimed.
     pub(crate) fn has_signal(&self, number: i32, from: From, to: u32) -> bool {
         let events = self.events.iter().zip(&self.claimed);
@@ -183,6 +224,7 @@ impl<'a> Judge<'a> {
     pub(crate) fn nothing_else(&mut self) {
         for (at, event) in self.events.iter().enumerate() {
             let matters = event.is_death()
+                || event.is_refused()
                 || (event.is_signal() && event.now["routine"] != Value::Bool(true));
             if matters && !self.claimed[at] {
                 self.faults

@@ -28,7 +28,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "dumb-init",
             |_| ready_made(&["dumb-init"]),
             terminate,
-            takes_and_forwards,
+            dumb_init,
         ),
         shared("go-init", set_go, terminate, go),
         shared("startup-window", set_late, act_late, late),
@@ -103,6 +103,18 @@ fn ready_made(names: &[&str]) -> Result<Set> {
     let mut scene = Scene::new(ns);
     scene.remember("child", child);
     Ok(Set::Ready(scene))
+}
+
+/// At its end it signals what may be left of its child's process group: nobody is.
+fn dumb_init(scene: &Scene, judge: &mut Judge<'_>) {
+    takes_and_forwards(scene, judge);
+    judge
+        .refused(
+            "SIGTERM to the group",
+            (Signal::SIGTERM as i32, scene.pid1()),
+            ("no-such-process", Some("ESRCH")),
+        )
+        .words(&["no process group"]);
 }
 
 fn takes_and_forwards(scene: &Scene, judge: &mut Judge<'_>) {

@@ -22,6 +22,7 @@ mod path;
 mod picture;
 mod processes;
 mod rare_kills;
+mod refused;
 mod shared;
 mod signals;
 mod starts;
@@ -214,6 +215,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         inits::scenarios(),
         forwarding::scenarios(),
         signals::scenarios(),
+        refused::scenarios(),
         held::scenarios(),
         job_control::scenarios(),
         deaths::scenarios(),

@@ -154,6 +154,15 @@ pub struct TraceArgs {
     )]
     pub buffer: Option<BufferSize>,
 
+    /// Report signals that the kernel refuses (no permission, no such process) even
+    /// where that makes system calls slower. By default they are reported where it
+    /// costs other system calls nothing, which takes fexit. Without it kill() and its
+    /// kin take about 1 µs longer (kprobes) or, where there are no kprobes either, every
+    /// system call of the machine about 0.1 µs (sys_exit). sigtrace doctor says
+    /// what this kernel has
+    #[arg(long, help_heading = "Tuning")]
+    pub refused: bool,
+
     /// Attach every hook at this level only.
     #[arg(long, value_enum, default_value = "auto", hide = true)]
     pub hooks: Hooks,

@@ -12,8 +12,8 @@ use std::{
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    cgroup::Cgroup, following::Following, ghosts::Ghosts, programs::Programs, request::Wanted,
-    Failure,
+    cgroup::Cgroup, following::Following, ghosts::Ghosts, namesakes::Namesakes, programs::Programs,
+    request::Wanted, Failure,
 };
 use crate::{
     container::{self, events::Heard},
@@ -64,6 +64,8 @@ pub(super) struct Live<'a> {
     pub(super) once: bool,
     /// Which files senders run; `None` where their pids are not ours to know.
     pub(super) programs: Option<Programs>,
+    /// Who has the pids that signals did not reach.
+    pub(super) namesakes: Namesakes,
     /// Containers: those that are traced, and those that start meanwhile.
     pub(super) following: Following,
     pub(super) told: mpsc::Receiver<Heard>,
@@ -302,9 +304,12 @@ impl Live<'_> {
         let (batch, more) = self.ring.drain();
         let mut last = None;
         for record in batch {
-            if let Some((time, fact)) = self.decoder.decode(&record) {
+            if let Some((time, mut fact)) = self.decoder.decode(&record) {
                 last = Some(time);
                 self.look_up(time, &fact);
+                if let (Fact::Refused(refused), true) = (&mut fact, self.programs.is_some()) {
+                    self.namesakes.look(refused, &mut self.proc);
+                }
                 self.take(time, fact)?;
             }
         }
@@ -389,6 +394,10 @@ impl Live<'_> {
                 self.ghosts.lost();
             }
             self.push(kernel::now(), Fact::Lost { kind, count });
+        }
+        let calls = self.ring.not_looked_at();
+        if calls > 0 {
+            self.push(kernel::now(), Fact::NotLookedAt(calls));
         }
     }
 

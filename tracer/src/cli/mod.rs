@@ -15,6 +15,7 @@ pub mod explain;
 mod following;
 mod ghosts;
 mod live;
+mod namesakes;
 mod programs;
 pub mod request;
 pub mod scope;

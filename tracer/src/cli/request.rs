@@ -17,7 +17,13 @@ use crate::{
     event::{printable, PidNs, ProcessKey, HOST_PIDNS},
     explain::words,
     history::filter::{Filter, Roles},
-    kernel::{attach::Request, facts::Facts, hooks::Forced, log, procfs::Proc},
+    kernel::{
+        attach::Request,
+        facts::Facts,
+        hooks::{Forced, Wish},
+        log,
+        procfs::Proc,
+    },
     output::Scope,
 };
 
@@ -187,11 +193,14 @@ pub fn of(args: &TraceArgs, found: &Found, proc: &mut Proc) -> Result<Wanted, Fa
             .collect(),
         buffer: args.buffer_bytes(),
         all_stacks: args.path,
-        forced: match args.hooks {
-            Hooks::Auto => Forced::Auto,
-            Hooks::Btf => Forced::Btf,
-            Hooks::Raw => Forced::Raw,
-            Hooks::Kprobe => Forced::Kprobe,
+        wish: Wish {
+            forced: match args.hooks {
+                Hooks::Auto => Forced::Auto,
+                Hooks::Btf => Forced::Btf,
+                Hooks::Raw => Forced::Raw,
+                Hooks::Kprobe => Forced::Kprobe,
+            },
+            refused: args.refused,
         },
         log_level: log::level(level.as_deref()),
     };

@@ -17,6 +17,7 @@ use super::{
     following::Following,
     ghosts::Ghosts,
     live::Live,
+    namesakes::Namesakes,
     programs::Programs,
     request::{self, Wanted},
     scope::{self, Found},
@@ -140,6 +141,7 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
         ticks_until: Instant::now(),
         once: args.once,
         programs: facts.on_host.then(Programs::default),
+        namesakes: Namesakes::default(),
         following,
         told,
         clock,
@@ -183,11 +185,13 @@ fn coverage(attached: &Attached, wanted: &Wanted) -> Coverage {
         filter: wanted.filter.clone(),
         sees_dequeue: sees(Hook::DequeueSignal),
         sees_release: sees(Hook::ReleaseTask),
+        sees_check: sees(Hook::CheckKillPermission),
+        sees_module: sees(Hook::SecurityTaskKill),
     }
 }
 
 fn tracing(args: &TraceArgs, wanted: &Wanted, attached: &Attached, facts: &Facts) -> Tracing {
-    let mut notes = kernel::notes(&attached.choices, facts, wanted.request.forced);
+    let mut notes = kernel::notes(&attached.choices, facts, wanted.request.wish);
     notes.extend(args.buffer.and_then(super::size::BufferSize::note));
     Tracing {
         since: attached.since,

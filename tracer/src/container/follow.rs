@@ -211,6 +211,15 @@ impl Follow {
                 (Place::Elsewhere, sender) => sender,
                 (target, _) => target,
             },
+            Fact::Refused(refused) => {
+                let target = refused.denial.as_ref().map(|denial| &denial.target);
+                let target = target.map_or(Place::Elsewhere, |target| self.place(target));
+                match (target, self.place(&refused.current)) {
+                    (Place::Ours, _) | (_, Place::Ours) => Place::Ours,
+                    (Place::Elsewhere, sender) => sender,
+                    (target, _) => target,
+                }
+            }
             Fact::Deliver { task, .. }
             | Fact::Dequeue { task, .. }
             | Fact::Exec { task, .. }

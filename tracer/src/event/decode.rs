@@ -10,8 +10,8 @@ use sigtrace_common::record::{self, Kind};
 use zerocopy::FromBytes;
 
 use super::{
-    Ancestor, BootTime, Comm, Detail, Fact, Frame, Handler, Info, Like, MemoryLevel, Oom, Outcome,
-    ProcessKey, Resumed, Signal, TargetState, Task,
+    Ancestor, BootTime, Call, Comm, Creds, Denial, Detail, Fact, Frame, Handed, Handler, Info,
+    Like, MemoryLevel, Oom, Outcome, ProcessKey, Refused, Resumed, Signal, TargetState, Task,
 };
 
 /// Names the function that an address of the kernel lies in.
@@ -68,6 +68,7 @@ impl<F: Functions> Decoder<F> {
                 }
             }
             k if k == kind(Kind::Oom) => Fact::Oom(Box::new(oom(&prefix(bytes)?))),
+            k if k == kind(Kind::Refused) => Fact::Refused(Box::new(refused(&prefix(bytes)?)?)),
             k if k == kind(Kind::Ptrace) => Fact::Resumed(Box::new(resumed(&prefix(bytes)?))),
             k if k == kind(Kind::Exit) => self.exit(&prefix(bytes)?),
             k if k == kind(Kind::DoExit) => {
@@ -144,10 +145,34 @@ impl<F: Functions> Decoder<F> {
             address,
             function: self.functions.name(address),
         });
-        frames
-            .skip_while(|frame| frame.function.as_deref().is_some_and(is_ours))
-            .collect()
+        let frames = frames.skip_while(|frame| frame.function.as_deref().is_some_and(is_ours));
+        without_trampolines(frames)
     }
+}
+
+/// A function that is hooked at its return is called by the hook's trampoline, which it
+/// calls itself at its entry: it stands on the stack twice, around that.
+fn without_trampolines(frames: impl Iterator<Item = Frame>) -> Vec<Frame> {
+    let mut stack: Vec<Frame> = Vec::new();
+    for frame in frames {
+        if let Some(function) = &frame.function {
+            if function.starts_with("bpf_trampoline_") {
+                continue;
+            }
+            let same = |other: &Frame| other.function.as_ref() == Some(function);
+            match &stack[..] {
+                [.., last] if same(last) => continue,
+                // One that came after the names were read has none.
+                [.., before, between] if between.function.is_none() && same(before) => {
+                    stack.pop();
+                    continue;
+                }
+                _ => {}
+            }
+        }
+        stack.push(frame);
+    }
+    stack
 }
 
 /// What counted signals have in common.
@@ -183,6 +208,55 @@ fn oom(r: &record::Oom) -> Oom {
             .iter()
             .map(level)
             .collect(),
+    }
+}
+
+fn refused(r: &record::Refused) -> Option<Refused> {
+    let call = [
+        (record::SystemCall::Kill, Call::Kill),
+        (record::SystemCall::Tkill, Call::Tkill),
+        (record::SystemCall::Tgkill, Call::Tgkill),
+        (record::SystemCall::RtSigqueueinfo, Call::Sigqueue),
+        (record::SystemCall::RtTgsigqueueinfo, Call::ThreadSigqueue),
+        (record::SystemCall::PidfdSendSignal, Call::Pidfd),
+    ];
+    let error = |returned: i32| returned.min(0).saturating_neg();
+    let denial = &r.denial;
+    Some(Refused {
+        call: call.into_iter().find(|(of, _)| *of as u32 == r.call)?.1,
+        error: error(r.returned),
+        number: r.number,
+        pid: r.pid,
+        tid: r.tid,
+        flags: r.flags,
+        handed: match r.has_info {
+            0 => Handed::Nothing,
+            1 => Handed::Code(r.code),
+            _ => Handed::Unreadable,
+        },
+        current: task(&r.current),
+        creds: creds(&r.creds),
+        ancestry: ancestry(&r.trace),
+        denial: (denial.target.tgid != 0).then(|| Denial {
+            target: task(&denial.target),
+            creds: creds(&denial.creds),
+            error: error(denial.error),
+            by_module: denial.by_module != 0,
+        }),
+        counts: (r.counted != 0).then_some((r.refused, r.reached)),
+        namesakes: None,
+        profiles: None,
+    })
+}
+
+fn creds(r: &record::Creds) -> Creds {
+    Creds {
+        uid: r.uid,
+        euid: r.euid,
+        suid: r.suid,
+        cap_kill: r.cap_kill != 0,
+        user_ns: r.user_ns,
+        user_ns_level: r.user_ns_level,
     }
 }
 

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::{
-    Ancestor, BootTime, Comm, Frame, Handler, Home, Info, Oom, Outcome, PidNs, ProcessKey, Signal,
-    Task,
+    Ancestor, BootTime, Comm, Frame, Handler, Home, Info, Oom, Outcome, PidNs, ProcessKey, Refused,
+    Signal, Task,
 };
 
 /// What sort of signals a process does what with, from `/proc/PID/status`.
@@ -267,6 +267,11 @@ pub enum Fact {
     },
     /// The kernel is about to kill for lack of memory.
     Oom(Box<Oom>),
+    /// A signal was refused: a system call failed before it was generated.
+    Refused(Box<Refused>),
+    /// So many system calls that send signals were not looked at: refused ones may
+    /// be missing, and nothing else.
+    NotLookedAt(u64),
     /// A debugger lets a thread go on.
     Resumed(Box<Resumed>),
     /// A dead process was reaped.

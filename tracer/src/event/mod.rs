@@ -8,11 +8,13 @@
 pub mod decode;
 mod fact;
 mod oom;
+mod refused;
 
 pub use fact::{
     Container, Dispositions, EngineAction, EngineEvent, Event, Fact, Like, Resumed, Shared, Sight,
 };
 pub use oom::{MemoryLevel, Oom, OomChoice};
+pub use refused::{Call, Creds, Denial, Handed, Profiles, Refused};
 
 use std::{fmt, sync::Arc};
 

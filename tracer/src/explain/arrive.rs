@@ -32,8 +32,8 @@ impl Engine {
         let sent = by_current && filter.sender(&s.current);
         let counts = sent || filter.target(&s.target);
         let current_named = filter.names(&s.current);
-        self.told_whole(&s, counts);
         if !counts {
+            self.told_whole(&s, None);
             return;
         }
         // What never ends a process changes nothing in its life.
@@ -51,6 +51,9 @@ impl Engine {
         let target = self.history.resolve(s.target.key);
         let verdict = fate::at_generation(self.view(), time, &s)
             .map(|verdict| fate::undid(verdict, &s, &cancelled));
+        if verdict.is_some() {
+            self.told_whole(&s, verdict.as_ref());
+        }
         let by_itself = s.current.key == s.target.key;
         if origin == Origin::Process && lead::led(&self.history, &s.current).is_some() && !by_itself
         {

@@ -105,6 +105,8 @@ pub struct Engine {
     deadlines: BinaryHeap<Reverse<(BootTime, Deadline)>>,
     to_look_at: BTreeSet<ProcessKey>,
     given_up: u64,
+    /// System calls that were not looked at.
+    pub(super) not_looked_at: u64,
     /// Time of the event or deadline that is being worked on.
     pub(super) clock: BootTime,
     /// Deaths explained by what was not seen; a loss that is noticed a moment
@@ -131,6 +133,7 @@ impl Engine {
             deadlines: BinaryHeap::new(),
             to_look_at: BTreeSet::new(),
             given_up: 0,
+            not_looked_at: 0,
             clock: BootTime::default(),
             by_absence: VecDeque::new(),
             by_request: VecDeque::new(),
@@ -297,6 +300,17 @@ impl Engine {
                 "A filter by process or cgroup was in force: what it left out is not known."
                     .to_owned(),
             );
+        }
+        if self.not_looked_at > 0 {
+            notes.push(format!(
+                "{} could not be looked at, because another one was being looked at on that CPU: \
+                 signals that were refused may be missing.",
+                words::count(
+                    self.not_looked_at,
+                    "system call that sends signals",
+                    "system calls that send signals"
+                )
+            ));
         }
         for why in &self.silent {
             notes.push(format!(

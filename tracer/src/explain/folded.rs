@@ -9,21 +9,22 @@ use crate::explain::report::SignalReport;
 use crate::history::hash::Map;
 
 use super::engine::Engine;
-use super::{fate, words};
+use super::verdict::Verdict;
 
 /// Signals that are remembered for what is counted later.
 const KEPT: usize = 1024;
 
-/// The last one told of each kind; `None`: it concerns nobody who is traced.
+/// The last one told of each kind with what became of it then: later its target may
+/// be dead. `None`: it concerns nobody who is traced.
 #[derive(Debug, Default)]
 pub(super) struct Told {
-    last: Map<Like, Option<Arc<Signal>>>,
+    last: Map<Like, Option<(Arc<Signal>, Verdict)>>,
     age: VecDeque<Like>,
 }
 
 impl Told {
-    fn put(&mut self, like: Like, signal: Option<Arc<Signal>>) {
-        if self.last.insert(like, signal).is_some() {
+    fn put(&mut self, like: Like, told: Option<(Arc<Signal>, Verdict)>) {
+        if self.last.insert(like, told).is_some() {
             return;
         }
         self.age.push_back(like);
@@ -36,15 +37,17 @@ impl Told {
 }
 
 impl Engine {
-    /// One was told that may be counted from now on.
-    pub(super) fn told_whole(&mut self, signal: &Arc<Signal>, counts: bool) {
+    /// One was told that may be counted from now on. `verdict`: of one that concerns
+    /// who is traced.
+    pub(super) fn told_whole(&mut self, signal: &Arc<Signal>, verdict: Option<&Verdict>) {
         let ended = matches!(
             signal.outcome,
             Outcome::Ignored | Outcome::AlreadyPending | Outcome::OverflowFail
         );
         if ended {
             let of = Like::of(signal);
-            self.told.put(of, counts.then(|| Arc::clone(signal)));
+            let told = verdict.map(|verdict| (Arc::clone(signal), verdict.clone()));
+            self.told.put(of, told);
         }
     }
 
@@ -56,20 +59,13 @@ impl Engine {
         count: u64,
         last: BootTime,
     ) {
-        let signal = match self.told.last.get(like) {
-            Some(Some(signal)) => Arc::clone(signal),
+        let (signal, verdict) = match self.told.last.get(like) {
+            Some(Some(told)) => told.clone(),
             Some(None) => return,
             // The first of them were lost, so that nobody knows who they are.
             None => return self.lost(id, time, "signal", count),
         };
-        let Some(mut verdict) = fate::at_generation(self.view(), last, &signal) else {
-            return self.lost(id, time, "signal", count);
-        };
         self.summary.signals += count;
-        let more = words::count(count, "more signal", "more signals");
-        verdict.explanation.sentences.push(format!(
-            "This stands for {more}, equal to those before it, that came until now and were counted."
-        ));
         let report = SignalReport {
             settled: true,
             count,

@@ -3,7 +3,8 @@
 //! the same words. What is reported stands in [`report`].
 //!
 //! [`engine`] turns events into reports; the rules are small files by subject:
-//! who sent it (`sender`), what became of it (`fate`, `dropped`, `blocked`),
+//! who sent it (`sender`), what became of it (`fate`, `dropped`, `blocked`, `refused`,
+//! `denied`, `nobody`),
 //! why a process died (`death`, `killed`, `abort`, `exited`, `pid1`, `requests`,
 //! `stopped` and the two beside it, `stop_request`), who asked for it (`asked`),
 //! which of them are an engine's ([`runtime`]). The names of signals stand in
@@ -25,6 +26,7 @@ mod blocked;
 mod chain;
 mod death;
 mod debugger;
+mod denied;
 mod dropped;
 mod early;
 mod exited;
@@ -33,6 +35,7 @@ mod folded;
 mod killed;
 mod lead;
 mod lives;
+mod nobody;
 mod oom;
 mod open;
 mod outbox;
@@ -42,6 +45,7 @@ pub mod path;
 mod pid1;
 mod pid1_killed;
 pub mod purpose;
+pub(crate) mod refused;
 mod requests;
 mod routine;
 mod sender;

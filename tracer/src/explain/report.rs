@@ -4,7 +4,7 @@
 use super::path::KernelPath;
 use super::runtime::Recognized;
 use super::signals;
-use crate::event::{BootTime, Comm, PidNs, ProcessKey, Task};
+use crate::event::{BootTime, Call, Comm, PidNs, ProcessKey, Task};
 use crate::history::filter::Filter;
 
 /// How sure an explanation is.
@@ -145,6 +145,44 @@ pub struct SignalReport {
     pub count: u64,
 }
 
+/// A signal that the kernel refused to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedReport {
+    /// Id of its event.
+    pub id: u64,
+    /// When.
+    pub time: BootTime,
+    /// The namespace that it concerns.
+    pub pidns: Option<PidNs>,
+    /// Signal number as it was given; there may be no such signal.
+    pub number: i32,
+    /// The `si_code` that it would have had.
+    pub code: i32,
+    /// The system call and whom it was for.
+    pub call: Call,
+    /// Whom it was for: a pid as the sender's PID namespace has it, 0 or less for
+    /// many; of a pidfd the descriptor.
+    pub pid: i32,
+    /// Of one thread: its id, as the sender's PID namespace has it.
+    pub tid: Option<i32>,
+    /// What it failed with; 0: others were reached, or kill(-1) hides it.
+    pub error: i32,
+    /// Who sent it.
+    pub sender: Sender,
+    /// Who may not be signalled, as far as is known; of many the first.
+    pub target: Option<Task>,
+    /// Of many: how many may not be signalled, and how many may.
+    pub counts: Option<(u32, u32)>,
+    /// An id of section 2.
+    pub reason: &'static str,
+    /// Part of normal life.
+    pub routine: bool,
+    /// Why and what to do.
+    pub explanation: Explanation,
+    /// How many equal ones this stands for.
+    pub count: u64,
+}
+
 /// How a stop went, where a stop signal was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stop {
@@ -257,6 +295,8 @@ pub struct Summary {
     pub dropped: u64,
     /// Routine signals that were dropped.
     pub dropped_routinely: u64,
+    /// Signals that the kernel refused to send, routine ones left out.
+    pub refused: u64,
     /// Events that were lost.
     pub lost: u64,
     /// Routine signals.
@@ -294,6 +334,8 @@ pub enum Report {
     Signal(Box<SignalReport>),
     /// A death.
     Exit(Box<ExitReport>),
+    /// A signal that was refused.
+    Refused(Box<RefusedReport>),
     /// More about an earlier one.
     Update {
         /// Id of the report it changes.
@@ -386,4 +428,8 @@ pub struct Coverage {
     pub sees_dequeue: bool,
     /// `release_task` is hooked: the time of reaping is exact.
     pub sees_release: bool,
+    /// `check_kill_permission` is hooked: who may not be signalled is known.
+    pub sees_check: bool,
+    /// `security_task_kill` is hooked: whether a security module says so is known.
+    pub sees_module: bool,
 }

@@ -101,6 +101,8 @@ impl Engine {
             Fact::ZapPidNs { task, pidns } => self.history.zap(&task, pidns, id, time),
             Fact::Resumed(resumed) => self.resumed(id, time, *resumed),
             Fact::Oom(oom) => self.history.oom(id, time, *oom),
+            Fact::Refused(refused) => self.refused(id, time, &refused),
+            Fact::NotLookedAt(calls) => self.not_looked_at += calls,
             Fact::Reap { key, by } => self.reap(id, time, key, by),
             Fact::Snapshot { task, dispositions } => self.history.snapshot(&task, dispositions),
             Fact::Observed {
@@ -139,6 +141,12 @@ impl Engine {
             Fact::Signal(signal) => {
                 look(&signal.current);
                 look(&signal.target);
+            }
+            Fact::Refused(refused) => {
+                look(&refused.current);
+                if let Some(denial) = &refused.denial {
+                    look(&denial.target);
+                }
             }
             _ => {}
         }

@@ -131,6 +131,20 @@ impl History {
         self.processes.get_mut(&key).map(Box::as_mut)
     }
 
+    /// The process that has a pid of the host's, or had it last.
+    pub fn with_pid(&self, pid: u32) -> Option<&Process> {
+        self.process(*self.by_pid.get(&pid)?)
+    }
+
+    /// Living processes that have this pid in one of their PID namespaces.
+    pub fn called(&self, pid: u32) -> impl Iterator<Item = &Process> {
+        let all = self.processes.values().map(|process| &**process);
+        let all = all.filter(|p| p.exit.is_none() && !p.reaped && !p.missed);
+        all.filter(move |process| {
+            process.task.key.pid == pid || process.task.ns_pids.contains(&pid)
+        })
+    }
+
     /// How many processes are kept.
     pub fn len(&self) -> usize {
         self.processes.len()

@@ -36,6 +36,8 @@ pub enum Fate {
     Swallowed,
     /// Still pending when the process died.
     DiedFirst,
+    /// The system call failed; there was no signal.
+    Refused,
     /// Cannot be told.
     Unknown,
 }
@@ -58,6 +60,7 @@ impl Fate {
             Self::Cancelled => "cancelled",
             Self::Swallowed => "swallowed",
             Self::DiedFirst => "died_first",
+            Self::Refused => "refused",
             Self::Unknown => "unknown",
         }
     }

@@ -14,7 +14,7 @@ use super::{
     error::KernelError,
     facts::Facts,
     folds::Folds,
-    hooks::{choose, Choice, Forced, Hook, Level, Support},
+    hooks::{choose, Choice, Hook, Level, Support, Wish},
     load, refusal, sys,
     types::Types,
 };
@@ -39,8 +39,8 @@ pub struct Request {
     pub buffer: u32,
     /// Routine signals with ancestry and stack, too.
     pub all_stacks: bool,
-    /// `--hooks`.
-    pub forced: Forced,
+    /// Which hooks, and how.
+    pub wish: Wish,
     /// Messages of the programs: an `aya_log::Level`, 0 for none.
     pub log_level: u8,
 }
@@ -108,7 +108,7 @@ pub fn attach(facts: &mut Facts, request: &Request) -> Result<Attached, KernelEr
     let types = check(facts)?.clone();
     sys::raise_memlock();
     loop {
-        let choices = choose(&facts.hooks, request.forced);
+        let choices = choose(&facts.hooks, request.wish);
         needed(&choices, facts)?;
         let btf = match load::ids(&types, &choices) {
             Ok(ids) => ids,
@@ -194,7 +194,7 @@ fn each(
 }
 
 fn load_one(program: &mut Program, hook: &str, btf: &Btf) -> Result<(), ProgramError> {
-    match program {
+    let loaded = match program {
         Program::RawTracePoint(program) => program.load(),
         Program::TracePoint(program) => program.load(),
         Program::KProbe(program) => program.load(),
@@ -202,6 +202,11 @@ fn load_one(program: &mut Program, hook: &str, btf: &Btf) -> Result<(), ProgramE
         Program::FEntry(program) => program.load(hook, btf),
         Program::FExit(program) => program.load(hook, btf),
         _ => Err(ProgramError::UnexpectedProgramType),
+    };
+    match loaded {
+        // One kprobe serves several functions.
+        Err(ProgramError::AlreadyLoaded) => Ok(()),
+        loaded => loaded,
     }
 }
 

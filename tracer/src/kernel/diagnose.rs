@@ -5,7 +5,7 @@ use super::{
     attach::{attach, check, Request},
     diagnosis::{Check, Diagnosis, HookLine, State},
     facts::Facts,
-    hooks::{not_as_forced, Choice, Forced, Hook, Level, Support},
+    hooks::{not_as_forced, Choice, Forced, Hook, Level, Support, Wish},
 };
 
 /// Finds out what this kernel allows.
@@ -21,7 +21,7 @@ pub fn diagnose(forced: Forced) -> Diagnosis {
         pids: vec![(u32::MAX, 0)],
         buffer: 4096,
         all_stacks: false,
-        forced,
+        wish: forced.into(),
         log_level: 0,
     };
     let attached = match check(&facts) {
@@ -57,20 +57,16 @@ fn verdict(choices: &[Choice], facts: &Facts) -> String {
         "sigtrace works here, and can prove everything that it knows how to prove".into()
     } else {
         "sigtrace works here: forced kills and dropped signals are explained; \
-         what is marked above is inferred instead of proven"
+         what is marked above is inferred instead of proven, or not reported"
             .into()
     }
 }
 
 /// How a hook stands; `None` for one that nothing is lost without.
 fn hook_line(choice: &Choice, facts: &Facts) -> Option<HookLine> {
-    let spare = choice.hook == Hook::ProcessFree;
     let lost = match choice.level {
-        None if spare => return None,
-        None => Some(match &choice.because {
-            Some(because) => format!("{} ({because})", choice.hook.lost_without(facts.symbols)),
-            None => choice.hook.lost_without(facts.symbols).to_owned(),
-        }),
+        None if choice.spare || choice.hook == Hook::ProcessFree => return None,
+        None => Some(without(choice, facts)),
         Some(Level::Kprobe) if choice.hook == Hook::DequeueSignal && !facts.follows_kretprobes => {
             Some(format!(
                 "{} (before Linux 5.15 the stack cannot be followed from a kretprobe)",
@@ -91,9 +87,23 @@ fn hook_line(choice: &Choice, facts: &Facts) -> Option<HookLine> {
     })
 }
 
+fn without(choice: &Choice, facts: &Facts) -> String {
+    let lost = choice.hook.lost_without(facts.symbols);
+    let asking = if choice.hook.is_system_call() {
+        "; sigtrace --refused reports them, at a cost for other system calls that its help tells"
+    } else {
+        ""
+    };
+    match &choice.because {
+        Some(because) => format!("{lost} ({because}){asking}"),
+        None => format!("{lost}{asking}"),
+    }
+}
+
 /// What `tracing` says about what could not be had, as far as no event says it
 /// of itself.
-pub fn notes(choices: &[Choice], facts: &Facts, forced: Forced) -> Vec<String> {
+pub fn notes(choices: &[Choice], facts: &Facts, wish: impl Into<Wish>) -> Vec<String> {
+    let wish = wish.into();
     let missed = |choice: &&Choice| choice.level.is_none() && choice.hook.is_missed(facts.symbols);
     let mut notes: Vec<String> = choices
         .iter()
@@ -106,7 +116,8 @@ pub fn notes(choices: &[Choice], facts: &Facts, forced: Forced) -> Vec<String> {
             )
         })
         .collect();
-    notes.extend(not_as_forced(&facts.hooks, forced, choices));
+    notes.extend(refusals(choices, wish));
+    notes.extend(not_as_forced(&facts.hooks, wish, choices));
     if !facts.symbols {
         notes.push("kernel functions have no names here (kptr_restrict, or no CAP_SYSLOG): causes are told from flags and siginfo".into());
     }
@@ -114,6 +125,32 @@ pub fn notes(choices: &[Choice], facts: &Facts, forced: Forced) -> Vec<String> {
         notes.push("sigtrace runs in a PID namespace of its own: pids are those of the host, and processes older than the trace are known only from their events".into());
     }
     notes
+}
+
+/// What it means that refused signals were asked for, where fexit cannot be had.
+fn refusals(choices: &[Choice], wish: Wish) -> Option<String> {
+    let level = |hook| {
+        choices
+            .iter()
+            .find(|c| c.hook == hook)
+            .and_then(|c| c.level)
+    };
+    if !wish.refused {
+        return None;
+    }
+    match (level(Hook::SysKill), level(Hook::SysExit)) {
+        (Some(Level::Btf), _) => None,
+        (Some(_), _) => Some(
+            "--refused: kill(2) and its kin are slower while this runs, about a microsecond each (kprobes)"
+                .into(),
+        ),
+        (None, Some(_)) => Some(
+            "--refused: every system call of this machine is slower while this runs, about 0.1 µs \
+             (sys_exit); who may not be signalled is not seen, and nothing of what some of many refused"
+                .into(),
+        ),
+        (None, None) => Some("--refused: refused signals cannot be seen here (sigtrace doctor says why)".into()),
+    }
 }
 
 fn checks(facts: &Facts) -> Vec<Check> {

@@ -36,6 +36,25 @@ impl fmt::Display for Forced {
     }
 }
 
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Wish {
+    /// `--hooks`.
+    pub forced: Forced,
+    /// `--refused`: refused signals, even where looking for them makes system calls
+    /// slower that have nothing to do with them.
+    pub refused: bool,
+}
+
+impl From<Forced> for Wish {
+    fn from(forced: Forced) -> Self {
+        Self {
+            forced,
+            refused: false,
+        }
+    }
+}
+
 /// What a probe found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Support {
@@ -77,32 +96,51 @@ pub struct Choice {
     pub because: Option<String>,
     /// Names of the programs, for [`level`](Self::level).
     pub programs: Vec<String>,
+    /// Nothing is lost without it: another one tells the same, or nobody asked for it.
+    pub spare: bool,
 }
 
 /// Chooses for every hook.
-pub fn choose(facts: &Facts, forced: Forced) -> Vec<Choice> {
-    let choices = Hook::ALL.map(|hook| choose_one(facts, forced, hook));
-    // What sched_process_free tells is told better and earlier by release_task.
-    let sees_release = choices
-        .iter()
-        .any(|c| c.hook == Hook::ReleaseTask && c.level.is_some());
+pub fn choose(facts: &Facts, wish: impl Into<Wish>) -> Vec<Choice> {
+    let wish = wish.into();
+    let choices = Hook::ALL.map(|hook| choose_one(facts, wish, hook));
+    let sees = |hook| {
+        choices
+            .iter()
+            .any(|c: &Choice| c.hook == hook && c.level.is_some())
+    };
+    // What sched_process_free tells is told better and earlier by release_task, and
+    // what sys_exit tells at less cost by the functions of the system calls.
+    let beside = |hook| match hook {
+        Hook::ProcessFree => sees(Hook::ReleaseTask).then_some(Hook::ReleaseTask),
+        Hook::SysExit => sees(Hook::SysKill).then_some(Hook::SysKill),
+        _ => None,
+    };
     choices
-        .into_iter()
-        .map(|choice| match choice.hook {
-            Hook::ProcessFree if sees_release => Choice {
+        .iter()
+        .map(|choice| match beside(choice.hook) {
+            Some(other) => Choice {
                 level: None,
                 programs: Vec::new(),
-                because: Some("not needed beside release_task".into()),
-                ..choice
+                because: Some(format!("not needed beside {}", other.name())),
+                spare: true,
+                ..choice.clone()
             },
-            _ => choice,
+            None => Choice {
+                spare: match choice.hook {
+                    Hook::SysExit => !wish.refused,
+                    hook => hook.is_system_call() && sees(Hook::SysExit) && !sees(Hook::SysKill),
+                },
+                ..choice.clone()
+            },
         })
         .collect()
 }
 
 /// What `--hooks` asked for and this kernel does not allow, for the first line of
 /// a trace: the functions that are not hooked at that level.
-pub fn not_as_forced(facts: &Facts, forced: Forced, choices: &[Choice]) -> Option<String> {
+pub fn not_as_forced(facts: &Facts, wish: impl Into<Wish>, choices: &[Choice]) -> Option<String> {
+    let Wish { forced, refused } = wish.into();
     let (level, support) = match forced {
         Forced::Auto | Forced::Raw => return None,
         Forced::Btf => (Level::Btf, &facts.fentry),
@@ -111,6 +149,7 @@ pub fn not_as_forced(facts: &Facts, forced: Forced, choices: &[Choice]) -> Optio
     let without: Vec<_> = choices
         .iter()
         .filter(|choice| !choice.hook.is_tracepoint() && choice.level != Some(level))
+        .filter(|choice| refused || level == Level::Btf || !choice.hook.is_of_refusals())
         .map(|choice| choice.hook.name())
         .collect();
     let why = match support {
@@ -125,11 +164,11 @@ pub fn not_as_forced(facts: &Facts, forced: Forced, choices: &[Choice]) -> Optio
     })
 }
 
-fn choose_one(facts: &Facts, forced: Forced, hook: Hook) -> Choice {
+fn choose_one(facts: &Facts, wish: Wish, hook: Hook) -> Choice {
     let mut reasons: Vec<String> = Vec::new();
     let mut level = None;
-    for candidate in candidates(facts, hook) {
-        match refused(facts, forced, hook, candidate) {
+    for candidate in candidates(facts, wish.refused, hook) {
+        match refused(facts, wish.forced, hook, candidate) {
             None => {
                 level = Some(candidate);
                 break;
@@ -145,6 +184,7 @@ fn choose_one(facts: &Facts, forced: Forced, hook: Hook) -> Choice {
         level,
         because: (!reasons.is_empty()).then(|| reasons.join("; ")),
         programs: programs.unwrap_or_default(),
+        spare: false,
     }
 }
 
@@ -159,9 +199,14 @@ fn preempts(facts: &Facts, hook: Hook) -> bool {
 
 /// Best first. While a program is preempted, other tasks' events pass it by;
 /// so where that can happen, those come first that run with preemption off.
-fn candidates(facts: &Facts, hook: Hook) -> Vec<Level> {
+fn candidates(facts: &Facts, asked: bool, hook: Hook) -> Vec<Level> {
     let preempts = preempts(facts, hook);
     match hook {
+        // Unless it is asked for, only what costs other system calls nothing.
+        Hook::SysExit if asked => vec![Level::Raw],
+        Hook::SysExit => Vec::new(),
+        hook if hook.is_of_refusals() && asked => vec![Level::Btf, Level::Kprobe],
+        hook if hook.is_of_refusals() => vec![Level::Btf],
         // Has no BTF-typed twin: it is itself the fallback of release_task.
         Hook::ProcessFree => vec![Level::Raw],
         Hook::ProcessExit if preempts => vec![Level::Tracepoint, Level::Btf, Level::Raw],
@@ -202,8 +247,18 @@ fn refused(facts: &Facts, forced: Forced, hook: Hook, level: Level) -> Option<St
             .then(|| format!("this kernel has no function {}", hook.name()));
     };
     // Where the returned value lies depends on the number of arguments.
-    (hook == Hook::DequeueSignal && level == Level::Btf && !matches!(arguments, 3 | 4))
-        .then(|| format!("dequeue_signal has {arguments} arguments, which is not known"))
+    let known = match hook {
+        Hook::DequeueSignal => matches!(arguments, 3 | 4),
+        Hook::CheckKillPermission => arguments == 3,
+        Hook::SecurityTaskKill => arguments == 4,
+        _ => true,
+    };
+    (level == Level::Btf && !known).then(|| {
+        format!(
+            "{} has {arguments} arguments, which is not known",
+            hook.name()
+        )
+    })
 }
 
 #[cfg(test)]

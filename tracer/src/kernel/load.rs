@@ -20,6 +20,9 @@ use crate::event::CgroupId;
 pub(super) static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sigtrace-ebpf.o"));
 
+/// Maps that nothing else than refused signals needs.
+const OF_REFUSALS: [&str; 5] = ["DENIALS", "BY_MODULE", "CALLS", "ASKED", "BROADCASTS"];
+
 /// The object file, with its maps made and its programs ready to be loaded.
 pub(super) fn load(
     types: &Types,
@@ -52,9 +55,18 @@ pub(super) fn load(
         sees_oom: u32::from(hooked(Hook::OomKillProcess)),
         all_stacks: u32::from(request.all_stacks),
     };
+    let refusals = choices
+        .iter()
+        .any(|c| c.hook.is_of_refusals() && c.level.is_some());
     // The loader would parse all of the kernel's types before it can be told that
     // there is nothing to do with them. Where it cannot open them, it does without.
-    sys::opening_nothing(EbpfLoader::new)
+    let mut loader = sys::opening_nothing(EbpfLoader::new);
+    if !refusals {
+        for map in OF_REFUSALS {
+            loader.map_max_entries(map, 1);
+        }
+    }
+    loader
         // The offsets are ours; there is nothing for aya to relocate.
         .btf(None)
         .override_global("LAYOUT", types.layout.as_bytes(), true)

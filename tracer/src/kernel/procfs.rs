@@ -157,6 +157,35 @@ impl Proc {
         (start / TICK_NS == key.start_ns / TICK_NS).then(|| file.to_string_lossy().into_owned())
     }
 
+    /// What a security module calls a process; empty where none does, or its pid is
+    /// another's by now.
+    pub fn profile(&self, key: ProcessKey) -> String {
+        let folder = self.root.join(key.pid.to_string());
+        let name = fs::read(folder.join("attr/current")).unwrap_or_default();
+        let start = fs::read(folder.join("stat")).ok();
+        let start = start.and_then(|stat| start_ns(&stat));
+        if start.is_none_or(|start| start / TICK_NS != key.start_ns / TICK_NS) {
+            return String::new();
+        }
+        let end = name.iter().position(|&b| b == 0).unwrap_or(name.len());
+        String::from_utf8_lossy(&name[..end]).trim().to_owned()
+    }
+
+    /// Everybody who has this pid in one of the PID namespaces that it is in.
+    pub fn called(&mut self, pid: u32) -> io::Result<Vec<Task>> {
+        let mut called = Vec::new();
+        for host in self.pids()? {
+            let Ok(status) = fs::read(self.root.join(host.to_string()).join("status")) else {
+                continue;
+            };
+            let inside = Status::parse(&status).ns_pids;
+            if host == pid || inside.get(1..).unwrap_or_default().contains(&pid) {
+                called.extend(self.process(host).map(|process| process.task));
+            }
+        }
+        Ok(called)
+    }
+
     /// The nested PID namespaces of a process, outermost first. `levels`
     /// counts the host's too.
     fn namespaces(&mut self, folder: &Path, levels: usize) -> Vec<PidNs> {
@@ -270,6 +299,33 @@ mod tests {
     fn a_namespace_link_is_parsed_or_refused() {
         assert_eq!(namespace_inode("pid:[4026531836]"), Some(4_026_531_836));
         assert_eq!(namespace_inode("net:[1]"), None);
+    }
+
+    #[test]
+    fn a_pid_is_looked_for_in_every_namespace() {
+        let root = std::env::temp_dir().join(format!("sigtrace-called-{}", std::process::id()));
+        let stat = "(x) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 50 0";
+        for (pid, inside) in [(7, "7"), (300, "300\t7"), (301, "301\t8")] {
+            let folder = root.join(pid.to_string());
+            fs::create_dir_all(folder.join("attr")).unwrap();
+            fs::write(folder.join("stat"), format!("{pid} {stat}")).unwrap();
+            fs::write(
+                folder.join("status"),
+                format!("Name:\tx\nNSpid:\t{inside}\n"),
+            )
+            .unwrap();
+            fs::write(folder.join("attr/current"), "docker-default (enforce)\n").unwrap();
+        }
+        let mut proc = Proc::new(&root);
+        let found: Vec<_> = proc.called(7).unwrap().iter().map(|t| t.key.pid).collect();
+        assert_eq!(found, [7, 300]);
+        let key = |pid, start_ns| ProcessKey { pid, start_ns };
+        assert_eq!(
+            proc.profile(key(7, 500_000_000)),
+            "docker-default (enforce)"
+        );
+        assert_eq!(proc.profile(key(7, 900_000_000)), "", "another's by now");
+        fs::remove_dir_all(&root).unwrap();
     }
 
     #[test]

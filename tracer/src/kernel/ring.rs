@@ -42,9 +42,9 @@ pub struct Ring {
     /// Losses by kind that were told already.
     told: [u64; KINDS],
     /// Misses that were told already.
-    told_missed: u64,
+    told_missed: Missed,
     /// How many there were when the programs were detached.
-    missed: u64,
+    missed: Missed,
     /// `None` once detached.
     ebpf: Option<Ebpf>,
 }
@@ -57,8 +57,8 @@ impl Ring {
             lost: attached.lost,
             folds: attached.folds,
             told: [0; KINDS],
-            told_missed: 0,
-            missed: 0,
+            told_missed: Missed::default(),
+            missed: Missed::default(),
             ebpf: Some(attached.ebpf),
         })
     }
@@ -132,34 +132,66 @@ impl Ring {
             losses.retain(|(name, _)| *name != FOLDED);
         }
         let missed = self.missed();
-        if missed > self.told_missed {
-            losses.push(("not-run", missed - self.told_missed));
-            self.told_missed = missed;
+        if missed.events > self.told_missed.events {
+            losses.push(("not-run", missed.events - self.told_missed.events));
+            self.told_missed.events = missed.events;
         }
         losses
+    }
+
+    /// System calls that send signals which were not looked at since the last call:
+    /// nothing is lost but those among them that were refused.
+    pub fn not_looked_at(&mut self) -> u64 {
+        let missed = self.missed().calls;
+        let new = missed.saturating_sub(self.told_missed.calls);
+        self.told_missed.calls += new;
+        new
     }
 
     /// Events for which no program could run, because it was running on that
     /// CPU already (`recursion_misses`, since Linux 5.12). A hook with copies
     /// of its program has missed an event only if all have: at most as many as
     /// the one that missed fewest.
-    fn missed(&self) -> u64 {
+    fn missed(&self) -> Missed {
         let Some(ebpf) = &self.ebpf else {
             return self.missed;
         };
         let mut hooks: HashMap<String, u64> = HashMap::new();
+        let mut calls = 0;
         for (name, program) in ebpf.programs() {
             let Ok(fd) = program.fd() else { continue };
             let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
             let info = fs::read_to_string(path).unwrap_or_default();
             let misses = recursion_misses(&info).unwrap_or(0);
+            if is_of_refusals(name) {
+                calls += misses;
+                continue;
+            }
             hooks
                 .entry(name.replace(['1', '2', '3'], ""))
                 .and_modify(|least| *least = misses.min(*least))
                 .or_insert(misses);
         }
-        hooks.values().sum()
+        Missed {
+            events: hooks.values().sum(),
+            calls,
+        }
     }
+}
+
+/// How often programs could not run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Missed {
+    /// Events that are missing.
+    events: u64,
+    /// Calls of functions by which signals are refused; hardly any of them was.
+    calls: u64,
+}
+
+/// A program that looks for refused signals alone.
+fn is_of_refusals(program: &str) -> bool {
+    let hook = program.split_once('_').map_or("", |(_, hook)| hook);
+    hook.starts_with("sys_") || matches!(hook, "check_kill_permission" | "security_task_kill")
 }
 
 fn recursion_misses(fdinfo: &str) -> Option<u64> {
@@ -185,6 +217,7 @@ fn kind_name(kind: u32) -> &'static str {
         k if k == Kind::ZapPidNs as u32 => "zap_pid_ns_processes",
         k if k == Kind::Placed as u32 => "placed",
         k if k == Kind::Oom as u32 => "oom",
+        k if k == Kind::Refused as u32 => "refused",
         k if k == Kind::Ptrace as u32 => "ptrace",
         k if k == Kind::Release as u32 || k == Kind::Free as u32 => "reap",
         k if k == Kind::Folded as u32 => FOLDED,
@@ -234,6 +267,27 @@ mod tests {
             0,
             "cut off"
         );
+    }
+
+    #[test]
+    fn what_is_missed_of_refusals_is_no_loss_of_events() {
+        for name in [
+            "fentry_sys_kill",
+            "fexit_sys_pidfd_send_signal",
+            "raw_sys_exit",
+            "fexit_check_kill_permission",
+            "fexit_security_task_kill",
+        ] {
+            assert!(is_of_refusals(name), "{name}");
+        }
+        for name in [
+            "btf_signal_generate",
+            "fentry1_do_exit",
+            "tp_sched_process_exit",
+            "",
+        ] {
+            assert!(!is_of_refusals(name), "{name}");
+        }
     }
 
     #[test]

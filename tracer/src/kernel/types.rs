@@ -18,7 +18,7 @@ const POINTER: u32 = 8;
 
 /// Fields that a kernel may lack: what they tell is told less well without
 /// them. Without any other, identities or fates would be wrong.
-const OPTIONAL_FIELDS: [&str; 30] = [
+const OPTIONAL_FIELDS: [&str; 43] = [
     "task_pdeath_signal",
     "task_last_siginfo",
     "siginfo_signo",
@@ -49,6 +49,19 @@ const OPTIONAL_FIELDS: [&str; 30] = [
     "oom_chosen",
     "oom_total",
     "oom_constraint",
+    "task_cred",
+    "cred_euid",
+    "cred_suid",
+    "cred_cap_effective",
+    "cred_user_ns",
+    "userns_inum",
+    "userns_level",
+    "regs_first",
+    "regs_second",
+    "regs_third",
+    "regs_fourth",
+    "regs_number",
+    "regs_segment",
 ];
 
 /// What the kernel's type information says.

@@ -12,7 +12,10 @@ use crate::{
     event::{BootTime, Task},
     explain::{
         path::{KernelPath, Source, Stack},
-        report::{Certainty, ExitReport, Explanation, Link, Report, SignalReport, Unreaped},
+        refused::{described, error_name},
+        report::{
+            Certainty, ExitReport, Explanation, Link, RefusedReport, Report, SignalReport, Unreaped,
+        },
         signals::exit_code,
         words,
     },
@@ -83,6 +86,36 @@ fn ends(context: &Context, report: &SignalReport) -> String {
         wording::sender(context, from),
         wording::task(context, to)
     )
+}
+
+/// A signal that was refused.
+pub(crate) fn refused(context: &Context, report: &RefusedReport) -> Block {
+    let number = wording::signal(context, report.number);
+    let whom = match (&report.target, report.counts) {
+        (Some(target), None) => wording::task(context, target),
+        _ => described(report.call, report.pid, report.tid),
+    };
+    let subject = format!("{} → {whom}", wording::sender(context, &report.sender));
+    let result = match report.counts {
+        Some((refused, reached)) if reached > 0 => {
+            format!(
+                "refused by {refused} of {}",
+                u64::from(refused) + u64::from(reached)
+            )
+        }
+        _ if report.error == 0 => "refused".to_owned(),
+        _ => format!("refused ({})", error_name(report.error)),
+    };
+    let id = refused_id(report);
+    let mut block = Block::new(report.time, &number, &subject, &result, &id, Tone::Warning);
+    explain(&mut block, &report.explanation, String::new());
+    more(&mut block, Some(report.reason));
+    block
+}
+
+/// `[no-permission, proven]`.
+pub(crate) fn refused_id(report: &RefusedReport) -> String {
+    bracket(report.reason, report.explanation.certainty)
 }
 
 /// News of a signal that was shown before.

@@ -10,9 +10,9 @@ use crate::event::{BootTime, PidNs};
 /// So many are written whole.
 const WHOLE: u64 = 3;
 /// A crowd is over when nobody has joined it for so long.
-const QUIET_NS: u64 = 1_000_000_000;
+const QUIET_NS: u64 = 2_000_000_000;
 /// A crowd that goes on for ever is counted this often.
-const AT_MOST_NS: u64 = 2_000_000_000;
+const AT_MOST_NS: u64 = 1_000_000_000;
 /// All crowds are looked at no more often than this: as many times as time has
 /// passed, not as events have come.
 const LOOK_NS: u64 = 100_000_000;
@@ -93,7 +93,8 @@ impl Crowds {
     ) -> bool {
         let crowd = self.crowds.entry(key).or_default();
         crowd.seen = time;
-        if crowd.whole < WHOLE {
+        // What was counted has been written whole before.
+        if crowd.whole < WHOLE && count == 1 {
             crowd.whole += 1;
             return true;
         }

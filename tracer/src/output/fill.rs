@@ -9,11 +9,13 @@ use super::{
     wording, Context,
 };
 use crate::{
-    event::{BootTime, Outcome, Task},
+    event::{BootTime, Call, Outcome, Task},
     explain::{
         path::{KernelPath, Source, Step},
+        refused,
         report::{
-            Certainty, Evidence, ExitReport, Explanation, Forebear, Report, Sender, SignalReport,
+            Certainty, Evidence, ExitReport, Explanation, Forebear, RefusedReport, Report, Sender,
+            SignalReport,
         },
         signals, words,
     },
@@ -220,6 +222,52 @@ pub(crate) fn signal(context: &Context, report: &SignalReport) -> Line {
     }))
 }
 
+fn refusal(context: &Context, report: &RefusedReport) -> Line {
+    let explanation = &report.explanation;
+    let target = report.target.as_ref();
+    let by = match &report.sender {
+        Sender::Process { task, .. } => Some(task),
+        _ => None,
+    };
+    let own = report.call != Call::Pidfd && report.call != Call::Tkill;
+    Line::Refused(Box::new(shapes::Refused {
+        v: VERSION,
+        id: report.id,
+        time: context.clock.rfc3339(report.time),
+        container: target
+            .and_then(|target| container_of(context, target))
+            .or_else(|| container_of(context, by?)),
+        pidns: report.pidns,
+        signal: shapes::SignalName {
+            number: report.number,
+            name: signals::name(report.number).into_owned(),
+            code: codes::name(report.number, report.code).map(str::to_owned),
+            code_number: report.code,
+        },
+        call: report.call.name().to_owned(),
+        mechanism: report.call.mechanism().to_owned(),
+        to: shapes::Asked {
+            pid: own.then_some(report.pid),
+            tid: report.tid,
+            pidfd: (report.call == Call::Pidfd).then_some(report.pid),
+        },
+        error: (report.error != 0).then(|| refused::error_name(report.error).into_owned()),
+        sender: sender(context, &report.sender),
+        target: target.map(|target| task(context, target)),
+        refused: report.counts.map(|(refused, _)| refused),
+        reached: report.counts.map(|(_, reached)| reached),
+        fate: "refused".to_owned(),
+        reason: report.reason.to_owned(),
+        certainty: certainty(explanation.certainty),
+        evidence: evidence(explanation),
+        missing: explanation.missing.clone(),
+        routine: report.routine,
+        explanation: joined(&explanation.sentences),
+        advice: advice(&explanation.advice),
+        count: report.count,
+    }))
+}
+
 pub(crate) fn exit(context: &Context, report: &ExitReport) -> Line {
     let explanation = &report.explanation;
     let line = shapes::Exit {
@@ -309,6 +357,7 @@ pub(crate) fn simple(context: &Context, report: &Report) -> Option<Line> {
             pidns: task.pidns(),
             task: of(task),
         }),
+        Report::Refused(report) => refusal(context, report),
         Report::Zombie {
             id,
             time,

@@ -152,6 +152,10 @@ pub(crate) fn verdict(
         dropped(context, summary),
         format!("{} lost", words::count(summary.lost, "event", "events")),
     ];
+    if summary.refused > 0 {
+        let count = words::count(summary.refused, "signal", "signals");
+        parts.insert(2, format!("{count} refused"));
+    }
     if summary.routine > 0 && !context.all_signals && !context.named_signals {
         let count = words::count(summary.routine, "routine signal", "routine signals");
         parts.push(format!("{count} not shown"));

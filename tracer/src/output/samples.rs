@@ -3,11 +3,11 @@
 
 use super::{Clock, Context, Ending, Scope, Tracing};
 use crate::{
-    event::{BootTime, Comm, Outcome, PidNs, ProcessKey, Task},
+    event::{BootTime, Call, Comm, Outcome, PidNs, ProcessKey, Task},
     explain::path::{Decision, KernelPath, Stack},
     explain::report::{
-        Asked, Certainty, Evidence, ExitReport, Explanation, Forebear, Link, Report, Sender,
-        SignalReport, Stop, Summary, Unreaped, Update,
+        Asked, Certainty, Evidence, ExitReport, Explanation, Forebear, Link, RefusedReport, Report,
+        Sender, SignalReport, Stop, Summary, Unreaped, Update,
     },
     explain::runtime::{Recognized, Role},
 };
@@ -415,6 +415,7 @@ pub(crate) fn every_kind() -> Vec<Report> {
         now: Update::Signal(Box::new(handled)),
     });
     reports.push(Report::Signal(Box::new(stop_signal())));
+    reports.extend([refused(), refused_by_some()].map(|it| Report::Refused(Box::new(it))));
     reports.extend([clean, by_term, unknown(), late].map(|exit| Report::Exit(Box::new(exit))));
     reports.extend([
         Report::Update {
@@ -465,6 +466,51 @@ pub(crate) fn every_kind() -> Vec<Report> {
         },
     ]);
     reports
+}
+
+/// SIGTERM that the sender may not send.
+pub(crate) fn refused() -> RefusedReport {
+    let SignalReport { time, sender, .. } = sigterm();
+    RefusedReport {
+        id: 37,
+        time,
+        pidns: Some(NS),
+        number: 15,
+        code: 0,
+        call: Call::Kill,
+        pid: 16301,
+        tid: None,
+        error: 1,
+        sender,
+        target: Some(pid1()),
+        counts: None,
+        reason: "no-permission",
+        routine: false,
+        explanation: Explanation {
+            evidence: vec![Evidence::Field("check_kill_permission=-EPERM".into())],
+            sentences: strings(
+                &["sh 16350 (uid 1000) may not signal PID 1 c-init-sig 16301 \
+                (uid 0): they are of different users, and it has no CAP_KILL."],
+            ),
+            advice: strings(&["run the sender as uid 0 or as root, or give it CAP_KILL \
+                (docker run --cap-add KILL)."]),
+            ..nothing(Certainty::Proven)
+        },
+        count: 1,
+    }
+}
+
+/// SIGTERM to everybody, from inside.
+fn refused_by_some() -> RefusedReport {
+    RefusedReport {
+        id: 38,
+        call: Call::Kill,
+        pid: -1,
+        error: 0,
+        counts: Some((2, 3)),
+        reason: "partial-broadcast",
+        ..refused()
+    }
 }
 
 /// SIGTERM from a container's runtime.

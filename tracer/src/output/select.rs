@@ -3,15 +3,14 @@
 //! does itself ([`super::crowd`], [`super::text`]).
 
 use super::Context;
-use crate::explain::report::{ExitReport, Report, SignalReport, Update};
+use crate::explain::report::{ExitReport, RefusedReport, Report, SignalReport, Update};
 
 /// The signal did not do what its sender wanted. Routine ones are dropped all
 /// day: a SIGCHLD that nobody asked for is no failure.
 pub(crate) fn failed(signal: &SignalReport) -> bool {
     match signal.fate {
         _ if signal.routine => false,
-        "dropped" | "rejected" | "refused" | "blocked" | "discarded" | "swallowed"
-        | "died_first" => true,
+        "dropped" | "rejected" | "blocked" | "discarded" | "swallowed" | "died_first" => true,
         "pending" => signal.reason.is_some(),
         _ => false,
     }
@@ -21,6 +20,12 @@ pub(crate) fn failed(signal: &SignalReport) -> bool {
 pub(crate) fn signal(context: &Context, signal: &SignalReport) -> bool {
     let wanted = context.all_signals || context.named_signals;
     (wanted || !signal.routine) && (!context.failed_only || failed(signal))
+}
+
+/// Whether a signal that was refused is shown: it always is a failure.
+pub(crate) fn refused(context: &Context, refused: &RefusedReport) -> bool {
+    let wanted = context.all_signals || context.named_signals;
+    wanted || !refused.routine
 }
 
 /// Whether a death is shown.
@@ -33,6 +38,7 @@ pub(crate) fn report(context: &Context, report: &Report) -> bool {
     match report {
         Report::Signal(report) => signal(context, report),
         Report::Exit(report) => exit(context, report),
+        Report::Refused(report) => refused(context, report),
         Report::Update {
             now: Update::Signal(now),
             ..

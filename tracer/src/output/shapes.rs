@@ -20,6 +20,8 @@ pub enum Line {
     Ended(Life),
     /// A signal.
     Signal(Box<Signal>),
+    /// A signal that the kernel refused to send.
+    Refused(Box<Refused>),
     /// A process is dead.
     Exit(Exit),
     /// A PID 1 is dead.
@@ -212,6 +214,38 @@ shapes! {
         advice: Option<String> = "What to change.",
         count: u64 = "How many equal signals this stands for.",
     }
+    /// A signal that the kernel refused to send.
+    Refused {
+        v: u32 = "1.",
+        id: u64 = "Number of the event.",
+        time: String = "When the system call returned.",
+        container: Option<Container> = "As in [`Signal`].",
+        pidns: Option<u32> = "As in [`Signal`].",
+        signal: SignalName = "Which; there may be no such signal.",
+        call: String = "The system call: `kill`, `tgkill`, `pidfd_send_signal`.",
+        mechanism: String = "The same as an id.",
+        to: Asked = "Whom it was for, as the sender gave it.",
+        error: Option<String> = "What it failed with; absent: it reported success.",
+        sender: Sender = "By whom.",
+        target: Option<Task> = "Who may not be signalled, as far as is known; of many the first.",
+        refused: Option<u32> = "Of many: how many may not be signalled.",
+        reached: Option<u32> = "Of many: how many may.",
+        fate: String = "`refused`.",
+        reason: String = "Why.",
+        certainty: String = "As in [`Signal`].",
+        evidence: Vec<Evidence> = "As in [`Signal`].",
+        missing: Vec<String> = "As in [`Signal`].",
+        routine: bool = "As in [`Signal`].",
+        explanation: Option<String> = "As in [`Signal`].",
+        advice: Option<String> = "As in [`Signal`].",
+        count: u64 = "How many equal ones this stands for.",
+    }
+    /// Whom a signal was for, as its sender gave it.
+    Asked {
+        pid: Option<i32> = "Process id as the sender's PID namespace has it; 0 or less: many.",
+        tid: Option<i32> = "Thread id, likewise.",
+        pidfd: Option<i32> = "The descriptor.",
+    }
     /// A death.
     Exit {
         v: u32 = "1.",
@@ -312,6 +346,7 @@ shapes! {
         partial: bool = "A filter by process or cgroup was in force.",
         signals: u64 = "All signals, routine ones included.",
         signals_dropped: u64 = "Signals that were dropped.",
+        signals_refused: u64 = "Signals that the kernel refused to send; they are not among `signals`.",
         signals_routine: u64 = "Routine signals.",
         events_lost: u64 = "Events that were lost.",
         notes: Vec<String> = "What qualifies the whole.",

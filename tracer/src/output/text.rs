@@ -26,7 +26,10 @@ use crate::{
     event::{BootTime, PidNs},
     explain::{
         engine::ZOMBIE_NS,
-        report::{Certainty, ExitReport, Link, Report, SignalReport, Summary, Update},
+        report::{
+            Certainty, ExitReport, Link, RefusedReport, Report, Sender, SignalReport, Summary,
+            Update,
+        },
     },
 };
 
@@ -118,6 +121,23 @@ impl<W: io::Write> Text<W> {
         let key = Key::new(kind, report.fate, &id, report.pidns, &words);
         let who = (report.target.comm.to_string(), report.target.key.pid);
         !self.crowds.join(key, time, report.count, who)
+    }
+
+    /// Programs try again and again.
+    fn refused(&mut self, report: &RefusedReport) -> io::Result<()> {
+        let block = blocks::refused(&self.context, report);
+        let kind = wording::signal(&self.context, report.number);
+        let id = blocks::refused_id(report);
+        let words = report.explanation.sentences.concat();
+        let key = Key::new(&kind, &block.result, &id, report.pidns, &words);
+        let who = match &report.sender {
+            Sender::Process { task, .. } => (task.comm.to_string(), task.key.pid),
+            _ => (String::new(), 0),
+        };
+        if self.crowds.join(key, report.time, report.count, who) {
+            return self.lines.put(&block);
+        }
+        Ok(())
     }
 
     fn exit(&mut self, report: &ExitReport) -> io::Result<()> {
@@ -250,6 +270,7 @@ impl<W: io::Write> Output for Text<W> {
             Report::Signal(report) => self.signal(report),
             Report::Exit(report) => self.exit(report),
             Report::Update { time, now, .. } => self.update(*time, now),
+            Report::Refused(report) => self.refused(report),
             Report::Zombie { .. } => self.zombie(report),
             other => match blocks::other(&self.context, other) {
                 Some(block) => self.lines.put(&block),
@@ -305,6 +326,7 @@ fn time(report: &Report) -> BootTime {
     match report {
         Report::Signal(report) => report.time,
         Report::Exit(report) => report.time,
+        Report::Refused(report) => report.time,
         Report::Update { time, .. }
         | Report::Fork { time, .. }
         | Report::Exec { time, .. }

@@ -21,7 +21,7 @@ fn decoder() -> Decoder<Named> {
 fn arbitrary_bytes_never_panic() {
     let mut decoder = decoder();
     for kind in 0..20u32 {
-        for len in [0, 4, 15, 16, 100, 376, 700, 900] {
+        for len in [0, 4, 15, 16, 100, 376, 700, 900, 1600] {
             let mut bytes = vec![0xff; len];
             if len >= 12 {
                 bytes[8..12].copy_from_slice(&kind.to_le_bytes());
@@ -66,6 +66,33 @@ fn a_signal_keeps_what_the_kernel_said() {
 }
 
 #[test]
+fn a_function_that_is_hooked_stands_on_a_stack_once() {
+    let of = |names: &[&str]| {
+        let frames = names.iter().map(|&name| Frame {
+            address: 1,
+            function: (!name.is_empty()).then(|| name.into()),
+        });
+        let names = without_trampolines(frames).into_iter();
+        let names = names.map(|f| f.function.map_or(String::new(), |name| name.to_string()));
+        names.collect::<Vec<_>>().join(" ")
+    };
+    let hooked = [
+        "kill_pid_info",
+        "__x64_sys_kill",
+        "",
+        "__x64_sys_kill",
+        "do_syscall_64",
+    ];
+    let clean = "kill_pid_info __x64_sys_kill do_syscall_64";
+    assert_eq!(of(&hooked), clean);
+    let mut named = hooked;
+    named[2] = "bpf_trampoline_6442537";
+    assert_eq!(of(&named), clean);
+    // Of a module without names nothing is left out.
+    assert_eq!(of(&["a", "", "b", ""]), "a  b ");
+}
+
+#[test]
 fn without_siginfo_the_kernel_is_named() {
     assert_eq!([code(0, 9), code(1, 9), code(2, 9)], [0, 0x80, 9]);
 }
@@ -93,4 +120,34 @@ fn a_namespace_too_deep_is_nobodys() {
     };
     assert!(!child.is_pid1());
     assert_eq!(child.pidns(), Some(0));
+}
+
+#[test]
+fn a_refusal_keeps_what_was_asked_and_who_said_no() {
+    let mut r = record::Refused::new_zeroed();
+    r.header.kind = Kind::Refused as u32;
+    (r.call, r.returned, r.number, r.pid) = (record::SystemCall::Kill as u32, -1, 15, -7);
+    (r.counted, r.refused, r.reached) = (1, 2, 3);
+    (r.denial.target.tgid, r.denial.error, r.denial.by_module) = (42, -13, -13);
+    (r.has_info, r.code) = (1, 0);
+    let Some((_, Fact::Refused(refused))) = decoder().decode(r.as_bytes()) else {
+        panic!("no refusal");
+    };
+    assert_eq!(
+        (refused.call, refused.error, refused.number, refused.pid),
+        (Call::Kill, 1, 15, -7)
+    );
+    assert_eq!(refused.counts, Some((2, 3)));
+    assert_eq!(refused.handed, Handed::Code(0));
+    let denial = refused.denial.unwrap();
+    assert_eq!((denial.target.key.pid, denial.error), (42, 13));
+    assert!(denial.by_module);
+    r.denial.target.tgid = 0;
+    r.returned = 0;
+    let Some((_, Fact::Refused(refused))) = decoder().decode(r.as_bytes()) else {
+        panic!("no refusal");
+    };
+    assert_eq!((refused.denial, refused.error), (None, 0));
+    r.call = 99;
+    assert!(decoder().decode(r.as_bytes()).is_none(), "no such call");
 }

@@ -3,7 +3,7 @@
 use super::Row;
 
 /// What this version never gives a signal.
-pub(super) const NOT_REPORTED: &[&str] = &["refused"];
+pub(super) const NOT_REPORTED: &[&str] = &[];
 
 pub(super) const ROWS: &[Row] = &[
     ("dropped", "the kernel threw the signal away at once; nothing will ever run for it",

@@ -6,13 +6,6 @@ use super::Row;
 /// What no rule of this version gives as a reason.
 pub(super) const NOT_REPORTED: &[&str] = &[
     "throttled",
-    "no-permission",
-    "lsm-denied",
-    "no-such-process",
-    "bad-signal",
-    "forged-siginfo",
-    "pidns-not-visible",
-    "partial-broadcast",
     "orphaned-pgrp-stop",
     "pids-limit",
     "nproc-limit",
@@ -100,6 +93,9 @@ pub(super) const ROWS: &[Row] = &[
     ("partial-broadcast", "it reached some of the targets and was refused by others",
      "kill with a group or -1 goes to many; it succeeds if one could be signalled.",
      ""),
+    ("bad-argument", "the call was made with something that the kernel does not take (EINVAL, EBADF, EFAULT, E2BIG)",
+     "Pids of processes and threads are above 0 for tkill, tgkill and rt_tgsigqueueinfo; pidfd_send_signal wants a descriptor of a process; a siginfo has to be readable, and a known kind.",
+     "Look at the call's arguments in the sender's program."),
     ("orphaned-pgrp-stop", "stop signals of the terminal do not stop an orphaned group",
      "Nobody would be left to continue it, so SIGTSTP, SIGTTIN and SIGTTOU do nothing there (is_current_pgrp_orphaned in get_signal). SIGSTOP does.",
      ""),

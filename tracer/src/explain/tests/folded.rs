@@ -58,6 +58,16 @@ fn they_are_what_the_last_told_one_was() {
 }
 
 #[test]
+fn what_was_counted_while_its_target_lived_is_no_zombies() {
+    let mut w = World::new();
+    let like = storm(&mut w, USR1, 10);
+    w.exit(&member(40, 1, "init"), 0);
+    counted(&mut w, like, 20);
+    let told = w.run();
+    assert!(signals(&told).all(|s| s.reason == Some("init-no-handler")));
+}
+
+#[test]
 fn a_kind_of_which_none_was_told_is_lost() {
     let mut w = World::new();
     let like = storm(&mut w, USR1, 1);

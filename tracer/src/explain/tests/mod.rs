@@ -24,6 +24,7 @@ mod path;
 mod picture;
 mod queues;
 mod random;
+mod refused;
 mod shared;
 mod stops;
 mod threads;

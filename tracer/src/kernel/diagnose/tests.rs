@@ -5,6 +5,14 @@ use crate::kernel::hooks::{choose, Facts as HookFacts};
 
 const EVERYTHING: u64 = u64::MAX;
 
+fn arguments(hook: Hook) -> u32 {
+    match hook {
+        Hook::DequeueSignal | Hook::SecurityTaskKill => 4,
+        Hook::CheckKillPermission => 3,
+        _ => 1,
+    }
+}
+
 fn facts() -> Facts {
     Facts {
         release: "6.18.4".into(),
@@ -24,7 +32,7 @@ fn facts() -> Facts {
             functions: Hook::ALL
                 .into_iter()
                 .filter(|hook| !hook.is_tracepoint())
-                .map(|hook| (hook, if hook == Hook::DequeueSignal { 4 } else { 1 }))
+                .map(|hook| (hook, arguments(hook)))
                 .collect(),
             preempts_tracepoints: false,
             preempts_functions: false,
@@ -75,7 +83,8 @@ fn a_trace_begins_with_notes_on_what_it_cannot_say_itself() {
     facts.hooks.fentry = Support::No("not permitted".into());
     facts.hooks.kprobe = Support::No("none".into());
     let choices = choose(&facts.hooks, Forced::Auto);
-    let without = choices.iter().filter(|c| c.level.is_none()).count();
+    let functions = choices.iter().filter(|c| !c.hook.is_of_refusals());
+    let without = functions.filter(|c| c.level.is_none()).count();
     assert_eq!(without, 7, "all functions, with release_task");
     assert_eq!(notes(&choices, &facts, Forced::Auto), [""; 0]);
     facts.symbols = false;
@@ -118,11 +127,47 @@ fn an_old_kretprobe_does_not_tell_who_took_a_signal() {
     let mut facts = facts();
     let choices = choose(&facts.hooks, Forced::Kprobe);
     let lost = |facts: &Facts| {
-        let lines = choices.iter().filter_map(|choice| hook_line(choice, facts));
+        let choices = choices.iter().filter(|c| !c.hook.is_of_refusals());
+        let lines = choices.filter_map(|choice| hook_line(choice, facts));
         let lost: Vec<String> = lines.filter(|l| l.lost.is_some()).map(|l| l.hook).collect();
         lost.join(" ")
     };
     assert_eq!(lost(&facts), "");
     facts.follows_kretprobes = false;
     assert_eq!(lost(&facts), "dequeue_signal");
+}
+
+#[test]
+fn what_refused_signals_cost_is_said_before_it_is_asked_for() {
+    let mut facts = facts();
+    let no = || Support::No("not permitted".into());
+    facts.hooks.fentry = no();
+    let of = |choices: &[Choice], facts: &Facts| -> Vec<HookLine> {
+        let lines = choices.iter().filter(|c| c.hook.is_of_refusals());
+        lines.filter_map(|c| hook_line(c, facts)).collect()
+    };
+    let lines = of(&choose(&facts.hooks, Forced::Auto), &facts);
+    assert_eq!(lines.len(), 8, "sys_exit is not one of them: {lines:?}");
+    let kill = lines.iter().find(|l| l.hook.ends_with("sys_kill")).unwrap();
+    let lost = kill.lost.as_deref().unwrap();
+    assert!(
+        lost.contains("kill(2)") && lost.contains("not permitted") && lost.contains("--refused"),
+        "{lost}"
+    );
+    facts.hooks.kprobe = no();
+    let asked = Wish {
+        forced: Forced::Auto,
+        refused: true,
+    };
+    let choices = choose(&facts.hooks, asked);
+    let notes = notes(&choices, &facts, asked);
+    assert!(notes[0].contains("every system call"), "{notes:?}");
+    let lines = of(&choices, &facts);
+    let exit = lines.iter().find(|l| l.hook == "sys_exit").unwrap();
+    assert_eq!(exit.lost, None);
+    // What the functions would tell is told by sys_exit.
+    assert!(
+        lines.iter().all(|l| !l.hook.contains("__x64_sys_")),
+        "{lines:?}"
+    );
 }

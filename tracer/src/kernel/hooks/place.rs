@@ -30,13 +30,42 @@ pub enum Hook {
     OomKillProcess,
     /// Function: a debugger wants something of a thread that it holds.
     PtraceRequest,
+    /// Function, at its return: a security module is asked about a signal.
+    SecurityTaskKill,
+    /// Function, at its return: whether one process may signal another.
+    CheckKillPermission,
+    /// Function, at its return (and its entry, to count the targets): kill(2).
+    SysKill,
+    /// Function, at its return: tkill(2).
+    SysTkill,
+    /// Function, at its return: tgkill(2).
+    SysTgkill,
+    /// Function, at its return: rt_sigqueueinfo(2).
+    SysRtSigqueueinfo,
+    /// Function, at its return: rt_tgsigqueueinfo(2).
+    SysRtTgsigqueueinfo,
+    /// Function, at its return: pidfd_send_signal(2).
+    SysPidfdSendSignal,
+    /// Tracepoint: any system call returns. Where the six above cannot be hooked.
+    SysExit,
+}
+
+/// How this architecture calls the function of a system call.
+macro_rules! system_call {
+    ($name:literal) => {
+        if cfg!(target_arch = "aarch64") {
+            concat!("__arm64_sys_", $name)
+        } else {
+            concat!("__x64_sys_", $name)
+        }
+    };
 }
 
 impl Hook {
     /// All of them, in the order in which they are attached: what ends
     /// processes before what begins them, so that no beginning is seen
     /// without its end.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 22] = [
         Self::ReleaseTask,
         Self::ProcessFree,
         Self::ProcessExit,
@@ -50,6 +79,15 @@ impl Hook {
         Self::SignalGenerate,
         Self::ProcessExec,
         Self::ProcessFork,
+        Self::SecurityTaskKill,
+        Self::CheckKillPermission,
+        Self::SysKill,
+        Self::SysTkill,
+        Self::SysTgkill,
+        Self::SysRtSigqueueinfo,
+        Self::SysRtTgsigqueueinfo,
+        Self::SysPidfdSendSignal,
+        Self::SysExit,
     ];
 
     /// The kernel's name for it.
@@ -67,8 +105,40 @@ impl Hook {
             Self::ReleaseTask => "release_task",
             Self::DequeueSignal => "dequeue_signal",
             Self::OomKillProcess => "oom_kill_process",
+            Self::SecurityTaskKill => "security_task_kill",
+            Self::CheckKillPermission => "check_kill_permission",
+            Self::SysKill => system_call!("kill"),
+            Self::SysTkill => system_call!("tkill"),
+            Self::SysTgkill => system_call!("tgkill"),
+            Self::SysRtSigqueueinfo => system_call!("rt_sigqueueinfo"),
+            Self::SysRtTgsigqueueinfo => system_call!("rt_tgsigqueueinfo"),
+            Self::SysPidfdSendSignal => system_call!("pidfd_send_signal"),
+            Self::SysExit => "sys_exit",
             Self::PtraceRequest => "ptrace_request",
         }
+    }
+
+    /// The function of a system call that sends signals.
+    pub fn is_system_call(self) -> bool {
+        matches!(
+            self,
+            Self::SysKill
+                | Self::SysTkill
+                | Self::SysTgkill
+                | Self::SysRtSigqueueinfo
+                | Self::SysRtTgsigqueueinfo
+                | Self::SysPidfdSendSignal
+        )
+    }
+
+    /// Serves refused signals alone. Such a hook costs others nothing only where a
+    /// function's return can be hooked by fexit; elsewhere it has to be asked for.
+    pub fn is_of_refusals(self) -> bool {
+        self.is_system_call()
+            || matches!(
+                self,
+                Self::SecurityTaskKill | Self::CheckKillPermission | Self::SysExit
+            )
     }
 
     /// The name of the type by which BTF-typed programs are attached there: the
@@ -91,21 +161,26 @@ impl Hook {
                 | Self::ProcessExec
                 | Self::ProcessExit
                 | Self::ProcessFree
+                | Self::SysExit
         )
     }
 
     /// Whether the kernel can preempt a program there; the others are called
     /// under a lock (siglock; `oom_lock`, which lets one in at a time), or in a
-    /// softirq.
+    /// softirq. Programs for refused signals can be, and have no copies: what they
+    /// cost every kill(2) would be three times as much, for calls that are missed
+    /// only while another one is preempted in the few instructions before it is
+    /// seen to have gone well. They are counted (`Ring::losses`).
     pub(super) fn is_preemptible(self) -> bool {
-        !matches!(
-            self,
-            Self::SignalGenerate
-                | Self::SignalDeliver
-                | Self::DequeueSignal
-                | Self::ProcessFree
-                | Self::OomKillProcess
-        )
+        !self.is_of_refusals()
+            && !matches!(
+                self,
+                Self::SignalGenerate
+                    | Self::SignalDeliver
+                    | Self::DequeueSignal
+                    | Self::ProcessFree
+                    | Self::OomKillProcess
+            )
     }
 
     /// Without it the main job cannot be done.
@@ -150,6 +225,24 @@ impl Hook {
             Self::OomKillProcess => {
                 "whose memory limit was reached is told from what the control groups use"
             }
+            Self::SecurityTaskKill => {
+                "whether a security module refused a signal is told from the user ids of both sides"
+            }
+            Self::CheckKillPermission => {
+                "who may not be signalled is known only as far as its pid tells, and what some of \
+                 many refused not at all"
+            }
+            Self::SysKill => "signals that kill(2) refuses are not reported",
+            Self::SysTkill => "signals that tkill(2) refuses are not reported",
+            Self::SysTgkill => "signals that tgkill(2) refuses are not reported",
+            Self::SysRtSigqueueinfo => "signals that rt_sigqueueinfo(2) refuses are not reported",
+            Self::SysRtTgsigqueueinfo => {
+                "signals that rt_tgsigqueueinfo(2) refuses are not reported"
+            }
+            Self::SysPidfdSendSignal => {
+                "signals that pidfd_send_signal(2) refuses are not reported"
+            }
+            Self::SysExit => "nothing, where the functions of the system calls are hooked",
             Self::PtraceRequest => {
                 "what a debugger did with a signal is inferred from what came of it"
             }
@@ -175,11 +268,13 @@ impl Level {
     pub fn name(self, hook: Hook) -> &'static str {
         match (self, hook) {
             (Self::Btf, Hook::DequeueSignal) => "fexit",
+            (Self::Btf, hook) if hook.is_of_refusals() => "fexit",
             (Self::Btf, hook) if hook.is_tracepoint() => "tp_btf",
             (Self::Btf, _) => "fentry",
             (Self::Raw, _) => "raw_tracepoint",
             (Self::Tracepoint, _) => "tracepoint",
             (Self::Kprobe, Hook::DequeueSignal) => "kretprobe",
+            (Self::Kprobe, hook) if hook.is_of_refusals() => "kretprobe",
             (Self::Kprobe, _) => "kprobe",
         }
     }
@@ -187,6 +282,25 @@ impl Level {
     /// Names of its programs in the object file: one, or three copies where
     /// the kernel can preempt a program (`emit::Turn` in tracer-ebpf).
     pub fn programs(self, hook: Hook, preemptible: bool) -> Vec<String> {
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        match (self, hook) {
+            (Self::Btf, Hook::SysKill) => return names(&["fentry_sys_kill", "fexit_sys_kill"]),
+            (Self::Btf, hook) if hook.is_system_call() => {
+                let name = hook.name();
+                let call = name.find("sys_").map_or(name, |at| &name[at..]);
+                return vec![format!("fexit_{call}")];
+            }
+            (Self::Kprobe, hook) if hook.is_system_call() => {
+                return names(&["kprobe_sys_refusing", "kretprobe_sys_refusing"]);
+            }
+            (Self::Kprobe, Hook::CheckKillPermission) => {
+                return names(&[
+                    "kprobe_check_kill_permission",
+                    "kretprobe_check_kill_permission",
+                ]);
+            }
+            _ => {}
+        }
         let prefix = match (self, hook) {
             (Self::Btf, hook) if hook.is_tracepoint() => "btf",
             (Self::Raw, _) => "raw",

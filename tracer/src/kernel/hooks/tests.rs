@@ -2,6 +2,15 @@
 
 use super::*;
 
+/// So many has a function, where that matters.
+fn arguments(hook: Hook) -> u32 {
+    match hook {
+        Hook::DequeueSignal | Hook::CheckKillPermission => 3,
+        Hook::SecurityTaskKill => 4,
+        _ => 1,
+    }
+}
+
 fn all() -> Facts {
     Facts {
         tp_btf: Support::Yes,
@@ -10,7 +19,7 @@ fn all() -> Facts {
         functions: Hook::ALL
             .into_iter()
             .filter(|hook| !hook.is_tracepoint())
-            .map(|hook| (hook, if hook == Hook::DequeueSignal { 3 } else { 1 }))
+            .map(|hook| (hook, arguments(hook)))
             .collect(),
         preempts_tracepoints: false,
         preempts_functions: false,
@@ -71,7 +80,8 @@ fn level(choices: &[Choice], hook: Hook) -> Option<Level> {
 fn everything_allowed_means_btf_everywhere_and_no_late_free() {
     let choices = choose(&all(), Forced::Auto);
     for choice in &choices {
-        let expected = (choice.hook != Hook::ProcessFree).then_some(Level::Btf);
+        let spare = matches!(choice.hook, Hook::ProcessFree | Hook::SysExit);
+        let expected = (!spare).then_some(Level::Btf);
         assert_eq!(choice.level, expected, "{:?}", choice.hook);
     }
 }
@@ -183,4 +193,76 @@ fn program_names_are_those_of_the_object() {
         "kprobe_do_exit",
         "not preempted"
     );
+}
+
+#[test]
+fn refused_signals_cost_others_nothing_unless_that_is_asked_for() {
+    let asked = |forced| Wish {
+        forced,
+        refused: true,
+    };
+    let of_refusals = |choices: &[Choice]| {
+        let hooked = choices.iter().filter(|c| c.hook.is_of_refusals());
+        let mut levels: Vec<_> = hooked.filter_map(|c| c.level).collect();
+        levels.dedup();
+        levels
+    };
+    for wish in [Forced::Auto.into(), asked(Forced::Auto)] {
+        assert_eq!(of_refusals(&choose(&all(), wish)), [Level::Btf]);
+    }
+    let no = || Support::No("not permitted (kernel lockdown)".into());
+    let kprobes = Facts {
+        fentry: no(),
+        ..all()
+    };
+    let choices = choose(&kprobes, Forced::Auto);
+    assert_eq!(of_refusals(&choices), []);
+    let kill = choices.iter().find(|c| c.hook == Hook::SysKill).unwrap();
+    assert_eq!(
+        kill.because.as_deref(),
+        Some("not permitted (kernel lockdown)")
+    );
+    let choices = choose(&kprobes, asked(Forced::Auto));
+    assert_eq!(of_refusals(&choices), [Level::Kprobe]);
+    assert_eq!(level(&choices, Hook::SysExit), None, "not needed");
+    let locked = Facts {
+        kprobe: no(),
+        ..kprobes
+    };
+    assert_eq!(of_refusals(&choose(&locked, Forced::Auto)), []);
+    let choices = choose(&locked, asked(Forced::Auto));
+    assert_eq!(of_refusals(&choices), [Level::Raw]);
+    assert_eq!(level(&choices, Hook::SysExit), Some(Level::Raw));
+    // They run as they are where programs are preempted.
+    let preempts = Facts {
+        preempts_functions: true,
+        preempts_tracepoints: true,
+        ..all()
+    };
+    let choices = choose(&preempts, Forced::Auto);
+    let programs = |hook| &choices.iter().find(|c| c.hook == hook).unwrap().programs;
+    assert_eq!(
+        programs(Hook::SysKill).join(" "),
+        "fentry_sys_kill fexit_sys_kill"
+    );
+    assert_eq!(
+        programs(Hook::SysRtTgsigqueueinfo).join(" "),
+        "fexit_sys_rt_tgsigqueueinfo"
+    );
+    assert_eq!(
+        programs(Hook::SecurityTaskKill).join(" "),
+        "fexit_security_task_kill"
+    );
+}
+
+#[test]
+fn an_answer_is_not_looked_for_in_the_wrong_place() {
+    let mut facts = all();
+    facts
+        .functions
+        .retain(|(hook, _)| *hook != Hook::CheckKillPermission);
+    facts.functions.push((Hook::CheckKillPermission, 4));
+    let choices = choose(&facts, Forced::Auto);
+    assert_eq!(level(&choices, Hook::CheckKillPermission), None);
+    assert_eq!(level(&choices, Hook::SysKill), Some(Level::Btf));
 }
