@@ -1,6 +1,8 @@
 //! The system calls that have no safe wrapper: fork, a handler that rings a
-//! bell, clone3 with a chosen pid, the end of one thread. The only file of the
-//! tests with `unsafe`; everything else goes through `nix`.
+//! bell, clone3 with a chosen pid, the end of one thread. With [`rare`] the only file
+//! of the tests with `unsafe`; everything else goes through `nix`.
+
+pub(crate) mod rare;
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -59,6 +59,8 @@ layout! {
     task_start = ["task_struct.start_boottime", "task_struct.real_start_time"];
     /// `unsigned int ptrace`.
     task_ptrace = ["task_struct.ptrace"];
+    /// `kernel_siginfo_t *last_siginfo`: what a traced thread has stopped for.
+    task_last_siginfo = ["task_struct.last_siginfo"];
     /// `struct task_struct *group_leader`.
     task_group_leader = ["task_struct.group_leader"];
     /// `struct task_struct *real_parent`.
@@ -135,6 +137,8 @@ layout! {
     kernfs_id = ["kernfs_node.id"];
     /// `cgroup.kn.name`.
     kernfs_name = ["kernfs_node.name"];
+    /// `int si_signo`.
+    siginfo_signo = ["kernel_siginfo.si_signo"];
     /// `int si_code`.
     siginfo_code = ["kernel_siginfo.si_code"];
     /// `pid_t _sifields._kill._pid`.

@@ -72,6 +72,8 @@ pub enum Kind {
     Folded = 15,
     /// [`Refused`]: a system call that sends signals failed.
     Refused = 16,
+    /// [`Ptrace`]: a debugger lets a thread go on.
+    Ptrace = 17,
     /// [`Fault`]: a process is about to be ended for what it did itself.
     Fault = 18,
 }
@@ -213,9 +215,11 @@ pub struct Signal {
     /// The siginfo pointer: 0 SEND_SIG_NOINFO, 1 SEND_SIG_PRIV, 2 a siginfo.
     pub info: u32,
     /// Of a signal from a process `si_pid` as the target sees it; of a fault the
-    /// lower half of `si_addr`; of SIGSYS `si_syscall`; else 0.
+    /// lower half of `si_addr`; of SIGSYS `si_syscall`. Of SIGXCPU and SIGKILL by the
+    /// kernel itself the target's soft or hard RLIMIT_CPU, `u32::MAX` if that is more.
+    /// Else 0.
     pub si_pid: u32,
-    /// `si_uid`, the upper half of `si_addr`, or `si_arch`.
+    /// `si_uid`, the upper half of `si_addr`, `si_arch`, or the target's RLIMIT_RTTIME.
     pub si_uid: u32,
     /// 1 if for the whole process, 0 for one thread.
     pub group: u32,
@@ -589,6 +593,27 @@ pub struct Refused {
     pub trace: Trace,
 }
 
+/// A debugger lets a thread go on that had stopped for a signal, or gives it one to
+/// go on with: `ptrace_request` was entered by the debugger.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Ptrace {
+    /// `kind` is [`Kind::Ptrace`].
+    pub header: Header,
+    /// The current task.
+    pub tracer: Task,
+    /// The thread that it traces.
+    pub task: Task,
+    /// The signal that it is to go on with; 0: none.
+    pub data: u64,
+    /// The signal that it had stopped for; 0: it had stopped for something else.
+    pub stopped: i32,
+    /// `PTRACE_*`.
+    pub request: u32,
+    /// The ancestry of the current task; no stack.
+    pub trace: Trace,
+}
+
 macro_rules! sizes {
     ($($t:ty = $n:expr),* $(,)?) => { $(const _: () = assert!(size_of::<$t>() == $n);)* };
 }
@@ -617,4 +642,5 @@ sizes! {
     Creds = 24,
     Denial = 152,
     Refused = 880,
+    Ptrace = 792,
 }

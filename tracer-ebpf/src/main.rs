@@ -1,7 +1,8 @@
 //! The kernel side of sigtrace: hooks turn kernel state into facts, as the
 //! records of `sigtrace_common::record`. It reports and never judges.
 //!
-//! One file per subject ([`signal`], [`refused`], [`process`], [`exit`], [`oom`]) holds the logic once
+//! One file per subject ([`signal`], [`refused`], [`process`], [`exit`], [`oom`],
+//! [`ptrace`]) holds the logic once
 //! and thin entry points per program type. [`task`] reads facts of a task,
 //! [`trace`] its ancestry and stack, [`filter`] decides what counts, [`emit`]
 //! writes and counts what was lost, [`mem`] hides how kernel memory is read.
@@ -22,6 +23,7 @@ mod globals;
 mod mem;
 mod oom;
 mod process;
+mod ptrace;
 mod refused;
 mod signal;
 mod task;

@@ -31,13 +31,18 @@ const IGNORED: i32 = 1;
 const OVERFLOW_FAIL: i32 = 3;
 /// `TRACE_SIGNAL_LOSE_INFO`.
 const LOSE_INFO: i32 = 4;
+const RLIMIT_CPU: u32 = 0;
 const RLIMIT_SIGPENDING: u32 = 11;
+const RLIMIT_RTTIME: u32 = 15;
+/// `SEND_SIG_PRIV`.
+const BY_KERNEL: u64 = 1;
 const SIGHUP: i32 = 1;
 const SIGQUIT: i32 = 3;
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 const SIGCHLD: i32 = 17;
 const SIGURG: i32 = 23;
+const SIGXCPU: i32 = 24;
 const SIGWINCH: i32 = 28;
 const SIGSYS: i32 = 31;
 const PF_EXITING: u32 = 0x4;
@@ -207,6 +212,13 @@ unsafe fn fill<M: Mem>(
                 pid = Probe::get(info, value);
                 uid = Probe::get(info, value + 4);
             }
+        } else if info == BY_KERNEL
+            && (number == SIGXCPU || number == SIGKILL)
+            && global!(LAYOUT.signal_rlim) != ABSENT
+        {
+            // No siginfo: room for the limits that may be reached.
+            pid = limit::<M>(target, RLIMIT_CPU, number);
+            uid = limit::<M>(target, RLIMIT_RTTIME, number);
         }
         (*out).info = kind;
         (*out).code = code;
@@ -225,6 +237,22 @@ unsafe fn fill<M: Mem>(
             queues(out, target);
         }
         state::<M>(&raw mut (*out).state, number, target, group, action);
+    }
+}
+
+/// The soft limit, for SIGKILL the hard one.
+#[inline(always)]
+unsafe fn limit<M: Mem>(target: Addr, which: u32, number: i32) -> u32 {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let signal = pointer::<M>(target, global!(LAYOUT.task_signal));
+        let hard = if number == SIGKILL { 8 } else { 0 };
+        let value: u64 = Probe::get(signal, global!(LAYOUT.signal_rlim) + which * 16 + hard);
+        if value > u64::from(u32::MAX) {
+            u32::MAX
+        } else {
+            value as u32
+        }
     }
 }
 

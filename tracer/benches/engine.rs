@@ -100,6 +100,7 @@ fn stream(count: usize) -> Vec<Event> {
                 handler: Handler::User(0x1000),
                 signal_flags: 0,
                 group_exit_code: 0,
+                traced: false,
             });
         }
         for i in 0..6 {

@@ -89,7 +89,7 @@ pub(super) fn play(role: &str) -> Result<bool> {
     bail!("{role} was to be killed")
 }
 
-fn prepare(role: &str) -> Result<()> {
+pub(super) fn prepare(role: &str) -> Result<()> {
     resource::setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     tools::set_name(role.as_bytes())?;
     tools::introduce(role)
@@ -137,7 +137,7 @@ fn at_terminal(
     process::exit(0);
 }
 
-fn pipe() -> Result<(File, File)> {
+pub(super) fn pipe() -> Result<(File, File)> {
     let (read, write) = unistd::pipe().context("pipe")?;
     Ok((File::from(read), File::from(write)))
 }

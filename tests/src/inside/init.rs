@@ -3,7 +3,9 @@
 use std::process;
 
 use anyhow::{bail, Context, Result};
+use nix::sys::ptrace;
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 
 use super::{role, tools};
 use crate::sys::{self, Bell, Side};
@@ -55,4 +57,14 @@ pub(crate) fn send(words: &[&str]) -> Result<()> {
     let number = tools::signal(name)? as i32;
     let found = sys::kill_number(pid.parse().context("a pid")?, number)?;
     process::exit(i32::from(!found));
+}
+
+/// `debug PID`: traces a process, which is to die with it, and ends. Is told when.
+pub(crate) fn debug(pid: i32) -> Result<()> {
+    tools::set_name(b"debug")?;
+    tools::introduce("debug")?;
+    tools::hear()?;
+    ptrace::seize(Pid::from_raw(pid), ptrace::Options::PTRACE_O_EXITKILL)
+        .context("PTRACE_SEIZE")?;
+    process::exit(0);
 }

@@ -9,6 +9,7 @@ mod init;
 mod keeper;
 pub(crate) mod load;
 mod nest;
+mod rare;
 mod refused;
 mod role;
 mod storm;
@@ -34,6 +35,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         ["send", rest @ ..] => init::send(rest),
         ["storm", pid, kind] => storm::run(pid.parse()?, *kind == "varied"),
         // A program that is not ours, which then still dies with the play.
+        ["debug", pid] => init::debug(pid.parse()?),
         ["exec", program, rest @ ..] => {
             let error = Command::new(program).args(rest).exec();
             Err(error).with_context(|| format!("exec {program}"))

@@ -40,6 +40,8 @@ pub(crate) fn play(role: &str, words: &[&str]) -> Result<()> {
             set([tools::signal(name)?]).thread_block()?;
             asleep(role)
         }
+        ("threaded", [what]) => super::rare::threaded(what),
+        ("late", [name]) => late(tools::signal(name)?),
         ("unblocks", [name]) => unblocks(tools::signal(name)?),
         ("exits", [status]) => {
             prepare(role)?;
@@ -82,7 +84,7 @@ pub(crate) fn play(role: &str, words: &[&str]) -> Result<()> {
             tools::introduce(role)?;
             tools::sleep_for_ever();
         }
-        (role, []) if super::doomed::play(role)? => Ok(()),
+        (role, []) if super::doomed::play(role)? || super::rare::play(role)? => Ok(()),
         (role, rest) if super::refused::play(&[&[role], rest].concat())? => Ok(()),
         other => bail!("no such role: {other:?}"),
     }
@@ -188,6 +190,16 @@ fn unblocks(signal: Signal) -> Result<()> {
             tools::say("rang")?;
         }
     }
+}
+
+/// Has a handler only once it is told to, and ends by that.
+fn late(signal: Signal) -> Result<()> {
+    prepare("late")?;
+    tools::hear()?;
+    let mut bell = Bell::for_signals(&[signal])?;
+    tools::say("installed")?;
+    bell.wait()?;
+    process::exit(0);
 }
 
 /// Begins to act on a signal, lets go of the pipe, and never comes to an end.

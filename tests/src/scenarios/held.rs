@@ -115,7 +115,7 @@ fn act_frozen(scene: &mut Scene, sigtrace: &Sigtrace) -> Result<()> {
     remove(&[&group, &outer])
 }
 
-fn remove(groups: &[&PathBuf]) -> Result<()> {
+pub(super) fn remove(groups: &[&PathBuf]) -> Result<()> {
     for group in groups {
         until("the end of the control group", || {
             Ok(fs::remove_dir(group).ok())

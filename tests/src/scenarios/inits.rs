@@ -31,6 +31,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             dumb_init,
         ),
         shared("go-init", set_go, terminate, go),
+        shared("startup-window", set_late, act_late, late),
     ]
 }
 
@@ -178,4 +179,38 @@ fn go(scene: &Scene, judge: &mut Judge<'_>) {
         .cause("exit", "exit", 2)
         .forced(false)
         .words(&["Go's runtime"]);
+}
+
+fn set_late(_: &Host) -> Result<Set> {
+    let ns = Ns::with(&["role", "late", "TERM"])?;
+    ns.pid1.meet("late")?;
+    Ok(Set::Ready(Scene::new(ns)))
+}
+
+/// Asked to end before it has a handler, and once more when it has.
+fn act_late(scene: &mut Scene, sigtrace: &Sigtrace) -> Result<()> {
+    let target = format!(r#""target":{{"pid":{},"#, scene.pid1());
+    ns::kill(scene.pid1(), Signal::SIGTERM)?;
+    sigtrace.wait_for(&[&target, r#""fate":"dropped""#, "had run for"])?;
+    scene.ns.pid1.tell("go")?;
+    scene.ns.pid1.hear("installed")?;
+    // A look finds it.
+    sigtrace.wait_for(&[r#""event":"update""#, "a handler was there"])?;
+    terminate(scene, sigtrace)
+}
+
+fn late(scene: &Scene, judge: &mut Judge<'_>) {
+    let from = From::Process(play());
+    judge
+        .signal("the SIGTERM that came too early", TERM, from, scene.pid1())
+        .fate("dropped", Some("init-no-handler"))
+        .words(&["had no handler for SIGTERM yet", "later at the latest"])
+        .advises("once PID 1 is ready");
+    judge
+        .signal("the SIGTERM after that", TERM, from, scene.pid1())
+        .fate("handled", None);
+    judge
+        .death("PID 1", scene.pid1())
+        .cause("exit", "exit", 0)
+        .forced(false);
 }

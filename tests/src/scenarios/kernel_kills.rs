@@ -141,18 +141,18 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-fn ends(scene: &mut Scene, role: &'static str) -> Result<()> {
+pub(super) fn ends(scene: &mut Scene, role: &'static str) -> Result<()> {
     let pid = scene.spawn(role, "")?.host;
     wait_until_dead(pid)?;
     scene.clear()
 }
 
 /// The role's child is the one that is killed.
-fn follows(scene: &mut Scene, role: &'static str, child: &'static str) -> Result<()> {
+pub(super) fn follows(scene: &mut Scene, role: &'static str, child: &'static str) -> Result<()> {
     let parent = scene.spawn(role, "")?;
     let person = scene.ns.pid1.meet(child)?;
     scene.remember(child, person);
-    // It waits for its child, or its child outlives it by a moment.
+    // It waits for its child, or its child outlives it by a moment, or goes first.
     wait_until_dead(parent.host)?;
     if role == "bereaves" {
         wait_until_dead(person.host)?;
@@ -161,7 +161,7 @@ fn follows(scene: &mut Scene, role: &'static str, child: &'static str) -> Result
 }
 
 /// The signal and the death of somebody by the kernel.
-fn by(
+pub(super) fn by(
     scene: &Scene,
     judge: &mut Judge<'_>,
     who: &str,
@@ -196,7 +196,7 @@ pub(super) fn ended(
         .chain(chain);
 }
 
-fn own_doing(
+pub(super) fn own_doing(
     scene: &Scene,
     judge: &mut Judge<'_>,
     who: &str,

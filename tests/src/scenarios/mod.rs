@@ -4,12 +4,14 @@
 
 mod bad_input;
 mod deaths;
+mod debuggers;
 mod faults;
 mod filters;
 mod forwarding;
 mod held;
 mod inits;
 mod itself;
+mod job_control;
 mod kernel_kills;
 mod late;
 mod loss;
@@ -20,11 +22,13 @@ mod overload;
 mod path;
 mod picture;
 mod processes;
+mod rare_kills;
 mod refused;
 mod shared;
 mod signals;
 mod starts;
 mod text;
+mod threads;
 
 use std::collections::BTreeMap;
 
@@ -214,11 +218,15 @@ pub(crate) fn all() -> Vec<Scenario> {
         signals::scenarios(),
         refused::scenarios(),
         held::scenarios(),
+        job_control::scenarios(),
         deaths::scenarios(),
+        debuggers::scenarios(),
         kernel_kills::scenarios(),
+        rare_kills::scenarios(),
         faults::scenarios(),
         memory::scenarios(),
         processes::scenarios(),
+        threads::scenarios(),
         text::scenarios(),
         path::scenarios(),
         late::scenarios(),

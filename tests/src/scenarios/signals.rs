@@ -97,7 +97,7 @@ fn act_blocked(scene: &mut Scene, sigtrace: &Sigtrace) -> Result<()> {
     scene.clear()
 }
 
-fn wait_until_blocked(sigtrace: &Sigtrace, pid: u32) -> Result<()> {
+pub(super) fn wait_until_blocked(sigtrace: &Sigtrace, pid: u32) -> Result<()> {
     let target = format!(r#""target":{{"pid":{pid},"#);
     sigtrace.wait_for(&[&target, r#""fate":"blocked""#])
 }

@@ -74,6 +74,14 @@ impl Program {
         Ok(line)
     }
 
+    /// Whether it has said a line that begins with this word.
+    pub(crate) fn has_said(&self, word: &str) -> bool {
+        let lines = self.lines.so_far();
+        lines
+            .iter()
+            .any(|line| line.split(' ').next() == Some(word))
+    }
+
     /// Waits until a process of this role has said who it is.
     pub(crate) fn meet(&self, role: &str) -> Result<Person> {
         person(&self.hear(role)?)

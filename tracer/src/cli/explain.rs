@@ -335,7 +335,7 @@ mod tests {
             "{shown}"
         );
         for (what, mark) in [
-            ("group-exit", Some("false")),
+            ("throttled", Some("false")),
             ("pid1-exited", Some("true")),
             ("SIGTERM", None),
         ] {

@@ -11,8 +11,8 @@ use zerocopy::FromBytes;
 
 use super::{
     Ancestor, BootTime, Call, Comm, Creds, Denial, Detail, Fact, Fault, Frame, Handed, Handler,
-    Info, Like, MappedFile, Mapping, MemoryLevel, Oom, Outcome, ProcessKey, Refused, Signal,
-    TargetState, Task,
+    Info, Like, MappedFile, Mapping, MemoryLevel, Oom, Outcome, ProcessKey, Refused, Resumed,
+    Signal, TargetState, Task,
 };
 
 /// Names the function that an address of the kernel lies in.
@@ -71,6 +71,7 @@ impl<F: Functions> Decoder<F> {
             k if k == kind(Kind::Fault) => Fact::Fault(Box::new(fault(&prefix(bytes)?))),
             k if k == kind(Kind::Oom) => Fact::Oom(Box::new(oom(&prefix(bytes)?))),
             k if k == kind(Kind::Refused) => Fact::Refused(Box::new(refused(&prefix(bytes)?)?)),
+            k if k == kind(Kind::Ptrace) => Fact::Resumed(Box::new(resumed(&prefix(bytes)?))),
             k if k == kind(Kind::Exit) => self.exit(&prefix(bytes)?),
             k if k == kind(Kind::DoExit) => {
                 let r: record::Call = prefix(bytes)?;
@@ -313,6 +314,27 @@ fn deliver(r: &record::Deliver) -> Fact {
         handler: handler(r.handler),
         signal_flags: r.signal_flags,
         group_exit_code: r.group_exit_code,
+        traced: r.ptrace != 0,
+    }
+}
+
+fn resumed(r: &record::Ptrace) -> Resumed {
+    let signal = |number: i64| {
+        let number = i32::try_from(number).ok();
+        number.filter(|number| (1..=64).contains(number))
+    };
+    // Before 5.19 that is a way of going on with SIGKILL, whatever else is given.
+    let given = match r.request {
+        PTRACE_KILL => Some(SIGKILL),
+        _ => i64::try_from(r.data).ok().and_then(signal),
+    };
+    Resumed {
+        tracer: task(&r.tracer),
+        task: task(&r.task),
+        request: r.request,
+        stopped: signal(r.stopped.into()),
+        given,
+        ancestry: ancestry(&r.trace),
     }
 }
 
@@ -401,6 +423,8 @@ fn info(kind: u32) -> Info {
     }
 }
 
+const PTRACE_KILL: u32 = 8;
+const SIGKILL: i32 = 9;
 const SIGSYS: i32 = 31;
 /// SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV.
 const FAULTS: [i32; 5] = [4, 5, 7, 8, 11];
@@ -410,6 +434,13 @@ const FAULTS: [i32; 5] = [4, 5, 7, 8, 11];
 /// SI_KERNEL (0x80) there is nothing in it: a general protection fault has no
 /// address (`force_sig`).
 fn detail(r: &record::Signal) -> Detail {
+    if r.info == 1 && (r.si_pid, r.si_uid) != (0, 0) {
+        let limit = |value: u32| (value != u32::MAX).then_some(value);
+        return Detail::Limits {
+            cpu_s: limit(r.si_pid),
+            rt_us: limit(r.si_uid),
+        };
+    }
     if r.info != 2 || !(1..0x80).contains(&r.code) {
         return Detail::None;
     }

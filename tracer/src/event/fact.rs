@@ -144,6 +144,23 @@ pub struct EngineEvent {
     pub action: EngineAction,
 }
 
+/// A debugger lets a thread go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resumed {
+    /// The debugger.
+    pub tracer: Task,
+    /// The thread.
+    pub task: Task,
+    /// By which request: `PTRACE_*`.
+    pub request: u32,
+    /// The signal that it had stopped for; `None`: for something else.
+    pub stopped: Option<i32>,
+    /// The signal that it is to go on with.
+    pub given: Option<i32>,
+    /// Ancestry of the debugger, nearest first.
+    pub ancestry: Vec<Ancestor>,
+}
+
 /// A fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
@@ -166,6 +183,8 @@ pub enum Fact {
         signal_flags: u32,
         /// Status, if GROUP_EXIT.
         group_exit_code: i32,
+        /// Traced by a debugger.
+        traced: bool,
     },
     /// A signal was taken from a queue; by `get_signal` (a delivery follows at
     /// once), or on purpose (`sigtimedwait`, `signalfd`).
@@ -266,6 +285,8 @@ pub enum Fact {
     /// So many system calls that send signals were not looked at: refused ones may
     /// be missing, and nothing else.
     NotLookedAt(u64),
+    /// A debugger lets a thread go on.
+    Resumed(Box<Resumed>),
     /// A dead process was reaped.
     Reap {
         /// Which.

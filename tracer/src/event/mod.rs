@@ -12,7 +12,7 @@ mod oom;
 mod refused;
 
 pub use fact::{
-    Container, Dispositions, EngineAction, EngineEvent, Event, Fact, Like, Shared, Sight,
+    Container, Dispositions, EngineAction, EngineEvent, Event, Fact, Like, Resumed, Shared, Sight,
 };
 pub use fault::{Fault, MappedFile, Mapping};
 pub use oom::{MemoryLevel, Oom, OomChoice};
@@ -213,6 +213,17 @@ pub enum Detail {
         /// The architecture.
         arch: u32,
     },
+    /// There is none: of SIGXCPU and SIGKILL by the kernel itself the target's soft or
+    /// hard limits of processor time; `None`: unlimited.
+    Limits {
+        /// RLIMIT_CPU, seconds.
+        cpu_s: Option<u32>,
+        /// RLIMIT_RTTIME, microseconds.
+        rt_us: Option<u32>,
+    },
+    /// There is none: nobody sent it, a debugger let the thread go on with it, by
+    /// this request. `current` is the debugger.
+    Debugger(u32),
 }
 
 /// What `signal_generate` says became of the signal (`TRACE_SIGNAL_*`).

@@ -18,6 +18,7 @@ use super::{blocked, lead, stack, stop_request};
 
 impl Engine {
     pub(super) fn signal(&mut self, id: u64, time: BootTime, s: Arc<Signal>) {
+        let s = self.as_given(s);
         // CLD_EXITED, CLD_KILLED, CLD_DUMPED: its own end, told to its parent.
         let ended = s.number == signals::CHLD && s.info == Info::Full && (1..=3).contains(&s.code);
         if ended && s.current.is_pid1() {
@@ -93,19 +94,7 @@ impl Engine {
                 process.note(note);
             }
         }
-        let open = Open {
-            id,
-            time,
-            tid: (!s.to_process).then_some(s.target.tid),
-            signal: s,
-            target,
-            reported: false,
-            taken: None,
-            got: None,
-            gone: None,
-            looks: 0,
-            seen: None,
-        };
+        let open = Open::new(id, time, s, target);
         match verdict {
             Some(verdict) => self.settle(open, verdict, id, time),
             None => self.wait(open),
@@ -227,55 +216,54 @@ impl Engine {
         cancelled
     }
 
-    pub(super) fn deliver(
-        &mut self,
-        id: u64,
-        time: BootTime,
-        task: &Task,
-        number: i32,
-        handler: Handler,
-        signal_flags: u32,
-    ) {
+    /// A thread acts on a signal; `traced`: a debugger traces it.
+    pub(super) fn deliver(&mut self, task: &Task, number: i32, traced: bool, d: &Delivery) {
         let process = self.history.see(task, true);
         let got = self.open.got_by(&process.open, task.tid).filter(|&o| {
             let open = self.open.get(o);
             open.is_some_and(|o| o.signal.number == number)
         });
+        if got.is_none() && process.given.is_some() && self.deliver_given(task, number, d) {
+            return;
+        }
+        let process = self.history.see(task, true);
         let found = got.or_else(|| self.open.taken(&process.open, task.tid, number));
-        let delivery = Delivery {
-            event: id,
-            time,
-            handler,
-            signal_flags,
-            pid1: task.is_pid1(),
-        };
         if let Some(o) = found {
             let Some(open) = self.open.get(o) else { return };
-            let verdict = fate::at_delivery(open.time, &open.signal, &delivery);
-            self.conclude(o, verdict, id, time);
+            let mut verdict = fate::at_delivery(open.time, &open.signal, d);
+            if got.is_none() && self.may_be_another(o) {
+                verdict = verdict.but("which of several equal signals this was: the process was traced, and its debugger may have kept one");
+            }
+            self.conclude(o, verdict, d.event, d.time);
+            if matches!(d.handler, Handler::User(_)) {
+                self.has_handlers(d.event, d.time, task.key, signals::bit(number));
+            }
             return;
         }
         // Its generation was not seen: remembered, for what follows from it.
-        let (fate, reason) = fate::by_delivery(number, &delivery);
+        let perhaps_given = self.perhaps_given(task, traced, d);
+        let process = self.history.see(task, true);
+        let (fate, reason) = fate::by_delivery(number, d);
         if signals::default_action(number) == DefaultAction::Ignore || process.fatal.is_some() {
             return;
         }
         process.note(Note {
-            event: id,
-            time,
+            event: d.event,
+            time: d.time,
             number,
             fate,
             reason,
             sender: None,
             stop: false,
-            settled: Some(time),
+            settled: Some(d.time),
         });
         if fate == Fate::Fatal {
             process.fatal = Some(Fatal {
-                event: id,
-                time,
+                event: d.event,
+                time: d.time,
                 number,
                 signal: None,
+                perhaps_given,
             });
         }
     }
@@ -340,6 +328,9 @@ impl Engine {
             process.looked = Some((id, time));
         }
         process.dispositions = dispositions;
+        if let Some(seen) = dispositions {
+            self.has_handlers(id, time, key, seen.caught);
+        }
         if let Some(seen) = dispositions {
             self.seen_dead(time, key, seen.state);
         }

@@ -26,7 +26,7 @@ pub(crate) fn standing(s: &Signal) -> Fate {
 }
 
 /// Whether every thread that could take it blocks it.
-fn blocked(s: &Signal) -> bool {
+pub(crate) fn blocked(s: &Signal) -> bool {
     let bit = signals::bit(s.number);
     let st = &s.state;
     if s.to_process && st.threads_seen > 0 {

@@ -10,7 +10,7 @@ use super::asked::Request;
 use super::path::KernelPath;
 use super::sender::{self, Origin};
 use super::verdict::{empty, View};
-use super::{abort, exited, kernel_cause, killed, pid1, signals, stack, words};
+use super::{abort, debugger, exited, kernel_cause, killed, pid1, signals, stack, words};
 
 /// How far a chain is followed from one death to the next.
 const CHAIN_DEPTH: usize = 8;
@@ -109,8 +109,12 @@ pub(crate) fn of_exit(
 /// A process that a signal ends, from that signal.
 pub(crate) fn by_signal(view: View<'_>, victim: &Process, fatal: &Fatal, at: BootTime) -> Death {
     let Some(s) = fatal.signal.as_deref() else {
-        return only_delivered(victim, fatal);
+        return debugger::perhaps_killed(view, victim, fatal)
+            .unwrap_or_else(|| only_delivered(victim, fatal));
     };
+    if debugger::ends(s) {
+        return debugger::killed(view, victim, fatal, s);
+    }
     if let Some(proof) = pid1::zapped(view, s) {
         return pid1::killed(view, victim, &s.current, proof, Some((fatal, s)), at);
     }

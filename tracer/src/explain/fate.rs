@@ -5,6 +5,7 @@
 use crate::event::{flag, BootTime, Handler, Outcome, Signal};
 use crate::history::note::Fate;
 
+use super::debugger;
 use super::dropped::{self, Dying};
 use super::open::Open;
 use super::signals::{self, DefaultAction};
@@ -224,13 +225,7 @@ pub(crate) fn gone(
         ));
     }
     if held(open, flushed) {
-        let v = Verdict::inferred(Fate::Swallowed, "what the debugger did with it")
-            .because("tracer")
-            .event(open.got.map_or(event, |got| got.0));
-        return v.say(format!(
-            "{} was taken from the queue and no handler ran: the process was traced, and its debugger suppressed the signal or replaced it.",
-            signals::name(s.number)
-        ));
+        return debugger::swallowed_somehow(open, event);
     }
     let dequeue_lost = view.history.lost_since("dequeue", generated) > 0;
     if flushed || (view.coverage.sees_dequeue && !dequeue_lost && !waited_for(s)) {
@@ -260,6 +255,42 @@ pub(crate) fn died_first(s: &Signal, event: u64, pending: bool) -> Verdict {
     v.event(event).say(format!(
         "The target died of something else before it acted on {name}."
     ))
+}
+
+/// What ends threads of a process that are not asked: it is no signal that they get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ThreadsEnd {
+    /// Another thread called execve(2).
+    Exec,
+    /// The process ended as a whole.
+    Exit,
+    /// It wrote a core dump.
+    CoreDump,
+}
+
+/// The thread that a signal was for ended with the others of its process.
+pub(crate) fn died_with_others(s: &Signal, event: u64, by: ThreadsEnd) -> Verdict {
+    let (cause, why) = match by {
+        ThreadsEnd::Exec => (
+            "exec-other-threads",
+            "another thread of its process called execve, which ends all others",
+        ),
+        ThreadsEnd::Exit => (
+            "group-exit",
+            "its process ended as a whole (exit_group, or a signal that ends it)",
+        ),
+        ThreadsEnd::CoreDump => (
+            "coredump-zap",
+            "its process wrote a core dump, for which every thread is stopped and ended",
+        ),
+    };
+    Verdict::inferred(Fate::DiedFirst, "the end of that thread itself, which may have come before")
+        .caused(cause)
+        .event(event)
+        .say(format!(
+            "The thread that it was for had not acted on {} when {why}. The kernel ends threads so without a signal: nobody killed it.",
+            signals::name(s.number)
+        ))
 }
 
 /// A stop signal and SIGCONT remove each other (`prepare_signal`).

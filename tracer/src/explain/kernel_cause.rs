@@ -2,7 +2,7 @@
 //! proves which cause (section 3 of the contract of reasons). What each says
 //! about itself stands in [`super::kernel_words`].
 
-use crate::event::{flag, Frame, Info, Signal};
+use crate::event::{flag, Detail, Frame, Info, Signal};
 use crate::explain::report::{Certainty, Evidence};
 use crate::history::process::Fatal;
 
@@ -47,6 +47,26 @@ pub(super) const OOM: &[&str] = &["__oom_kill_process", "oom_kill_process"];
 /// Kills the others of a group whose member was chosen.
 pub(super) const OOM_GROUP: &str = "oom_kill_memcg_member";
 
+/// Below these the kernel looks how long threads have run.
+const CPU_TIMERS: &[&str] = &[
+    "posix_cpu_timers_work",
+    "run_posix_cpu_timers",
+    "__run_posix_cpu_timers",
+    "handle_posix_cpu_timers",
+    "check_process_timers",
+    "check_thread_timers",
+];
+
+/// By which anything is sent.
+const SENDING: &[&str] = &[
+    "__send_signal",
+    "__send_signal_locked",
+    "send_signal_locked",
+    "do_send_sig_info",
+    "send_sig_info",
+    "send_sig",
+];
+
 /// The first that fits is the cause: the more special ones come first.
 const RULES: &[Rule] = &[
     rule(
@@ -63,6 +83,7 @@ const RULES: &[Rule] = &[
         "hwpoison",
         &["memory_failure", "kill_procs", "kill_proc", "kill_me_maybe"],
     ),
+    rule_if("hwpoison", &["force_sig_mceerr", "do_sigbus"], damaged),
     rule("pidns-reboot", &["reboot_pid_ns"]),
     rule("sak", &["__do_SAK"]),
     rule(
@@ -103,6 +124,24 @@ const RULES: &[Rule] = &[
         ],
         |s| s.number == signals::SYS,
     ),
+    // With which it goes on from a stop at a system call.
+    rule_if(
+        "tracer-injected",
+        &[
+            "ptrace_report_syscall",
+            "ptrace_stop",
+            "ptrace_notify",
+            "syscall_trace_enter",
+            "syscall_exit_work",
+            "syscall_slow_exit_work",
+        ],
+        |s| own_doing(s) && s.info == Info::Kernel && s.state.traced,
+    ),
+    // Since Linux 7 nothing but the entry of system calls stands there.
+    rule_if("tracer-injected", &["do_syscall_64"], |s| {
+        let own = own_doing(s) && s.info == Info::Kernel && s.state.traced;
+        own && stack::names(&s.stack).all(|f| SENDING.contains(&f) || stack::noise(f))
+    }),
     rule_if(
         "exec-failed",
         &["bprm_execve", "begin_new_exec", "do_execveat_common"],
@@ -187,23 +226,22 @@ const RULES: &[Rule] = &[
         ],
         |s| s.number == signals::XFSZ,
     ),
-    rule_if(
-        "cpu-limit",
-        &[
-            "posix_cpu_timers_work",
-            "run_posix_cpu_timers",
-            "__run_posix_cpu_timers",
-            "handle_posix_cpu_timers",
-            "check_process_timers",
-            "check_thread_timers",
-        ],
-        |s| {
-            let limit = s.number == signals::XCPU || s.number == signals::KILL;
-            limit && sender::from_kernel_itself(s)
-        },
-    ),
+    rule_if("rt-limit", CPU_TIMERS, |s| {
+        limits(s)
+            && matches!(
+                s.detail,
+                Detail::Limits {
+                    cpu_s: None,
+                    rt_us: Some(_)
+                }
+            )
+    }),
+    rule_if("cpu-limit", CPU_TIMERS, limits),
     rule("timer", stack::TIMER),
-    rule("mqueue", &["__do_notify"]),
+    rule(
+        "mqueue",
+        &["__do_notify", "do_mq_timedsend", "__x64_sys_mq_timedsend"],
+    ),
     rule("lease", &["__break_lease", "lease_break_callback"]),
     rule(
         "async-io",
@@ -216,6 +254,17 @@ const RULES: &[Rule] = &[
         ],
     ),
 ];
+
+/// What is sent at a limit of processor time.
+fn limits(s: &Signal) -> bool {
+    let limit = s.number == signals::XCPU || s.number == signals::KILL;
+    limit && sender::from_kernel_itself(s)
+}
+
+/// The page that it used is damaged (BUS_MCEERR_AR, BUS_MCEERR_AO).
+fn damaged(s: &Signal) -> bool {
+    s.number == signals::BUS && s.info == Info::Full && (4..=5).contains(&s.code)
+}
 
 fn own_doing(s: &Signal) -> bool {
     s.current.key == s.target.key
@@ -261,6 +310,9 @@ fn by_code(s: &Signal) -> Option<(&'static str, &'static str)> {
         Origin::Timer => ("timer", SYMBOLS),
         Origin::Terminal => ("tty-interrupt", SYMBOLS),
         _ if exiting(s) && s.pdeath_signal == s.number => ("parent-death-signal", SYMBOLS),
+        _ if exiting(s) && s.state.traced && s.number == signals::KILL => {
+            ("ptrace-exitkill", SYMBOLS)
+        }
         _ if own && s.number == signals::PIPE => ("broken-pipe", SYMBOLS),
         _ if own && s.number == signals::XFSZ => ("file-size-limit", SYMBOLS),
         _ if own && full && s.number == signals::SYS && s.code == 1 => ("seccomp", SYMBOLS),
@@ -289,11 +341,33 @@ pub(super) fn of(view: View<'_>, fatal: &Fatal, s: &Signal) -> Death {
     }
     d.evidence(Evidence::Field(format!("si_code={}", s.code)));
     d.evidence(Evidence::Event(fatal.event));
+    if let (true, Detail::Limits { cpu_s, rt_us }) = (cause.ends_with("-limit"), s.detail) {
+        let limits = [("RLIMIT_CPU", "s", cpu_s), ("RLIMIT_RTTIME", "us", rt_us)];
+        for (name, unit, limit) in limits {
+            if let Some(limit) = limit {
+                d.evidence(Evidence::Field(format!("{name}={limit} {unit}")));
+            }
+        }
+    }
     if cause == "parent-death-signal" {
         d.evidence(Evidence::Field(format!(
             "pdeath_signal={}",
             s.pdeath_signal
         )));
+    }
+    if cause == "cpu-limit"
+        && matches!(
+            s.detail,
+            Detail::Limits {
+                cpu_s: Some(_),
+                rt_us: Some(_)
+            }
+        )
+    {
+        d.missing(
+            "which of its limits it was: RLIMIT_CPU and RLIMIT_RTTIME are both set",
+            Certainty::Inferred,
+        );
     }
     let name = signals::name(s.number);
     let by = match sender::origin(s) {

@@ -35,7 +35,7 @@ pub(super) fn explain(cause: &'static str, s: &Signal, d: &mut Death) {
             "look at the machine check log; replace the memory",
         ),
         "pidns-reboot" => (
-            format!("{other} called reboot(2) inside of the PID namespace, which ends its PID 1."),
+            format!("{other} called reboot(2) inside of the PID namespace, which ends its PID 1. Its parent finds SIGHUP (restart) or SIGINT (halt, power off) as its status, and not the SIGKILL that the kernel sent."),
             format!("reboot(2) by {other}"),
             "",
         ),
@@ -67,6 +67,11 @@ pub(super) fn explain(cause: &'static str, s: &Signal, d: &mut Death) {
         "ptrace-exitkill" => (
             format!("{other}, which traced it, ended and had asked for its death (PTRACE_O_EXITKILL)."),
             format!("end of its tracer {other}"),
+            "",
+        ),
+        "tracer-injected" => (
+            format!("Its debugger let it go on from a system call with {name}, and {handler}."),
+            "its debugger".to_owned(),
             "",
         ),
         "child-exit-signal" => (
@@ -106,14 +111,19 @@ pub(super) fn explain(cause: &'static str, s: &Signal, d: &mut Death) {
             "file size limit".to_owned(),
             "raise the limit (ulimit -f)",
         ),
-        "cpu-limit" => (
-            if s.number == signals::KILL {
-                "It used up its hard limit of processor time (RLIMIT_CPU), or as a real-time thread that of running without a pause (RLIMIT_RTTIME).".to_owned()
-            } else {
-                format!("It used up its soft limit of processor time (RLIMIT_CPU), or as a real-time thread that of running without a pause (RLIMIT_RTTIME), and {handler}.")
-            },
-            "limit of processor time".to_owned(),
-            "raise the limit (ulimit -t)",
+        "cpu-limit" => cpu_limit(s, &handler),
+        "rt-limit" => (
+            format!(
+                "A real-time thread of it ran longer without a pause than it may (RLIMIT_RTTIME{}){}.",
+                match s.detail {
+                    Detail::Limits { rt_us: Some(us), .. } =>
+                        format!(", {}", words::span(u64::from(us) * 1000)),
+                    _ => String::new(),
+                },
+                if s.number == signals::KILL { String::new() } else { format!(", and {handler}") }
+            ),
+            "limit of real-time processing".to_owned(),
+            "let the thread sleep now and then, or raise the limit (ulimit -R, LimitRTTIME= of systemd)",
         ),
         "timer" => (
             format!("A timer of its own ran out (alarm, setitimer or timer_create), and {handler}."),
@@ -147,6 +157,25 @@ pub(super) fn explain(cause: &'static str, s: &Signal, d: &mut Death) {
     if !advice.is_empty() {
         d.advise(advice);
     }
+}
+
+fn cpu_limit(s: &Signal, handler: &str) -> (String, String, &'static str) {
+    let (sort, rest) = match s.number {
+        signals::KILL => ("hard", String::new()),
+        _ => ("soft", format!(", and {handler}")),
+    };
+    let limit = match s.detail {
+        Detail::Limits {
+            cpu_s: Some(seconds),
+            rt_us: None,
+        } => format!("its {sort} limit of processor time (RLIMIT_CPU, {seconds} s)"),
+        _ => format!("its {sort} limit of processor time (RLIMIT_CPU), or as a real-time thread that of running without a pause (RLIMIT_RTTIME)"),
+    };
+    (
+        format!("It used up {limit}{rest}."),
+        "limit of processor time".to_owned(),
+        "raise the limit (ulimit -t)",
+    )
 }
 
 fn key(number: i32) -> &'static str {

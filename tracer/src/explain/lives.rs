@@ -7,6 +7,7 @@ use crate::history::process::{Exited, LostChild};
 use crate::history::{HELD, NOT_RUN};
 
 use super::engine::{Deadline, Engine, BY_ABSENCE_KEPT, ENDINGS_NS, LOSS_NS, ZOMBIE_NS};
+use super::fate::ThreadsEnd;
 use super::{asked, death, fate, signals};
 
 impl Engine {
@@ -23,7 +24,7 @@ impl Engine {
             match open.tid {
                 Some(tid) if tid == old_tid => open.tid = Some(pid),
                 Some(_) => {
-                    let verdict = fate::died_first(&open.signal, id, false);
+                    let verdict = fate::died_with_others(&open.signal, id, ThreadsEnd::Exec);
                     self.conclude(o, verdict, id, time);
                 }
                 None => {}
@@ -72,6 +73,18 @@ impl Engine {
                     taken,
                     "the name of the function that took it",
                 ),
+                // One of several threads; what the last one waited for it may have taken.
+                None if open.got.is_none()
+                    && open.tid.is_some()
+                    && open.signal.state.threads > 1
+                    && (there || !seen || !fate::waited_for(&open.signal)) =>
+                {
+                    let by = match status & 0x80 {
+                        0 => ThreadsEnd::Exit,
+                        _ => ThreadsEnd::CoreDump,
+                    };
+                    fate::died_with_others(&open.signal, id, by)
+                }
                 None if open.got.is_none() && (there || !seen) => {
                     fate::died_first(&open.signal, id, there)
                 }

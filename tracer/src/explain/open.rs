@@ -39,6 +39,23 @@ pub(crate) struct Open {
 }
 
 impl Open {
+    /// One that nothing has become of.
+    pub(crate) fn new(id: u64, time: BootTime, signal: Arc<Signal>, target: ProcessKey) -> Self {
+        Self {
+            id,
+            time,
+            tid: (!signal.to_process).then_some(signal.target.tid),
+            signal,
+            target,
+            reported: false,
+            taken: None,
+            got: None,
+            gone: None,
+            looks: 0,
+            seen: None,
+        }
+    }
+
     /// Whether a thread can take it.
     fn can_be_taken_by(&self, tid: u32, number: i32) -> bool {
         self.signal.number == number && self.tid.is_none_or(|t| t == tid)

@@ -128,7 +128,7 @@ pub struct SignalReport {
     pub settled: bool,
     /// An id of section 2; `None` where the fate needs none.
     pub reason: Option<&'static str>,
-    /// For fatal signals: an id of section 3.
+    /// For fatal signals, and for those that come from a debugger: an id of section 3.
     pub cause: Option<&'static str>,
     /// For fatal signals: how it was carried out.
     pub mechanism: Option<&'static str>,

@@ -3,7 +3,7 @@
 //! asynchronous I/O and the kernel's own signals it is a bystander, often one
 //! of another container.
 
-use crate::event::{flag, Info, Signal, Task};
+use crate::event::{flag, Detail, Info, Signal, Task};
 use crate::explain::report::Sender;
 
 use crate::history::note::NotedSender;
@@ -45,8 +45,15 @@ pub(crate) enum Origin {
 /// The origin of a signal.
 pub(crate) fn origin(signal: &Signal) -> Origin {
     let stack = &signal.stack;
+    if matches!(signal.detail, Detail::Debugger(_)) {
+        return Origin::Process;
+    }
     if stack::system_call(stack).is_some() {
         return Origin::Process;
+    }
+    // What the current task did, to another.
+    if stack::find(stack, stack::FOR_CURRENT).is_some() && signal.number != signals::CHLD {
+        return Origin::KernelForCurrent;
     }
     if stack::find(stack, stack::TERMINAL).is_some() {
         return Origin::Terminal;
@@ -93,6 +100,8 @@ fn from_kernel(signal: &Signal) -> Origin {
         signals::INT | signals::QUIT | signals::TSTP | signals::WINCH if !own_doing(signal) => {
             Origin::Terminal
         }
+        // Only by PTRACE_ATTACH.
+        signals::STOP if !own_doing(signal) => Origin::Process,
         // Data that arrived (`sk_send_sigurg`, `send_sigio`), in a softirq.
         signals::URG | signals::IO => Origin::Kernel,
         _ if own_doing(signal) || signal.current.flags & flag::PF_EXITING != 0 => {

@@ -11,7 +11,7 @@ use super::engine::Engine;
 use super::open::Open;
 use super::path::{Decision, KernelPath};
 use super::verdict::Verdict;
-use super::{blocked, death, routine, sender, signals, stop_answer, words};
+use super::{blocked, death, debugger, routine, sender, signals, stop_answer, words};
 
 /// `TRACE_SIGNAL_LOSE_INFO`: `__sigqueue_alloc` gave nothing. The limit does not
 /// hold for those below the real-time signals that neither sigqueue(3) nor
@@ -56,8 +56,13 @@ impl Engine {
             time: generated,
             number: signal.number,
             signal: Some(signal.clone()),
+            perhaps_given: false,
         });
-        self.watch(target, &signal, &verdict, time);
+        let verdict = if self.watch(target, &signal, &verdict, time) {
+            self.too_early(id, generated, target, &signal, verdict)
+        } else {
+            verdict
+        };
         let others = fatal
             .as_ref()
             .map(|_| stop_answer::others(&self.history, &signal.target));
@@ -171,6 +176,23 @@ impl Engine {
         self.emit(report, true, event, time);
     }
 
+    /// What is said of a signal whose fate stands, now that more is known.
+    pub(super) fn told_again(
+        &mut self,
+        id: u64,
+        generated: BootTime,
+        signal: &Signal,
+        verdict: &Verdict,
+        event: u64,
+        time: BootTime,
+    ) {
+        let report = SignalReport {
+            settled: true,
+            ..self.signal_report(id, generated, signal, verdict)
+        };
+        self.emit(report, true, event, time);
+    }
+
     pub(super) fn emit(&mut self, report: SignalReport, update: bool, event: u64, time: BootTime) {
         if update {
             // In the order in which it became known, which for a deadline is
@@ -208,6 +230,11 @@ impl Engine {
         if s.outcome == Outcome::LoseInfo {
             explanation.sentences.push(without_siginfo(s));
         }
+        let remark = debugger::remark(s);
+        let cause = remark.map(|(cause, why)| {
+            explanation.sentences.insert(0, why);
+            cause
+        });
         let in_target = self.coverage.filter.target(&s.target);
         SignalReport {
             id,
@@ -226,7 +253,7 @@ impl Engine {
             fate: verdict.fate.id(),
             settled: false,
             reason: verdict.reason,
-            cause: None,
+            cause: cause.or(verdict.cause),
             mechanism: None,
             kernel_path: KernelPath {
                 decision: Decision::of(s, verdict),

@@ -47,7 +47,8 @@ pub(crate) fn path(stack: &[Frame]) -> Vec<String> {
         .collect()
 }
 
-fn noise(name: &str) -> bool {
+/// What stands on every stack.
+pub(crate) fn noise(name: &str) -> bool {
     name.starts_with("bpf_")
         || name.starts_with("__bpf_")
         || name.starts_with("__traceiter_")
@@ -85,6 +86,13 @@ const CALLS: &[(&str, &str)] = &[
     ("do_tkill", "tkill-syscall"),
     ("__x64_sys_tgkill", "tkill-syscall"),
     ("__x64_sys_tkill", "tkill-syscall"),
+    ("ptrace_attach", "ptrace-syscall"),
+    ("ptrace_request", "ptrace-syscall"),
+    ("__do_sys_ptrace", "ptrace-syscall"),
+    ("__se_sys_ptrace", "ptrace-syscall"),
+    ("__x64_sys_ptrace", "ptrace-syscall"),
+    ("__ia32_compat_sys_ptrace", "ptrace-syscall"),
+    ("__arm64_sys_ptrace", "ptrace-syscall"),
     ("kill_something_info", "kill-syscall"),
     ("__do_sys_kill", "kill-syscall"),
     ("__x64_sys_kill", "kill-syscall"),
@@ -106,6 +114,10 @@ pub(crate) fn system_call(stack: &[Frame]) -> Option<(&'static str, &'static str
         .find(|(function, _)| has(stack, function))
         .copied()
 }
+
+/// Frames below which the kernel sends something because of what the current task did:
+/// it ended, or called reboot(2) inside of a PID namespace.
+pub(crate) const FOR_CURRENT: &[&str] = &["do_notify_parent", "reboot_pid_ns"];
 
 /// Frames below a terminal's doing.
 pub(crate) const TERMINAL: &[&str] = &[

@@ -8,7 +8,8 @@ use crate::explain::report::Report;
 use crate::history::process::{Exited, NotedFault};
 
 use super::engine::{Deadline, Engine, LOOKS_NS};
-use super::{fate, signals};
+use super::fate::Delivery;
+use super::{debugger, fate, signals};
 
 impl Engine {
     /// One event.
@@ -24,11 +25,19 @@ impl Engine {
                 info,
                 handler,
                 signal_flags,
+                traced,
                 ..
             } => {
                 // The end of a thread whose group exits (get_signal), not a signal.
                 if !(number == signals::KILL && info == Info::None) {
-                    self.deliver(id, time, &task, number, handler, signal_flags);
+                    let delivery = Delivery {
+                        event: id,
+                        time,
+                        handler,
+                        signal_flags,
+                        pid1: task.is_pid1(),
+                    };
+                    self.deliver(&task, number, traced, &delivery);
                 }
             }
             Fact::Dequeue {
@@ -90,6 +99,7 @@ impl Engine {
                 });
             }
             Fact::ZapPidNs { task, pidns } => self.history.zap(&task, pidns, id, time),
+            Fact::Resumed(resumed) => self.resumed(id, time, *resumed),
             Fact::Oom(oom) => self.history.oom(id, time, *oom),
             Fact::Fault(fault) => {
                 let process = self.history.see(&fault.task, true);
@@ -189,7 +199,11 @@ impl Engine {
                 let Some((event, seen, flushed)) = open.gone else {
                     return;
                 };
-                if fate::held(open, flushed) {
+                if fate::held(open, flushed) && !debugger::has_let_go(open) {
+                    // A later look may find it so.
+                    if let Some(open) = self.open.get_mut(id) {
+                        open.gone = None;
+                    }
                     return;
                 }
                 let verdict = fate::gone(self.view(), open, event, seen, flushed);

@@ -218,29 +218,31 @@ pub(crate) fn others(history: &History, one: &Task) -> u64 {
 
 impl Engine {
     /// A PID 1 threw a request to end away for want of a handler: it is looked at
-    /// from now on, because one that comes later tells why.
+    /// from now on, because one that comes later tells why. Whether it was for want of
+    /// a handler.
     pub(super) fn watch(
         &mut self,
         target: ProcessKey,
         s: &Signal,
         verdict: &Verdict,
         time: BootTime,
-    ) {
+    ) -> bool {
         let thrown_away = matches!(verdict.fate, Fate::Dropped | Fate::Discarded)
             && matches!(verdict.reason, Some("init-no-handler" | "default-ignore"));
         let led = lead::led(&self.history, &s.target);
         let Some(home) = led.filter(|_| thrown_away) else {
-            return;
+            return false;
         };
         if !may_begin(&self.history, home, s.number) {
-            return;
+            return false;
         }
         let Some(process) = self.history.process_mut(target) else {
-            return;
+            return false;
         };
         if !std::mem::replace(&mut process.watched, true) {
             self.at(time, LOOKS_NS[0], Deadline::Watch(target, 0));
         }
+        verdict.reason == Some("init-no-handler")
     }
 
     /// Once more.

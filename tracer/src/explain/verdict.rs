@@ -161,6 +161,8 @@ pub(crate) struct Verdict {
     pub(crate) fate: Fate,
     /// Why.
     pub(crate) reason: Option<&'static str>,
+    /// Why its target died, where it concerns a thread alone.
+    pub(crate) cause: Option<&'static str>,
     /// In words.
     pub(crate) explanation: Explanation,
     /// From generation to the handler.
@@ -178,6 +180,7 @@ impl Verdict {
         Self {
             fate,
             reason: None,
+            cause: None,
             explanation: empty(Certainty::Proven),
             latency_ns: None,
             routine: false,
@@ -200,6 +203,12 @@ impl Verdict {
     /// With a reason.
     pub(crate) fn because(mut self, reason: &'static str) -> Self {
         self.reason = Some(reason);
+        self
+    }
+
+    /// With the cause of a thread's end.
+    pub(crate) fn caused(mut self, cause: &'static str) -> Self {
+        self.cause = Some(cause);
         self
     }
 

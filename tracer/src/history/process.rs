@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{BootTime, Comm, Dispositions, Fault, ProcessKey, Signal, Task};
+use crate::event::{BootTime, Comm, Dispositions, Fault, ProcessKey, Resumed, Signal, Task};
 
 use super::note::{Fate, Note, Recent, Sent};
 
@@ -22,6 +22,34 @@ pub struct Fatal {
     pub number: i32,
     /// The signal; `None` if only its delivery was seen.
     pub signal: Option<Arc<Signal>>,
+    /// Of one whose delivery alone was seen: a debugger may have given it.
+    pub perhaps_given: bool,
+}
+
+/// A request to end that was thrown away for want of a handler.
+#[derive(Clone, Debug)]
+pub struct Early {
+    /// Its event.
+    pub event: u64,
+    /// When it came.
+    pub time: BootTime,
+    /// The signal.
+    pub signal: Arc<Signal>,
+    /// What was said of it: at once, or when it was taken.
+    pub fate: Fate,
+}
+
+/// A signal that a debugger gave a thread to go on with.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// The debugger's request.
+    pub event: u64,
+    /// When that was.
+    pub time: BootTime,
+    /// Which signal.
+    pub number: i32,
+    /// The request.
+    pub by: Arc<Resumed>,
 }
 
 /// Where a process faulted.
@@ -80,6 +108,8 @@ pub struct Process {
     pub looked: Option<(u64, BootTime)>,
     /// It is looked at now and then, because it did not act on a request to end.
     pub watched: bool,
+    /// Requests to end that came before their handler, as far as is known.
+    pub early: Vec<Early>,
     /// Signals that it got.
     pub notes: Recent<Note>,
     /// Signals that it sent; kept for a PID 1 only.
@@ -90,6 +120,8 @@ pub struct Process {
     pub fatal: Option<Fatal>,
     /// Where it last faulted.
     pub fault: Option<Box<NotedFault>>,
+    /// What its debugger gave one of its threads last, which has not acted on it yet.
+    pub given: Option<Given>,
     /// It was reported to be there still a while after that.
     pub overdue: bool,
     /// How many others lived in its container when `fatal` came, if it led that.
@@ -124,10 +156,12 @@ impl Process {
             dispositions: None,
             looked: None,
             watched: false,
+            early: Vec::new(),
             notes: Recent::new(NOTES),
             sent: Recent::new(SENT),
             open: Vec::new(),
             fatal: None,
+            given: None,
             others: None,
             lost_child: None,
             fault: None,

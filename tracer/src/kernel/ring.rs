@@ -219,6 +219,7 @@ fn kind_name(kind: u32) -> &'static str {
         k if k == Kind::Oom as u32 => "oom",
         k if k == Kind::Fault as u32 => "fault",
         k if k == Kind::Refused as u32 => "refused",
+        k if k == Kind::Ptrace as u32 => "ptrace",
         k if k == Kind::Release as u32 || k == Kind::Free as u32 => "reap",
         k if k == Kind::Folded as u32 => FOLDED,
         _ => "other",

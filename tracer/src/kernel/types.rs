@@ -18,8 +18,10 @@ const POINTER: u32 = 8;
 
 /// Fields that a kernel may lack: what they tell is told less well without
 /// them. Without any other, identities or fates would be wrong.
-const OPTIONAL_FIELDS: [&str; 63] = [
+const OPTIONAL_FIELDS: [&str; 65] = [
     "task_pdeath_signal",
+    "task_last_siginfo",
+    "siginfo_signo",
     "task_exit_signal",
     "task_real_blocked",
     "task_mm",

@@ -212,7 +212,7 @@ shapes! {
         fate: String = "Its fate.",
         settled: bool = "Whether that is final.",
         reason: Option<String> = "Why.",
-        cause: Option<String> = "Of death, for fatal signals.",
+        cause: Option<String> = "Of death, for fatal signals; where a debugger is the cause of the signal, `ptrace-attach` or `tracer-injected`; of the end of the thread that a signal with the fate `died_first` was for.",
         mechanism: Option<String> = "How it was carried out.",
         certainty: String = "`unknown`, `inferred` or `proven`.",
         evidence: Vec<Evidence> = "What proves it.",

@@ -3,14 +3,7 @@
 use super::Row;
 
 /// What no rule of this version finds; such a death is `unknown`.
-pub(super) const NOT_REPORTED: &[&str] = &[
-    "rt-limit",
-    "exec-other-threads",
-    "group-exit",
-    "coredump-zap",
-    "tracer-injected",
-    "ptrace-attach",
-];
+pub(super) const NOT_REPORTED: &[&str] = &[];
 
 pub(super) const ROWS: &[Row] = &[
     ("pid1-exited", "PID 1 of its PID namespace ended, so the kernel killed it",
@@ -74,8 +67,8 @@ pub(super) const ROWS: &[Row] = &[
      "RLIMIT_CPU sends SIGXCPU each second beyond the soft limit and SIGKILL at the hard one (posix_cpu_timers_work).",
      "Raise ulimit -t."),
     ("rt-limit", "a real-time thread ran too long without sleeping",
-     "RLIMIT_RTTIME sends SIGXCPU and then SIGKILL (check_rttime).",
-     ""),
+     "RLIMIT_RTTIME sends SIGXCPU and then SIGKILL (check_thread_timers).",
+     "Let the thread sleep now and then, or raise the limit (ulimit -R)."),
     ("timer", "a timer of its own ran out and it had no handler",
      "alarm, setitimer and timer_create send a signal at their time (it_real_fn, send_sigqueue).",
      "Install the handler before the timer is armed."),
@@ -101,7 +94,7 @@ pub(super) const ROWS: &[Row] = &[
      "Setting up or leaving a handler failed, so SIGSEGV is forced (signal_setup_done, rt_sigreturn).",
      "Look for a stack overflow; use sigaltstack."),
     ("exec-other-threads", "another thread of its process called execve",
-     "exec ends every other thread of the process (de_thread). The process itself goes on.",
+     "exec ends every other thread of the process (de_thread). The process itself goes on. This and the next two are no deaths of processes: they stand with a signal that was for such a thread.",
      ""),
     ("group-exit", "its process exited as a whole",
      "exit_group or a fatal signal ends every thread (do_group_exit, zap_other_threads).",
@@ -113,10 +106,10 @@ pub(super) const ROWS: &[Row] = &[
      "PTRACE_O_EXITKILL kills the traced when the tracer ends (exit_ptrace).",
      ""),
     ("tracer-injected", "its debugger gave it the signal",
-     "A tracer can continue the traced with any signal (ptrace_signal): there is a delivery and no sending.",
-     ""),
+     "A tracer can continue the traced with any signal (ptrace_signal): there is a delivery and no sending. Who the debugger is shows where ptrace_request is hooked.",
+     "Ask who debugs the process: gdb, strace, a crash handler or a sandbox."),
     ("ptrace-attach", "a debugger attached",
-     "PTRACE_ATTACH sends SIGSTOP (ptrace_attach).",
+     "PTRACE_ATTACH sends SIGSTOP (ptrace_attach), which the debugger mostly keeps from the process. It ends nobody: the cause stands with that signal, not with a death.",
      ""),
     ("pidns-reboot", "somebody called reboot inside the container",
      "reboot(2) in a PID namespace kills its PID 1 with SIGHUP or SIGINT as status (reboot_pid_ns).",

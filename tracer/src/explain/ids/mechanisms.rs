@@ -14,6 +14,8 @@ pub(super) const ROWS: &[Row] = &[
      "rt_sigqueueinfo and rt_tgsigqueueinfo carry a value along (sigqueue(3)); do_rt_sigqueueinfo does it.", ""),
     ("pidfd-signal", "a process called pidfd_send_signal(2)",
      "A pidfd names a process without the danger of a reused pid; systemd and newer container runtimes send this way.", ""),
+    ("ptrace-syscall", "a debugger let it go on with the signal",
+     "A process that is traced stops with each signal and at other places, and its debugger says with which signal it goes on (PTRACE_CONT and the like, PTRACE_DETACH), or kills it (PTRACE_KILL).", ""),
     ("cgroup-kill", "somebody wrote 1 to cgroup.kill of its control group",
      "The file cgroup.kill (5.14 and later) kills every process of a control group and below at once (__cgroup_kill). systemd and runc use it.", ""),
     ("kernel-signal", "the kernel itself sent the signal",

@@ -138,7 +138,7 @@ mod tests {
             (Kind::Fate, "dropped coalesced rejected fatal handled accepted stopped continued blocked pending discarded cancelled swallowed died_first refused unknown"),
             (Kind::Reason, "target-dumping target-exiting zombie global-init init-no-handler kernel-thread sig-ign default-ignore already-pending timer-overrun queue-full no-memory blocked-mask uninterruptible frozen stopped traced throttled not-scheduled no-permission lsm-denied no-such-process bad-signal forged-siginfo pidns-not-visible partial-broadcast bad-argument orphaned-pgrp-stop tracer startup-window not-forwarded too-slow late-attach pids-limit nproc-limit pid-max pidns-dead unknown"),
             (Kind::Cause, "pid1-exited stop-timeout killed-by-process cgroup-kill oom-memcg oom-global oom-group oom-shared-mm parent-death-signal orphaned-pgrp tty-hangup tty-interrupt tty-job sak seccomp fault abort broken-pipe file-size-limit cpu-limit rt-limit timer async-io mqueue lease perf child-exit-signal exec-failed bad-signal-frame exec-other-threads group-exit coredump-zap ptrace-exitkill tracer-injected ptrace-attach pidns-reboot sysrq bpf kernel-oops hwpoison exit unknown"),
-            (Kind::Mechanism, "kill-syscall tkill-syscall sigqueue-syscall pidfd-signal cgroup-kill kernel-signal exit unknown"),
+            (Kind::Mechanism, "kill-syscall tkill-syscall sigqueue-syscall pidfd-signal ptrace-syscall cgroup-kill kernel-signal exit unknown"),
         ];
         let mut count = 0;
         for (kind, ids) in want {

@@ -71,7 +71,7 @@ pub(super) const ROWS: &[Row] = &[
     // What a process asked to be told.
     ("send_sigio|send_sigio_to_task|kill_fasync|kill_fasync_rcu", "a file is ready that it asked to be told about (O_ASYNC, F_SETOWN, F_SETSIG)"),
     ("send_sigurg|send_sigurg_to_task|sk_send_sigurg", "urgent data on a socket: SIGURG to its owner"),
-    ("__do_notify", "mq_notify(3): a message came"),
+    ("do_mq_timedsend|__do_notify", "mq_notify(3): a message came"),
     ("__break_lease|lease_break_callback", "another process opens a file with a lease (F_SETLEASE)"),
     ("send_sig_perf|perf_sigtrap|perf_pending_task|perf_pending_irq", "a performance counter with sigtrap overflowed: SIGTRAP"),
     // The machine.

@@ -72,6 +72,10 @@ pub(super) const ROWS: &[Row] = &[
     ("do_notify_parent_cldstop", "tells the parent that a child stopped or goes on"),
     ("kill_orphaned_pgrp", "a group that nobody outside cares for any more and that has stopped members: SIGHUP and SIGCONT to it"),
     ("exit_ptrace", "a debugger ends: what it traced goes on, or gets SIGKILL if it asked for that (PTRACE_O_EXITKILL)"),
+    ("ptrace_request|arch_ptrace|ptrace_resume", "a debugger wants something of a thread that it holds: to go on with a signal, or without"),
+    ("ptrace_report_syscall|ptrace_notify|ptrace_stop|do_jobctl_trap", "stops for the debugger; the signal that it is let go on with from a system call the kernel sends"),
+    ("syscall_exit_work|syscall_slow_exit_work|syscall_exit_to_user_mode_work", "after a system call: debuggers"),
+    ("do_syscall_64", "makes a system call for the program"),
     ("ptrace_attach", "attaches a debugger: SIGSTOP to the traced, unless by PTRACE_SEIZE"),
     ("reboot_pid_ns", "reboot(2) inside a PID namespace: ends its PID 1 by SIGINT or SIGHUP"),
     // Control groups.

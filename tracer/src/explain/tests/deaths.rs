@@ -144,6 +144,7 @@ fn the_end_of_a_thread_is_no_signal() {
         handler: Handler::Default,
         signal_flags: 0,
         group_exit_code: 0,
+        traced: false,
     });
     w.push(Fact::Exec {
         task: app.clone(),

@@ -184,6 +184,7 @@ fn pid1_crashed() {
         // force_sig_info_to_task takes the protection away.
         signal_flags: 0,
         group_exit_code: 0,
+        traced: false,
     });
     w.exit(&one, SEGV | 0x80);
     w.zapped(&one, &child);

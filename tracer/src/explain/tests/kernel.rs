@@ -4,7 +4,7 @@
 use crate::event::{Detail, Handler, Info, Signal};
 use crate::explain::ids;
 use crate::explain::kernel_cause;
-use crate::explain::report::{Certainty, ExitReport};
+use crate::explain::report::{Certainty, ExitReport, Sender};
 use crate::explain::signals::*;
 
 use super::world::*;
@@ -365,4 +365,74 @@ fn every_cause_of_a_rule_is_in_the_table() {
         let entry = ids::find(cause);
         assert!(entry.is_some_and(|e| e.reported), "{cause}");
     }
+}
+
+#[test]
+fn which_limit_of_time_it_was() {
+    let limited = |number, cpu_s, rt_us| {
+        killed(number, &["run_posix_cpu_timers"], |s| {
+            own(s);
+            s.detail = Detail::Limits { cpu_s, rt_us };
+        })
+    };
+    let e = limited(XCPU, None, Some(100_000));
+    assert_eq!(
+        (e.cause, e.explanation.certainty),
+        ("rt-limit", Certainty::Proven)
+    );
+    assert!(why(&e).contains("RLIMIT_RTTIME, 100 ms"), "{}", why(&e));
+    assert!(why(&e).contains("no handler for SIGXCPU"), "{}", why(&e));
+    let e = limited(KILL, None, Some(200_000));
+    assert!(!why(&e).contains("handler"), "{}", why(&e));
+    let e = limited(XCPU, Some(1), None);
+    assert_eq!(
+        (e.cause, e.explanation.certainty),
+        ("cpu-limit", Certainty::Proven)
+    );
+    assert!(why(&e).contains("soft limit of processor time (RLIMIT_CPU, 1 s)"));
+    assert!(!why(&e).contains("RTTIME"));
+    // Both are set: it may be either.
+    let e = limited(XCPU, Some(1), Some(100_000));
+    assert_eq!(
+        (e.cause, e.explanation.certainty),
+        ("cpu-limit", Certainty::Inferred)
+    );
+    assert!(why(&e).contains("RLIMIT_RTTIME"));
+}
+
+#[test]
+fn a_damaged_page_is_no_error_of_the_program() {
+    let bus = |code| {
+        killed(
+            BUS,
+            &["force_sig_mceerr", "do_sigbus", "exc_page_fault"],
+            |s| {
+                own(s);
+                s.info = Info::Full;
+                s.code = code;
+            },
+        )
+    };
+    // BUS_ADRERR and BUS_MCEERR_AR.
+    assert_eq!((bus(2).cause, bus(4).cause), ("fault", "hwpoison"));
+}
+
+#[test]
+fn who_asked_for_the_end_of_a_namespace_by_reboot() {
+    let (one, caller) = (member(100, 1, "init"), member(101, 2, "reboot"));
+    let mut w = World::new();
+    let id = w
+        .send(&caller, &one, KILL)
+        .by_kernel()
+        .stack(&["send_sig", "reboot_pid_ns", "__do_sys_reboot"])
+        .fatal();
+    w.exit(&one, KILL);
+    let told = w.run();
+    assert!(matches!(
+        &told.signal(id).sender,
+        Sender::Kernel { on_behalf_of: Some(by) } if by.key == caller.key
+    ));
+    let e = told.exit(&one);
+    assert_eq!(e.cause, "pidns-reboot");
+    assert!(why(e).contains("reboot 101 called reboot(2)"), "{}", why(e));
 }

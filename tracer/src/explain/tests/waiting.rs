@@ -349,6 +349,7 @@ fn delivered_without_a_handler_after_all() {
         handler: Handler::Default,
         signal_flags: 4,
         group_exit_code: QUIT,
+        traced: false,
     });
     w.exit(&app, QUIT | 0x80);
     let told = w.run();

@@ -230,6 +230,7 @@ impl World {
             handler,
             signal_flags,
             group_exit_code: 0,
+            traced: false,
         })
     }
 

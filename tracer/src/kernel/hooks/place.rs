@@ -28,6 +28,8 @@ pub enum Hook {
     DequeueSignal,
     /// Function: the OOM killer has chosen a process.
     OomKillProcess,
+    /// Function: a debugger wants something of a thread that it holds.
+    PtraceRequest,
     /// Function, at its return: a security module is asked about a signal.
     SecurityTaskKill,
     /// Function, at its return: whether one process may signal another.
@@ -63,7 +65,7 @@ impl Hook {
     /// All of them, in the order in which they are attached: what ends
     /// processes before what begins them, so that no beginning is seen
     /// without its end.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::ReleaseTask,
         Self::ProcessFree,
         Self::ProcessExit,
@@ -73,6 +75,7 @@ impl Hook {
         Self::DequeueSignal,
         Self::SignalDeliver,
         Self::OomKillProcess,
+        Self::PtraceRequest,
         Self::SignalGenerate,
         Self::ProcessExec,
         Self::ProcessFork,
@@ -111,6 +114,7 @@ impl Hook {
             Self::SysRtTgsigqueueinfo => system_call!("rt_tgsigqueueinfo"),
             Self::SysPidfdSendSignal => system_call!("pidfd_send_signal"),
             Self::SysExit => "sys_exit",
+            Self::PtraceRequest => "ptrace_request",
         }
     }
 
@@ -239,6 +243,9 @@ impl Hook {
                 "signals that pidfd_send_signal(2) refuses are not reported"
             }
             Self::SysExit => "nothing, where the functions of the system calls are hooked",
+            Self::PtraceRequest => {
+                "what a debugger did with a signal is inferred from what came of it"
+            }
         }
     }
 }

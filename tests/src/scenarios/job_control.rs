@@ -1,0 +1,130 @@
+//! Signals that stop and continue, and those that wait, are thrown away or count as
+//! one meanwhile.
+
+use anyhow::Result;
+use nix::sys::signal::Signal;
+
+use super::signals::{wait_until_blocked, wait_until_dead};
+use super::{kept, play, shared, Scenario, Scene};
+use crate::judge::{From, Judge};
+use crate::stage::sigtrace::Sigtrace;
+use crate::stage::{ns, until};
+
+const USR1: i32 = Signal::SIGUSR1 as i32;
+
+pub(super) fn scenarios() -> Vec<Scenario> {
+    vec![
+        shared("stopped", kept, act_stopped, stopped),
+        shared("cancelled", kept, act_cancelled, cancelled),
+        shared("discarded", kept, act_discarded, discarded),
+        shared("timer-overrun", kept, act_ticks, ticks),
+    ]
+}
+
+fn act_stopped(scene: &mut Scene, sigtrace: &Sigtrace) -> Result<()> {
+    let pid = scene.spawn("handles", "USR1")?.host;
+    ns::kill(pid, Signal::SIGSTOP)?;
+    until("its stop", || {
+        Ok((ns::state(pid)? == Some('T')).then_some(()))
+    })?;
+    ns::kill(pid, Signal::SIGUSR1)?;
+    let target = format!(r#""target":{{"pid":{pid},"#);
+    sigtrace.wait_for(&[&target, r#""reason":"stopped""#])?;
+    ns::kill(pid, Signal::SIGCONT)?;
+    scene.ns.pid1.hear("rang-10")?;
+    scene.clear()
+}
+
+fn stopped(scene: &Scene, judge: &mut Judge<'_>) {
+    let pid = scene.pid("handles");
+    let from = From::Process(play());
+    judge
+        .signal("SIGSTOP", libc::SIGSTOP, from, pid)
+        .fate("stopped", None);
+    judge
+        .signal("SIGUSR1", USR1, from, pid)
+        .fate_at_first("pending", "stopped")
+        .fate("handled", None);
+    judge
+        .signal("SIGCONT", libc::SIGCONT, from, pid)
+        .fate("continued", None);
+    judge.cleared(scene.pid1());
+    judge.zapped("the target", pid, scene.pid1());
+}
+
+/// A stop that is blocked, and the SIGCONT that undoes it.
+fn act_cancelled(scene: &mut Scene, sigtrace: &Sigtrace) -> Result<()> {
+    let pid = scene.spawn("blocks", "TSTP")?.host;
+    ns::kill(pid, Signal::SIGTSTP)?;
+    wait_until_blocked(sigtrace, pid)?;
+    ns::kill(pid, Signal::SIGCONT)?;
+    scene.clear()
+}
+
+fn cancelled(scene: &Scene, judge: &mut Judge<'_>) {
+    let pid = scene.pid("blocks");
+    let from = From::Process(play());
+    judge
+        .signal("SIGTSTP", libc::SIGTSTP, from, pid)
+        .fate_at_first("blocked", "blocked-mask")
+        .fate("cancelled", None);
+    judge
+        .signal("SIGCONT", libc::SIGCONT, from, pid)
+        .fate("continued", None);
+    judge.cleared(scene.pid1());
+    judge.zapped("the target", pid, scene.pid1());
+}
+
+/// It waits, and then the process ignores it.
+fn act_discarded(scene: &mut Scene, sigtrace: &Sigtrace) -> Result<()> {
+    let pid = scene.spawn("changes-mind", "")?.host;
+    ns::kill(pid, Signal::SIGUSR1)?;
+    wait_until_blocked(sigtrace, pid)?;
+    ns::kill(pid, Signal::SIGUSR2)?;
+    scene.ns.pid1.hear("ignores")?;
+    sigtrace.wait_for(&[r#""event":"update""#, r#""fate":"discarded""#])?;
+    scene.clear()
+}
+
+fn discarded(scene: &Scene, judge: &mut Judge<'_>) {
+    let pid = scene.pid("changes-mind");
+    let from = From::Process(play());
+    judge
+        .signal("SIGUSR1", USR1, from, pid)
+        .fate_at_first("blocked", "blocked-mask")
+        .fate("discarded", Some("sig-ign"));
+    judge
+        .signal("SIGUSR2", Signal::SIGUSR2 as i32, from, pid)
+        .fate("handled", None);
+    judge.cleared(scene.pid1());
+    judge.zapped("the target", pid, scene.pid1());
+}
+
+/// A timer runs out again and again while its signal is blocked.
+fn act_ticks(scene: &mut Scene, sigtrace: &Sigtrace) -> Result<()> {
+    let pid = scene.spawn("ticks", "")?.host;
+    let target = format!(r#""target":{{"pid":{pid},"#);
+    sigtrace.wait_for(&[&target, r#""fate":"blocked""#])?;
+    ns::kill(pid, Signal::SIGUSR1)?;
+    wait_until_dead(pid)?;
+    scene.clear()
+}
+
+fn ticks(scene: &Scene, judge: &mut Judge<'_>) {
+    let pid = scene.pid("ticks");
+    let number = Signal::SIGALRM as i32;
+    judge
+        .signal("the timer", number, From::Nobody("timer"), pid)
+        .fate_at_first("blocked", "blocked-mask")
+        .fate("died_first", None);
+    while judge.has_signal(number, From::Nobody("timer"), pid) {
+        judge
+            .signal("it again", number, From::Nobody("timer"), pid)
+            .fate("coalesced", Some("timer-overrun"));
+    }
+    judge
+        .signal("SIGUSR1", USR1, From::Process(play()), pid)
+        .fate("handled", None);
+    judge.death("the target", pid).cause("exit", "exit", 0);
+    judge.cleared(scene.pid1());
+}
