@@ -186,7 +186,7 @@ pub(super) fn threaded(what: &str) -> Result<()> {
         let own = fs::read_link("/proc/thread-self");
         let tid = own
             .ok()
-            .and_then(|own| own.file_name().map(|name| name.to_owned()));
+            .and_then(|own| own.file_name().map(ToOwned::to_owned));
         // Where this fails nobody hears of a thread, and the scenario says so.
         if let (Some(tid), Ok(())) = (tid, late.thread_block()) {
             let _ = tools::say(&format!("thread {}", tid.display()));
