@@ -237,6 +237,7 @@ impl Engine {
         let mut summary = self.summary.clone();
         summary.lost = self.history.lost();
         summary.unseen_ends = self.history.unseen_ends();
+        summary.killed_unseen = self.history.killed_unseen();
         summary.partial = self.coverage.filter.is_partial();
         summary.ended = self.ended();
         summary.notes = self.notes();

@@ -325,6 +325,8 @@ pub struct Summary {
     pub ended_badly: u64,
     /// Processes whose end was not seen; they are not among `exited`.
     pub unseen_ends: u64,
+    /// Of those, the ones that SIGKILL was seen to kill.
+    pub killed_unseen: u64,
     /// A filter by process or cgroup was in force ([`Filter::is_partial`]).
     pub partial: bool,
     /// Signals that were dropped, routine ones left out.

@@ -417,8 +417,12 @@ pub(crate) fn simple(context: &Context, report: &Report) -> Option<Line> {
             time: at(time),
             pidns: task.pidns(),
             task: of(task),
-            by: *by,
+            // One that nobody has to wait for reaps itself.
+            by: by.filter(|&by| by != task.key.pid),
             certainty: certainty(*sure),
+            missing: (*sure != Certainty::Proven).then(|| {
+                vec!["the moment of release_task: only what comes after it was seen".into()]
+            }),
         }),
         Report::Lost {
             id,

@@ -161,7 +161,7 @@ shapes! {
         id: Option<u64> = "The event it stands for.",
         what: String = "In words.",
         runtime: Option<String> = "The program of a container engine that it names.",
-        time: Option<String> = "When an engine was asked for it, by the engine's own word.",
+        time: Option<String> = "Of what an engine says that it was asked for: the time of its own event, which comes when the signal has been sent, a moment after the asking.",
     }
     /// A function of the kernel.
     Step {
@@ -335,6 +335,7 @@ shapes! {
         task: Task = "Which.",
         by: Option<u32> = "By whom: process id on the host.",
         certainty: String = "How sure the time is.",
+        missing: Option<Vec<String>> = "What would be needed to be sure.",
     }
     /// Events were lost.
     Lost {
