@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::{own, Outcome, Scenario, Scene, Stage};
+use super::{itself, own, Outcome, Scenario, Scene, Stage};
 use crate::judge::{From, Judge};
 use crate::stage::elf::{Program, FAULTS_AT, IN_FUNCTION};
 use crate::stage::sigtrace::Sigtrace;
@@ -50,6 +50,10 @@ fn play(
     let pids: Vec<u32> = (files.iter())
         .map(|file| run(&scene, file))
         .collect::<Result<_>>()?;
+    let last = format!(r#""pid":{},"#, pids.last().context("a program")?);
+    sigtrace.wait_for(&[r#""event":"exit""#, &last])?;
+    // The thread that reads symbols was made meanwhile.
+    let (more, threads) = itself::too_much(stage, sigtrace.pid())?;
     scene.clear()?;
     let ended = sigtrace.ended();
     for file in &files {
@@ -57,6 +61,12 @@ fn play(
     }
     let ended = ended?.well()?;
     Ok(stage.judged(&ended, &[scene.ns.ino], |_, judge| {
+        if threads < 2 {
+            judge.fault("no thread reads symbols");
+        }
+        for fault in &more {
+            judge.fault(fault);
+        }
         for ((name, _), &pid) in programs.iter().zip(&pids) {
             judge
                 .signal(name, SEGV, From::KernelFor(pid), pid)

@@ -36,13 +36,39 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 
 /// A line of `/proc/PID/status`.
 fn status(pid: u32, key: &str) -> Result<String> {
-    let path = format!("/proc/{pid}/status");
+    status_of(&format!("/proc/{pid}"), key)
+}
+
+fn status_of(folder: &str, key: &str) -> Result<String> {
+    let path = format!("{folder}/status");
     let text = fs::read_to_string(&path).with_context(|| path.clone())?;
     let mut lines = text.lines();
     lines
         .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))
         .map(|value| value.trim().to_owned())
         .with_context(|| format!("{path} has no {key}"))
+}
+
+/// What its threads may do that they need not; capabilities are each one's own. And how
+/// many there are.
+pub(super) fn too_much(stage: &Stage<'_>, pid: u32) -> Result<(Vec<String>, usize)> {
+    let new = stage.host.series_is_at_least(6, 0);
+    let allowed = if new { KEPT } else { KEPT | BEFORE_6_0 };
+    let (mut faults, mut threads) = (Vec::new(), 0);
+    for thread in fs::read_dir(format!("/proc/{pid}/task")).context("its threads")? {
+        let folder = thread?.path().display().to_string();
+        threads += 1;
+        for set in ["CapEff", "CapPrm"] {
+            let has = u64::from_str_radix(&status_of(&folder, set)?, 16)?;
+            if has & !allowed != 0 {
+                faults.push(format!("{set} of {folder} is {has:x}"));
+            }
+        }
+        if status_of(&folder, "NoNewPrivs")? != "1" {
+            faults.push(format!("{folder} could gain privileges"));
+        }
+    }
+    Ok((faults, threads))
 }
 
 /// With hardly any privileges it still explains everything.

@@ -146,11 +146,9 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
         following,
         told,
         clock,
-        symbols: None,
+        symbols: facts.on_host.then(Worker::new),
     };
     kernel::privileges::give_up(&live.ring)?;
-    // A thread keeps what it had when it was made: so not before.
-    live.symbols = facts.on_host.then(Worker::start).and_then(Result::ok);
     let containers: Vec<_> = live.following.containers().map(Container::fact).collect();
     for container in containers {
         live.push(tracing.since, Fact::Container(Box::new(container)));

@@ -46,32 +46,41 @@ pub struct Answer {
     pub function: Option<Function>,
 }
 
-/// The thread's other end.
+/// The thread's other end. There is none before the first question.
 #[derive(Debug)]
 pub struct Worker {
-    questions: SyncSender<Question>,
+    questions: Option<SyncSender<Question>>,
+    outbox: UnboundedSender<Answer>,
     answers: UnboundedReceiver<Answer>,
     pending: usize,
 }
 
 impl Worker {
-    /// Starts the thread, which waits until there is something to do.
-    pub fn start() -> std::io::Result<Self> {
-        let (questions, inbox) = sync_channel(WAITING);
+    /// One that has nothing to do yet.
+    pub fn new() -> Self {
         let (outbox, answers) = unbounded_channel();
-        thread::Builder::new()
-            .name("symbols".into())
-            .spawn(move || work(&inbox, &outbox))?;
-        Ok(Self {
-            questions,
+        Self {
+            questions: None,
+            outbox,
             answers,
             pending: 0,
-        })
+        }
     }
 
-    /// Asks, unless too many wait already.
+    /// Asks, unless too many wait already. The thread may do what this one may when
+    /// the first question comes: privileges have to be given up before.
     pub fn ask(&mut self, question: Question) {
-        if self.questions.try_send(question).is_ok() {
+        if self.questions.is_none() {
+            let (questions, inbox) = sync_channel(WAITING);
+            let outbox = self.outbox.clone();
+            let thread = thread::Builder::new().name("symbols".into());
+            if thread.spawn(move || work(&inbox, &outbox)).is_err() {
+                return;
+            }
+            self.questions = Some(questions);
+        }
+        let sent = self.questions.as_ref().map(|to| to.try_send(question));
+        if matches!(sent, Some(Ok(()))) {
             self.pending += 1;
         }
     }
@@ -93,6 +102,12 @@ impl Worker {
                 std::future::pending().await
             }
         }
+    }
+}
+
+impl Default for Worker {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
