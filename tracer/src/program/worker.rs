@@ -79,9 +79,8 @@ impl Worker {
             }
             self.questions = Some(questions);
         }
-        let sent = self.questions.as_ref().map(|to| to.try_send(question));
-        if matches!(sent, Some(Ok(()))) {
-            self.pending += 1;
+        if let Some(questions) = &self.questions {
+            self.pending += usize::from(questions.try_send(question).is_ok());
         }
     }
 
