@@ -329,7 +329,24 @@ pub(crate) fn columns(terminal: &impl AsRawFd) -> Option<u16> {
     (done == 0 && size.ws_col > 0).then_some(size.ws_col)
 }
 
+/// Where in the file of this program a function of it begins.
+pub(crate) fn own_offset(function: *const ()) -> Result<u64> {
+    let address = function as u64;
+    let maps = std::fs::read_to_string("/proc/self/maps").context("/proc/self/maps")?;
+    let hex = |text: &str| u64::from_str_radix(text, 16).ok();
+    let offset = |line: &str| {
+        let mut words = line.split_ascii_whitespace();
+        let (start, end) = words.next()?.split_once('-')?;
+        let begins = hex(words.nth(1)?)?;
+        let inside = (hex(start)?..hex(end)?).contains(&address);
+        inside.then_some(begins + address - hex(start)?)
+    };
+    let found = maps.lines().find_map(offset);
+    found.context("the function is in no mapping")
+}
+
 /// Reads where nothing is mapped: SIGSEGV.
+#[inline(never)]
 pub(crate) fn read_near_zero() {
     // SAFETY: none, and that is the purpose; the first page is never mapped, so
     // nothing is read and the process ends.

@@ -176,6 +176,50 @@ layout! {
     oom_total = ["oom_control.totalpages"];
     /// `enum oom_constraint constraint`.
     oom_constraint = ["oom_control.constraint"];
+    /// The root of the tree of mappings; a red-black tree before 6.1.
+    mm_maple = ["mm_struct.mm_mt.ma_root"];
+    /// What a node of that is.
+    maple_leaf_type = ["enum maple_type.maple_leaf_64"];
+    /// A node that knows of gaps.
+    maple_arange_type = ["enum maple_type.maple_arange_64"];
+    /// `unsigned long pivot[]`.
+    maple_range_pivot = ["maple_range_64.pivot"];
+    /// `void *slot[]`.
+    maple_range_slot = ["maple_range_64.slot"];
+    /// `unsigned long pivot[]`.
+    maple_arange_pivot = ["maple_arange_64.pivot"];
+    /// `void *slot[]`.
+    maple_arange_slot = ["maple_arange_64.slot"];
+    /// `struct rb_node *mm_rb.rb_node` of kernels before 6.1.
+    mm_rb = ["mm_struct.mm_rb.rb_node"];
+    /// `struct rb_node vm_rb` of those.
+    vma_rb = ["vm_area_struct.vm_rb"];
+    /// `struct rb_node *rb_left`.
+    rb_left = ["rb_node.rb_left"];
+    /// `struct rb_node *rb_right`.
+    rb_right = ["rb_node.rb_right"];
+    /// `unsigned long vm_start`.
+    vma_start = ["vm_area_struct.vm_start"];
+    /// `unsigned long vm_end`.
+    vma_end = ["vm_area_struct.vm_end"];
+    /// `unsigned long vm_pgoff`.
+    vma_pgoff = ["vm_area_struct.vm_pgoff"];
+    /// `struct file *vm_file`.
+    vma_file = ["vm_area_struct.vm_file"];
+    /// `struct inode *f_inode`.
+    file_inode = ["file.f_inode"];
+    /// `struct dentry *f_path.dentry`.
+    file_dentry = ["file.f_path.dentry", "file.__f_path.dentry"];
+    /// `const unsigned char *d_name.name`.
+    dentry_name = ["dentry.d_name.name", "dentry.__d_name.name"];
+    /// `struct dentry *d_parent`.
+    dentry_parent = ["dentry.d_parent"];
+    /// `unsigned long i_ino`.
+    inode_ino = ["inode.i_ino"];
+    /// `struct super_block *i_sb`.
+    inode_sb = ["inode.i_sb"];
+    /// `dev_t s_dev`.
+    sb_dev = ["super_block.s_dev"];
     /// `uid_t _sifields._kill._uid`.
     siginfo_uid = ["kernel_siginfo._sifields._kill._uid"];
     /// `const struct cred *cred`: what a thread acts with.

@@ -17,6 +17,11 @@ pub const ANCESTORS: usize = 8;
 pub const FRAMES: usize = 32;
 /// Bytes of a cgroup's name that are kept, the terminating zero included.
 pub const CGROUP_NAME: usize = 128;
+/// Components of a file's path that are kept, the last one first.
+pub const PATH_NAMES: usize = 12;
+/// Bytes of each, the terminating zero included: container engines name folders by
+/// 64 characters.
+pub const PATH_NAME: usize = 80;
 /// Levels of the memory controller's tree that are named, from a process's own
 /// control group upwards.
 pub const OOM_LEVELS: usize = 8;
@@ -69,10 +74,12 @@ pub enum Kind {
     Refused = 16,
     /// [`Ptrace`]: a debugger lets a thread go on.
     Ptrace = 17,
+    /// [`Fault`]: a process is about to be ended for what it did itself.
+    Fault = 18,
 }
 
 /// How many values [`Kind`] has, plus one: the size of the table of losses.
-pub const KINDS: usize = 18;
+pub const KINDS: usize = 19;
 
 /// Every record begins with this.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -365,6 +372,36 @@ pub struct Oom {
     pub levels: [MemoryLevel; OOM_LEVELS],
 }
 
+/// Where a process was when it faulted. Comes right before its signal.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Fault {
+    /// `kind` is [`Kind::Fault`].
+    pub header: Header,
+    /// The current task.
+    pub task: Task,
+    /// The instruction; 0: not known.
+    pub ip: u64,
+    /// `struct bpf_stack_build_id`: a status (1: valid), the build id's 20 bytes, and
+    /// the instruction's offset in the file.
+    pub build_id: [u8; 32],
+    /// Where the mapping begins that it lies in; 0: not found.
+    pub start: u64,
+    /// And ends.
+    pub end: u64,
+    /// Where in its file that begins, in pages.
+    pub page_offset: u64,
+    /// The file's inode; 0: it is of no file.
+    pub inode: u64,
+    /// `s_dev` of its file system.
+    pub device: u32,
+    /// Padding.
+    pub pad: u32,
+    /// Its name, that of the folder that it is in, and so on, each ended by a zero;
+    /// within one file system, whose root is called `/`.
+    pub names: [[u8; PATH_NAME]; PATH_NAMES],
+}
+
 /// A leader or the last thread of a process exits.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
@@ -595,6 +632,7 @@ sizes! {
     Placed = 392,
     MemoryLevel = 152,
     Oom = 1504,
+    Fault = 1176,
     Exit = 696,
     Call = 144,
     Reap = 32,

@@ -16,6 +16,7 @@
 
 mod emit;
 mod exit;
+mod fault;
 mod filter;
 mod fold;
 mod globals;

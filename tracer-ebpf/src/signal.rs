@@ -19,7 +19,7 @@ use sigtrace_common::{
 };
 
 use crate::{
-    emit, filter, fold,
+    emit, fault, filter, fold,
     globals::global,
     mem::{current, pointer, Addr, Direct, Mem, Probe},
     oom, task, trace,
@@ -135,6 +135,12 @@ unsafe fn generate<M: Mem>(
         if fold::fold::<M>(time, number, target, group, result, info, handler) {
             return 0;
         }
+        let code = if info > 1 {
+            Probe::get(info as Addr, global!(LAYOUT.siginfo_code))
+        } else {
+            info as i32
+        };
+        fault::before_signal(time, number, target, code, handler, ctx);
         if global!(CONFIG.all_stacks) == 0 && routine(number, result, handler) {
             if let Some(mut entry) = emit::reserve::<Signal>(Kind::Signal) {
                 let out = entry.as_mut_ptr();

@@ -3,7 +3,8 @@
 //! [`event`] is what they all speak of and uses none of them; [`kernel`] and
 //! [`history`] use it alone, [`explain`] uses it and the history, [`output`] it
 //! and what [`explain`] reports. [`container`] knows who a container is, and
-//! uses `event` and the names of signals; [`cli`] puts them together.
+//! uses `event` and the names of signals; [`program`] names places in programs, from
+//! what the kernel side saw; [`cli`] puts them together.
 pub mod cli;
 pub mod container;
 pub mod event;
@@ -12,3 +13,4 @@ pub mod history;
 pub mod kernel;
 mod nearest;
 pub mod output;
+pub mod program;

@@ -476,6 +476,26 @@ impl<'j, 'a> Verdict<'j, 'a> {
         self
     }
 
+    /// A number at a path.
+    pub(crate) fn within(mut self, path: &str, range: std::ops::Range<u64>) -> Self {
+        let number = self.event.and_then(|event| event.number(path));
+        if !number.is_some_and(|number| range.contains(&number)) {
+            self.wrong(&format!("expected {path} within {range:#x?}"));
+        }
+        self
+    }
+
+    /// The end of a text at a path.
+    pub(crate) fn text_ends(mut self, path: &str, expected: &str) -> Self {
+        if self
+            .event
+            .is_some_and(|event| !event.text(path).ends_with(expected))
+        {
+            self.wrong(&format!("expected {path} to end with {expected}"));
+        }
+        self
+    }
+
     /// Nothing at a path.
     pub(crate) fn absent(mut self, path: &str) -> Self {
         if self.event.is_some_and(|e| e.now.pointer(path).is_some()) {

@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 use super::signals::wait_until_dead;
 use super::{kept, shared, Scenario, Scene};
 use crate::judge::{From, Judge};
+use crate::sys;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
@@ -208,8 +209,22 @@ pub(super) fn own_doing(
 }
 
 fn fault(scene: &Scene, judge: &mut Judge<'_>) {
-    let root = ["SIGSEGV by the kernel", "fault at address 0x10"];
+    let root = [
+        "SIGSEGV by the kernel",
+        "fault at address 0x10 in sigtrace-play+0x",
+    ];
     own_doing(scene, judge, "faults", Signal::SIGSEGV, "fault", &root);
+    let begins = match sys::own_offset(sys::read_near_zero as *const ()) {
+        Ok(offset) => offset,
+        Err(error) => return judge.fault(format!("where the role faults: {error:#}")),
+    };
+    // It is a short function.
+    judge
+        .last_death("the target", scene.pid("faults"))
+        .field("/fault/object", "sigtrace-play")
+        .within("/fault/object_offset", begins..begins + 64)
+        .text_ends("/fault/path", "/sigtrace-play")
+        .words(&["bytes into the file /"]);
 }
 
 fn seccomp(scene: &Scene, judge: &mut Judge<'_>) {

@@ -5,6 +5,7 @@
 mod bad_input;
 mod deaths;
 mod debuggers;
+mod faults;
 mod filters;
 mod forwarding;
 mod held;
@@ -222,6 +223,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         debuggers::scenarios(),
         kernel_kills::scenarios(),
         rare_kills::scenarios(),
+        faults::scenarios(),
         memory::scenarios(),
         processes::scenarios(),
         threads::scenarios(),

@@ -2,6 +2,7 @@
 //! or an engine's containers ([`engine`]), sigtrace beside them ([`sigtrace`]), and
 //! lines from both ([`lines`]).
 
+pub(crate) mod elf;
 pub(crate) mod engine;
 pub(crate) mod host;
 pub(crate) mod lines;

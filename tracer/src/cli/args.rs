@@ -15,6 +15,7 @@ use super::{
     show::Show,
     signals::{self, SignalNumber},
     size::BufferSize,
+    symbolize::SymbolizeArgs,
 };
 use crate::{
     explain,
@@ -52,6 +53,9 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Completions for a shell, on standard output
     Completions(CompletionsArgs),
+    /// The function at a place of the program at standard input
+    #[command(hide = true)]
+    Symbolize(SymbolizeArgs),
 }
 
 /// Flags of the live trace.

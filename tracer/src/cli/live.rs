@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     io::{self, Write},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use tokio::{sync::mpsc, time::Instant};
@@ -26,6 +26,7 @@ use crate::{
         self, error::KernelError, log::KernelLog, procfs::Proc, ring::Ring, symbols::Symbols,
     },
     output::{Clock, Ending, Output},
+    program::worker::{Answer, Question, Worker},
 };
 
 /// How often the counts of lost events are looked at while events come in.
@@ -70,6 +71,8 @@ pub(super) struct Live<'a> {
     pub(super) following: Following,
     pub(super) told: mpsc::Receiver<Heard>,
     pub(super) clock: Clock,
+    /// Names for places of faults; `None` where they cannot be had.
+    pub(super) symbols: Option<Worker>,
 }
 
 /// Something that is traced to its end.
@@ -211,21 +214,82 @@ impl Live<'_> {
                 }
             } else {
                 let wake = self.next_wake();
+                let symbols = self.symbols.as_mut();
                 tokio::select! {
                     readable = self.ring.readable() => readable?,
                     () = sleep_until(wake) => {}
                     _ = watch.tick() => self.watch()?,
                     Some(heard) = self.told.recv() => self.hear(heard)?,
                     container = self.following.learnt() => self.learn(container),
+                    answer = answer(symbols) => self.name(answer),
                 }
             }
             more = self.work()?;
             if self.once && self.engine.ended() && self.following.all_found() {
                 self.last_facts()?;
+                self.last_names().await?;
                 self.last_words().await?;
                 return Ok(Ending::Ended);
             }
         }
+    }
+
+    /// In which function a fault was: asked while the files can still be found.
+    fn look_into(&mut self, time: BootTime, fact: &Fact) {
+        let (Some(symbols), Fact::Fault(fault)) = (&mut self.symbols, fact) else {
+            return;
+        };
+        let file = fault
+            .mapping
+            .as_ref()
+            .and_then(|mapping| mapping.file.as_ref());
+        // The process that reads symbols is a child of this one.
+        let own = fault.task.ppid == std::process::id();
+        let Some(file) = file.filter(|file| !own && !file.names.is_empty()) else {
+            return;
+        };
+        let namespaces = &fault.task.namespaces;
+        let pid1s = self
+            .watched
+            .iter()
+            .filter_map(|watched| match (watched.home, &watched.by) {
+                (Home::PidNs(ns), Sign::Pid1(key)) if namespaces.contains(&ns) => Some(key.pid),
+                _ => None,
+            });
+        let wall = time.0.saturating_add_signed(self.clock.offset_ns);
+        symbols.ask(Question {
+            key: fault.task.key,
+            file: file.clone(),
+            pids: [fault.task.key.pid, fault.task.ppid]
+                .into_iter()
+                .chain(pid1s)
+                .collect(),
+            at: SystemTime::UNIX_EPOCH + Duration::from_nanos(wall),
+        });
+    }
+
+    fn name(&mut self, answer: Answer) {
+        if let Some(function) = answer.function {
+            let fact = Fact::FaultNamed {
+                key: answer.key,
+                name: function.name.into(),
+                offset: function.offset,
+                source: function.source.map(Into::into),
+            };
+            self.push(kernel::now(), fact);
+        }
+    }
+
+    /// Everything has ended; a name that is being looked up comes in a moment.
+    async fn last_names(&mut self) -> io::Result<()> {
+        while let Some(symbols) = self.symbols.as_mut().filter(|symbols| symbols.is_busy()) {
+            match tokio::time::timeout(LAST_WORDS, symbols.answer()).await {
+                Ok(answer) => self.name(answer),
+                Err(_) => break,
+            }
+            self.advance(kernel::now())?;
+        }
+        Ok(())
     }
 
     /// An engine speaks, at a time of its own: what it says is an event of now.
@@ -310,6 +374,7 @@ impl Live<'_> {
                 if let (Fact::Refused(refused), true) = (&mut fact, self.programs.is_some()) {
                     self.namesakes.look(refused, &mut self.proc);
                 }
+                self.look_into(time, &fact);
                 self.take(time, fact)?;
             }
         }
@@ -434,6 +499,14 @@ impl Live<'_> {
         self.output.flush()?;
         io::stdout().flush()?;
         Ok(())
+    }
+}
+
+/// The next name; none ever comes without a worker.
+async fn answer(symbols: Option<&mut Worker>) -> Answer {
+    match symbols {
+        Some(symbols) => symbols.answer().await,
+        None => std::future::pending().await,
     }
 }
 

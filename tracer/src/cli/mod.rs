@@ -22,6 +22,7 @@ pub mod scope;
 pub mod show;
 pub mod signals;
 pub mod size;
+pub mod symbolize;
 mod topic;
 pub mod trace;
 
@@ -100,5 +101,6 @@ pub fn run() -> Result<(), Failure> {
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
+        Some(Command::Symbolize(args)) => symbolize::run(&args),
     }
 }

@@ -44,6 +44,7 @@ use crate::{
         symbols::Symbols,
     },
     output::{self, Clock, Ending, Scope, Tracing},
+    program::worker::Worker,
 };
 
 impl From<KernelError> for Failure {
@@ -145,8 +146,11 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
         following,
         told,
         clock,
+        symbols: None,
     };
     kernel::privileges::give_up(&live.ring)?;
+    // A thread keeps what it had when it was made: so not before.
+    live.symbols = facts.on_host.then(Worker::start).and_then(Result::ok);
     let containers: Vec<_> = live.following.containers().map(Container::fact).collect();
     for container in containers {
         live.push(tracing.since, Fact::Container(Box::new(container)));

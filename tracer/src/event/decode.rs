@@ -10,8 +10,9 @@ use sigtrace_common::record::{self, Kind};
 use zerocopy::FromBytes;
 
 use super::{
-    Ancestor, BootTime, Call, Comm, Creds, Denial, Detail, Fact, Frame, Handed, Handler, Info,
-    Like, MemoryLevel, Oom, Outcome, ProcessKey, Refused, Resumed, Signal, TargetState, Task,
+    Ancestor, BootTime, Call, Comm, Creds, Denial, Detail, Fact, Fault, Frame, Handed, Handler,
+    Info, Like, MappedFile, Mapping, MemoryLevel, Oom, Outcome, ProcessKey, Refused, Resumed,
+    Signal, TargetState, Task,
 };
 
 /// Names the function that an address of the kernel lies in.
@@ -67,6 +68,7 @@ impl<F: Functions> Decoder<F> {
                     cgroups: r.cgroups.map(|name| text(&name)),
                 }
             }
+            k if k == kind(Kind::Fault) => Fact::Fault(Box::new(fault(&prefix(bytes)?))),
             k if k == kind(Kind::Oom) => Fact::Oom(Box::new(oom(&prefix(bytes)?))),
             k if k == kind(Kind::Refused) => Fact::Refused(Box::new(refused(&prefix(bytes)?)?)),
             k if k == kind(Kind::Ptrace) => Fact::Resumed(Box::new(resumed(&prefix(bytes)?))),
@@ -190,6 +192,49 @@ pub fn like(key: &record::FoldKey) -> Like {
             other => other,
         },
         signal_flags: key.signal_flags,
+    }
+}
+
+/// `struct bpf_stack_build_id`: a status, the id, the offset.
+fn build_id(bytes: &[u8; 32]) -> Option<Vec<u8>> {
+    const VALID: [u8; 4] = 1i32.to_ne_bytes();
+    let (status, rest) = bytes.split_at(4);
+    let id = &rest[..20];
+    // Shorter ones are filled up with zeros (`BUILD_ID_SIZE_MAX`).
+    let end = id
+        .iter()
+        .rposition(|&byte| byte != 0)
+        .map_or(0, |at| at + 1);
+    (status == VALID && end > 0).then(|| id[..end.max(8)].to_vec())
+}
+
+fn fault(r: &record::Fault) -> Fault {
+    let name = |bytes: &[u8; record::PATH_NAME]| {
+        let end = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
+        bytes[..end].to_vec()
+    };
+    let all: Vec<_> = r.names.iter().map(name).collect();
+    // One that fills its place may be longer.
+    let fits = |name: &&Vec<u8>| (1..record::PATH_NAME - 1).contains(&name.len());
+    let known = all.iter().take_while(|name| fits(name) && *name != b"/");
+    let names: Vec<_> = known.cloned().collect();
+    let whole = all.get(names.len()).is_some_and(|name| name == b"/");
+    let file = (r.inode != 0).then(|| MappedFile {
+        whole,
+        offset: MappedFile::offset_of(r.ip, r.start, r.page_offset),
+        inode: r.inode,
+        device: r.device,
+        build_id: build_id(&r.build_id),
+        names,
+    });
+    Fault {
+        task: task(&r.task),
+        ip: r.ip,
+        mapping: (r.start != 0).then_some(Mapping {
+            start: r.start,
+            end: r.end,
+            file,
+        }),
     }
 }
 

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::{
-    Ancestor, BootTime, Comm, Frame, Handler, Home, Info, Oom, Outcome, PidNs, ProcessKey, Refused,
-    Signal, Task,
+    Ancestor, BootTime, Comm, Fault, Frame, Handler, Home, Info, Oom, Outcome, PidNs, ProcessKey,
+    Refused, Signal, Task,
 };
 
 /// What sort of signals a process does what with, from `/proc/PID/status`.
@@ -267,6 +267,19 @@ pub enum Fact {
     },
     /// The kernel is about to kill for lack of memory.
     Oom(Box<Oom>),
+    /// A process is about to be ended for what it did itself.
+    Fault(Box<Fault>),
+    /// The function that a fault was in, from the symbols of just that file.
+    FaultNamed {
+        /// Whose fault.
+        key: ProcessKey,
+        /// The function's name; any text.
+        name: Arc<str>,
+        /// From its begin to the instruction, bytes.
+        offset: u64,
+        /// Source file and line; any text.
+        source: Option<Arc<str>>,
+    },
     /// A signal was refused: a system call failed before it was generated.
     Refused(Box<Refused>),
     /// So many system calls that send signals were not looked at: refused ones may

@@ -7,12 +7,14 @@
 
 pub mod decode;
 mod fact;
+mod fault;
 mod oom;
 mod refused;
 
 pub use fact::{
     Container, Dispositions, EngineAction, EngineEvent, Event, Fact, Like, Resumed, Shared, Sight,
 };
+pub use fault::{Fault, MappedFile, Mapping};
 pub use oom::{MemoryLevel, Oom, OomChoice};
 pub use refused::{Call, Creds, Denial, Handed, Profiles, Refused};
 

@@ -3,7 +3,7 @@
 //! dying PID 1 does to its namespace in [`super::pid1`].
 
 use crate::event::{BootTime, Frame};
-use crate::explain::report::{Certainty, Evidence, Explanation, Link, OomKill, Stop};
+use crate::explain::report::{Certainty, Evidence, Explanation, FaultPlace, Link, OomKill, Stop};
 use crate::history::process::{Exited, Fatal, Process};
 
 use super::asked::Request;
@@ -32,6 +32,8 @@ pub(crate) struct Death {
     pub(crate) stop: Option<Stop>,
     /// Whose memory limit it was.
     pub(crate) oom: Option<Box<OomKill>>,
+    /// Where in its program a fault was.
+    pub(crate) fault: Option<Box<FaultPlace>>,
     /// What a runtime sent, where the chain ends.
     pub(crate) request: Option<Request>,
     /// In words.
@@ -48,6 +50,7 @@ impl Death {
             contributing: Vec::new(),
             stop: None,
             oom: None,
+            fault: None,
             request: None,
             explanation: empty(Certainty::Proven),
         }

@@ -209,14 +209,17 @@ fn no_handler(view: View<'_>, time: BootTime, s: &Signal, v: Verdict) -> Verdict
             .advise("end with exit: a PID 1 cannot kill or stop itself");
     }
     if signals::kernel_only(s.number) {
+        let (short, engines) = match s.number {
+            signals::STOP => ("STOP", "docker pause"),
+            _ => ("9", "docker kill"),
+        };
         return v
             .say(format!(
                 "{name} cannot be handled, and sent {} it never reaches a PID 1: the kernel dropped it (sig_task_ignored).",
                 sender::direction(s)
             ))
             .advise(format!(
-                "send it from outside the PID namespace: kill -{} {pid} on the host, or through the container engine (docker kill)",
-                s.number
+                "send it from outside the PID namespace: kill -{short} {pid} on the host, or through the container engine ({engines})"
             ));
     }
     let own = own(s);

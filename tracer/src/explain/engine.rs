@@ -116,6 +116,8 @@ pub struct Engine {
     pub(super) by_absence: VecDeque<Box<ExitReport>>,
     /// Deaths that an engine may have asked for.
     pub(super) by_request: VecDeque<Waiting>,
+    /// Deaths by a fault whose function is not known yet.
+    pub(super) by_fault: VecDeque<Box<ExitReport>>,
     /// Signals that later counts are about.
     pub(super) told: Told,
     /// Why engines could not be listened to.
@@ -139,6 +141,7 @@ impl Engine {
             clock: BootTime::default(),
             by_absence: VecDeque::new(),
             by_request: VecDeque::new(),
+            by_fault: VecDeque::new(),
             told: Told::default(),
             silent: Vec::new(),
         }
@@ -236,6 +239,7 @@ impl Engine {
         let mut summary = self.summary.clone();
         summary.lost = self.history.lost();
         summary.unseen_ends = self.history.unseen_ends();
+        summary.killed_unseen = self.history.killed_unseen();
         summary.partial = self.coverage.filter.is_partial();
         summary.ended = self.ended();
         summary.notes = self.notes();

@@ -10,7 +10,7 @@ use super::death::Death;
 use super::path::KernelPath;
 use super::sender::{self, Origin};
 use super::verdict::View;
-use super::{kernel_words, oom, signals, stack};
+use super::{kernel_words, oom, place, signals, stack};
 
 /// One row: a cause, and what must be on the stack and be true of the signal.
 struct Rule {
@@ -380,6 +380,9 @@ pub(super) fn of(view: View<'_>, fatal: &Fatal, s: &Signal) -> Death {
         oom::explain(view, fatal, s, cause, &mut d);
     } else {
         kernel_words::explain(cause, s, &mut d);
+    }
+    if cause == "fault" {
+        place::explain(view, s, &mut d);
     }
     d
 }

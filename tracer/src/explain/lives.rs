@@ -129,12 +129,14 @@ impl Engine {
             contributing: death.contributing,
             stop: death.stop,
             oom: death.oom,
+            fault: death.fault,
             kernel_path: death.kernel_path,
             explanation: death.explanation,
             task,
         };
         self.rests_on_absence(&report);
         self.may_be_asked(&report, request);
+        self.may_be_named(&report);
         // The end of a PID 1 that only others depend on is not theirs.
         if !self.history.filter().is_owner(&report.task) {
             self.summary.exited += 1;

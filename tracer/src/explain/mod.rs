@@ -44,6 +44,7 @@ mod passed_on;
 pub mod path;
 mod pid1;
 mod pid1_killed;
+pub(crate) mod place;
 pub mod purpose;
 pub(crate) mod refused;
 mod requests;

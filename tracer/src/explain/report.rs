@@ -213,6 +213,38 @@ pub struct OomKill {
     pub chosen: Option<Task>,
 }
 
+/// Where in its program a process was when it faulted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FaultPlace {
+    /// Its instruction pointer.
+    pub ip: u64,
+    /// Name of the file that is mapped there; safe to show.
+    pub object: Option<String>,
+    /// The file's path within its file system; safe to show.
+    pub path: Option<String>,
+    /// From the file's begin to the instruction, bytes.
+    pub offset: Option<u64>,
+    /// The file's build id, in hexadecimal digits.
+    pub build_id: Option<String>,
+    /// Memory of no file is mapped there.
+    pub anonymous: bool,
+    /// Nothing is: it had jumped there.
+    pub jumped: bool,
+    /// The function that it was in.
+    pub function: Option<FaultFunction>,
+}
+
+/// A function of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FaultFunction {
+    /// Its name, readable; safe to show.
+    pub name: String,
+    /// From its begin to the instruction, bytes.
+    pub offset: u64,
+    /// Where its source is: `src/app.c:12`; safe to show.
+    pub source: Option<String>,
+}
+
 /// A process is dead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExitReport {
@@ -246,6 +278,8 @@ pub struct ExitReport {
     pub stop: Option<Stop>,
     /// Whose memory limit it was, for the causes `oom-…`.
     pub oom: Option<Box<OomKill>>,
+    /// Where in its program it was, for the cause `fault`.
+    pub fault: Option<Box<FaultPlace>>,
     /// The same of what killed it.
     pub kernel_path: KernelPath,
     /// Why and what to do.
@@ -275,6 +309,8 @@ pub enum Update {
     /// Who asked for what ended in this death, which is all that changed: the
     /// last link of its chain.
     Asked(Box<ExitReport>),
+    /// In which function a fault was, which is all that changed.
+    Named(Box<ExitReport>),
 }
 
 /// At the end.
@@ -289,6 +325,8 @@ pub struct Summary {
     pub ended_badly: u64,
     /// Processes whose end was not seen; they are not among `exited`.
     pub unseen_ends: u64,
+    /// Of those, the ones that SIGKILL was seen to kill.
+    pub killed_unseen: u64,
     /// A filter by process or cgroup was in force ([`Filter::is_partial`]).
     pub partial: bool,
     /// Signals that were dropped, routine ones left out.

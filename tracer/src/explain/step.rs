@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::event::{BootTime, Event, Fact, Home, Info, Task};
 use crate::explain::report::Report;
-use crate::history::process::Exited;
+use crate::history::process::{Exited, NotedFault};
 
 use super::engine::{Deadline, Engine, LOOKS_NS};
 use super::fate::Delivery;
@@ -101,6 +101,21 @@ impl Engine {
             Fact::ZapPidNs { task, pidns } => self.history.zap(&task, pidns, id, time),
             Fact::Resumed(resumed) => self.resumed(id, time, *resumed),
             Fact::Oom(oom) => self.history.oom(id, time, *oom),
+            Fact::Fault(fault) => {
+                let process = self.history.see(&fault.task, true);
+                let fault = *fault;
+                process.fault = Some(Box::new(NotedFault {
+                    event: id,
+                    fault,
+                    function: None,
+                }));
+            }
+            Fact::FaultNamed {
+                key,
+                name,
+                offset,
+                source,
+            } => self.fault_named(id, time, key, (name, offset, source)),
             Fact::Refused(refused) => self.refused(id, time, &refused),
             Fact::NotLookedAt(calls) => self.not_looked_at += calls,
             Fact::Reap { key, by } => self.reap(id, time, key, by),

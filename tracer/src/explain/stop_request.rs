@@ -267,7 +267,7 @@ fn grace_words(view: View<'_>, one: &Process, waited: u64, d: &mut Death) -> Str
     }
     d.missing(
         format!(
-            "which grace period this stop was asked for with (the container's own is {})",
+            "whether this was one stop with another grace period (the container's own is {}), or two signals that were asked for one by one",
             whole(own)
         ),
         Certainty::Inferred,

@@ -83,6 +83,7 @@ pub struct History {
     losses: Map<&'static str, Loss>,
     orphans: Vec<u64>,
     unseen_ends: u64,
+    killed_unseen: u64,
     filter: Filter,
     ooms: VecDeque<NotedOom>,
     /// How many processes were looked up.
@@ -192,7 +193,9 @@ impl History {
     /// No more is to be known of a process.
     fn forget(&mut self, key: ProcessKey) {
         if let Some(process) = self.processes.remove(&key) {
-            self.unseen_ends += u64::from(self.is_unseen(&process));
+            let unseen = self.is_unseen(&process);
+            self.unseen_ends += u64::from(unseen);
+            self.killed_unseen += u64::from(unseen && is_killed(&process));
         }
     }
 
@@ -290,6 +293,13 @@ impl History {
         self.unseen_ends + kept.filter(|process| self.is_unseen(process)).count() as u64
     }
 
+    /// Of those the ones that SIGKILL was seen to kill.
+    pub fn killed_unseen(&self) -> u64 {
+        let kept = self.processes.values();
+        let killed = kept.filter(|process| self.is_unseen(process) && is_killed(process));
+        self.killed_unseen + killed.count() as u64
+    }
+
     /// Those of whom no end is known.
     pub fn without_end(&self) -> impl Iterator<Item = ProcessKey> + '_ {
         let all = self.processes.values();
@@ -341,4 +351,13 @@ impl History {
     pub fn lost(&self) -> u64 {
         self.losses.values().map(|l| l.count).sum()
     }
+}
+
+/// SIGKILL was fatal for it.
+fn is_killed(process: &Process) -> bool {
+    const SIGKILL: i32 = 9;
+    process
+        .fatal
+        .as_ref()
+        .is_some_and(|fatal| fatal.number == SIGKILL)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{BootTime, Comm, Dispositions, ProcessKey, Resumed, Sight, Signal, Task};
+use crate::event::{BootTime, Comm, Dispositions, Fault, ProcessKey, Resumed, Sight, Signal, Task};
 
 use super::note::{Fate, Note, Recent, Sent};
 
@@ -50,6 +50,17 @@ pub struct Given {
     pub number: i32,
     /// The request.
     pub by: Arc<Resumed>,
+}
+
+/// Where a process faulted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotedFault {
+    /// Its event.
+    pub event: u64,
+    /// Where.
+    pub fault: Fault,
+    /// The function's name, the place in it, and in the source.
+    pub function: Option<(Arc<str>, u64, Option<Arc<str>>)>,
 }
 
 /// The end of a process.
@@ -109,6 +120,8 @@ pub struct Process {
     pub open: Vec<u64>,
     /// What kills it: the first fatal signal wins.
     pub fatal: Option<Fatal>,
+    /// Where it last faulted.
+    pub fault: Option<Box<NotedFault>>,
     /// What its debugger gave one of its threads last, which has not acted on it yet.
     pub given: Option<Given>,
     /// It was reported to be there still a while after that.
@@ -154,6 +167,7 @@ impl Process {
             given: None,
             others: None,
             lost_child: None,
+            fault: None,
             overdue: false,
             exiting: None,
             exit: None,

@@ -23,12 +23,20 @@ pub mod types;
 
 pub use diagnose::{diagnose, hook_names, notes};
 
+use std::{ffi::CString, fs::File, io, os::unix::ffi::OsStrExt, path::Path};
+
 use crate::event::BootTime;
 use sys::clock;
 
 /// `CLOCK_BOOTTIME`, the clock of every record.
 pub fn now() -> BootTime {
     BootTime(clock(libc::CLOCK_BOOTTIME))
+}
+
+/// A handle of what a path names below a folder taken as root: through no link, and
+/// opening nothing that would notice.
+pub fn beneath(root: &File, path: &Path) -> io::Result<File> {
+    sys::beneath(root, &CString::new(path.as_os_str().as_bytes())?)
 }
 
 /// `CLOCK_REALTIME` minus `CLOCK_BOOTTIME`, nanoseconds.

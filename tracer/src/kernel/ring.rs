@@ -217,6 +217,7 @@ fn kind_name(kind: u32) -> &'static str {
         k if k == Kind::ZapPidNs as u32 => "zap_pid_ns_processes",
         k if k == Kind::Placed as u32 => "placed",
         k if k == Kind::Oom as u32 => "oom",
+        k if k == Kind::Fault as u32 => "fault",
         k if k == Kind::Refused as u32 => "refused",
         k if k == Kind::Ptrace as u32 => "ptrace",
         k if k == Kind::Release as u32 || k == Kind::Free as u32 => "reap",

@@ -3,6 +3,7 @@
 //! `tracer` with `unsafe`.
 
 use std::{
+    ffi::CStr,
     fs::File,
     io,
     os::fd::{AsRawFd, FromRawFd},
@@ -131,6 +132,44 @@ pub(super) fn load_nothing(kind: Typed, attach_btf_id: u32) -> io::Result<()> {
 pub(super) fn no_new_privileges() -> io::Result<()> {
     // SAFETY: takes no pointers.
     match unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// A handle (`O_PATH`) of what a path names below a folder taken as root: through no
+/// link, and opening nothing that would notice.
+pub(super) fn beneath(root: &File, path: &CStr) -> io::Result<File> {
+    // SAFETY: a struct of plain integers.
+    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+    how.flags = (libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC) as u64;
+    how.resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS | libc::RESOLVE_NO_SYMLINKS;
+    let size = size_of::<libc::open_how>();
+    // SAFETY: a path that ends with a zero and a struct of that size, both only read.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_openat2,
+            root.as_raw_fd(),
+            path.as_ptr(),
+            &how,
+            size,
+        )
+    };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a new descriptor, which nobody else owns.
+    Ok(unsafe { File::from_raw_fd(fd as i32) })
+}
+
+/// Limits of this process for good: a resource (`RLIMIT_…`), and how much.
+pub(super) fn limit(resource: u32, most: u64) -> io::Result<()> {
+    let limit = libc::rlimit {
+        rlim_cur: most,
+        rlim_max: most,
+    };
+    // SAFETY: a valid struct, and no memory is kept.
+    match unsafe { libc::setrlimit(resource as _, &limit) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }

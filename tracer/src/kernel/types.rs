@@ -18,7 +18,7 @@ const POINTER: u32 = 8;
 
 /// Fields that a kernel may lack: what they tell is told less well without
 /// them. Without any other, identities or fates would be wrong.
-const OPTIONAL_FIELDS: [&str; 43] = [
+const OPTIONAL_FIELDS: [&str; 65] = [
     "task_pdeath_signal",
     "task_last_siginfo",
     "siginfo_signo",
@@ -49,6 +49,28 @@ const OPTIONAL_FIELDS: [&str; 43] = [
     "oom_chosen",
     "oom_total",
     "oom_constraint",
+    "mm_maple",
+    "maple_leaf_type",
+    "maple_arange_type",
+    "maple_range_pivot",
+    "maple_range_slot",
+    "maple_arange_pivot",
+    "maple_arange_slot",
+    "mm_rb",
+    "vma_rb",
+    "rb_left",
+    "rb_right",
+    "vma_start",
+    "vma_end",
+    "vma_pgoff",
+    "vma_file",
+    "file_inode",
+    "file_dentry",
+    "dentry_name",
+    "dentry_parent",
+    "inode_ino",
+    "inode_sb",
+    "sb_dev",
     "task_cred",
     "cred_euid",
     "cred_suid",

@@ -12,6 +12,7 @@ use crate::{
     event::{BootTime, Task},
     explain::{
         path::{KernelPath, Source, Stack},
+        place,
         refused::{described, error_name},
         report::{
             Certainty, ExitReport, Explanation, Link, RefusedReport, Report, SignalReport, Unreaped,
@@ -154,6 +155,17 @@ pub(crate) fn asked(context: &Context, time: BootTime, now: &ExitReport, link: &
     let subject = format!("{} {}", kind(now), wording::task(context, &now.task));
     let by = wording::link(context, link);
     Block::new(time, "asked", &subject, &by, "", Tone::Plain)
+}
+
+/// In which function a fault was, which is all that is new.
+pub(crate) fn named(context: &Context, time: BootTime, now: &ExitReport) -> Block {
+    let subject = format!("{} {}", kind(now), wording::task(context, &now.task));
+    let place = now
+        .fault
+        .as_deref()
+        .map(place::in_short)
+        .unwrap_or_default();
+    Block::new(time, "place", &subject, &place, "", Tone::Plain)
 }
 
 fn death(

@@ -14,8 +14,8 @@ use crate::{
         path::{KernelPath, Source, Step},
         refused,
         report::{
-            Certainty, Evidence, ExitReport, Explanation, Forebear, RefusedReport, Report, Sender,
-            SignalReport,
+            Certainty, Evidence, ExitReport, Explanation, FaultPlace, Forebear, RefusedReport,
+            Report, Sender, SignalReport,
         },
         signals, words,
     },
@@ -139,6 +139,20 @@ fn advice(all: &[String]) -> Option<String> {
 
 fn names(path: &KernelPath) -> Option<Vec<String>> {
     (!path.functions.is_empty()).then(|| path.functions.clone())
+}
+
+fn fault(place: &FaultPlace) -> shapes::Fault {
+    let function = place.function.as_ref();
+    shapes::Fault {
+        instruction: format!("{:#x}", place.ip),
+        object: place.object.clone(),
+        path: place.path.clone(),
+        object_offset: place.offset,
+        build_id: place.build_id.clone(),
+        function: function.map(|function| function.name.clone()),
+        function_offset: function.map(|function| function.offset),
+        source: function.and_then(|function| function.source.clone()),
+    }
 }
 
 /// The same with what each decides, if that is asked for.
@@ -319,6 +333,7 @@ pub(crate) fn exit(context: &Context, report: &ExitReport) -> Line {
             trigger: task(context, &oom.trigger),
             chosen: oom.chosen.as_ref().map(|chosen| task(context, chosen)),
         }),
+        fault: report.fault.as_deref().map(fault),
         kernel_path: names(&report.kernel_path),
         path: path(context, &report.kernel_path, explanation),
         explanation: joined(&explanation.sentences),
@@ -409,8 +424,12 @@ pub(crate) fn simple(context: &Context, report: &Report) -> Option<Line> {
             time: at(time),
             pidns: task.pidns(),
             task: of(task),
-            by: *by,
+            // One that nobody has to wait for reaps itself.
+            by: by.filter(|&by| by != task.key.pid),
             certainty: certainty(*sure),
+            missing: (*sure != Certainty::Proven).then(|| {
+                vec!["the moment of release_task: only what comes after it was seen".into()]
+            }),
         }),
         Report::Lost {
             id,

@@ -187,15 +187,29 @@ fn deaths(summary: &Summary) -> String {
     } = *summary;
     let all = words::count(exited, "process", "processes");
     let said = match (exited, ended_badly, forced) {
-        (0, ..) if summary.unseen_ends > 0 => "no process was seen to end".to_owned(),
+        (0, ..) if summary.unseen_ends > 0 => {
+            return match summary.killed_unseen {
+                0 => "no process was seen to end".to_owned(),
+                n => format!(
+                    "the end of {} was not seen, {n} of them after a fatal SIGKILL",
+                    summary.unseen_ends
+                ),
+            };
+        }
         (0, ..) => "no process ended".to_owned(),
+        (_, 0, _) if summary.killed_unseen > 0 => format!("{all} seen to end, not by force"),
         (_, 0, _) => format!("{all} ended, none by force"),
         (_, _, 0) => format!("{ended_badly} of {all} ended badly, none by force"),
         _ if forced == ended_badly => format!("{forced} of {all} killed by force"),
         _ => format!("{ended_badly} of {all} ended badly, {forced} by force"),
     };
     match summary.unseen_ends {
-        n if n > 0 && exited > 0 => format!("{said}, the end of {n} not seen"),
-        _ => said,
+        0 => said,
+        n => match summary.killed_unseen {
+            0 => format!("{said}, the end of {n} not seen"),
+            killed => {
+                format!("{said}, the end of {n} not seen, {killed} of them after a fatal SIGKILL")
+            }
+        },
     }
 }

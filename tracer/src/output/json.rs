@@ -144,7 +144,7 @@ impl<W: io::Write> Output for Json<W> {
             Report::Update {
                 of,
                 time,
-                now: Update::Exit(now) | Update::Asked(now),
+                now: Update::Exit(now) | Update::Asked(now) | Update::Named(now),
             } => {
                 let now = fill::exit(context, now);
                 self.update(*of, *time, &now)

@@ -6,8 +6,8 @@ use crate::{
     event::{BootTime, Call, Comm, Outcome, PidNs, ProcessKey, Task},
     explain::path::{Decision, KernelPath, Stack},
     explain::report::{
-        Asked, Certainty, Evidence, ExitReport, Explanation, Forebear, Kept, Link, RefusedReport,
-        Report, Sender, SignalReport, Stop, Summary, Unreaped, Update,
+        Asked, Certainty, Evidence, ExitReport, Explanation, FaultFunction, FaultPlace, Forebear,
+        Kept, Link, RefusedReport, Report, Sender, SignalReport, Stop, Summary, Unreaped, Update,
     },
     explain::runtime::{Recognized, Role},
 };
@@ -218,6 +218,7 @@ pub(crate) fn init_exit() -> ExitReport {
         contributing: Vec::new(),
         stop: None,
         oom: None,
+        fault: None,
         kernel_path: KernelPath::default(),
         explanation: nothing(Certainty::Proven),
     }
@@ -276,6 +277,32 @@ pub(crate) fn killed() -> ExitReport {
             ..nothing(Certainty::Proven)
         },
         ..init_exit()
+    }
+}
+
+/// A fault, with all that can be known of its place.
+pub(crate) fn faulted() -> ExitReport {
+    ExitReport {
+        id: 60,
+        signal: Some(11),
+        exit_code: 139,
+        cause: "fault",
+        forced: false,
+        fault: Some(Box::new(FaultPlace {
+            ip: 0x40_1136,
+            object: Some("app".into()),
+            path: Some("/usr/bin/app".into()),
+            offset: Some(0x1136),
+            build_id: Some("abcd".into()),
+            anonymous: false,
+            jumped: false,
+            function: Some(FaultFunction {
+                name: "crash".into(),
+                offset: 6,
+                source: Some("src/app.c:12".into()),
+            }),
+        })),
+        ..killed()
     }
 }
 

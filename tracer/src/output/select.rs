@@ -44,7 +44,7 @@ pub(crate) fn report(context: &Context, report: &Report) -> bool {
             ..
         } => signal(context, now),
         Report::Update {
-            now: Update::Exit(now) | Update::Asked(now),
+            now: Update::Exit(now) | Update::Asked(now) | Update::Named(now),
             ..
         } => exit(context, now),
         Report::Lost { .. } => true,

@@ -161,7 +161,7 @@ shapes! {
         id: Option<u64> = "The event it stands for.",
         what: String = "In words.",
         runtime: Option<String> = "The program of a container engine that it names.",
-        time: Option<String> = "When an engine was asked for it, by the engine's own word.",
+        time: Option<String> = "Of what an engine says that it was asked for: the time of its own event, which comes when the signal has been sent, a moment after the asking.",
     }
     /// A function of the kernel.
     Step {
@@ -185,6 +185,17 @@ shapes! {
         usage_bytes: Option<u64> = "In use at that moment.",
         trigger: Task = "Who asked for memory.",
         chosen: Option<Task> = "Whom the OOM killer chose, where that was another process.",
+    }
+    /// Where in its program a process faulted.
+    Fault {
+        instruction: String = "Its instruction pointer: `0x401136`.",
+        object: Option<String> = "Name of the file that is mapped there.",
+        path: Option<String> = "Its path within its file system.",
+        object_offset: Option<u64> = "From the file's begin to the instruction, bytes.",
+        build_id: Option<String> = "The file's build id.",
+        function: Option<String> = "The function that the instruction is in.",
+        function_offset: Option<u64> = "From the function's begin to it, bytes.",
+        source: Option<String> = "Source file and line of it.",
     }
     /// A signal.
     Signal {
@@ -267,6 +278,7 @@ shapes! {
         contributing: Vec<String> = "Contributing reasons.",
         stop: Option<Stop> = "The stop this belongs to.",
         oom: Option<Oom> = "Whose memory limit it was, for the causes `oom-…`.",
+        fault: Option<Fault> = "Where in its program it faulted.",
         kernel_path: Option<Vec<String>> = "As in [`Signal`].",
         path: Option<Vec<Step>> = "As in [`Signal`].",
         explanation: Option<String> = "As in [`Signal`].",
@@ -326,6 +338,7 @@ shapes! {
         task: Task = "Which.",
         by: Option<u32> = "By whom: process id on the host.",
         certainty: String = "How sure the time is.",
+        missing: Option<Vec<String>> = "What would be needed to be sure.",
     }
     /// Events were lost.
     Lost {
@@ -377,6 +390,7 @@ shapes! {
         contributing: Option<Vec<String>> = "As in [`Exit`].",
         stop: Option<Stop> = "As in [`Exit`].",
         oom: Option<Oom> = "As in [`Exit`].",
+        fault: Option<Fault> = "As in [`Exit`].",
         container: Option<Container> = "As in both.",
         pidns: Option<u32> = "As in both.",
         signal: Option<serde_json::Value> = "As in [`Signal`] or [`Exit`].",

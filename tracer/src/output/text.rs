@@ -214,6 +214,8 @@ impl<W: io::Write> Text<W> {
             Update::Exit(now) if !self.whole(time, "now", now) => return Ok(()),
             Update::Exit(now) => blocks::exit_again(&self.context, time, now),
             Update::Asked(now) => return self.asked(time, now),
+            Update::Named(now) if self.left_out(now) => return Ok(()),
+            Update::Named(now) => blocks::named(&self.context, time, now),
         };
         self.lines.put(&block)
     }

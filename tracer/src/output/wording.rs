@@ -22,7 +22,7 @@ pub(crate) fn certainty(certainty: Certainty) -> &'static str {
 
 /// The word for a scope as a whole: what is shown as an alarm makes it unclean.
 pub(crate) fn verdict(summary: &Summary) -> &'static str {
-    if summary.ended_badly > 0 {
+    if summary.ended_badly > 0 || summary.killed_unseen > 0 {
         "unclean"
     } else {
         "clean"

@@ -41,6 +41,9 @@ fn a_pid1_without_handler_from_inside_and_outside() {
         "{:?}",
         told.signal(c).explanation.advice
     );
+    let advice = &told.signal(d).explanation.advice[0];
+    assert!(advice.contains("kill -STOP 100 on the host"), "{advice}");
+    assert!(advice.contains("(docker pause)"), "{advice}");
     assert!(told.signal(a).explanation.advice[0].contains("docker run --init"));
     assert_eq!(told.summary.dropped, 4);
 }

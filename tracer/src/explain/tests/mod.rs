@@ -9,6 +9,7 @@ mod debugger;
 mod drops;
 mod early;
 mod endings;
+mod faults;
 mod filters;
 mod folded;
 mod forwarding;

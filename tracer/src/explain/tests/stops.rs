@@ -603,7 +603,7 @@ fn another_grace_period_than_the_containers_own() {
     );
     assert_eq!(
         e.explanation.missing,
-        ["which grace period this stop was asked for with (the container's own is 3 s)"]
+        ["whether this was one stop with another grace period (the container's own is 3 s), or two signals that were asked for one by one"]
     );
     assert_eq!(e.stop.as_ref().unwrap().grace_ns, None);
 }

@@ -135,7 +135,7 @@ fn ends_that_were_lost_are_counted_once_the_namespace_has_ended() {
     let told = w.run();
     assert!(told.ended);
     let s = &told.summary;
-    assert_eq!((s.exited, s.unseen_ends), (11, 30));
+    assert_eq!((s.exited, s.unseen_ends, s.killed_unseen), (11, 30, 30));
     assert!(!s.saw_all());
     assert_eq!(s.notes.len(), 2, "{:?}", s.notes);
     // Nobody else is left in it: they were reaped, though that was not seen.

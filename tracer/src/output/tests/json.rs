@@ -92,6 +92,7 @@ fn every_line_is_as_the_schema_and_the_shapes_say() {
     odd.target.comm.0[..2].copy_from_slice(b"\xff\xfe");
     odd.sender = Sender::Kernel { on_behalf_of: None };
     reports.push(Report::Signal(Box::new(odd)));
+    reports.push(Report::Exit(Box::new(samples::faulted())));
     let mut kinds = BTreeSet::new();
     for scopes in [vec![scope], vec![], context().scopes] {
         let context = Context {

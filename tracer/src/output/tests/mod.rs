@@ -183,6 +183,11 @@ fn verdicts() {
         unseen_ends: 1,
         ..clean.clone()
     };
+    let killed_unseen = Summary {
+        unseen_ends: 188,
+        killed_unseen: 4,
+        ..clean.clone()
+    };
     let partial = Summary {
         partial: true,
         ..clean.clone()
@@ -218,6 +223,7 @@ fn verdicts() {
         (context(), clean, Ending::Ended),
         (context(), gaps, Ending::Ended),
         (context(), unseen, Ending::Ended),
+        (context(), killed_unseen.clone(), Ending::Ended),
         (context(), partial, Ending::Ended),
         (context(), fault, Ending::Ended),
         (context(), fault_and_force, Ending::Ended),
@@ -226,6 +232,14 @@ fn verdicts() {
         (none.clone(), running, Ending::Interrupted),
         (none.clone(), Summary::default(), Ending::Failed),
         (none, only_unseen, Ending::TimeUp),
+        (
+            context(),
+            Summary {
+                exited: 0,
+                ..killed_unseen
+            },
+            Ending::Ended,
+        ),
     ] {
         let context = Context {
             width: Some(120),

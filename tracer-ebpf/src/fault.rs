@@ -1,0 +1,205 @@
+//! Where in its program a process was when it faulted: the instruction, and the
+//! mapping that this lies in. The process is about to die, and with it all that
+//! `/proc` could tell; so it is taken while the signal is made.
+
+use core::{arch::asm, ffi::c_void, ptr::null};
+
+use aya_ebpf::helpers::generated::{bpf_get_stack, bpf_probe_read_kernel_str};
+use sigtrace_common::{
+    layout::ABSENT,
+    record::{Fault, Kind, PATH_NAME, PATH_NAMES},
+};
+
+use crate::{
+    emit,
+    globals::global,
+    mem::{current, pointer, Addr, Mem, Probe},
+    task,
+};
+
+/// `BPF_F_USER_STACK`.
+const USER_STACK: u64 = 1 << 8;
+/// `BPF_F_USER_BUILD_ID`.
+const USER_BUILD_ID: u64 = 1 << 11;
+/// The tree of mappings has fewer levels than this.
+const LEVELS: usize = 12;
+/// The highest red-black tree of 65530 mappings (`vm.max_map_count`).
+const RB_LEVELS: usize = 40;
+/// Pivots of the largest node of a maple tree.
+const PIVOTS: u32 = 15;
+/// A node of a maple tree: its type, and what it is not.
+const NODE_TYPE_SHIFT: u64 = 3;
+const NODE_TYPE_MASK: u64 = 0xf;
+const NODE_MASK: u64 = 0xff;
+
+/// SIGILL, SIGTRAP, SIGBUS, SIGFPE and SIGSEGV that end the current process for
+/// what it did itself.
+///
+/// # Safety
+/// The arguments are those of `signal_generate`; `ctx` is the program's context.
+#[inline(always)]
+pub(crate) unsafe fn before_signal(
+    time: u64,
+    number: i32,
+    target: Addr,
+    code: i32,
+    handler: u64,
+    ctx: *mut c_void,
+) {
+    let fault = number == 4 || number == 5 || number == 7 || number == 8 || number == 11;
+    if !fault || code <= 0 || handler > 3 || target != current() {
+        return;
+    }
+    // SAFETY: the caller's duty.
+    unsafe {
+        let Some(mut entry) = emit::reserve::<Fault>(Kind::Fault) else {
+            return;
+        };
+        let out = entry.as_mut_ptr();
+        (*out).header = emit::header(Kind::Fault, time);
+        task::fill::<Probe>(&raw mut (*out).task, target);
+        (*out).ip = 0;
+        (*out).build_id = [0; 32];
+        // The first frame of the user's stack is the instruction itself.
+        bpf_get_stack(ctx, (&raw mut (*out).ip).cast(), 8, USER_STACK);
+        let id = (&raw mut (*out).build_id).cast::<c_void>();
+        bpf_get_stack(ctx, id, 32, USER_STACK | USER_BUILD_ID);
+        mapping(out, target);
+        entry.submit(0);
+    }
+}
+
+/// The mapping, and the file that it is of.
+#[inline(always)]
+unsafe fn mapping(out: *mut Fault, task: Addr) {
+    // SAFETY: the caller's duty; addresses are only read by the helper.
+    unsafe {
+        let ip = (*out).ip;
+        let mm = pointer::<Probe>(task, global!(LAYOUT.task_mm));
+        let vma = if global!(LAYOUT.mm_maple) != ABSENT {
+            in_maple(mm, ip)
+        } else {
+            in_rb(mm, ip)
+        };
+        (*out).start = Probe::get(vma, global!(LAYOUT.vma_start));
+        (*out).end = Probe::get(vma, global!(LAYOUT.vma_end));
+        (*out).page_offset = Probe::get(vma, global!(LAYOUT.vma_pgoff));
+        let file = pointer::<Probe>(vma, global!(LAYOUT.vma_file));
+        let inode = pointer::<Probe>(file, global!(LAYOUT.file_inode));
+        (*out).inode = Probe::get(inode, global!(LAYOUT.inode_ino));
+        let device = pointer::<Probe>(inode, global!(LAYOUT.inode_sb));
+        (*out).device = Probe::get(device, global!(LAYOUT.sb_dev));
+        (*out).pad = 0;
+        let mut dentry = pointer::<Probe>(file, global!(LAYOUT.file_dentry));
+        let mut i = 0;
+        while i < PATH_NAMES {
+            let name = pointer::<Probe>(dentry, global!(LAYOUT.dentry_name));
+            let slot = (&raw mut (*out).names).cast::<u8>().add(i * PATH_NAME);
+            *slot = 0;
+            bpf_probe_read_kernel_str(slot.cast(), PATH_NAME as u32, name.cast());
+            dentry = pointer::<Probe>(dentry, global!(LAYOUT.dentry_parent));
+            i += 1;
+        }
+    }
+}
+
+/// Of kernels since 6.1. Without a branch: the verifier would follow each of the ways
+/// through the nodes. What was found is told from what another thread changed
+/// meanwhile by its bounds.
+#[inline(always)]
+unsafe fn in_maple(mm: Addr, ip: u64) -> Addr {
+    // SAFETY: as for `mapping`.
+    unsafe {
+        let mut entry: u64 = Probe::get(mm, global!(LAYOUT.mm_maple));
+        let mut found = 0u64;
+        let mut level = 0;
+        while level < LEVELS {
+            let node = (entry & !NODE_MASK) as Addr;
+            let kind = entry >> NODE_TYPE_SHIFT & NODE_TYPE_MASK;
+            let wide = mask_if_equal(kind, global!(LAYOUT.maple_arange_type));
+            let leaf = mask_if_equal(kind, global!(LAYOUT.maple_leaf_type));
+            let choose = |wide_one: u32, other: u32| {
+                (u64::from(wide_one) & wide | u64::from(other) & !wide) as u32
+            };
+            let pivots = choose(
+                global!(LAYOUT.maple_arange_pivot),
+                global!(LAYOUT.maple_range_pivot),
+            );
+            let slots = choose(
+                global!(LAYOUT.maple_arange_slot),
+                global!(LAYOUT.maple_range_slot),
+            );
+            // The first pivot that is not below: they are the last bytes of pages. 0
+            // says that there is no more, and so does what lies behind the pivots of
+            // a small node: pointers of the kernel.
+            let (mut slot, mut going) = (0u64, 1u64);
+            let mut i = 0u32;
+            while i < PIVOTS {
+                let pivot: u64 = Probe::get(node, pivots + 8 * i);
+                let below = (pivot.wrapping_sub(1) >> 1).wrapping_sub(ip >> 1) >> 63;
+                going &= opaque(below);
+                slot += going;
+                i += 1;
+            }
+            let next: u64 = Probe::get(node, slots + 8 * (slot as u32 & 15));
+            found |= next & leaf;
+            entry = next & !leaf;
+            level += 1;
+        }
+        within(found as Addr, ip)
+    }
+}
+
+/// All bits where both are the same, and small.
+#[inline(always)]
+fn mask_if_equal(a: u64, b: u32) -> u64 {
+    let same = opaque((a ^ u64::from(b)).wrapping_sub(1)) >> 63;
+    0u64.wrapping_sub(opaque(same))
+}
+
+/// The value, of which the compiler knows nothing: it would make a branch of it.
+#[inline(always)]
+fn opaque(mut value: u64) -> u64 {
+    // SAFETY: moves a register to itself.
+    unsafe { asm!("{value} = {value}", value = inout(reg) value, options(pure, nomem, nostack)) };
+    value
+}
+
+/// Of kernels before 6.1.
+#[inline(always)]
+unsafe fn in_rb(mm: Addr, ip: u64) -> Addr {
+    // SAFETY: as for `mapping`.
+    unsafe {
+        let mut node = pointer::<Probe>(mm, global!(LAYOUT.mm_rb));
+        let mut found = null::<u8>();
+        let mut level = 0;
+        while level < RB_LEVELS {
+            let vma = node.wrapping_sub(global!(LAYOUT.vma_rb) as usize);
+            let end: u64 = Probe::get(vma, global!(LAYOUT.vma_end));
+            let above = end > ip;
+            if above && !node.is_null() {
+                found = vma;
+            }
+            let left = pointer::<Probe>(node, global!(LAYOUT.rb_left));
+            let right = pointer::<Probe>(node, global!(LAYOUT.rb_right));
+            node = if above { left } else { right };
+            level += 1;
+        }
+        within(found, ip)
+    }
+}
+
+/// The mapping, if it is one that the address lies in.
+#[inline(always)]
+unsafe fn within(vma: Addr, ip: u64) -> Addr {
+    // SAFETY: as for `mapping`.
+    unsafe {
+        let start: u64 = Probe::get(vma, global!(LAYOUT.vma_start));
+        let end: u64 = Probe::get(vma, global!(LAYOUT.vma_end));
+        if start <= ip && ip < end {
+            vma
+        } else {
+            null()
+        }
+    }
+}
