@@ -163,9 +163,18 @@ pub struct TraceArgs {
     /// costs other system calls nothing, which takes fexit. Without it kill() and its
     /// kin take about 1 µs longer (kprobes) or, where there are no kprobes either, every
     /// system call of the machine about 0.1 µs (sys_exit). sigtrace doctor says
-    /// what this kernel has
-    #[arg(long, help_heading = "Tuning")]
-    pub refused: bool,
+    /// what this kernel has; --refused=never looks for none
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHEN",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "auto",
+        default_missing_value = "always",
+        help_heading = "Tuning"
+    )]
+    pub refused: Refused,
 
     /// Attach every hook at this level only.
     #[arg(long, value_enum, default_value = "auto", hide = true)]
@@ -242,6 +251,18 @@ impl TraceArgs {
     pub fn buffer_bytes(&self) -> u32 {
         self.buffer.map_or(4 << 20, |size| size.bytes)
     }
+}
+
+/// Whether to look for refused signals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Refused {
+    /// Where that costs other system calls nothing.
+    #[default]
+    Auto,
+    /// Even where it makes them slower.
+    Always,
+    /// Nowhere.
+    Never,
 }
 
 /// At which level to attach.

@@ -7,7 +7,7 @@ use anyhow::{anyhow, Context as _};
 use sigtrace_common::filter::{PID_SENDER, PID_TARGET};
 
 use super::{
-    args::{Hooks, TraceArgs},
+    args::{Hooks, Refused, TraceArgs},
     cgroup::Cgroup,
     scope::Found,
     Code, Failure,
@@ -20,7 +20,7 @@ use crate::{
     kernel::{
         attach::Request,
         facts::Facts,
-        hooks::{Forced, Wish},
+        hooks::{Forced, Refusals, Wish},
         log,
         procfs::Proc,
     },
@@ -200,7 +200,11 @@ pub fn of(args: &TraceArgs, found: &Found, proc: &mut Proc) -> Result<Wanted, Fa
                 Hooks::Raw => Forced::Raw,
                 Hooks::Kprobe => Forced::Kprobe,
             },
-            refused: args.refused,
+            refused: match args.refused {
+                Refused::Auto => Refusals::Auto,
+                Refused::Always => Refusals::Always,
+                Refused::Never => Refusals::Never,
+            },
         },
         log_level: log::level(level.as_deref()),
     };

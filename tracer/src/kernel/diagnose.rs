@@ -5,7 +5,7 @@ use super::{
     attach::{attach, check, Request},
     diagnosis::{Check, Diagnosis, HookLine, State},
     facts::Facts,
-    hooks::{not_as_forced, Choice, Forced, Hook, Level, Support, Wish},
+    hooks::{not_as_forced, Choice, Forced, Hook, Level, Refusals, Support, Wish},
 };
 
 /// Finds out what this kernel allows.
@@ -135,7 +135,7 @@ fn refusals(choices: &[Choice], wish: Wish) -> Option<String> {
             .find(|c| c.hook == hook)
             .and_then(|c| c.level)
     };
-    if !wish.refused {
+    if wish.refused != Refusals::Always {
         return None;
     }
     match (level(Hook::SysKill), level(Hook::SysExit)) {

@@ -41,16 +41,27 @@ impl fmt::Display for Forced {
 pub struct Wish {
     /// `--hooks`.
     pub forced: Forced,
-    /// `--refused`: refused signals, even where looking for them makes system calls
-    /// slower that have nothing to do with them.
-    pub refused: bool,
+    /// `--refused`.
+    pub refused: Refusals,
+}
+
+/// Whether to look for refused signals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Refusals {
+    /// Where that costs other system calls nothing.
+    #[default]
+    Auto,
+    /// Even where it makes those slower.
+    Always,
+    /// Nowhere.
+    Never,
 }
 
 impl From<Forced> for Wish {
     fn from(forced: Forced) -> Self {
         Self {
             forced,
-            refused: false,
+            refused: Refusals::Auto,
         }
     }
 }
@@ -128,7 +139,8 @@ pub fn choose(facts: &Facts, wish: impl Into<Wish>) -> Vec<Choice> {
             },
             None => Choice {
                 spare: match choice.hook {
-                    Hook::SysExit => !wish.refused,
+                    hook if wish.refused == Refusals::Never => hook.is_of_refusals(),
+                    Hook::SysExit => wish.refused != Refusals::Always,
                     hook => hook.is_system_call() && sees(Hook::SysExit) && !sees(Hook::SysKill),
                 },
                 ..choice.clone()
@@ -149,7 +161,14 @@ pub fn not_as_forced(facts: &Facts, wish: impl Into<Wish>, choices: &[Choice]) -
     let without: Vec<_> = choices
         .iter()
         .filter(|choice| !choice.hook.is_tracepoint() && choice.level != Some(level))
-        .filter(|choice| refused || level == Level::Btf || !choice.hook.is_of_refusals())
+        .filter(|choice| {
+            let looked_for = match refused {
+                Refusals::Auto => level == Level::Btf,
+                Refusals::Always => true,
+                Refusals::Never => false,
+            };
+            looked_for || !choice.hook.is_of_refusals()
+        })
         .map(|choice| choice.hook.name())
         .collect();
     let why = match support {
@@ -199,9 +218,11 @@ fn preempts(facts: &Facts, hook: Hook) -> bool {
 
 /// Best first. While a program is preempted, other tasks' events pass it by;
 /// so where that can happen, those come first that run with preemption off.
-fn candidates(facts: &Facts, asked: bool, hook: Hook) -> Vec<Level> {
+fn candidates(facts: &Facts, refusals: Refusals, hook: Hook) -> Vec<Level> {
     let preempts = preempts(facts, hook);
+    let asked = refusals == Refusals::Always;
     match hook {
+        hook if hook.is_of_refusals() && refusals == Refusals::Never => Vec::new(),
         // Unless it is asked for, only what costs other system calls nothing.
         Hook::SysExit if asked => vec![Level::Raw],
         Hook::SysExit => Vec::new(),

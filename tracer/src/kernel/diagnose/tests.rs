@@ -157,7 +157,7 @@ fn what_refused_signals_cost_is_said_before_it_is_asked_for() {
     facts.hooks.kprobe = no();
     let asked = Wish {
         forced: Forced::Auto,
-        refused: true,
+        refused: crate::kernel::hooks::Refusals::Always,
     };
     let choices = choose(&facts.hooks, asked);
     let notes = notes(&choices, &facts, asked);

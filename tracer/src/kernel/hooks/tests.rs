@@ -199,7 +199,7 @@ fn program_names_are_those_of_the_object() {
 fn refused_signals_cost_others_nothing_unless_that_is_asked_for() {
     let asked = |forced| Wish {
         forced,
-        refused: true,
+        refused: Refusals::Always,
     };
     let of_refusals = |choices: &[Choice]| {
         let hooked = choices.iter().filter(|c| c.hook.is_of_refusals());
@@ -233,6 +233,14 @@ fn refused_signals_cost_others_nothing_unless_that_is_asked_for() {
     let choices = choose(&locked, asked(Forced::Auto));
     assert_eq!(of_refusals(&choices), [Level::Raw]);
     assert_eq!(level(&choices, Hook::SysExit), Some(Level::Raw));
+    let never = Wish {
+        forced: Forced::Auto,
+        refused: Refusals::Never,
+    };
+    let choices = choose(&all(), never);
+    assert_eq!(of_refusals(&choices), []);
+    let left = choices.iter().filter(|c| c.hook.is_of_refusals());
+    assert!(left.into_iter().all(|c| c.spare), "nobody misses them");
     // They run as they are where programs are preempted.
     let preempts = Facts {
         preempts_functions: true,
