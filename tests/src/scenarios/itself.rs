@@ -36,12 +36,11 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 
 /// A line of `/proc/PID/status`.
 fn status(pid: u32, key: &str) -> Result<String> {
-    status_of(&format!("/proc/{pid}"), key)
+    line(&format!("/proc/{pid}/status"), key)
 }
 
-fn status_of(folder: &str, key: &str) -> Result<String> {
-    let path = format!("{folder}/status");
-    let text = fs::read_to_string(&path).with_context(|| path.clone())?;
+fn line(path: &str, key: &str) -> Result<String> {
+    let text = fs::read_to_string(path).with_context(|| path.to_owned())?;
     let mut lines = text.lines();
     lines
         .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))
@@ -49,26 +48,36 @@ fn status_of(folder: &str, key: &str) -> Result<String> {
         .with_context(|| format!("{path} has no {key}"))
 }
 
-/// What its threads may do that they need not; capabilities are each one's own. And how
-/// many there are.
+/// What any of its threads may do that it should not: capabilities are each
+/// thread's own.
+fn may_do(pid: u32, allowed: u64) -> Result<Vec<String>> {
+    let mut faults = Vec::new();
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let path = thread?.path().join("status").display().to_string();
+        for set in ["CapEff", "CapPrm", "CapInh", "CapAmb"] {
+            let has = u64::from_str_radix(&line(&path, set)?, 16)?;
+            let wanted = if set.starts_with("CapI") || set.starts_with("CapA") {
+                0
+            } else {
+                KEPT
+            };
+            if has & wanted != wanted || has & !allowed != 0 {
+                faults.push(format!("{path}: {set} is {has:x}, not {wanted:x}"));
+            }
+        }
+        if line(&path, "NoNewPrivs")? != "1" {
+            faults.push(format!("{path}: it could gain privileges"));
+        }
+    }
+    Ok(faults)
+}
+
+/// The same of a sigtrace that is busy, and how many threads it has.
 pub(super) fn too_much(stage: &Stage<'_>, pid: u32) -> Result<(Vec<String>, usize)> {
     let new = stage.host.series_is_at_least(6, 0);
     let allowed = if new { KEPT } else { KEPT | BEFORE_6_0 };
-    let (mut faults, mut threads) = (Vec::new(), 0);
-    for thread in fs::read_dir(format!("/proc/{pid}/task")).context("its threads")? {
-        let folder = thread?.path().display().to_string();
-        threads += 1;
-        for set in ["CapEff", "CapPrm"] {
-            let has = u64::from_str_radix(&status_of(&folder, set)?, 16)?;
-            if has & !allowed != 0 {
-                faults.push(format!("{set} of {folder} is {has:x}"));
-            }
-        }
-        if status_of(&folder, "NoNewPrivs")? != "1" {
-            faults.push(format!("{folder} could gain privileges"));
-        }
-    }
-    Ok((faults, threads))
+    let threads = fs::read_dir(format!("/proc/{pid}/task"))?.count();
+    Ok((may_do(pid, allowed)?, threads))
 }
 
 /// With hardly any privileges it still explains everything.
@@ -77,27 +86,9 @@ fn privileges(stage: &Stage<'_>) -> Result<Outcome> {
     let child = ns.pid1.everybody("child", 1)?[0].host;
     let ino = ns.ino.to_string();
     let sigtrace = Sigtrace::attached(stage.host, &["--pidns", &ino, "--once", "-o", "json"])?;
-    let mut faults = Vec::new();
     let new = stage.host.series_is_at_least(6, 0);
     let allowed = if new { KEPT } else { KEPT | BEFORE_6_0 };
-    for set in ["CapEff", "CapPrm", "CapInh", "CapAmb"] {
-        let has = u64::from_str_radix(&status(sigtrace.pid(), set)?, 16)?;
-        let wanted = if set.starts_with("CapI") || set.starts_with("CapA") {
-            0
-        } else {
-            KEPT
-        };
-        if has & wanted != wanted || has & !allowed != 0 {
-            faults.push(format!("{set} is {has:x}, not {wanted:x}"));
-        }
-    }
-    if status(sigtrace.pid(), "NoNewPrivs")? != "1" {
-        faults.push("it could gain privileges".to_owned());
-    }
-    // Capabilities are each thread's own.
-    if status(sigtrace.pid(), "Threads")? != "1" {
-        faults.push("it has threads, whose privileges nobody looked at".to_owned());
-    }
+    let faults = may_do(sigtrace.pid(), allowed)?;
     ns::kill(ns.pid1.pid, Signal::SIGTERM)?;
     ns.pid1.wait()?;
     let ended = sigtrace.ended()?.well()?;

@@ -2,7 +2,10 @@
 //! in from outside holds a process in it.
 
 use anyhow::Result;
+use nix::sys::ptrace;
 use nix::sys::signal::Signal;
+use nix::sys::wait::{waitpid, WaitPidFlag};
+use nix::unistd::Pid;
 
 use super::{own, Outcome, Scenario, Stage};
 use crate::judge::Seen;
@@ -10,7 +13,10 @@ use crate::stage::ns::{self, Ns};
 use crate::stage::sigtrace::Sigtrace;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![own("held-open", held_open)]
+    vec![
+        own("held-open", held_open),
+        own("held-by-debugger", held_by_debugger),
+    ]
 }
 
 fn held_open(stage: &Stage<'_>) -> Result<Outcome> {
@@ -51,4 +57,29 @@ fn held_open(stage: &Stage<'_>) -> Result<Outcome> {
         faults.push(format!("all has ended, and was seen to: {}", seen.summary));
     }
     Ok(Outcome::of(faults, &ended.lines))
+}
+
+/// The dead child of a dead PID 1 is not reaped before its debugger, which is the play,
+/// has waited for it.
+fn held_by_debugger(stage: &Stage<'_>) -> Result<Outcome> {
+    let ns = Ns::new(&["c-init-sig", "1"])?;
+    let child = ns.pid1.everybody("child", 1)?[0].host;
+    let traced = Pid::from_raw(child.try_into()?);
+    ptrace::attach(traced)?;
+    waitpid(traced, Some(WaitPidFlag::__WALL))?;
+    let ino = ns.ino.to_string();
+    let sigtrace = Sigtrace::attached(stage.host, &["--pidns", &ino, "--once", "-o", "json"])?;
+    ns::kill(ns.pid1.pid, Signal::SIGKILL)?;
+    sigtrace.wait_for(&[
+        r#""event":"waits""#,
+        &format!(r#""pid":{child},"#),
+        r#""state":"Z""#,
+        r#""reason":"traced""#,
+        "its debugger sigtrace-play",
+    ])?;
+    waitpid(traced, Some(WaitPidFlag::__WALL))?;
+    ns.pid1.wait()?;
+    let ended = sigtrace.ended()?.well()?;
+    let seen = Seen::read(&ended.lines);
+    Ok(Outcome::of(seen.faults.clone(), &ended.lines))
 }

@@ -328,6 +328,7 @@ impl Engine {
             process.looked = Some((id, time));
         }
         process.dispositions = dispositions;
+        process.sight = dispositions.map(|seen| (seen.state, sight.clone()));
         if let Some(seen) = dispositions {
             self.has_handlers(id, time, key, seen.caught);
         }

@@ -65,6 +65,8 @@ pub(super) enum Deadline {
     Overdue(ProcessKey),
     /// A dead process was not reaped.
     Zombie(ProcessKey),
+    /// A dead PID 1 waits, and whom it waits for was looked at.
+    Waits(ProcessKey),
 }
 
 #[derive(Debug)]

@@ -363,6 +363,19 @@ pub struct Unreaped {
     pub dead: bool,
     /// Who must wait for it.
     pub parent: Option<Task>,
+    /// What a look at it showed.
+    pub kept: Option<Kept>,
+}
+
+/// What keeps a process from ending, as a look at it shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// State letter: `R S D T t Z X I`.
+    pub state: char,
+    /// An id of section 2, where one fits.
+    pub reason: Option<&'static str>,
+    /// The second half of a sentence: `it sleeps in the kernel, in …`.
+    pub why: String,
 }
 
 /// One report.

@@ -236,6 +236,7 @@ impl Engine {
                 }
             }
             Deadline::Zombie(key) => self.unreaped(time, key),
+            Deadline::Waits(key) => self.waits(time, key),
         }
     }
 }

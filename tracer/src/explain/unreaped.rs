@@ -5,11 +5,12 @@
 //! That a process was not reaped is a fact that is missing. Where it may have
 //! been lost, a look at `/proc` decides.
 
-use crate::event::{BootTime, ProcessKey, Task};
-use crate::explain::report::{Report, Unreaped};
+use crate::event::{printable, BootTime, ProcessKey, Sight, Task};
+use crate::explain::report::{Kept, Report, Unreaped};
 use crate::history::process::Process;
 
-use super::engine::{later, Engine, ZOMBIE_NS};
+use super::blocked;
+use super::engine::{later, Deadline, Engine, WINDOW_NS, ZOMBIE_NS};
 
 /// So many of those that a PID 1 waits for are named.
 const NAMED: usize = 16;
@@ -24,7 +25,14 @@ impl Engine {
         if self.history.outlived(&process.task) {
             return;
         }
-        if lost || self.history.waits_in_zap(key) {
+        if self.history.waits_in_zap(key) {
+            for left in self.left_in(key, false).iter().map(|left| left.task.key) {
+                self.look_at(left);
+            }
+            self.look_at(key);
+            return;
+        }
+        if lost {
             self.look_at(key);
             return;
         }
@@ -50,7 +58,8 @@ impl Engine {
         if zombie {
             self.zombie(time, key);
         } else if state != b'X' && self.history.waits_in_zap(key) {
-            self.waits(time, key);
+            // The looks at the others come with this one.
+            self.at(time, 2 * WINDOW_NS, Deadline::Waits(key));
         }
     }
 
@@ -83,7 +92,11 @@ impl Engine {
         }
     }
 
-    fn waits(&mut self, time: BootTime, key: ProcessKey) {
+    /// It still waits, as far as is known.
+    pub(super) fn waits(&mut self, time: BootTime, key: ProcessKey) {
+        if self.dead(key).is_none() || !self.history.waits_in_zap(key) {
+            return;
+        }
         let Some(process) = self.history.process_mut(key) else {
             return;
         };
@@ -96,15 +109,16 @@ impl Engine {
         let report = Report::Waits {
             id: exit.event,
             time: exit.time,
-            waits_for: self.left_in(key),
+            waits_for: self.left_in(key, true),
             task,
         };
         self.outbox.push(time, u64::MAX, report);
     }
 
     /// What is left in the namespace of a dead PID 1. Its own children it reaps
-    /// itself, so of the dead those count that are children of somebody outside.
-    fn left_in(&self, one: ProcessKey) -> Vec<Unreaped> {
+    /// itself, so of the dead those count that are children of somebody outside, or that
+    /// somebody traces; before they were `looked` at, any may be.
+    fn left_in(&self, one: ProcessKey, looked: bool) -> Vec<Unreaped> {
         let Some(ns) = self.history.process(one).and_then(|p| p.task.pidns()) else {
             return Vec::new();
         };
@@ -117,11 +131,24 @@ impl Engine {
                 let parent = self.history.process(key);
                 parent.is_none_or(|parent| !parent.task.namespaces.contains(&ns))
             });
-            let held = if dead { outside } else { !exits_lost };
+            // Its parent gets to wait for it only once its debugger has.
+            let traced = process
+                .sight
+                .as_ref()
+                .is_some_and(|(_, s)| s.tracer.is_some());
+            let held = if dead {
+                outside || traced || !looked
+            } else {
+                !exits_lost
+            };
             held.then(|| Unreaped {
                 task: process.task.clone(),
                 dead,
-                parent: parent.filter(|_| dead),
+                parent: parent.filter(|_| dead && outside && !traced),
+                kept: process
+                    .sight
+                    .as_ref()
+                    .and_then(|(state, sight)| kept(*state, sight)),
             })
         };
         let members = self.history.members(ns);
@@ -137,4 +164,27 @@ impl Engine {
         let parent = self.history.process(self.history.process(key)?.parent?)?;
         (parent.exit.is_none() && !parent.reaped).then(|| parent.task.clone())
     }
+}
+
+/// What a look shows of why it is still there.
+fn kept(state: u8, sight: &Sight) -> Option<Kept> {
+    let (reason, why) = match (state, &sight.tracer) {
+        (b'Z' | b'X', Some((pid, comm))) => (
+            Some("traced"),
+            format!(
+                "dead, and its debugger {} {pid} has not waited for it",
+                printable(&comm.to_string())
+            ),
+        ),
+        (b'Z' | b'X', None) => return None,
+        _ => {
+            let (reason, why, _) = blocked::keeps(state, sight);
+            (reason, why)
+        }
+    };
+    Some(Kept {
+        state: char::from(state),
+        reason,
+        why,
+    })
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{BootTime, Comm, Dispositions, Fault, ProcessKey, Resumed, Signal, Task};
+use crate::event::{BootTime, Comm, Dispositions, Fault, ProcessKey, Resumed, Sight, Signal, Task};
 
 use super::note::{Fate, Note, Recent, Sent};
 
@@ -110,6 +110,8 @@ pub struct Process {
     pub watched: bool,
     /// Requests to end that came before their handler, as far as is known.
     pub early: Vec<Early>,
+    /// Its state at the last look, and what kept it.
+    pub sight: Option<(u8, Arc<Sight>)>,
     /// Signals that it got.
     pub notes: Recent<Note>,
     /// Signals that it sent; kept for a PID 1 only.
@@ -157,6 +159,7 @@ impl Process {
             looked: None,
             watched: false,
             early: Vec::new(),
+            sight: None,
             notes: Recent::new(NOTES),
             sent: Recent::new(SENT),
             open: Vec::new(),

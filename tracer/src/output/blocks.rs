@@ -291,6 +291,10 @@ pub(crate) fn other(context: &Context, report: &Report) -> Option<Block> {
             ..
         } => {
             let one = |it: &Unreaped| match (&it.parent, it.dead) {
+                (None, _) if it.kept.is_some() => {
+                    let why = it.kept.as_ref().map_or("", |kept| &kept.why);
+                    format!("{} ({why})", of(&it.task))
+                }
                 (Some(parent), _) => {
                     format!("{} (dead, not reaped by {})", of(&it.task), of(parent))
                 }

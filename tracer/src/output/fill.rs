@@ -402,6 +402,13 @@ pub(crate) fn simple(context: &Context, report: &Report) -> Option<Line> {
                     task: of(&it.task),
                     dead: it.dead,
                     parent: it.parent.as_ref().map(of),
+                    state: it.kept.as_ref().map(|kept| kept.state.to_string()),
+                    reason: it
+                        .kept
+                        .as_ref()
+                        .and_then(|kept| kept.reason)
+                        .map(str::to_owned),
+                    explanation: it.kept.as_ref().map(|kept| kept.why.clone()),
                 })
                 .collect(),
         }),

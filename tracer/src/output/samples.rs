@@ -7,7 +7,7 @@ use crate::{
     explain::path::{Decision, KernelPath, Stack},
     explain::report::{
         Asked, Certainty, Evidence, ExitReport, Explanation, FaultFunction, FaultPlace, Forebear,
-        Link, RefusedReport, Report, Sender, SignalReport, Stop, Summary, Unreaped, Update,
+        Kept, Link, RefusedReport, Report, Sender, SignalReport, Stop, Summary, Unreaped, Update,
     },
     explain::runtime::{Recognized, Role},
 };
@@ -470,11 +470,17 @@ pub(crate) fn every_kind() -> Vec<Report> {
                     task: child(),
                     dead: true,
                     parent: Some(outside("nsenter", 16340)),
+                    kept: None,
                 },
                 Unreaped {
                     task: inside("cat", 16343, 4),
                     dead: false,
                     parent: None,
+                    kept: Some(Kept {
+                        state: 'D',
+                        reason: Some("uninterruptible"),
+                        why: "it sleeps in the kernel, in nfs_wait_bit_killable, where no signal wakes it (state D)".into(),
+                    }),
                 },
             ],
         },

@@ -325,6 +325,9 @@ shapes! {
         task: Task = "Which.",
         dead: bool = "It is dead, and only has to be reaped.",
         parent: Option<Task> = "Who must wait for it.",
+        state: Option<String> = "Its state, when it was looked at: `D` sleeps uninterruptibly.",
+        reason: Option<String> = "What keeps it.",
+        explanation: Option<String> = "The same in words, with the place in the kernel.",
     }
     /// A dead process was reaped.
     Reap {

@@ -2,7 +2,7 @@
 //! where events were lost.
 
 use super::world::*;
-use crate::event::{Dispositions, Fact, Home, Task};
+use crate::event::{Comm, Dispositions, Fact, Home, Sight, Task};
 use crate::explain::report::{Report, Unreaped};
 use crate::explain::signals::*;
 use crate::history::filter::Filter;
@@ -59,6 +59,7 @@ fn a_namespace_goes_on_while_a_dead_process_in_it_is_not_reaped() {
     assert!(left[0].dead && left[0].task.key == guest.key);
     assert_eq!(left[0].parent.as_ref().map(|p| p.key), Some(nsenter.key));
     // At last it is.
+    w.pass(100 * MS);
     w.reaped(&guest);
     w.told_parent(&one, &host(50, "sh"));
     let told = w.run();
@@ -230,4 +231,63 @@ fn a_filter_is_closed_until_the_namespace_is_meant_again() {
     filter.follows = true;
     filter.close(NS, 400);
     assert!(filter.names(&task));
+}
+
+#[test]
+fn what_keeps_a_namespace_is_told_with_its_state_and_place() {
+    let (mut w, one, _, guest) = entered();
+    let inside = member(102, 3, "traced");
+    w.fork(&one, &inside);
+    w.zap(&one, &guest);
+    w.zapped(&one, &inside);
+    w.pass(1_100 * MS);
+    let look = |w: &mut World, task: &Task, state, sight| {
+        w.push(Fact::Observed {
+            key: task.key,
+            dispositions: Some(seen(state)),
+            sight,
+        })
+    };
+    look(&mut w, &one, b'S', Sight::default());
+    let place = Sight {
+        function: Some("nfs_wait_bit".into()),
+        ..Sight::default()
+    };
+    look(&mut w, &guest, b'D', place);
+    let tracer = Sight {
+        tracer: Some((60, Comm::from("gdb"))),
+        ..Sight::default()
+    };
+    look(&mut w, &inside, b'Z', tracer);
+    let told = w.run();
+    let left = waits(&told).unwrap();
+    assert_eq!(left.len(), 2, "{left:?}");
+    let kept = |at: usize| left[at].kept.as_ref().unwrap();
+    assert_eq!(
+        (kept(0).state, kept(0).reason),
+        ('D', Some("uninterruptible"))
+    );
+    assert!(kept(0).why.contains("in nfs_wait_bit"), "{}", kept(0).why);
+    assert_eq!((kept(1).state, kept(1).reason), ('Z', Some("traced")));
+    assert!(
+        kept(1).why.contains("gdb 60 has not waited"),
+        "{}",
+        kept(1).why
+    );
+    assert!(left[1].dead && left[1].parent.is_none());
+}
+
+#[test]
+fn a_dead_child_of_pid_1_keeps_nothing() {
+    let (mut w, one, _, guest) = entered();
+    let inside = member(102, 3, "child");
+    w.fork(&one, &inside);
+    w.zapped(&one, &inside);
+    w.zapped(&one, &guest);
+    w.pass(1_100 * MS);
+    w.observe(&one, seen(b'S'));
+    w.observe(&inside, seen(b'Z'));
+    let told = w.run();
+    let left: Vec<_> = waits(&told).unwrap().iter().map(|l| l.task.key).collect();
+    assert_eq!(left, [guest.key]);
 }

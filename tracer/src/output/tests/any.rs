@@ -236,6 +236,7 @@ fn nothing_hostile_reaches_the_terminal() {
                 task: task.clone(),
                 dead: true,
                 parent: Some(task.clone()),
+                kept: None,
             }],
         });
         reports.push(Report::Zombie {
