@@ -6,6 +6,7 @@ use nix::sys::signal::Signal;
 
 use super::{own, Outcome, Scenario, Stage};
 use crate::judge::Seen;
+use crate::stage::host::Host;
 use crate::stage::ns::{self, Ns, Program};
 use crate::stage::sigtrace::Sigtrace;
 
@@ -14,6 +15,11 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 }
 
 fn overload(stage: &Stage<'_>) -> Result<Outcome> {
+    if Host::is_emulated() {
+        return Ok(Outcome::Skipped(
+            "an emulated CPU may hang where the kernel's text is changed under it".to_owned(),
+        ));
+    }
     let ns = Ns::new(&["c-init-sig", "1"])?;
     let target = ns.enter(&["role", "ignores-rt"])?;
     let victim = target.meet("ignores-rt")?.host.to_string();

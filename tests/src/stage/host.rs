@@ -55,6 +55,11 @@ impl Host {
 }
 
 impl Host {
+    /// Its CPUs are QEMU's emulation (TCG), not a machine's.
+    pub(crate) fn is_emulated() -> bool {
+        fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| text.contains("QEMU TCG"))
+    }
+
     /// Its kernel is of this series or a later one.
     pub(crate) fn series_is_at_least(&self, major: u32, minor: u32) -> bool {
         let mut numbers = self.kernel.split('.').map(|n| n.parse().unwrap_or(0));

@@ -291,11 +291,15 @@ impl Engine {
         let Some((o, open)) = found.and_then(|o| Some((o, self.open.get_mut(o)?))) else {
             return;
         };
-        if stack::has(frames, "get_signal") {
+        let accepts = stack::find(frames, stack::ACCEPTS);
+        // Without names, one of a traced process is taken as its debugger's: that holds
+        // it (ptrace_signal) as long as it likes before it is delivered.
+        let held = accepts.is_none() && open.signal.state.traced;
+        if stack::has(frames, "get_signal") || held {
             open.got = Some((id, time, task.tid));
             return;
         }
-        if let Some(function) = stack::find(frames, stack::ACCEPTS) {
+        if let Some(function) = accepts {
             let verdict = fate::accepted(open.time, &open.signal, id, time, function);
             self.conclude(o, verdict, id, time);
         } else {

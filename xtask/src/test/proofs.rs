@@ -72,9 +72,17 @@ pub(crate) fn check(places: &Places, columns: &[Column]) -> Result<Tally> {
         ui::say(&format!("wrote {PAGE}"));
         return Ok(Tally::default());
     }
-    let same = fs::read_to_string(&path).is_ok_and(|page| page == seen);
+    let beside = places.target.join("proofs.md");
+    let Ok(page) = fs::read_to_string(&path) else {
+        fs::write(&beside, seen).with_context(|| beside.display().to_string())?;
+        ui::note(&format!(
+            "there is no {PAGE} yet to compare with; what was seen is {}",
+            beside.display()
+        ));
+        return Ok(Tally::default());
+    };
+    let same = page == seen;
     if !same {
-        let beside = places.target.join("proofs.md");
         fs::write(&beside, seen).with_context(|| beside.display().to_string())?;
         println!(
             "  FAIL {PAGE} is not what was seen; this is: {} (copy it, if the change is meant)",

@@ -363,3 +363,22 @@ fn which_of_two_the_debugger_passed_on_is_not_known_without_its_request() {
     );
     assert!(s.explanation.missing[0].contains("may have kept one"));
 }
+
+/// A kretprobe before 5.15 does not tell who took it.
+#[test]
+fn what_a_debugger_holds_is_not_taken_for_accepted() {
+    let (mut w, sh, app) = pair();
+    w.attach(&app);
+    let id = w
+        .send(&sh, &app, USR1)
+        .handler(USER)
+        .set(|s| s.state.traced = true)
+        .go();
+    w.dequeue(&app, USR1, &[]);
+    w.pass(500 * MS);
+    let told = w.run_until(w.now);
+    assert_eq!(told.history_of(id), [("pending", false)]);
+    assert_eq!(told.signal(id).reason, Some("traced"));
+    w.deliver_traced(&app, USR1, USER, true);
+    assert_eq!(w.run().signal(id).fate, "handled");
+}
