@@ -86,5 +86,5 @@ fn tell(what: &str, passed: bool, said: &str, begin: Instant) -> Tally {
     if !passed {
         print!("{}", cmd::tail(said, 60));
     }
-    Tally::one(passed)
+    Tally::one(what, passed)
 }

@@ -62,7 +62,7 @@ pub(crate) fn run(places: &Places) -> Result<Tally> {
     if let Err(error) = &result {
         println!("  FAIL setup in a minimal Debian: {error:#}");
     }
-    let tally = Tally::one(result.is_ok());
+    let tally = Tally::one("a minimal Debian", result.is_ok());
     println!(
         "setup and build in a minimal Debian: {tally} ({})",
         ui::took(begin.elapsed())

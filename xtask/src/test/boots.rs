@@ -344,7 +344,7 @@ fn tell(title: &str, report: Report, errors: &str, begin: Instant) -> Tally {
         }
     }
     print!("{all}");
-    tally
+    tally.at(title)
 }
 
 #[cfg(test)]

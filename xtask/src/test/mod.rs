@@ -50,6 +50,9 @@ pub(crate) fn command(places: &Places, options: &Options) -> Result<bool> {
         total.add(&bare::run(places)?);
     }
     ui::say(&format!("all of it took {}", ui::took(begin.elapsed())));
+    for failure in &total.failures {
+        println!("FAILED {failure}");
+    }
     println!("{total}");
     Ok(total.failed == 0)
 }
@@ -80,7 +83,7 @@ fn in_guests(places: &Places, options: &Options) -> Result<Tally> {
     let in_ci = kernels.is_empty() && env::var_os("CI").is_some();
     if let Some(complaint) = tally::too_few_kernels(in_ci, boots.kernels) {
         println!("kernels: {complaint}");
-        tally.failed += 1;
+        tally.fail(&complaint);
     }
     Ok(tally)
 }

@@ -13,7 +13,9 @@ use super::tally::Tally;
 use crate::cmd;
 
 /// Lines of a failed scenario that are shown; debugging wants the last ones.
-const SHOWN: usize = 60;
+const SHOWN: usize = 40;
+/// Characters of such a line.
+const WIDTH: usize = 600;
 
 /// What one run of the program came to.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -73,10 +75,12 @@ impl Report {
     }
 
     fn fail(&mut self, what: &str, held: &str) {
-        self.tally.failed += 1;
+        self.tally.fail(what);
         let _ = writeln!(self.text, "  FAIL {what}");
         for line in cmd::tail(held, SHOWN).lines() {
-            let _ = writeln!(self.text, "  {line}");
+            let start: String = line.chars().take(WIDTH).collect();
+            let cut = if start.len() < line.len() { "…" } else { "" };
+            let _ = writeln!(self.text, "  {start}{cut}");
         }
     }
 }
@@ -95,7 +99,8 @@ mod tests {
             Tally {
                 passed: 1,
                 failed: 1,
-                skipped: 1
+                skipped: 1,
+                failures: vec!["b: no verdict".to_owned()],
             }
         );
         assert_eq!(report.grades.len(), 1);
@@ -118,7 +123,8 @@ mod tests {
             Tally {
                 passed: 1,
                 failed: 1,
-                skipped: 0
+                skipped: 0,
+                failures: vec!["end: it ended early, after 1 scenarios".to_owned()],
             }
         );
         assert!(report.text.contains("thread panicked"));

@@ -13,16 +13,35 @@ pub(crate) struct Tally {
     pub(crate) passed: usize,
     pub(crate) failed: usize,
     pub(crate) skipped: usize,
+    /// What failed, and where: said again at the end, because what is between is long.
+    pub(crate) failures: Vec<String>,
 }
 
 impl Tally {
     /// One result.
-    pub(crate) fn one(passed: bool) -> Self {
-        Self {
+    pub(crate) fn one(what: &str, passed: bool) -> Self {
+        let mut tally = Self {
             passed: usize::from(passed),
-            failed: usize::from(!passed),
-            skipped: 0,
+            ..Self::default()
+        };
+        if !passed {
+            tally.fail(what);
         }
+        tally
+    }
+
+    /// One more failure.
+    pub(crate) fn fail(&mut self, what: &str) {
+        self.failed += 1;
+        self.failures.push(what.to_owned());
+    }
+
+    /// Where all of it was tried.
+    pub(crate) fn at(mut self, place: &str) -> Self {
+        for failure in &mut self.failures {
+            *failure = format!("{place}: {failure}");
+        }
+        self
     }
 
     /// One thing that could not be tried.
@@ -38,6 +57,7 @@ impl Tally {
         self.passed += part.passed;
         self.failed += part.failed;
         self.skipped += part.skipped;
+        self.failures.extend_from_slice(&part.failures);
     }
 }
 
@@ -47,6 +67,7 @@ impl fmt::Display for Tally {
             passed,
             failed,
             skipped,
+            ..
         } = self;
         write!(f, "{passed} passed, {failed} failed, {skipped} skipped")
     }
@@ -69,15 +90,17 @@ mod tests {
 
     #[test]
     fn the_last_line_is_exact() {
-        let mut all = Tally::one(true);
+        let mut all = Tally::one("a", true);
         all.add(&Tally {
             passed: 40,
             failed: 0,
             skipped: 2,
+            ..Tally::default()
         });
-        all.add(&Tally::one(false));
+        all.add(&Tally::one("b: no verdict", false).at("6.12 raw"));
         all.add(&Tally::one_skipped());
         assert_eq!(all.to_string(), "41 passed, 1 failed, 3 skipped");
+        assert_eq!(all.failures, ["6.12 raw: b: no verdict"]);
     }
 
     #[test]

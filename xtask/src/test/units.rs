@@ -27,13 +27,21 @@ pub(crate) fn run(places: &Places) -> Result<Tally> {
     if !output.status.success() {
         if tally.failed == 0 {
             // It did not compile, or died on the way.
-            tally.failed = 1;
+            tally.fail("cargo test did not end");
         }
         let errors = String::from_utf8_lossy(&output.stderr);
         eprint!("{}{}", cmd::tail(&text, SHOWN), cmd::tail(&errors, SHOWN));
     }
+    tally.failures.extend(failed(&text));
     println!("cargo test: {tally} ({})", ui::took(begin.elapsed()));
     Ok(tally)
+}
+
+/// Names of the tests of the lines `test a::b ... FAILED`.
+fn failed(text: &str) -> impl Iterator<Item = String> + '_ {
+    text.lines()
+        .filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"))
+        .map(|name| format!("cargo test: {name}"))
 }
 
 /// Sums up the lines `test result: ok. 28 passed; 0 failed; 0 ignored; …`.
@@ -71,6 +79,7 @@ mod tests {
         let text = "\
 running 2 tests
 test a ... ok
+test b::c ... FAILED
 test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s
 
 test result: FAILED. 7 passed; 3 failed; 0 ignored; 0 measured; 5 filtered out; finished in 0.10s
@@ -80,9 +89,11 @@ test result: FAILED. 7 passed; 3 failed; 0 ignored; 0 measured; 5 filtered out; 
             Tally {
                 passed: 9,
                 failed: 3,
-                skipped: 1
+                skipped: 1,
+                ..Tally::default()
             }
         );
+        assert_eq!(failed(text).collect::<Vec<_>>(), ["cargo test: b::c"]);
         assert_eq!(count("error: could not compile"), Tally::default());
     }
 }
