@@ -204,7 +204,11 @@ pub(crate) fn place(host: &Host, seen: &Seen) -> Place {
 
 fn judge(played: &Played, table: &Table, place: &Place, seen: &Seen, tally: &mut Tally) {
     let events = seen.of_namespaces(&played.scene.inodes());
-    let lines: Vec<String> = events.iter().map(|event| event.now.to_string()).collect();
+    // With what was lost, of whichever namespace: it makes others less certain.
+    let lost = seen.events.iter().filter(|event| event.kind() == "lost");
+    let lines: Vec<String> = (events.iter().copied().chain(lost))
+        .map(|event| event.now.to_string())
+        .collect();
     let mut judge = Judge::new(played.name, table, place, events);
     if let Err(error) = &played.acted {
         judge.fault(format!("acting: {error:#}"));
