@@ -126,7 +126,8 @@ fn nothing_left(stage: &Stage<'_>) -> Result<Outcome> {
     let ns = Ns::new(&["c-init-nosig"])?;
     let ino = ns.ino.to_string();
     let mut faults = Vec::new();
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL] {
+    let asked = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+    for signal in asked.into_iter().chain([Signal::SIGKILL]) {
         let sigtrace = Sigtrace::attached(stage.host, &["--pidns", &ino, "-o", "json"])?;
         let held = held(sigtrace.pid())?;
         for (kind, least) in [(BpfObject::Program, 6), (BpfObject::Map, 5)] {
@@ -140,10 +141,17 @@ fn nothing_left(stage: &Stage<'_>) -> Result<Outcome> {
                 faults.push(format!("{kind:?} {id} was not there while tracing"));
             }
         }
-        let status = sigtrace.end_by(signal)?.status;
-        let expected = (signal != Signal::SIGKILL).then_some(0);
-        if status != expected {
-            faults.push(format!("after {signal} its status is {status:?}"));
+        let ended = sigtrace.end_by(signal)?;
+        let in_good_order = asked.contains(&signal);
+        let sums_up = |line: &String| line.contains(r#""event":"summary""#);
+        if ended.status != in_good_order.then_some(0)
+            || ended.lines.last().is_some_and(sums_up) != in_good_order
+        {
+            faults.push(format!(
+                "after {signal} its status is {:?} and its last line {:?}",
+                ended.status,
+                ended.lines.last()
+            ));
         }
         // The kernel frees them when no CPU can be running them any more.
         until(

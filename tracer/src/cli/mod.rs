@@ -87,9 +87,14 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
+/// Everything else that commands do with files has its own words.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        Self::new(Code::Failed, error)
+        let error = anyhow::Error::new(error);
+        Self::new(
+            Code::Failed,
+            error.context("cannot write to standard output"),
+        )
     }
 }
 

@@ -7,7 +7,7 @@ use std::{env, io, path::Path};
 use anyhow::Context as _;
 
 use tokio::{
-    signal::unix::{signal, SignalKind},
+    signal::unix::{signal, Signal, SignalKind},
     sync::mpsc,
     time::Instant,
 };
@@ -82,8 +82,7 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
     let mut wanted = request::of(&args, &found, &mut proc)?;
     // Before anything is attached: from here on a signal ends the trace
     // properly, with all that was seen written.
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut asked_to_end = AskedToEnd::new().context("cannot handle signals")?;
     let mut attached = attach(&mut facts, &wanted.request)?;
     if !found.waiting.is_empty() {
         for scope in late(&args, &mut found, sockets).await? {
@@ -167,11 +166,49 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
     };
     let ending = tokio::select! {
         ending = live.run() => ending?,
-        _ = interrupt.recv() => Ending::Interrupted,
-        _ = terminate.recv() => Ending::Interrupted,
+        () = asked_to_end.wait() => Ending::Interrupted,
         () = time_up => Ending::TimeUp,
     };
     live.finish(ending)
+}
+
+/// Ctrl-C, SIGTERM, and SIGHUP of a terminal that is closed, except under nohup(1),
+/// which has it ignored.
+struct AskedToEnd {
+    signals: [Signal; 2],
+    hangup: Option<Signal>,
+}
+
+impl AskedToEnd {
+    fn new() -> io::Result<Self> {
+        let hangup = SignalKind::hangup();
+        Ok(Self {
+            hangup: if kernel::ignores(hangup.as_raw_value()) {
+                None
+            } else {
+                Some(signal(hangup)?)
+            },
+            signals: [
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::terminate())?,
+            ],
+        })
+    }
+
+    async fn wait(&mut self) {
+        let [interrupt, terminate] = &mut self.signals;
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup => {}
+        }
+    }
 }
 
 fn coverage(attached: &Attached, wanted: &Wanted) -> Coverage {

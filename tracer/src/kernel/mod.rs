@@ -13,6 +13,7 @@ pub mod folds;
 pub mod hooks;
 mod load;
 pub mod log;
+mod losses;
 pub mod privileges;
 pub mod procfs;
 mod refusal;
@@ -27,6 +28,11 @@ use std::{ffi::CString, fs::File, io, os::unix::ffi::OsStrExt, path::Path};
 
 use crate::event::BootTime;
 use sys::clock;
+
+/// Whether this process ignores a signal, as nohup(1) has it ignore SIGHUP.
+pub fn ignores(signal: i32) -> bool {
+    sys::ignores(signal)
+}
 
 /// `CLOCK_BOOTTIME`, the clock of every record.
 pub fn now() -> BootTime {
