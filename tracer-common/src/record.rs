@@ -81,6 +81,13 @@ pub enum Kind {
 /// How many values [`Kind`] has, plus one: the size of the table of losses.
 pub const KINDS: usize = 19;
 
+/// Behind the losses by [`Kind`]: how often as many equal programs as there are were
+/// running at one hook on one CPU, each interrupted by the next.
+pub const CROWDED: usize = KINDS;
+
+/// Size of the table of losses.
+pub const LOST_ENTRIES: usize = KINDS + 1;
+
 /// Every record begins with this.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]

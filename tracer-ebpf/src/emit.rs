@@ -7,10 +7,10 @@ use aya_ebpf::{
     helpers::{bpf_ktime_get_boot_ns, generated::bpf_get_smp_processor_id},
     maps::ring_buf::RingBufEntry,
 };
-use sigtrace_common::record::{Header, Kind};
+use sigtrace_common::record::{Header, Kind, CROWDED};
 
 use crate::{
-    globals::{global, EVENTS, LOST, SEEN},
+    globals::{global, EVENTS, LOST, RUNNING, SEEN},
     mem::{Addr, Mem},
 };
 
@@ -26,15 +26,21 @@ pub(crate) fn reserve<T: 'static>(kind: Kind) -> Option<RingBufEntry<T>> {
         entry = EVENTS.reserve::<T>(0);
     }
     if entry.is_none() {
-        if let Some(count) = LOST.get_ptr_mut(kind as u32) {
-            // SAFETY: this CPU's own counter. Atomic, because a signal from an
-            // interrupt may be lost in the middle of counting another.
-            unsafe {
-                asm!("lock *(u64 *)({count} + 0) += {one}", count = in(reg) count, one = in(reg) 1u64)
-            };
-        }
+        count(LOST.get_ptr_mut(kind as u32), 1);
     }
     entry
+}
+
+/// Adds to a counter, if there is one. Atomic, because an interrupt, or whoever
+/// preempts this program, may count in the middle of it.
+#[inline(always)]
+fn count(counter: Option<*mut u64>, more: i64) {
+    if let Some(counter) = counter {
+        // SAFETY: an entry of a map of numbers.
+        unsafe {
+            asm!("lock *(u64 *)({at} + 0) += {more}", at = in(reg) counter, more = in(reg) more)
+        };
+    }
 }
 
 /// Whether so many bytes and a record's header fit in.
@@ -69,10 +75,34 @@ pub(crate) fn now() -> u64 {
 /// task on that CPU comes to the same hook, the kernel does not run the program
 /// again but counts a miss. Its copies are other programs, and run. So hooks
 /// outside of locks have three on such kernels, and each reports what those
-/// before it have not.
+/// before it have not. An event is missed only where all of them are running on its
+/// CPU already, each for another task: that is counted (`CROWDED`).
 pub(crate) trait Turn {
+    /// How many programs take turns.
+    const COPIES: u64 = COPIES;
+
     /// Whether this program is to report the event.
     fn mine(kind: Kind, tid: u32, start_ns: u64) -> bool;
+}
+
+const COPIES: u64 = 3;
+
+/// Does what a program is there for. The first and the last thing that a copy does.
+#[inline(always)]
+pub(crate) fn in_turn<T: Turn>(kind: Kind, act: impl FnOnce() -> i32) -> i32 {
+    if T::COPIES == 1 {
+        return act();
+    }
+    // A program stays on its CPU, even where it is preempted.
+    let running = RUNNING.get_ptr_mut(kind as u32);
+    count(running, 1);
+    // SAFETY: as above.
+    if running.is_some_and(|running| unsafe { *running } >= T::COPIES) {
+        count(LOST.get_ptr_mut(CROWDED as u32), 1);
+    }
+    let result = act();
+    count(running, -1);
+    result
 }
 
 /// Reports, and says so to the others.
@@ -121,6 +151,8 @@ fn seen(kind: Kind, tid: u32, start_ns: u64) -> bool {
 pub(crate) struct Only;
 
 impl Turn for Only {
+    const COPIES: u64 = 1;
+
     #[inline(always)]
     fn mine(_: Kind, _: u32, _: u64) -> bool {
         true

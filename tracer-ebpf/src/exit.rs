@@ -154,65 +154,67 @@ fn btf_group_dead(ctx: &BtfTracePointContext) -> u32 {
 
 #[inline(always)]
 unsafe fn exit<M: Mem, T: Turn>(ctx: *mut c_void, task: Addr, group_dead: u32) -> i32 {
-    // SAFETY: the caller's duty.
-    unsafe {
-        if !filter::process::<M>(task) {
-            return 0;
+    emit::in_turn::<T>(Kind::Exit, || {
+        // SAFETY: the caller's duty.
+        unsafe {
+            if !filter::process::<M>(task) {
+                return 0;
+            }
+            let signal = pointer::<M>(task, global!(LAYOUT.task_signal));
+            let dead = if group_dead == NO_ARGUMENT {
+                // `live` is counted down before the tracepoint: 0 for the last
+                // thread, and for two that race; user space counts the first.
+                u32::from(M::get::<i32>(signal, global!(LAYOUT.signal_live)) == 0)
+            } else {
+                group_dead
+            };
+            let tgid: u32 = M::get(task, global!(LAYOUT.task_tgid));
+            if dead == 0 && tgid != M::get::<u32>(task, global!(LAYOUT.task_pid)) {
+                return 0;
+            }
+            if !turn::<M, T>(Kind::Exit, task) {
+                return 0;
+            }
+            let leader = pointer::<M>(task, global!(LAYOUT.task_group_leader));
+            if dead != 0 && global!(CONFIG.sees_release) == 0 {
+                let start: u64 = M::get(leader, global!(LAYOUT.task_start));
+                let _ = DEAD.insert(tgid, start, 0);
+            }
+            let Some(mut entry) = emit::reserve::<Exit>(Kind::Exit) else {
+                return 0;
+            };
+            let out = entry.as_mut_ptr();
+            (*out).header = emit::header(Kind::Exit, emit::now());
+            task::fill::<M>(&raw mut (*out).task, task);
+            (*out).pending = M::get(task, global!(LAYOUT.task_pending));
+            (*out).shared_pending = M::get(signal, global!(LAYOUT.signal_shared_pending));
+            (*out).group_dead = dead;
+            let flags: u32 = M::get(signal, global!(LAYOUT.signal_flags));
+            (*out).signal_flags = flags;
+            (*out).thread_status = M::get(task, global!(LAYOUT.task_exit_code));
+            (*out).status = if flags & SIGNAL_GROUP_EXIT != 0 {
+                M::get(signal, global!(LAYOUT.signal_group_exit_code))
+            } else {
+                M::get(leader, global!(LAYOUT.task_exit_code))
+            };
+            (*out).pdeath_signal = M::get(task, global!(LAYOUT.task_pdeath_signal));
+            (*out).exit_signal = M::get(leader, global!(LAYOUT.task_exit_signal));
+            // Of its ancestors only the parent, who has to reap it. A thread that
+            // a signal ends (`get_signal` marks it) got here by that signal, which
+            // has brought its own stack: when hundreds are killed at once, less work
+            // here is fewer misses. Without the mark the kernel ended it on the spot.
+            let killed = flags & SIGNAL_GROUP_EXIT != 0
+                && (*out).status & 0x7f == SIGKILL
+                && (*out).task.flags & PF_SIGNALED != 0;
+            if killed {
+                trace::fill::<1>(&raw mut (*out).trace, None);
+            } else {
+                trace::fill::<1>(&raw mut (*out).trace, Some(ctx));
+            }
+            entry.submit(0);
+            0
         }
-        let signal = pointer::<M>(task, global!(LAYOUT.task_signal));
-        let dead = if group_dead == NO_ARGUMENT {
-            // `live` is counted down before the tracepoint: 0 for the last
-            // thread, and for two that race; user space counts the first.
-            u32::from(M::get::<i32>(signal, global!(LAYOUT.signal_live)) == 0)
-        } else {
-            group_dead
-        };
-        let tgid: u32 = M::get(task, global!(LAYOUT.task_tgid));
-        if dead == 0 && tgid != M::get::<u32>(task, global!(LAYOUT.task_pid)) {
-            return 0;
-        }
-        if !turn::<M, T>(Kind::Exit, task) {
-            return 0;
-        }
-        let leader = pointer::<M>(task, global!(LAYOUT.task_group_leader));
-        if dead != 0 && global!(CONFIG.sees_release) == 0 {
-            let start: u64 = M::get(leader, global!(LAYOUT.task_start));
-            let _ = DEAD.insert(tgid, start, 0);
-        }
-        let Some(mut entry) = emit::reserve::<Exit>(Kind::Exit) else {
-            return 0;
-        };
-        let out = entry.as_mut_ptr();
-        (*out).header = emit::header(Kind::Exit, emit::now());
-        task::fill::<M>(&raw mut (*out).task, task);
-        (*out).pending = M::get(task, global!(LAYOUT.task_pending));
-        (*out).shared_pending = M::get(signal, global!(LAYOUT.signal_shared_pending));
-        (*out).group_dead = dead;
-        let flags: u32 = M::get(signal, global!(LAYOUT.signal_flags));
-        (*out).signal_flags = flags;
-        (*out).thread_status = M::get(task, global!(LAYOUT.task_exit_code));
-        (*out).status = if flags & SIGNAL_GROUP_EXIT != 0 {
-            M::get(signal, global!(LAYOUT.signal_group_exit_code))
-        } else {
-            M::get(leader, global!(LAYOUT.task_exit_code))
-        };
-        (*out).pdeath_signal = M::get(task, global!(LAYOUT.task_pdeath_signal));
-        (*out).exit_signal = M::get(leader, global!(LAYOUT.task_exit_signal));
-        // Of its ancestors only the parent, who has to reap it. A thread that
-        // a signal ends (`get_signal` marks it) got here by that signal, which
-        // has brought its own stack: when hundreds are killed at once, less work
-        // here is fewer misses. Without the mark the kernel ended it on the spot.
-        let killed = flags & SIGNAL_GROUP_EXIT != 0
-            && (*out).status & 0x7f == SIGKILL
-            && (*out).task.flags & PF_SIGNALED != 0;
-        if killed {
-            trace::fill::<1>(&raw mut (*out).trace, None);
-        } else {
-            trace::fill::<1>(&raw mut (*out).trace, Some(ctx));
-        }
-        entry.submit(0);
-        0
-    }
+    })
 }
 
 #[fentry(function = "do_exit")]
@@ -242,16 +244,18 @@ pub fn kprobe_do_exit(ctx: ProbeContext) -> i32 {
 
 #[inline(always)]
 fn do_exit<T: Turn>(status: u64) -> i32 {
-    let task = current();
-    // SAFETY: the current task.
-    unsafe {
-        let leader = Probe::get::<u32>(task, global!(LAYOUT.task_pid))
-            == Probe::get::<u32>(task, global!(LAYOUT.task_tgid));
-        if leader && filter::process::<Probe>(task) {
-            call::<T>(Kind::DoExit, task, status);
+    emit::in_turn::<T>(Kind::DoExit, || {
+        let task = current();
+        // SAFETY: the current task.
+        unsafe {
+            let leader = Probe::get::<u32>(task, global!(LAYOUT.task_pid))
+                == Probe::get::<u32>(task, global!(LAYOUT.task_tgid));
+            if leader && filter::process::<Probe>(task) {
+                call::<T>(Kind::DoExit, task, status);
+            }
         }
-    }
-    0
+        0
+    })
 }
 
 #[fentry(function = "do_group_exit")]
@@ -283,16 +287,18 @@ pub fn kprobe_do_group_exit(ctx: ProbeContext) -> i32 {
 /// follow.
 #[inline(always)]
 fn do_group_exit<T: Turn>(status: u64) -> i32 {
-    let task = current();
-    // SAFETY: the current task.
-    unsafe {
-        let signal = pointer::<Probe>(task, global!(LAYOUT.task_signal));
-        let flags: u32 = Probe::get(signal, global!(LAYOUT.signal_flags));
-        if flags & SIGNAL_GROUP_EXIT == 0 && filter::process::<Probe>(task) {
-            call::<T>(Kind::GroupExit, task, status);
+    emit::in_turn::<T>(Kind::GroupExit, || {
+        let task = current();
+        // SAFETY: the current task.
+        unsafe {
+            let signal = pointer::<Probe>(task, global!(LAYOUT.task_signal));
+            let flags: u32 = Probe::get(signal, global!(LAYOUT.signal_flags));
+            if flags & SIGNAL_GROUP_EXIT == 0 && filter::process::<Probe>(task) {
+                call::<T>(Kind::GroupExit, task, status);
+            }
         }
-    }
-    0
+        0
+    })
 }
 
 #[fentry(function = "zap_pid_ns_processes")]
@@ -322,15 +328,17 @@ pub fn kprobe_zap_pid_ns_processes(ctx: ProbeContext) -> i32 {
 
 #[inline(always)]
 fn zap<T: Turn>(pidns: Addr) -> i32 {
-    let task = current();
-    // SAFETY: the current task, and the argument of zap_pid_ns_processes.
-    unsafe {
-        if filter::process::<Probe>(task) {
-            let inum: u32 = Probe::get(pidns, global!(LAYOUT.pidns_inum));
-            call::<T>(Kind::ZapPidNs, task, u64::from(inum));
+    emit::in_turn::<T>(Kind::ZapPidNs, || {
+        let task = current();
+        // SAFETY: the current task, and the argument of zap_pid_ns_processes.
+        unsafe {
+            if filter::process::<Probe>(task) {
+                let inum: u32 = Probe::get(pidns, global!(LAYOUT.pidns_inum));
+                call::<T>(Kind::ZapPidNs, task, u64::from(inum));
+            }
         }
-    }
-    0
+        0
+    })
 }
 
 #[inline(always)]

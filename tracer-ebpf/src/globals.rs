@@ -3,13 +3,14 @@
 //! the maps.
 
 use aya_ebpf::{
+    bindings::BPF_F_MMAPABLE,
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use sigtrace_common::{
     filter::{Config, ENTRIES, NEW_ENTRIES, REFUSALS},
     layout::Layout,
-    record::{Denial, Fold, FoldKey, FOLD_KEYS, KINDS},
+    record::{Denial, Fold, FoldKey, FOLD_KEYS, KINDS, LOST_ENTRIES},
 };
 
 use crate::fold::Recent;
@@ -26,9 +27,15 @@ pub(crate) static CONFIG: Config = Config::EVERYTHING;
 #[map]
 pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 
-/// Records that found no room, by `Kind`.
+/// Records that found no room, by `Kind`, and `CROWDED`. The user side reads it as
+/// shared memory.
 #[map]
-pub(crate) static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(KINDS as u32, 0);
+pub(crate) static LOST: Array<u64> = Array::with_max_entries(LOST_ENTRIES as u32, BPF_F_MMAPABLE);
+
+/// By `Kind`: how many of the copies of its program are running on this CPU, all but
+/// one of them preempted.
+#[map]
+pub(crate) static RUNNING: PerCpuArray<u64> = PerCpuArray::with_max_entries(KINDS as u32, 0);
 
 /// Wanted PID namespaces, by inode.
 #[map]

@@ -75,31 +75,33 @@ unsafe fn is_leader<M: Mem>(task: Addr) -> bool {
 
 #[inline(always)]
 unsafe fn fork<M: Mem, T: Turn>(parent: Addr, child: Addr) -> i32 {
-    // SAFETY: the caller's duty.
-    unsafe {
-        // Threads are not reported: a process's signals tell how many it has.
-        if !is_leader::<M>(child) {
-            return 0;
+    emit::in_turn::<T>(Kind::Fork, || {
+        // SAFETY: the caller's duty.
+        unsafe {
+            // Threads are not reported: a process's signals tell how many it has.
+            if !is_leader::<M>(child) {
+                return 0;
+            }
+            filter::born::<M>(child);
+            if !(filter::process::<M>(child)
+                || global!(CONFIG.by_pid) != 0 && filter::process::<M>(parent))
+            {
+                return 0;
+            }
+            if !turn::<M, T>(Kind::Fork, child) {
+                return 0;
+            }
+            let Some(mut entry) = emit::reserve::<Fork>(Kind::Fork) else {
+                return 0;
+            };
+            let out = entry.as_mut_ptr();
+            (*out).header = emit::header(Kind::Fork, emit::now());
+            task::fill::<M>(&raw mut (*out).parent, parent);
+            task::fill::<M>(&raw mut (*out).child, child);
+            entry.submit(0);
+            0
         }
-        filter::born::<M>(child);
-        if !(filter::process::<M>(child)
-            || global!(CONFIG.by_pid) != 0 && filter::process::<M>(parent))
-        {
-            return 0;
-        }
-        if !turn::<M, T>(Kind::Fork, child) {
-            return 0;
-        }
-        let Some(mut entry) = emit::reserve::<Fork>(Kind::Fork) else {
-            return 0;
-        };
-        let out = entry.as_mut_ptr();
-        (*out).header = emit::header(Kind::Fork, emit::now());
-        task::fill::<M>(&raw mut (*out).parent, parent);
-        task::fill::<M>(&raw mut (*out).child, child);
-        entry.submit(0);
-        0
-    }
+    })
 }
 
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
@@ -152,25 +154,27 @@ pub fn btf3_sched_process_exec(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 unsafe fn exec<M: Mem, T: Turn>(task: Addr, old_pid: u32) -> i32 {
-    // SAFETY: the caller's duty.
-    unsafe {
-        if !filter::process::<M>(task) || !turn::<M, T>(Kind::Exec, task) {
-            return 0;
+    emit::in_turn::<T>(Kind::Exec, || {
+        // SAFETY: the caller's duty.
+        unsafe {
+            if !filter::process::<M>(task) || !turn::<M, T>(Kind::Exec, task) {
+                return 0;
+            }
+            let Some(mut entry) = emit::reserve::<Exec>(Kind::Exec) else {
+                return 0;
+            };
+            let out = entry.as_mut_ptr();
+            (*out).header = emit::header(Kind::Exec, emit::now());
+            task::fill::<M>(&raw mut (*out).task, task);
+            (*out).old_pid = old_pid;
+            (*out).pad = 0;
+            entry.submit(0);
+            if global!(CONFIG.by_new_pidns) != 0 {
+                placed::<M>(task);
+            }
+            0
         }
-        let Some(mut entry) = emit::reserve::<Exec>(Kind::Exec) else {
-            return 0;
-        };
-        let out = entry.as_mut_ptr();
-        (*out).header = emit::header(Kind::Exec, emit::now());
-        task::fill::<M>(&raw mut (*out).task, task);
-        (*out).old_pid = old_pid;
-        (*out).pad = 0;
-        entry.submit(0);
-        if global!(CONFIG.by_new_pidns) != 0 {
-            placed::<M>(task);
-        }
-        0
-    }
+    })
 }
 
 /// Where the first process of a PID namespace is, and where the first programs of a
@@ -237,26 +241,28 @@ pub fn kprobe_release_task(ctx: ProbeContext) -> i32 {
 
 #[inline(always)]
 unsafe fn release<M: Mem, T: Turn>(task: Addr) -> i32 {
-    // SAFETY: the caller's duty.
-    unsafe {
-        // The old leader that an exec by another thread leaves behind has lost
-        // its id by now and so is no leader here.
-        if !is_leader::<M>(task)
-            || !filter::process::<M>(task)
-            || !turn::<M, T>(Kind::Release, task)
-        {
-            return 0;
+    emit::in_turn::<T>(Kind::Release, || {
+        // SAFETY: the caller's duty.
+        unsafe {
+            // The old leader that an exec by another thread leaves behind has lost
+            // its id by now and so is no leader here.
+            if !is_leader::<M>(task)
+                || !filter::process::<M>(task)
+                || !turn::<M, T>(Kind::Release, task)
+            {
+                return 0;
+            }
+            let by = Probe::get(current(), global!(LAYOUT.task_tgid));
+            reap(
+                Kind::Release,
+                M::get(task, global!(LAYOUT.task_tgid)),
+                M::get(task, global!(LAYOUT.task_start)),
+                by,
+            );
+            filter::gone::<M>(task);
+            0
         }
-        let by = Probe::get(current(), global!(LAYOUT.task_tgid));
-        reap(
-            Kind::Release,
-            M::get(task, global!(LAYOUT.task_tgid)),
-            M::get(task, global!(LAYOUT.task_start)),
-            by,
-        );
-        filter::gone::<M>(task);
-        0
-    }
+    })
 }
 
 #[raw_tracepoint(tracepoint = "sched_process_free")]

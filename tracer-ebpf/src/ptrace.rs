@@ -101,31 +101,33 @@ unsafe fn stopped_for(child: Addr) -> i32 {
 
 #[inline(always)]
 unsafe fn resumed<T: Turn>(child: Addr, request: u64, data: u64) -> i32 {
-    // SAFETY: the caller's duty; the child stands still (ptrace_check_attach).
-    unsafe {
-        if !goes_on(request) {
-            return 0;
+    emit::in_turn::<T>(Kind::Ptrace, || {
+        // SAFETY: the caller's duty; the child stands still (ptrace_check_attach).
+        unsafe {
+            if !goes_on(request) {
+                return 0;
+            }
+            let stopped = stopped_for(child);
+            // At a system call or an event, and nothing given: so goes strace on.
+            if stopped == 0 && data == 0 || !filter::process::<Probe>(child) {
+                return 0;
+            }
+            if !turn::<Probe, T>(Kind::Ptrace, child) {
+                return 0;
+            }
+            let Some(mut entry) = emit::reserve::<Ptrace>(Kind::Ptrace) else {
+                return 0;
+            };
+            let out = entry.as_mut_ptr();
+            (*out).header = emit::header(Kind::Ptrace, emit::now());
+            task::fill::<Probe>(&raw mut (*out).tracer, current());
+            task::fill::<Probe>(&raw mut (*out).task, child);
+            (*out).data = data;
+            (*out).stopped = stopped;
+            (*out).request = request as u32;
+            trace::fill::<ANCESTORS>(&raw mut (*out).trace, None);
+            entry.submit(0);
+            0
         }
-        let stopped = stopped_for(child);
-        // At a system call or an event, and nothing given: so goes strace on.
-        if stopped == 0 && data == 0 || !filter::process::<Probe>(child) {
-            return 0;
-        }
-        if !turn::<Probe, T>(Kind::Ptrace, child) {
-            return 0;
-        }
-        let Some(mut entry) = emit::reserve::<Ptrace>(Kind::Ptrace) else {
-            return 0;
-        };
-        let out = entry.as_mut_ptr();
-        (*out).header = emit::header(Kind::Ptrace, emit::now());
-        task::fill::<Probe>(&raw mut (*out).tracer, current());
-        task::fill::<Probe>(&raw mut (*out).task, child);
-        (*out).data = data;
-        (*out).stopped = stopped;
-        (*out).request = request as u32;
-        trace::fill::<ANCESTORS>(&raw mut (*out).trace, None);
-        entry.submit(0);
-        0
-    }
+    })
 }

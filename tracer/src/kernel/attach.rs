@@ -4,18 +4,19 @@
 //! that really works, and says why not better.
 
 use aya::{
-    maps::{MapData, PerCpuArray, RingBuf},
+    maps::{MapData, RingBuf},
     programs::{Program, ProgramError},
     Btf, Ebpf,
 };
-use sigtrace_common::record::KINDS;
 
 use super::{
     error::KernelError,
     facts::Facts,
     folds::Folds,
     hooks::{choose, Choice, Hook, Level, Support, Wish},
-    load, refusal, sys,
+    load,
+    losses::Losses,
+    refusal, sys,
     types::Types,
 };
 use crate::event::{BootTime, PidNs};
@@ -66,7 +67,7 @@ pub struct Attached {
     /// The records.
     pub ring: RingBuf<MapData>,
     /// Counts of records that found no room.
-    pub lost: PerCpuArray<MapData, u64>,
+    pub(super) losses: Losses,
     /// Counts of signals that were not told one by one.
     pub folds: Folds,
 }
@@ -228,16 +229,17 @@ fn finish(mut ebpf: Ebpf, choices: Vec<Choice>) -> Result<Attached, KernelError>
     let ring = map(&mut ebpf, "EVENTS")?
         .try_into()
         .map_err(failed("EVENTS"))?;
-    let lost: PerCpuArray<MapData, u64> =
-        map(&mut ebpf, "LOST")?.try_into().map_err(failed("LOST"))?;
-    debug_assert_eq!(lost.len() as usize, KINDS);
+    let aya::maps::Map::Array(lost) = map(&mut ebpf, "LOST")? else {
+        return Err(KernelError::NoPrograms);
+    };
+    let losses = Losses::new(&lost, &ebpf).map_err(KernelError::Losses)?;
     let folds = Folds::new(map(&mut ebpf, "FOLDS")?).map_err(failed("FOLDS"))?;
     Ok(Attached {
         ebpf,
         choices,
         since: super::now(),
         ring,
-        lost,
+        losses,
         folds,
     })
 }

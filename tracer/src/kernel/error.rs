@@ -40,6 +40,9 @@ pub enum KernelError {
     /// Too many values for a filter.
     #[error("too many values for {0}: at most {max}", max = sigtrace_common::filter::ENTRIES)]
     TooMany(&'static str),
+    /// Losses cannot be counted.
+    #[error("cannot map the counts of lost events, or read what the kernel says of the programs")]
+    Losses(#[source] std::io::Error),
     /// The ring buffer cannot be waited for.
     #[error("cannot wait for the ring buffer")]
     Wait(#[source] std::io::Error),

@@ -44,6 +44,12 @@ impl Folds {
         })
     }
 
+    /// Whether the map can be looked into.
+    pub(super) fn can_look(&self) -> bool {
+        let none = [0; size_of::<FoldKey>()];
+        matches!(self.map.get(&none, 0), Ok(_) | Err(MapError::KeyNotFound))
+    }
+
     /// There is something to be read, or may be.
     pub(super) fn grew(&mut self) {
         self.due.get_or_insert_with(|| Instant::now() + EVERY);

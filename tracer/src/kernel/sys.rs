@@ -6,11 +6,64 @@ use std::{
     ffi::CStr,
     fs::File,
     io,
-    os::fd::{AsRawFd, FromRawFd},
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use aya::maps::{MapData, RingBuf};
 use tokio::io::{unix::AsyncFd, Interest};
+
+/// Numbers in memory that the kernel side shares (a map with BPF_F_MMAPABLE).
+pub(super) struct Shared {
+    first: *const AtomicU64,
+    len: usize,
+}
+
+// SAFETY: atomics, mapped until this is dropped.
+unsafe impl Send for Shared {}
+
+impl Shared {
+    /// `len`: how many there are in the map.
+    pub(super) fn new(map: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
+        // SAFETY: a new mapping, and one that is only read.
+        let first = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                len * size_of::<AtomicU64>(),
+                libc::PROT_READ,
+                libc::MAP_SHARED,
+                map.as_raw_fd(),
+                0,
+            )
+        };
+        if first == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self {
+            first: first.cast(),
+            len,
+        })
+    }
+
+    /// The one at that place.
+    pub(super) fn get(&self, at: usize) -> u64 {
+        assert!(at < self.len, "{at} of {}", self.len);
+        // SAFETY: within the mapping, and aligned: the kernel maps whole pages.
+        unsafe { (*self.first.add(at)).load(Ordering::Relaxed) }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // SAFETY: the mapping of `new`, which nothing refers to any more.
+        unsafe {
+            libc::munmap(
+                self.first.cast_mut().cast(),
+                self.len * size_of::<AtomicU64>(),
+            )
+        };
+    }
+}
 
 /// `NS_GET_PARENT` of `ioctl_nsfs(2)`.
 const NS_GET_PARENT: libc::c_ulong = 0xb702;
@@ -28,6 +81,16 @@ pub(super) fn clock(id: libc::clockid_t) -> u64 {
     // SAFETY: a valid struct to write to.
     unsafe { libc::clock_gettime(id, &mut time) };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// Whether this process ignores a signal.
+pub(super) fn ignores(signal: i32) -> bool {
+    // SAFETY: a struct of plain integers, which is only written to.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &mut action) == 0
+            && action.sa_sigaction == libc::SIG_IGN
+    }
 }
 
 /// Before 5.11 maps count against RLIMIT_MEMLOCK. Later kernels do not care,
