@@ -128,6 +128,7 @@ fn frozen(scene: &Scene, judge: &mut Judge<'_>) {
     let pid = scene.pid("handles");
     judge
         .signal("SIGUSR1", USR1, From::Process(play()), pid)
+        .fate_meanwhile("pending", "frozen")
         .fate("handled", None);
     judge.cleared(scene.pid1());
     judge.zapped("the target", pid, scene.pid1());
