@@ -391,11 +391,12 @@ impl<'j, 'a> Verdict<'j, 'a> {
         self
     }
 
-    /// What a signal's fate was for a while: when it was first told, or by an update.
+    /// What a signal's fate was for a while, as it was told last: at first, or by an
+    /// update, which may know more.
     pub(crate) fn fate_meanwhile(mut self, fate: &str, reason: &str) -> Self {
         let Some(event) = self.event else { return self };
         let is_it = |told: &&Value| told["fate"] == fate && told["reason"] == reason;
-        match [&event.first].into_iter().chain(&event.then).find(is_it) {
+        match [&event.first].into_iter().chain(&event.then).rfind(is_it) {
             Some(told) => self.interim("meanwhile", told, fate, reason),
             None => self.wrong(&format!("expected {fate} {reason} meanwhile")),
         }

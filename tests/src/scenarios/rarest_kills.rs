@@ -12,8 +12,8 @@ use super::signals::wait_until_dead;
 use super::{kept, play, shared, Scenario, Scene, Set};
 use crate::judge::{From, Judge};
 use crate::stage::host::Host;
-use crate::stage::ns;
 use crate::stage::sigtrace::Sigtrace;
+use crate::stage::{ns, until};
 use crate::sys::{self, rarest, PidFd};
 
 const TERM: i32 = Signal::SIGTERM as i32;
@@ -67,8 +67,11 @@ fn killed(scene: &Scene, judge: &mut Judge<'_>, mechanism: &str) {
 /// As security tools do it; this one only knows the process.
 fn act_bpf(scene: &mut Scene, _: &Sigtrace) -> Result<()> {
     let pid = scene.spawn("handles", "USR1")?.host;
+    // In the system call by which it waits; the next one is its handler's.
+    until("its sleep", || {
+        Ok((ns::state(pid)? == Some('S')).then_some(()))
+    })?;
     let program = rarest::kill_by_program(pid, Signal::SIGTERM)?;
-    // Its handler makes a system call.
     ns::kill(pid, Signal::SIGUSR1)?;
     wait_until_dead(pid)?;
     drop(program);
