@@ -10,6 +10,7 @@ mod keeper;
 pub(crate) mod load;
 mod nest;
 mod rare;
+pub(crate) mod rarest;
 mod refused;
 mod role;
 mod storm;

@@ -10,6 +10,8 @@ use serde_json::{Map, Value};
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
     pub(crate) first: Value,
+    /// After each update, the last one included.
+    pub(crate) then: Vec<Value>,
     pub(crate) now: Value,
 }
 
@@ -90,6 +92,7 @@ impl Seen {
                     }
                     seen.events.push(Event {
                         first: value.clone(),
+                        then: Vec::new(),
                         now: value,
                     });
                 }
@@ -116,9 +119,11 @@ impl Seen {
                 .push(format!("an update of nothing: {changes:?}"));
             return;
         };
-        if let Value::Object(now) = &mut self.events[at].now {
+        let event = &mut self.events[at];
+        if let Value::Object(now) = &mut event.now {
             apply(now, changes);
         }
+        event.then.push(event.now.clone());
     }
 
     /// Events that concern one of these namespaces.

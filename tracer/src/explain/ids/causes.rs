@@ -43,7 +43,7 @@ pub(super) const ROWS: &[Row] = &[
      "Ctrl-C and Ctrl-\\ send SIGINT and SIGQUIT to the foreground group (isig).",
      ""),
     ("tty-job", "job control of its terminal",
-     "Reading or writing from the background sends SIGTTIN or SIGTTOU, Ctrl-Z sends SIGTSTP (__tty_check_change, isig).",
+     "Reading or writing from the background sends SIGTTIN or SIGTTOU, Ctrl-Z sends SIGTSTP (__tty_check_change, isig). They stop and end nobody: the cause stands with such a signal, not with a death.",
      ""),
     ("sak", "the secure attention key",
      "It kills everything that holds the console open (__do_SAK).",
