@@ -46,6 +46,7 @@ mod pid1;
 mod pid1_killed;
 pub(crate) mod place;
 pub mod purpose;
+pub(crate) mod forks;
 pub(crate) mod refused;
 mod requests;
 mod routine;
