@@ -332,7 +332,11 @@ fn failed(error: i32, flags: u64, seen: bool) -> i32 {
     }
     let noted = noted.unwrap_or(NOTHING);
     let stage = if seen { noted.stage } else { STAGE_UNKNOWN };
-    let flags = if flags == NO_FLAGS { noted.flags } else { flags };
+    let flags = if flags == NO_FLAGS {
+        noted.flags
+    } else {
+        flags
+    };
     // SAFETY: the current task; addresses are only read by the helper.
     unsafe {
         let task = current();
@@ -377,7 +381,11 @@ fn failed(error: i32, flags: u64, seen: bool) -> i32 {
             noted.pids
         };
         groups(out, &pids);
-        let full = if noted.full.at == 0 { full(ns) } else { noted.full };
+        let full = if noted.full.at == 0 {
+            full(ns)
+        } else {
+            noted.full
+        };
         namespaces(out, ns, &full);
         processes(out, task);
         trace::fill::<ANCESTORS>(&raw mut (*out).trace, None);

@@ -7,6 +7,7 @@ mod deaths;
 mod debuggers;
 mod faults;
 mod filters;
+mod forks;
 mod forwarding;
 mod held;
 mod inits;
@@ -217,6 +218,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         forwarding::scenarios(),
         signals::scenarios(),
         refused::scenarios(),
+        forks::scenarios(),
         held::scenarios(),
         job_control::scenarios(),
         deaths::scenarios(),

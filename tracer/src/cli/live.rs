@@ -24,7 +24,8 @@ use crate::{
     },
     explain::{Awaited, Engine},
     kernel::{
-        self, error::KernelError, log::KernelLog, procfs, procfs::Proc, ring::Ring, symbols::Symbols,
+        self, error::KernelError, log::KernelLog, procfs, procfs::Proc, ring::Ring,
+        symbols::Symbols,
     },
     output::{Clock, Ending, Output},
     program::worker::{Answer, Question, Worker},

@@ -28,7 +28,8 @@ use super::{
 };
 use crate::{
     event::{
-        BootTime, CgroupId, Fact, Home, Like, LikeFork, Outcome, PidNs, ProcessKey, Signal, Task, HOST_PIDNS,
+        BootTime, CgroupId, Fact, Home, Like, LikeFork, Outcome, PidNs, ProcessKey, Signal, Task,
+        HOST_PIDNS,
     },
     explain::runtime::is_runtime,
     history::{filter::Filter, identity::same_start},

@@ -10,9 +10,9 @@ use sigtrace_common::record::{self, Kind};
 use zerocopy::FromBytes;
 
 use super::{
-    fork, Ancestor, BootTime, Call, Comm, Creds, Denial, Detail, Fact, Fault, Frame, Handed, Handler,
-    Info, Like, MappedFile, Mapping, MemoryLevel, Oom, Outcome, ProcessKey, Refused, Resumed,
-    Signal, TargetState, Task,
+    fork, Ancestor, BootTime, Call, Comm, Creds, Denial, Detail, Fact, Fault, Frame, Handed,
+    Handler, Info, Like, MappedFile, Mapping, MemoryLevel, Oom, Outcome, ProcessKey, Refused,
+    Resumed, Signal, TargetState, Task,
 };
 
 /// Names the function that an address of the kernel lies in.

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::{
-    Ancestor, BootTime, Comm, Fault, ForkRejected, Frame, Handler, Home, Info, LikeFork, Oom, Outcome, PidNs, ProcessKey,
-    Refused, Signal, Task,
+    Ancestor, BootTime, Comm, Fault, ForkRejected, Frame, Handler, Home, Info, LikeFork, Oom,
+    Outcome, PidNs, ProcessKey, Refused, Signal, Task,
 };
 
 /// What sort of signals a process does what with, from `/proc/PID/status`.

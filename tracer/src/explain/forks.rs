@@ -91,7 +91,8 @@ impl Engine {
         };
         self.summary.forks_rejected += 1;
         self.told_forks.put(like, Some(Arc::new(report.clone())));
-        self.outbox.push(time, id, Report::ForkRejected(Box::new(report)));
+        self.outbox
+            .push(time, id, Report::ForkRejected(Box::new(report)));
     }
 
     pub(super) fn forks_counted(
@@ -115,7 +116,8 @@ impl Engine {
             count,
             ..(*told).clone()
         };
-        self.outbox.push(last, id, Report::ForkRejected(Box::new(report)));
+        self.outbox
+            .push(last, id, Report::ForkRejected(Box::new(report)));
     }
 }
 
@@ -125,7 +127,11 @@ fn rejected(reason: &'static str) -> Verdict {
 
 /// Why, and at which limit.
 fn verdict(view: View<'_>, time: BootTime, fork: &ForkRejected) -> (Verdict, Option<ForkLimit>) {
-    let by = format!("{} could not make {}", words::who(&fork.current), what(fork.thread));
+    let by = format!(
+        "{} could not make {}",
+        words::who(&fork.current),
+        what(fork.thread)
+    );
     let (reason, missing) = decide(fork);
     let v = rejected(reason);
     let (v, limit) = match reason {
@@ -158,9 +164,8 @@ fn decide(fork: &ForkRejected) -> (&'static str, Option<&'static str>) {
         (_, Stage::Pids) => ("pids-limit", None),
         (_, Stage::AllocPid) => ("pid-max", None),
         (EAGAIN, stage) => {
-            let unseen = |seen: bool, what| {
-                by_call.or((stage == Stage::Other && !seen).then_some(what))
-            };
+            let unseen =
+                |seen: bool, what| by_call.or((stage == Stage::Other && !seen).then_some(what));
             let both = fork.sees_alloc_pid && fork.sees_pids;
             if full_user(fork) {
                 let what = "whether alloc_pid or pids_can_fork failed (not hooked): the user's \
@@ -256,7 +261,12 @@ fn pids_limit(
 
 /// As the host sees it.
 fn path(group: &FullGroup) -> String {
-    let names: Vec<_> = group.names.iter().rev().map(|name| printable(name)).collect();
+    let names: Vec<_> = group
+        .names
+        .iter()
+        .rev()
+        .map(|name| printable(name))
+        .collect();
     let begin = if group.whole { "/" } else { "…/" };
     format!("{begin}{}", names.join("/"))
 }
@@ -278,7 +288,11 @@ fn with_zombies(v: Verdict, dead: Option<&Zombies>, max: u64, otherwise: &str) -
     };
     let v = v.say(format!(
         "{} in its PID namespace: {whose}, and each still counts.",
-        words::count(dead.count, "process is dead and not reaped", "processes are dead and not reaped")
+        words::count(
+            dead.count,
+            "process is dead and not reaped",
+            "processes are dead and not reaped"
+        )
     ));
     match &dead.parent {
         Some(parent) if dead.count.saturating_mul(2) >= max => v.advise(format!(
@@ -365,7 +379,10 @@ fn pid_max(
             zombies: dead,
             ..ForkLimit::default()
         };
-        return (v.advise("raise kernel.threads-max, or find what leaks processes"), Some(limit));
+        return (
+            v.advise("raise kernel.threads-max, or find what leaks processes"),
+            Some(limit),
+        );
     }
     let v = if fork.stage == Stage::AllocPid {
         v.field("alloc_pid=-EAGAIN")
@@ -390,7 +407,10 @@ fn pid_max(
         of: "kernel.pid_max",
         current: count,
         max,
-        pidns: fork.full.filter(|full| full.level > 0 && full.max.is_some()).map(|full| full.ns),
+        pidns: fork
+            .full
+            .filter(|full| full.level > 0 && full.max.is_some())
+            .map(|full| full.ns),
         zombies: dead.clone(),
         ..ForkLimit::default()
     };

@@ -276,7 +276,11 @@ mod tests {
         ] {
             assert_eq!(apart(name), Some(Apart::Refusals), "{name}");
         }
-        for name in ["fexit_copy_process", "kretprobe_copy_process", "kprobe_alloc_pid"] {
+        for name in [
+            "fexit_copy_process",
+            "kretprobe_copy_process",
+            "kprobe_alloc_pid",
+        ] {
             assert_eq!(apart(name), Some(Apart::Forks), "{name}");
         }
         for name in [

@@ -11,11 +11,12 @@ use super::{
 use crate::{
     event::{BootTime, Call, Outcome, Task},
     explain::{
+        forks,
         path::{KernelPath, Source, Step},
-        forks, refused,
+        refused,
         report::{
-            Certainty, Evidence, ExitReport, Explanation, FaultPlace, Forebear, ForkReport, RefusedReport,
-            Report, Sender, SignalReport,
+            Certainty, Evidence, ExitReport, Explanation, FaultPlace, Forebear, ForkReport,
+            RefusedReport, Report, Sender, SignalReport,
         },
         signals, words,
     },

@@ -7,7 +7,8 @@ use crate::{
     explain::path::{Decision, KernelPath, Stack},
     explain::report::{
         Asked, Certainty, Evidence, ExitReport, Explanation, FaultFunction, FaultPlace, Forebear,
-        ForkLimit, ForkReport, Kept, Link, RefusedReport, Report, Sender, SignalReport, Stop, Summary, Unreaped, Update, Zombies,
+        ForkLimit, ForkReport, Kept, Link, RefusedReport, Report, Sender, SignalReport, Stop,
+        Summary, Unreaped, Update, Zombies,
     },
     explain::runtime::{Recognized, Role},
 };

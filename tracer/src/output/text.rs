@@ -27,8 +27,8 @@ use crate::{
     explain::{
         engine::ZOMBIE_NS,
         report::{
-            Certainty, ExitReport, ForkReport, Link, RefusedReport, Report, Sender, SignalReport, Summary,
-            Update,
+            Certainty, ExitReport, ForkReport, Link, RefusedReport, Report, Sender, SignalReport,
+            Summary, Update,
         },
     },
 };

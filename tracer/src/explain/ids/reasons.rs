@@ -4,11 +4,7 @@
 use super::Row;
 
 /// What no rule of this version gives as a reason.
-pub(super) const NOT_REPORTED: &[&str] = &[
-    "throttled",
-    "orphaned-pgrp-stop",
-    "unknown",
-];
+pub(super) const NOT_REPORTED: &[&str] = &["throttled", "orphaned-pgrp-stop", "unknown"];
 
 pub(super) const ROWS: &[Row] = &[
     ("target-dumping", "the process is writing a core dump",

@@ -185,12 +185,14 @@ impl Hook {
 
     /// Whether the kernel can preempt a program there; the others are called
     /// under a lock (siglock; `oom_lock`, which lets one in at a time), or in a
-    /// softirq. Programs for refused signals can be, and have no copies: what they
+    /// softirq. Programs for refused signals and rejected
+    /// forks can be, and have no copies: what they
     /// cost every kill(2) would be three times as much, for calls that are missed
     /// only while another one is preempted in the few instructions before it is
     /// seen to have gone well. They are counted (`Ring::losses`).
     pub(super) fn is_preemptible(self) -> bool {
         !self.is_of_refusals()
+            && !self.is_of_forks()
             && !matches!(
                 self,
                 Self::SignalGenerate
