@@ -8,7 +8,7 @@ use std::process;
 use anyhow::{bail, Context, Result};
 use nix::sched::{self, CloneFlags};
 use nix::sys::resource::{self, Resource};
-use nix::sys::wait;
+use nix::sys::wait::{self, Id, WaitPidFlag};
 use nix::unistd::{self, Uid};
 
 use super::tools;
@@ -44,18 +44,25 @@ pub(super) fn play(words: &[&str]) -> Result<bool> {
             resource::setrlimit(Resource::RLIMIT_NPROC, 1, 1)?;
             unistd::setuid(Uid::from_raw(USER)).context("setuid")?;
         }
-        ["dead-ns"] => {
-            begin("dead-ns")?;
-            sched::unshare(CloneFlags::CLONE_NEWPID).context("unshare")?;
-            match sys::fork()? {
-                Side::Child => process::exit(0),
-                Side::Parent(child) => wait::waitpid(child, None)?,
-            };
-        }
         _ => return Ok(false),
     }
     tools::say(&format!("failed {}", until_it_fails()?))?;
     tools::sleep_for_ever();
+}
+
+/// The PID namespace of children to come; nobody is in it yet.
+pub(super) fn unshare() -> Result<()> {
+    sched::unshare(CloneFlags::CLONE_NEWPID).context("unshare")?;
+    tools::say("unshared")
+}
+
+/// Its first process ends, and then there can be no other.
+pub(super) fn outlive() -> Result<()> {
+    match sys::fork()? {
+        Side::Child => process::exit(0),
+        Side::Parent(child) => wait::waitpid(child, None)?,
+    };
+    tools::say(&format!("failed {}", until_it_fails()?))
 }
 
 /// The control group of the role `full-group`, by its pid on the host.
@@ -79,7 +86,11 @@ fn until_it_fails() -> Result<i32> {
     for _ in 0..TRIES {
         match sys::fork() {
             Ok(Side::Child) => process::exit(0),
-            Ok(Side::Parent(_)) => {}
+            // It is dead before the next one is tried.
+            Ok(Side::Parent(child)) => {
+                let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+                wait::waitid(Id::Pid(child), flags)?;
+            }
             Err(error) => {
                 let errno = error.downcast_ref::<nix::Error>().context("no errno")?;
                 return Ok(*errno as i32);

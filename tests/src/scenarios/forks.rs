@@ -20,7 +20,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         shared("fork-rejected-pids-limit", groups, act_own, own),
         shared("fork-rejected-pids-parent", groups, act_around, around),
         shared("fork-rejected-nproc-limit", kept, act_user, user),
-        shared("fork-rejected-pidns-dead", kept, act_dead, dead),
+        shared("fork-rejected-pidns-dead", unshared, act_dead, dead),
     ]
 }
 
@@ -42,6 +42,10 @@ fn groups(host: &Host) -> Result<Set> {
 
 fn try_it(scene: &mut Scene, role: &'static str, words: &str, error: i32) -> Result<()> {
     scene.spawn(role, words)?;
+    fails(scene, error)
+}
+
+fn fails(scene: &Scene, error: i32) -> Result<()> {
     let said = scene.ns.pid1.hear("failed")?;
     ensure!(
         said == format!("failed {error}"),
@@ -111,17 +115,27 @@ fn user(scene: &Scene, judge: &mut Judge<'_>) {
     over(scene, judge, "full-user");
 }
 
+/// The namespace is made here, while those of all other scenes are there: its inode
+/// shall be none of theirs.
+fn unshared(_: &Host) -> Result<Set> {
+    let scene = Scene::kept()?;
+    scene.ns.pid1.tell("unshare")?;
+    scene.ns.pid1.hear("unshared")?;
+    Ok(Set::Ready(scene))
+}
+
 fn act_dead(scene: &mut Scene, _: &Sigtrace) -> Result<()> {
-    try_it(scene, "dead-ns", "", libc::ENOMEM)?;
+    scene.ns.pid1.tell("outlive")?;
+    fails(scene, libc::ENOMEM)?;
     scene.clear()
 }
 
 fn dead(scene: &Scene, judge: &mut Judge<'_>) {
     judge
-        .fork_rejected("the fork", scene.pid("dead-ns"), "pidns-dead", "ENOMEM")
+        .fork_rejected("the fork", scene.pid1(), "pidns-dead", "ENOMEM")
         .words(&["which its children would be in", "exited with status 0"])
         .advises("start a new container");
-    over(scene, judge, "dead-ns");
+    judge.cleared(scene.pid1());
 }
 
 fn over(scene: &Scene, judge: &mut Judge<'_>, role: &str) {

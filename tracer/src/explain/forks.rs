@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::event::{printable, BootTime, ForkRejected, FullGroup, LikeFork, PidNs, Stage};
+use crate::event::{printable, BootTime, ForkRejected, FullGroup, LikeFork, Stage};
 use crate::explain::report::{ForkLimit, ForkReport, Report, Zombies};
 use crate::history::hash::Map;
 use crate::history::note::Fate;
@@ -227,21 +227,16 @@ fn pids_limit(
         return (v.advise("raise pids.max (docker run --pids-limit)"), None);
     };
     let path = path(group);
-    let own = if group.depth == 0 {
-        "its control group"
+    let whose = if group.depth == 0 {
+        format!("its control group {path}")
     } else {
-        "the control group"
-    };
-    let around = if group.depth == 0 {
-        ", no more"
-    } else {
-        " and in those below, no more"
+        format!("the control group {path}, which its own is part of,")
     };
     let v = v
         .field(format!("pids.current={}", group.count))
         .field(format!("pids.max={}", group.max))
         .say(format!(
-            "{by}: {own} {path} may have {} (pids.max){around}, and has {}.",
+            "{by}: {whose} may have no more than {} (pids.max), and has {}.",
             words::count(group.max, "task", "tasks"),
             group.count
         ));
@@ -438,13 +433,23 @@ fn pidns_dead(
             "{by}: PID 1 of {place} is gone, and a PID namespace without it takes no new process. \
              That there is \"not enough memory\" (ENOMEM) is only how the kernel says it."
         ));
-    let v = how_it_ended(view, time, ns, v);
+    let v = how_it_ended(view, time, fork, v);
     v.advise("start a new container, or unshare a new PID namespace: the first process there has to stay as long as others shall start")
 }
 
-fn how_it_ended(view: View<'_>, time: BootTime, ns: PidNs, v: Verdict) -> Verdict {
-    let one = view.history.pid1(ns);
-    let Some((one, end)) = one.and_then(|one| Some((one, one.exit.or(one.exiting)?))) else {
+/// Of that PID 1, where it is known to be that one: an inode is given again.
+fn how_it_ended(view: View<'_>, time: BootTime, fork: &ForkRejected, v: Verdict) -> Verdict {
+    let Some(ns) = fork.ns else { return v };
+    let inside = fork.current.pidns() == Some(ns);
+    let own = |one: &&Process| {
+        let first = one.task.is_pid1() && one.task.pidns() == Some(ns);
+        first && (inside || one.parent == Some(fork.current.key))
+    };
+    let found = view.history.members(ns).filter(own);
+    let Some(one) = found.max_by_key(|one| one.task.key.start_ns) else {
+        return v;
+    };
+    let Some(end) = one.exit.or(one.exiting) else {
         return v;
     };
     let how = match end.status & 0x7f {

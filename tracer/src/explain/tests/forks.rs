@@ -175,7 +175,7 @@ fn those_that_were_counted_are_told_with_their_number() {
     let like = LikeFork::of(&fork);
     let mut w = World::new();
     w.push(Fact::ForkRejected(Box::new(fork)));
-    let last = BootTime(w.now());
+    let last = BootTime(w.now);
     w.push(Fact::ForksCounted {
         like,
         count: 500,
