@@ -110,6 +110,12 @@ pub(crate) unsafe fn process<M: Mem>(task: Addr) -> bool {
     }
 }
 
+/// Whether a PID namespace is filtered by.
+pub(crate) fn namespace(inum: u32) -> bool {
+    // SAFETY: map values are not read.
+    by_pidns() && inum != 0 && unsafe { wanted(inum) }
+}
+
 /// There is a filter by namespace, cgroup or process.
 #[inline(always)]
 fn limited() -> bool {

@@ -70,13 +70,25 @@ pub(crate) unsafe fn fold<M: Mem>(
             handler: if handler > 3 { 4 } else { handler as u8 },
             info: if info > 1 { 2 } else { info as u8 },
         };
-        let Some(recent) = RECENT.get_ptr_mut(&key) else {
+        crowded(time_ns, &key)
+    }
+}
+
+/// Whether it is one of many equal ones, and was counted.
+///
+/// # Safety
+/// Nobody else may use the key at that time.
+#[inline(always)]
+unsafe fn crowded(time_ns: u64, key: &FoldKey) -> bool {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let Some(recent) = RECENT.get_ptr_mut(key) else {
             let first = Recent {
                 since_ns: time_ns,
                 count: 1,
                 pad: 0,
             };
-            let _ = RECENT.insert(&key, first, 0);
+            let _ = RECENT.insert(key, first, 0);
             return false;
         };
         if time_ns.wrapping_sub((*recent).since_ns) >= SECOND_NS {
@@ -86,8 +98,15 @@ pub(crate) unsafe fn fold<M: Mem>(
         }
         (*recent).count += 1;
         let count = (*recent).count;
-        count > WHOLE && add(&key, time_ns, count == WHOLE + 1)
+        count > WHOLE && add(key, time_ns, count == WHOLE + 1)
     }
+}
+
+/// Whether a rejected fork is counted and not told. Its key is of one thread, so that
+/// nothing here is done twice at once.
+pub(crate) fn fold_fork(time_ns: u64, key: &FoldKey) -> bool {
+    // SAFETY: map values are this key's own.
+    unsafe { crowded(time_ns, key) }
 }
 
 /// Counts one; false: there is no place for its key.

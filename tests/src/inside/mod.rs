@@ -4,6 +4,7 @@
 //! end. What they stand for is said by the scenario that plays them.
 
 mod doomed;
+pub(crate) mod forks;
 mod forwarder;
 mod init;
 mod keeper;

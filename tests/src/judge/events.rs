@@ -34,6 +34,11 @@ impl Event {
         self.kind() == "refused"
     }
 
+    /// A fork that the kernel rejected.
+    pub(crate) fn is_fork_rejected(&self) -> bool {
+        self.kind() == "fork_rejected"
+    }
+
     /// A number at a path such as `/target/pid`.
     pub(crate) fn number(&self, path: &str) -> Option<u64> {
         self.now.pointer(path).and_then(Value::as_u64)

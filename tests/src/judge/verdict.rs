@@ -138,6 +138,35 @@ impl<'a> Judge<'a> {
         verdict
     }
 
+    /// The next fork of a process that was rejected, why, and with which error.
+    pub(crate) fn fork_rejected(
+        &mut self,
+        claim: &str,
+        by: u32,
+        reason: &str,
+        error: &str,
+    ) -> Verdict<'_, 'a> {
+        let is_it = |event: &Event| {
+            event.is_fork_rejected() && event.number("/task/pid") == Some(by.into())
+        };
+        let free = |at: &usize| !self.claimed[*at] && is_it(self.events[*at]);
+        let Some(at) = (0..self.events.len()).find(free) else {
+            self.claims.insert(claim.to_owned());
+            let who = self.name(by);
+            self.fault(format!("{claim}: no rejected fork of {who}"));
+            return Verdict::new(self, None, claim);
+        };
+        self.claimed[at] = true;
+        let event = self.events[at];
+        let said = event.text("/reason");
+        let sure = self.grade(claim, event, said, &[("reason", reason)]);
+        let mut verdict = Verdict::new(self, Some(at).filter(|_| sure), claim);
+        if said != reason || event.text("/error") != error {
+            verdict.wrong(&format!("expected {reason} {error}"));
+        }
+        verdict
+    }
+
     /// Whether there is one more of these that nobody has claimed.
     pub(crate) fn has_signal(&self, number: i32, from: From, to: u32) -> bool {
         let events = self.events.iter().zip(&self.claimed);
@@ -225,6 +254,7 @@ impl<'a> Judge<'a> {
         for (at, event) in self.events.iter().enumerate() {
             let matters = event.is_death()
                 || event.is_refused()
+                || event.is_fork_rejected()
                 || (event.is_signal() && event.now["routine"] != Value::Bool(true));
             if matters && !self.claimed[at] {
                 self.faults

@@ -8,6 +8,7 @@ mod debuggers;
 mod dumping;
 mod faults;
 mod filters;
+mod forks;
 mod forwarding;
 mod held;
 mod host;
@@ -221,6 +222,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         forwarding::scenarios(),
         signals::scenarios(),
         refused::scenarios(),
+        forks::scenarios(),
         held::scenarios(),
         job_control::scenarios(),
         deaths::scenarios(),

@@ -32,6 +32,7 @@ mod early;
 mod exited;
 mod fate;
 mod folded;
+pub(crate) mod forks;
 mod jobs;
 mod killed;
 mod lead;

@@ -156,6 +156,10 @@ pub(crate) fn verdict(
         let count = words::count(summary.refused, "signal", "signals");
         parts.insert(2, format!("{count} refused"));
     }
+    if summary.forks_rejected > 0 {
+        let count = words::count(summary.forks_rejected, "fork", "forks");
+        parts.insert(parts.len() - 1, format!("{count} rejected"));
+    }
     if summary.routine > 0 && !context.all_signals && !context.named_signals {
         let count = words::count(summary.routine, "routine signal", "routine signals");
         parts.push(format!("{count} not shown"));

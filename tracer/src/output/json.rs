@@ -185,6 +185,7 @@ impl<W: io::Write> Output for Json<W> {
             partial: summary.partial,
             signals: summary.signals,
             signals_dropped: summary.dropped,
+            forks_rejected: summary.forks_rejected,
             signals_refused: summary.refused,
             signals_routine: summary.routine,
             events_lost: summary.lost,

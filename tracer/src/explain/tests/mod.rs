@@ -13,6 +13,7 @@ mod endings;
 mod faults;
 mod filters;
 mod folded;
+mod forks;
 mod forwarding;
 mod harmless;
 mod identity;
