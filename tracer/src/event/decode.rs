@@ -239,7 +239,7 @@ fn fork_rejected(r: &record::ForkRejected) -> fork::ForkRejected {
         nproc: known.then_some((r.nproc, r.nproc_limit)),
         nproc_exempt: r.nproc_exempt != 0,
         deadline: r.policy == DEADLINE,
-        group: (r.pids_id != 0).then(|| fork::FullGroup {
+        group: (r.pids_id != 0).then_some(fork::FullGroup {
             id: r.pids_id,
             whole: names.len() < record::PIDS_LEVELS,
             names,
