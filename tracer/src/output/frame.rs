@@ -132,7 +132,13 @@ pub(crate) fn verdict(
         " as far as seen"
     };
     let head = if summary.ended {
-        format!("{names} ended: {}{unsure}", wording::verdict(summary))
+        // Nothing bad was seen, because nothing was: that is not clean.
+        let nothing_seen = summary.exited == 0 && summary.unseen_ends > 0;
+        let judged = match wording::verdict(summary) {
+            "clean" if nothing_seen => "how is not known".to_owned(),
+            judged => format!("{judged}{unsure}"),
+        };
+        format!("{names} ended: {judged}")
     } else {
         let how = match ending {
             Ending::Ended => "over",
