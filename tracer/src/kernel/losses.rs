@@ -93,13 +93,11 @@ impl Losses {
         let new = missed.since(self.told_missed);
         let crowds = self.counts.get(CROWDED);
         let crowded = crowds > std::mem::replace(&mut self.crowds, crowds);
-        // What copies missed without a crowd was seen by one of them. A miss may be
-        // counted a moment after its crowd.
-        let of_copies = if crowded || std::mem::replace(&mut self.crowded, crowded) {
-            new.of_copies
-        } else {
-            0
-        };
+        let of_copies = lost_by_copies(
+            new.of_copies,
+            crowded,
+            std::mem::replace(&mut self.crowded, crowded),
+        );
         if new.alone + of_copies > 0 {
             losses.push(("not-run", new.alone + of_copies));
         }
@@ -131,6 +129,16 @@ impl Losses {
             (program, recursion_misses(&text).unwrap_or(0))
         });
         Missed::of(misses.map(|(program, misses)| (&*program.hook, program.apart, misses)))
+    }
+}
+
+/// What copies missed without a crowd was seen by one of them. A miss may be counted a
+/// moment after its crowd, so one at the last look counts, too.
+fn lost_by_copies(missed: u64, crowded: bool, crowded_before: bool) -> u64 {
+    if crowded || crowded_before {
+        missed
+    } else {
+        0
     }
 }
 
@@ -263,6 +271,13 @@ mod tests {
         };
         assert_eq!(missed, told);
         assert_eq!(missed.since(told), Missed::default());
+    }
+
+    #[test]
+    fn copies_lose_nothing_but_in_a_crowd() {
+        assert_eq!(lost_by_copies(5, false, false), 0);
+        assert_eq!(lost_by_copies(5, true, false), 5);
+        assert_eq!(lost_by_copies(5, false, true), 5);
     }
 
     #[test]
