@@ -250,7 +250,7 @@ fn pids_limit(
         zombies: dead.clone(),
         ..ForkLimit::default()
     };
-    let v = with_zombies(v, dead.as_ref(), group.max, "raise pids.max (docker run --pids-limit), or find what starts so many processes and threads");
+    let v = with_zombies(v, dead.as_ref(), "Those in this control group", group.max, "raise pids.max (docker run --pids-limit), or find what starts so many processes and threads");
     (v, Some(limit))
 }
 
@@ -266,7 +266,15 @@ fn path(group: &FullGroup) -> String {
     format!("{begin}{}", names.join("/"))
 }
 
-fn with_zombies(v: Verdict, dead: Option<&Zombies>, max: u64, otherwise: &str) -> Verdict {
+/// `which`: those of them that this limit is about, whom the history does not tell from
+/// the others.
+fn with_zombies(
+    v: Verdict,
+    dead: Option<&Zombies>,
+    which: &str,
+    max: u64,
+    otherwise: &str,
+) -> Verdict {
     let Some(dead) = dead else {
         return v.advise(otherwise);
     };
@@ -282,7 +290,7 @@ fn with_zombies(v: Verdict, dead: Option<&Zombies>, max: u64, otherwise: &str) -
         None => "nobody has waited for them".to_owned(),
     };
     let v = v.say(format!(
-        "{} in its PID namespace: {whose}, and each still counts.",
+        "{} in its PID namespace: {whose}. {which} still count.",
         words::count(
             dead.count,
             "process is dead and not reaped",
@@ -350,7 +358,7 @@ fn nproc_limit(
         zombies: dead.clone(),
         ..ForkLimit::default()
     };
-    let v = with_zombies(v, dead.as_ref(), max, "raise the limit (ulimit -u, docker run --ulimit nproc=…, LimitNPROC=), or run this as a user of its own");
+    let v = with_zombies(v, dead.as_ref(), "Those of this user", max, "raise the limit (ulimit -u, docker run --ulimit nproc=…, LimitNPROC=), or run this as a user of its own");
     (v, Some(limit))
 }
 
@@ -409,7 +417,7 @@ fn pid_max(
         zombies: dead.clone(),
         ..ForkLimit::default()
     };
-    let v = with_zombies(v, dead.as_ref(), max.unwrap_or(u64::MAX), "raise kernel.pid_max (since Linux 6.14 each PID namespace has its own), or find what leaks processes");
+    let v = with_zombies(v, dead.as_ref(), "They", max.unwrap_or(u64::MAX), "raise kernel.pid_max (since Linux 6.14 each PID namespace has its own), or find what leaks processes");
     (v, Some(limit))
 }
 
