@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-/// Lines that are remembered, as text: as values they would take ten times as much
+/// Lines that are remembered, as text: as values they would take several times as much
 /// memory, and hardly any of them is looked at again. At one or two kilobytes each
 /// that is a few megabytes.
 const KEPT: usize = 2048;
