@@ -533,6 +533,8 @@ pub struct Fold {
     pub count: u64,
     /// When the last one came, nanoseconds since boot.
     pub last_ns: u64,
+    /// When the second began whose first were told, nanoseconds since boot.
+    pub since_ns: u64,
 }
 
 /// The system calls that send signals; the value of [`Refused::call`].
@@ -725,7 +727,7 @@ sizes! {
     Reap = 32,
     FoldNote = 16,
     FoldKey = 24,
-    Fold = 16,
+    Fold = 24,
     Creds = 24,
     Denial = 152,
     Refused = 880,

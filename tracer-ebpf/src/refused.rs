@@ -289,7 +289,7 @@ fn denied(number: i32, target: u64, error: i32) -> i32 {
                 return 0;
             }
         }
-        if !filter::signal::<Probe>(target) {
+        if filter::signal::<Probe>(target).is_none() {
             return 0;
         }
         let mut denial = MaybeUninit::<Denial>::uninit();
