@@ -168,6 +168,17 @@ impl Engine {
         self.find(name)
     }
 
+    /// Removes all containers whose names begin so.
+    pub(crate) fn clear(&self, name: &str) -> Result<()> {
+        let filter = format!("name=^{name}");
+        let ids = self.say(&["ps", "-a", "-q", "--filter", &filter])?;
+        let ids: Vec<&str> = ids.lines().collect();
+        if !ids.is_empty() {
+            self.say(&[self.rm, &ids].concat())?;
+        }
+        Ok(())
+    }
+
     /// A container of ours that runs.
     pub(crate) fn find(&self, name: &str) -> Result<Container> {
         let said = self.say(&["inspect", "-f", "{{.Id}} {{.State.Pid}}", name])?;
