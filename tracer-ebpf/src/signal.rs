@@ -23,7 +23,7 @@ use crate::{
     filter::{self, Because},
     fold,
     globals::global,
-    mem::{current, pointer, Addr, Direct, Mem, Probe},
+    mem::{current, pointer, typed_current, Addr, Direct, Mem, Probe},
     oom, task, trace,
 };
 
@@ -229,7 +229,11 @@ unsafe fn fill<M: Mem>(
         (*out).code = code;
         (*out).si_pid = pid;
         (*out).si_uid = uid;
-        task::fill::<Probe>(&raw mut (*out).current, current());
+        if M::TYPED && global!(CONFIG.typed_current) != 0 {
+            task::fill::<M>(&raw mut (*out).current, typed_current());
+        } else {
+            task::fill::<Probe>(&raw mut (*out).current, current());
+        }
         task::fill::<M>(&raw mut (*out).target, target);
         (*out).pdeath_signal = if (*out).current.flags & PF_EXITING == 0 {
             0
@@ -371,21 +375,26 @@ unsafe fn ask_threads(out: *mut TargetState, signal: Addr, bit: u32) {
 #[raw_tracepoint(tracepoint = "signal_deliver")]
 pub fn raw_signal_deliver(ctx: RawTracePointContext) -> i32 {
     // SAFETY: the arguments of signal_deliver.
-    unsafe { deliver(ctx.as_ptr(), ctx.arg(0)) }
+    unsafe { deliver::<Probe>(ctx.as_ptr(), ctx.arg(0), current()) }
 }
 
 #[btf_tracepoint(function = "signal_deliver")]
 pub fn btf_signal_deliver(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the arguments of signal_deliver.
-    unsafe { deliver(ctx.as_ptr(), ctx.arg(0)) }
+    unsafe {
+        if global!(CONFIG.typed_current) != 0 {
+            deliver::<Direct>(ctx.as_ptr(), ctx.arg(0), typed_current())
+        } else {
+            deliver::<Probe>(ctx.as_ptr(), ctx.arg(0), current())
+        }
+    }
 }
 
 #[inline(always)]
-unsafe fn deliver(ctx: *mut c_void, number: i32) -> i32 {
+unsafe fn deliver<M: Mem>(ctx: *mut c_void, number: i32, task: Addr) -> i32 {
     // SAFETY: the caller's duty.
     unsafe {
-        let task = current();
-        if !filter::signal_number(number) || !filter::process::<Probe>(task) {
+        if !filter::signal_number(number) || !filter::process::<M>(task) {
             return 0;
         }
         let Some(mut entry) = emit::reserve::<Deliver>(Kind::Deliver) else {
@@ -393,7 +402,7 @@ unsafe fn deliver(ctx: *mut c_void, number: i32) -> i32 {
         };
         let out = entry.as_mut_ptr();
         (*out).header = emit::header(Kind::Deliver, emit::now());
-        task::fill::<Probe>(&raw mut (*out).task, task);
+        task::fill::<M>(&raw mut (*out).task, task);
         let info = scalar_arg(ctx, 1);
         let action = scalar_arg(ctx, 2) as Addr;
         let (mut kind, mut code) = (info as u32, 0);
@@ -406,10 +415,10 @@ unsafe fn deliver(ctx: *mut c_void, number: i32) -> i32 {
         (*out).number = number;
         (*out).handler = Probe::get(action, global!(LAYOUT.sigaction_handler));
         (*out).sa_flags = Probe::get(action, global!(LAYOUT.sigaction_flags));
-        let signal = pointer::<Probe>(task, global!(LAYOUT.task_signal));
-        (*out).signal_flags = Probe::get(signal, global!(LAYOUT.signal_flags));
-        (*out).group_exit_code = Probe::get(signal, global!(LAYOUT.signal_group_exit_code));
-        (*out).ptrace = Probe::get(task, global!(LAYOUT.task_ptrace));
+        let signal = pointer::<M>(task, global!(LAYOUT.task_signal));
+        (*out).signal_flags = M::get(signal, global!(LAYOUT.signal_flags));
+        (*out).group_exit_code = M::get(signal, global!(LAYOUT.signal_group_exit_code));
+        (*out).ptrace = M::get(task, global!(LAYOUT.task_ptrace));
         entry.submit(0);
         0
     }
@@ -428,7 +437,11 @@ pub fn fexit_dequeue_signal(ctx: FExitContext) -> i32 {
     // SAFETY: the context of this program.
     unsafe {
         let number = scalar_arg(ctx.as_ptr(), at) as i32;
-        dequeue(ctx.as_ptr(), number)
+        if global!(CONFIG.typed_current) != 0 {
+            dequeue::<Direct>(ctx.as_ptr(), number, typed_current())
+        } else {
+            dequeue::<Probe>(ctx.as_ptr(), number, current())
+        }
     }
 }
 
@@ -436,15 +449,14 @@ pub fn fexit_dequeue_signal(ctx: FExitContext) -> i32 {
 pub fn kretprobe_dequeue_signal(ctx: RetProbeContext) -> i32 {
     let number: i32 = ctx.ret();
     // SAFETY: the context of this program.
-    unsafe { dequeue(ctx.as_ptr(), number) }
+    unsafe { dequeue::<Probe>(ctx.as_ptr(), number, current()) }
 }
 
 #[inline(always)]
-unsafe fn dequeue(ctx: *mut c_void, number: i32) -> i32 {
+unsafe fn dequeue<M: Mem>(ctx: *mut c_void, number: i32, task: Addr) -> i32 {
     // SAFETY: the caller's duty.
     unsafe {
-        let task = current();
-        if number <= 0 || !filter::signal_number(number) || !filter::process::<Probe>(task) {
+        if number <= 0 || !filter::signal_number(number) || !filter::process::<M>(task) {
             return 0;
         }
         let Some(mut entry) = emit::reserve::<Dequeue>(Kind::Dequeue) else {
@@ -452,7 +464,7 @@ unsafe fn dequeue(ctx: *mut c_void, number: i32) -> i32 {
         };
         let out = entry.as_mut_ptr();
         (*out).header = emit::header(Kind::Dequeue, emit::now());
-        task::fill::<Probe>(&raw mut (*out).task, task);
+        task::fill::<M>(&raw mut (*out).task, task);
         (*out).number = number;
         (*out).frame_count = trace::stack((&raw mut (*out).stack).cast(), 8, ctx);
         entry.submit(0);

@@ -17,7 +17,9 @@ mod role;
 mod storm;
 mod tools;
 
+use std::fs;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{bail, Context, Result};
@@ -39,6 +41,12 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         // A program that is not ours, which then still dies with the play.
         ["debug", pid] => init::debug(pid.parse()?),
         ["exec", program, rest @ ..] => {
+            let error = Command::new(program).args(rest).exec();
+            Err(error).with_context(|| format!("exec {program}"))
+        }
+        // The same in a control group.
+        ["exec-in", group, program, rest @ ..] => {
+            fs::write(Path::new(group).join("cgroup.procs"), "0").context("entering a group")?;
             let error = Command::new(program).args(rest).exec();
             Err(error).with_context(|| format!("exec {program}"))
         }
