@@ -70,8 +70,8 @@ pub struct Config {
     pub new_cgroup_v1_above: u64,
     /// Which functions inside `copy_process` are looked at: `SEES_*`.
     pub fork_sees: u32,
-    /// Padding.
-    pub pad: u32,
+    /// Size of the ring buffer, bytes.
+    pub buffer: u32,
 }
 
 impl Config {
@@ -93,6 +93,6 @@ impl Config {
         new_cgroup_above: 0,
         new_cgroup_v1_above: 0,
         fork_sees: 0,
-        pad: 0,
+        buffer: 0,
     };
 }

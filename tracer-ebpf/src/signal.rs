@@ -19,7 +19,8 @@ use sigtrace_common::{
 };
 
 use crate::{
-    emit, fault,
+    emit::{self, Share},
+    fault,
     filter::{self, Because},
     fold,
     globals::global,
@@ -38,6 +39,8 @@ const RLIMIT_SIGPENDING: u32 = 11;
 const RLIMIT_RTTIME: u32 = 15;
 /// `SEND_SIG_PRIV`.
 const BY_KERNEL: u64 = 1;
+/// A handler, wherever it is.
+const HANDLED: u64 = u64::MAX;
 const SIGHUP: i32 = 1;
 const SIGQUIT: i32 = 3;
 const SIGKILL: i32 = 9;
@@ -147,13 +150,15 @@ unsafe fn generate<M: Mem>(
         }
         fault::before_signal(time, number, target, code, handler, ctx);
         if global!(CONFIG.all_stacks) == 0 && routine(number, result, handler) {
-            if let Some(mut entry) = emit::reserve::<Signal>(Kind::Signal) {
+            if let Some(mut entry) = emit::reserve_within::<Signal>(Kind::Signal, Share::Noise) {
                 let out = entry.as_mut_ptr();
                 (*out).header = emit::header(Kind::Signal, time);
                 fill::<M>(out, ctx, number, target, group, result, action);
                 entry.submit(0);
             }
-        } else if let Some(mut entry) = emit::reserve::<SignalTraced>(Kind::SignalTraced) {
+        } else if let Some(mut entry) =
+            emit::reserve_within::<SignalTraced>(Kind::SignalTraced, share(number, result, handler))
+        {
             let out = entry.as_mut_ptr();
             (*out).signal.header = emit::header(Kind::SignalTraced, time);
             fill::<M>(
@@ -182,6 +187,18 @@ fn routine(number: i32, result: i32, handler: u64) -> bool {
     }
     let asks_to_end = (SIGHUP..=SIGQUIT).contains(&number) || number == SIGTERM;
     result == 0 && handler > 3 && !asks_to_end
+}
+
+/// Most signals of a storm come to nothing, or go to a handler.
+#[inline(always)]
+fn share(number: i32, result: i32, handler: u64) -> Share {
+    match (number, result) {
+        (SIGKILL, _) => Share::Death,
+        // SIG_DFL: nearly all of these end the process.
+        (_, 0) if handler == 0 => Share::Death,
+        (SIGHUP..=SIGQUIT | SIGTERM, _) => Share::Life,
+        _ => Share::Noise,
+    }
 }
 
 #[inline(always)]
@@ -397,14 +414,17 @@ unsafe fn deliver<M: Mem>(ctx: *mut c_void, number: i32, task: Addr) -> i32 {
         if !filter::signal_number(number) || !filter::process::<M>(task) {
             return 0;
         }
-        let Some(mut entry) = emit::reserve::<Deliver>(Kind::Deliver) else {
+        let action = scalar_arg(ctx, 2) as Addr;
+        let handler: u64 = Probe::get(action, global!(LAYOUT.sigaction_handler));
+        // As for its generation, of which it is the end.
+        let share = share(number, 0, handler);
+        let Some(mut entry) = emit::reserve_within::<Deliver>(Kind::Deliver, share) else {
             return 0;
         };
         let out = entry.as_mut_ptr();
         (*out).header = emit::header(Kind::Deliver, emit::now());
         task::fill::<M>(&raw mut (*out).task, task);
         let info = scalar_arg(ctx, 1);
-        let action = scalar_arg(ctx, 2) as Addr;
         let (mut kind, mut code) = (info as u32, 0);
         if info > 1 {
             kind = 2;
@@ -413,7 +433,7 @@ unsafe fn deliver<M: Mem>(ctx: *mut c_void, number: i32, task: Addr) -> i32 {
         (*out).info = kind;
         (*out).code = code;
         (*out).number = number;
-        (*out).handler = Probe::get(action, global!(LAYOUT.sigaction_handler));
+        (*out).handler = handler;
         (*out).sa_flags = Probe::get(action, global!(LAYOUT.sigaction_flags));
         let signal = pointer::<M>(task, global!(LAYOUT.task_signal));
         (*out).signal_flags = M::get(signal, global!(LAYOUT.signal_flags));
@@ -459,7 +479,9 @@ unsafe fn dequeue<M: Mem>(ctx: *mut c_void, number: i32, task: Addr) -> i32 {
         if number <= 0 || !filter::signal_number(number) || !filter::process::<M>(task) {
             return 0;
         }
-        let Some(mut entry) = emit::reserve::<Dequeue>(Kind::Dequeue) else {
+        // Whoever waits for SIGTERM as an init does is asked for an end by it.
+        let share = share(number, 0, HANDLED);
+        let Some(mut entry) = emit::reserve_within::<Dequeue>(Kind::Dequeue, share) else {
             return 0;
         };
         let out = entry.as_mut_ptr();

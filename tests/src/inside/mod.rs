@@ -14,7 +14,7 @@ mod rare;
 pub(crate) mod rarest;
 mod refused;
 mod role;
-mod storm;
+pub(crate) mod storm;
 mod tools;
 
 use std::fs;
@@ -37,7 +37,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         ["nest"] => nest::run(),
         ["role", role, rest @ ..] => role::play(role, rest),
         ["send", rest @ ..] => init::send(rest),
-        ["storm", pid, kind] => storm::run(pid.parse()?, *kind == "varied"),
+        ["storm", pid, kind] => storm::run(pid.parse()?, kind),
         // A program that is not ours, which then still dies with the play.
         ["debug", pid] => init::debug(pid.parse()?),
         ["exec", program, rest @ ..] => {

@@ -1,5 +1,6 @@
 //! stress-ng's stressors of signals, forks, zombies and memory: programs that nobody
-//! here has written, all at once. Every death that they cause has to be explained.
+//! here has written, all at once. Every death that they cause has to be explained. And
+//! loads that try to blind sigtrace, beside a stop that has nothing to do with them.
 
 use std::fs;
 use std::path::Path;
@@ -9,8 +10,9 @@ use nix::sys::signal::Signal;
 
 use super::memory;
 use super::{own, Outcome, Scenario, Stage};
-use crate::judge::Seen;
-use crate::stage::ns::{self, Ns};
+use crate::inside::storm::{CROWD, CROWD_IN_A_GUEST};
+use crate::judge::{Event, Seen};
+use crate::stage::ns::{self, Ns, Program};
 use crate::stage::sigtrace::Sigtrace;
 
 const PROGRAM: &str = "/usr/bin/stress-ng";
@@ -47,7 +49,11 @@ const STRESSORS: [(&str, u32); 24] = [
 const LIMIT: u64 = 48 << 20;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![own("stress", stress), own("stress-memory", stress_memory)]
+    vec![
+        own("stress", stress),
+        own("stress-memory", stress_memory),
+        own("blinded", blinded),
+    ]
 }
 
 fn stress(stage: &Stage<'_>) -> Result<Outcome> {
@@ -137,4 +143,64 @@ fn unexplained(seen: &Seen) -> Vec<String> {
         }
     }
     faults
+}
+
+/// A crowd floods a process of the namespace with signals that are hardly alike, while
+/// stress-ng forks and signals in another one. What is said of a stop is as right as
+/// without: lost events may make it less certain, and nothing else.
+fn blinded(stage: &Stage<'_>) -> Result<Outcome> {
+    if !Path::new(PROGRAM).exists() {
+        return Ok(Outcome::Skipped("there is no stress-ng here".into()));
+    }
+    let (stopped, other) = (Ns::new(&["c-init-sig", "1"])?, Ns::new(&["keeper"])?);
+    let child = stopped.pid1.everybody("child", 1)?[0].host;
+    let target = other.enter(&["role", "ignores-rt"])?;
+    let victim = target.meet("ignores-rt")?.host.to_string();
+    let many = if stage.host.guest {
+        CROWD_IN_A_GUEST
+    } else {
+        CROWD
+    };
+    let crowd = Program::outside(&["storm", &victim, &format!("crowd{many}")])?;
+    crowd.hear("ready")?;
+    let inodes = [stopped.ino.to_string(), other.ino.to_string()];
+    let scope = ["--pidns", &inodes[0], "--pidns", &inodes[1]];
+    let sigtrace = Sigtrace::attached(
+        stage.host,
+        &[&scope[..], &["--once", "-o", "json"]].concat(),
+    )?;
+    let loads = [
+        "--fork", "2", "--kill", "2", "--sigq", "2", "--sigrt", "2", "--zombie", "1",
+    ];
+    let words = [&["exec", PROGRAM, "--quiet", "--timeout", "60"], &loads[..]].concat();
+    let load = other.enter(&words)?;
+    crowd.tell("go")?;
+    crowd.hear("blowing")?;
+    ns::kill(stopped.pid1.pid, Signal::SIGTERM)?;
+    stopped.pid1.wait()?;
+    ns::kill(other.pid1.pid, Signal::SIGKILL)?;
+    for program in [&target, &load, &other.pid1, &crowd] {
+        program.wait()?;
+    }
+    let ended = sigtrace.ended()?.well()?;
+    let seen = Seen::read(&ended.lines);
+    let mut faults = seen.faults.clone();
+    let expected = [
+        (stopped.pid1.pid, "exit", "exit", false),
+        (child, "pid1-exited", "kernel-signal", true),
+    ];
+    for (pid, cause, mechanism, forced) in expected {
+        let of_it =
+            |event: &&Event| event.is_death() && event.number("/task/pid") == Some(pid.into());
+        let Some(death) = seen.events.iter().find(of_it) else {
+            faults.push(format!("no death of {pid} is told: {}", seen.summary));
+            continue;
+        };
+        let told = (death.text("/cause"), death.text("/mechanism"));
+        if told != (cause, mechanism) || death.now["forced"] != forced {
+            faults.push(format!("expected {cause} by {mechanism}: {}", death.now));
+        }
+    }
+    println!("blinded by {many}: {}", seen.summary);
+    Ok(Outcome::of(faults, &[]))
 }

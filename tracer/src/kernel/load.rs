@@ -58,7 +58,7 @@ pub(super) fn load(
         sees_oom: u32::from(hooked(Hook::OomKillProcess)),
         all_stacks: u32::from(request.all_stacks),
         fork_sees: fork_sees(hooked),
-        pad: 0,
+        buffer: request.buffer,
     };
     let refusals = choices
         .iter()
