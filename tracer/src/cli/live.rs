@@ -4,7 +4,7 @@
 //! [`super::following`].
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io::{self, Write},
     path::Path,
     time::{Duration, SystemTime},
@@ -20,7 +20,7 @@ use crate::{
     container::{self, events::Heard},
     event::{
         decode::{self, Decoder},
-        printable, BootTime, CgroupId, Event, Fact, Home, PidNs, ProcessKey,
+        printable, BootTime, CgroupId, Event, Fact, Fault, Handler, Home, PidNs, ProcessKey, Task,
     },
     explain::{Awaited, Engine},
     kernel::{
@@ -28,7 +28,10 @@ use crate::{
         symbols::Symbols,
     },
     output::{Clock, Ending, Output},
-    program::worker::{Answer, Question, Worker},
+    program::{
+        maps,
+        worker::{Answer, Question, What, Worker},
+    },
 };
 
 /// How often the counts of lost events are looked at while events come in.
@@ -47,6 +50,12 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 const LONGEST: Duration = Duration::from_secs(30);
 /// How long a stop may go on as a restart.
 const RESTART: Duration = Duration::from_millis(500);
+
+/// Signals by which people and service managers talk to a process: HUP, INT, QUIT, USR1,
+/// USR2, TERM. Whose handlers are looked up.
+const OF_PEOPLE: [i32; 6] = [1, 2, 3, 10, 12, 15];
+/// So many handlers are remembered.
+const HANDLERS: usize = 1024;
 
 /// Everything that a running trace holds.
 pub(super) struct Live<'a> {
@@ -75,6 +84,8 @@ pub(super) struct Live<'a> {
     pub(super) clock: Clock,
     /// Names for places of faults; `None` where they cannot be had.
     pub(super) symbols: Option<Worker>,
+    /// Handlers that have been looked up.
+    pub(super) handlers: HashSet<(ProcessKey, u64)>,
 }
 
 /// Something that is traced to its end.
@@ -237,8 +248,49 @@ impl Live<'_> {
     }
 
     /// In which function a fault was: asked while the files can still be found.
-    fn look_into(&mut self, time: BootTime, fact: &Fact) {
-        let (Some(symbols), Fact::Fault(fault)) = (&mut self.symbols, fact) else {
+    fn look_into(&mut self, time: BootTime, fact: &Fact) -> io::Result<()> {
+        match fact {
+            Fact::Fault(fault) => self.look_into_fault(time, fault),
+            Fact::Deliver {
+                task,
+                number,
+                handler: Handler::User(address),
+                ..
+            } if OF_PEOPLE.contains(number) => self.look_into_handler(time, task, *address)?,
+            Fact::Exec { task, .. } => self.handlers.retain(|&(key, _)| key != task.key),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Where a handler is: told before the signal that it handles.
+    fn look_into_handler(&mut self, time: BootTime, task: &Task, address: u64) -> io::Result<()> {
+        let own = task.ppid == std::process::id();
+        let (Some(symbols), false) = (&mut self.symbols, own) else {
+            return Ok(());
+        };
+        if self.handlers.len() >= HANDLERS {
+            self.handlers.clear();
+        }
+        if !self.handlers.insert((task.key, address)) {
+            return Ok(());
+        }
+        let Some(file) = maps::mapped(Path::new("/proc"), task.key, address) else {
+            return Ok(());
+        };
+        symbols.ask(Question {
+            key: task.key,
+            what: What::Handler(address),
+            file: file.clone(),
+            pids: vec![task.key.pid],
+            at: SystemTime::now(),
+        });
+        let (key, file) = (task.key, Box::new(file));
+        self.take(time, Fact::HandlerFound { key, address, file })
+    }
+
+    fn look_into_fault(&mut self, time: BootTime, fault: &Fault) {
+        let Some(symbols) = &mut self.symbols else {
             return;
         };
         let file = fault
@@ -261,6 +313,7 @@ impl Live<'_> {
         let wall = time.0.saturating_add_signed(self.clock.offset_ns);
         symbols.ask(Question {
             key: fault.task.key,
+            what: What::Fault,
             file: file.clone(),
             pids: [fault.task.key.pid, fault.task.ppid]
                 .into_iter()
@@ -271,15 +324,27 @@ impl Live<'_> {
     }
 
     fn name(&mut self, answer: Answer) {
-        if let Some(function) = answer.function {
-            let fact = Fact::FaultNamed {
-                key: answer.key,
-                name: function.name.into(),
-                offset: function.offset,
-                source: function.source.map(Into::into),
-            };
-            self.push(kernel::now(), fact);
-        }
+        let Some(function) = answer.function else {
+            return;
+        };
+        let (key, name) = (answer.key, function.name.into());
+        let (offset, source) = (function.offset, function.source.map(Into::into));
+        let fact = match answer.what {
+            What::Fault => Fact::FaultNamed {
+                key,
+                name,
+                offset,
+                source,
+            },
+            What::Handler(address) => Fact::HandlerNamed {
+                key,
+                address,
+                name,
+                offset,
+                source,
+            },
+        };
+        self.push(kernel::now(), fact);
     }
 
     /// Everything has ended; a name that is being looked up comes in a moment.
@@ -379,7 +444,7 @@ impl Live<'_> {
                 if let Fact::ForkRejected(fork) = &mut fact {
                     fork.machine = procfs::machine(Path::new("/proc"));
                 }
-                self.look_into(time, &fact);
+                self.look_into(time, &fact)?;
                 self.take(time, fact)?;
             }
         }

@@ -121,6 +121,10 @@ pub(crate) fn at_delivery(generated: BootTime, s: &Signal, d: &Delivery) -> Verd
     match fate {
         Fate::Handled => {
             v.latency_ns = Some(waited);
+            v.handler = match d.handler {
+                Handler::User(address) => Some(address),
+                _ => None,
+            };
             v.say(format!("Its handler for {name} began {} later.", words::span(waited)))
         }
         Fate::Discarded => match reason {
