@@ -185,8 +185,12 @@ fn routine(number: i32, result: i32, handler: u64) -> bool {
     if number == SIGCHLD || number == SIGURG || number == SIGWINCH {
         return true;
     }
-    let asks_to_end = (SIGHUP..=SIGQUIT).contains(&number) || number == SIGTERM;
-    result == 0 && handler > 3 && !asks_to_end
+    result == 0 && handler > 3 && !asks_to_end(number)
+}
+
+#[inline(always)]
+fn asks_to_end(number: i32) -> bool {
+    (SIGHUP..=SIGQUIT).contains(&number) || number == SIGTERM
 }
 
 /// Most signals of a storm come to nothing, or go to a handler.
@@ -196,7 +200,7 @@ fn share(number: i32, result: i32, handler: u64) -> Share {
         (SIGKILL, _) => Share::Death,
         // SIG_DFL: nearly all of these end the process.
         (_, 0) if handler == 0 => Share::Death,
-        (SIGHUP..=SIGQUIT | SIGTERM, _) => Share::Life,
+        _ if asks_to_end(number) => Share::Life,
         _ => Share::Noise,
     }
 }
@@ -416,13 +420,17 @@ unsafe fn deliver<M: Mem>(ctx: *mut c_void, number: i32, task: Addr) -> i32 {
         }
         let action = scalar_arg(ctx, 2) as Addr;
         let handler: u64 = Probe::get(action, global!(LAYOUT.sigaction_handler));
+        let time = emit::now();
+        if handler > 3 && asks_to_end(number) {
+            fault::before_handler(time, current(), handler);
+        }
         // As for its generation, of which it is the end.
         let share = share(number, 0, handler);
         let Some(mut entry) = emit::reserve_within::<Deliver>(Kind::Deliver, share) else {
             return 0;
         };
         let out = entry.as_mut_ptr();
-        (*out).header = emit::header(Kind::Deliver, emit::now());
+        (*out).header = emit::header(Kind::Deliver, time);
         task::fill::<M>(&raw mut (*out).task, task);
         let info = scalar_arg(ctx, 1);
         let (mut kind, mut code) = (info as u32, 0);

@@ -4,7 +4,7 @@
 //! [`super::following`].
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     io::{self, Write},
     path::Path,
     time::{Duration, SystemTime},
@@ -20,7 +20,7 @@ use crate::{
     container::{self, events::Heard},
     event::{
         decode::{self, Decoder},
-        printable, BootTime, CgroupId, Event, Fact, Fault, Handler, Home, PidNs, ProcessKey, Task,
+        printable, BootTime, CgroupId, Event, Fact, Home, PidNs, ProcessKey,
     },
     explain::{Awaited, Engine},
     kernel::{
@@ -28,10 +28,7 @@ use crate::{
         symbols::Symbols,
     },
     output::{Clock, Ending, Output},
-    program::{
-        maps,
-        worker::{Answer, Question, What, Worker},
-    },
+    program::worker::{Answer, Question, What, Worker},
 };
 
 /// How often the counts of lost events are looked at while events come in.
@@ -50,12 +47,6 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 const LONGEST: Duration = Duration::from_secs(30);
 /// How long a stop may go on as a restart.
 const RESTART: Duration = Duration::from_millis(500);
-
-/// Signals by which people and service managers talk to a process: HUP, INT, QUIT, USR1,
-/// USR2, TERM. Whose handlers are looked up.
-const OF_PEOPLE: [i32; 6] = [1, 2, 3, 10, 12, 15];
-/// So many handlers are remembered.
-const HANDLERS: usize = 1024;
 
 /// Everything that a running trace holds.
 pub(super) struct Live<'a> {
@@ -84,8 +75,6 @@ pub(super) struct Live<'a> {
     pub(super) clock: Clock,
     /// Names for places of faults; `None` where they cannot be had.
     pub(super) symbols: Option<Worker>,
-    /// Handlers that have been looked up.
-    pub(super) handlers: HashSet<(ProcessKey, u64)>,
 }
 
 /// Something that is traced to its end.
@@ -247,62 +236,27 @@ impl Live<'_> {
         }
     }
 
-    /// In which function a fault was: asked while the files can still be found.
-    fn look_into(&mut self, time: BootTime, fact: &Fact) -> io::Result<()> {
-        match fact {
-            Fact::Fault(fault) => self.look_into_fault(time, fault),
-            Fact::Deliver {
-                task,
-                number,
-                handler: Handler::User(address),
-                ..
-            } if OF_PEOPLE.contains(number) => self.look_into_handler(time, task, *address)?,
-            Fact::Exec { task, .. } => self.handlers.retain(|&(key, _)| key != task.key),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Where a handler is: told before the signal that it handles.
-    fn look_into_handler(&mut self, time: BootTime, task: &Task, address: u64) -> io::Result<()> {
-        let own = task.ppid == std::process::id();
-        let (Some(symbols), false) = (&mut self.symbols, own) else {
-            return Ok(());
+    /// In which function a fault was, or a handler is: asked while the files can still be
+    /// found.
+    fn look_into(&mut self, time: BootTime, fact: &Fact) {
+        let (place, what) = match fact {
+            Fact::Fault(place) => (place, What::Fault),
+            Fact::HandlerFound(place) => (place, What::Handler(place.ip)),
+            _ => return,
         };
-        if self.handlers.len() >= HANDLERS {
-            self.handlers.clear();
-        }
-        if !self.handlers.insert((task.key, address)) {
-            return Ok(());
-        }
-        let Some(file) = maps::mapped(Path::new("/proc"), task.key, address) else {
-            return Ok(());
-        };
-        symbols.ask(Question {
-            key: task.key,
-            what: What::Handler(address),
-            file: file.clone(),
-            pids: vec![task.key.pid],
-            at: SystemTime::now(),
-        });
-        let (key, file) = (task.key, Box::new(file));
-        self.take(time, Fact::HandlerFound { key, address, file })
-    }
-
-    fn look_into_fault(&mut self, time: BootTime, fault: &Fault) {
-        let Some(symbols) = &mut self.symbols else {
-            return;
-        };
-        let file = fault
+        let file = place
             .mapping
             .as_ref()
             .and_then(|mapping| mapping.file.as_ref());
         // The process that reads symbols is a child of this one.
-        let own = fault.task.ppid == std::process::id();
+        let own = place.task.ppid == std::process::id();
         let Some(file) = file.filter(|file| !own && !file.names.is_empty()) else {
             return;
         };
-        let namespaces = &fault.task.namespaces;
+        let Some(symbols) = &mut self.symbols else {
+            return;
+        };
+        let namespaces = &place.task.namespaces;
         let pid1s = self
             .watched
             .iter()
@@ -312,10 +266,10 @@ impl Live<'_> {
             });
         let wall = time.0.saturating_add_signed(self.clock.offset_ns);
         symbols.ask(Question {
-            key: fault.task.key,
-            what: What::Fault,
+            key: place.task.key,
+            what,
             file: file.clone(),
-            pids: [fault.task.key.pid, fault.task.ppid]
+            pids: [place.task.key.pid, place.task.ppid]
                 .into_iter()
                 .chain(pid1s)
                 .collect(),
@@ -444,7 +398,7 @@ impl Live<'_> {
                 if let Fact::ForkRejected(fork) = &mut fact {
                     fork.machine = procfs::machine(Path::new("/proc"));
                 }
-                self.look_into(time, &fact)?;
+                self.look_into(time, &fact);
                 self.take(time, fact)?;
             }
         }

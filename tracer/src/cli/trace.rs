@@ -2,7 +2,7 @@
 //! the engine to the writer until there is a reason to end. What is wanted is
 //! put together in [`super::request`].
 
-use std::{collections::HashSet, env, io, path::Path};
+use std::{env, io, path::Path};
 
 use anyhow::Context as _;
 
@@ -151,7 +151,6 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
         told,
         clock,
         symbols: facts.on_host.then(Worker::new),
-        handlers: HashSet::new(),
     };
     kernel::privileges::give_up(&live.ring)?;
     let containers: Vec<_> = live.following.containers().map(Container::fact).collect();

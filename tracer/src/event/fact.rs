@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::{
-    Ancestor, BootTime, Comm, Fault, ForkRejected, Frame, Handler, Home, Info, LikeFork,
-    MappedFile, Oom, Outcome, PidNs, ProcessKey, Refused, Signal, Task,
+    Ancestor, BootTime, Comm, Fault, ForkRejected, Frame, Handler, Home, Info, LikeFork, Oom,
+    Outcome, PidNs, ProcessKey, Refused, Signal, Task,
 };
 
 /// What sort of signals a process does what with, from `/proc/PID/status`.
@@ -280,15 +280,8 @@ pub enum Fact {
         /// Source file and line; any text.
         source: Option<Arc<str>>,
     },
-    /// In which file a handler is, which has been looked up.
-    HandlerFound {
-        /// Whose handler.
-        key: ProcessKey,
-        /// Where in its memory.
-        address: u64,
-        /// The file, and where in it.
-        file: Box<MappedFile>,
-    },
+    /// Where a handler is; its signal is about to be delivered.
+    HandlerFound(Box<Fault>),
     /// Which function that is, from the symbols of just that file.
     HandlerNamed {
         /// Whose handler.

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::event::{printable, BootTime, MappedFile, ProcessKey};
+use crate::event::{printable, BootTime, Fault, MappedFile, ProcessKey};
 use crate::history::hash::Map;
 
 use super::engine::Engine;
@@ -67,12 +67,15 @@ impl Handlers {
 }
 
 impl Engine {
-    /// Somebody has looked up in which file a handler is.
-    pub(super) fn handler_found(&mut self, key: ProcessKey, address: u64, file: &MappedFile) {
-        self.handlers.found(key, address, file);
+    /// Where a handler is that is about to run.
+    pub(super) fn handler_found(&mut self, place: &Fault) {
+        let mapping = place.mapping.as_ref();
+        if let Some(file) = mapping.and_then(|mapping| mapping.file.as_ref()) {
+            self.handlers.found(place.task.key, place.ip, file);
+        }
     }
 
-    /// And which function it is.
+    /// Somebody has looked up which function it is.
     pub(super) fn handler_named(
         &mut self,
         id: u64,

@@ -119,7 +119,7 @@ impl Engine {
                 offset,
                 source,
             } => self.fault_named(id, time, key, (name, offset, source)),
-            Fact::HandlerFound { key, address, file } => self.handler_found(key, address, &file),
+            Fact::HandlerFound(place) => self.handler_found(&place),
             Fact::HandlerNamed {
                 key,
                 address,

@@ -1,8 +1,7 @@
 //! Where handlers are: known before the signal, after it, and of another program.
 
 use super::waiting::{pair, USER};
-use super::world::*;
-use crate::event::{Fact, Handler, MappedFile, ProcessKey};
+use crate::event::{Fact, Fault, Handler, MappedFile, Mapping, ProcessKey, Task};
 use crate::explain::report::{HandlerPlace, Report, Update};
 use crate::explain::signals::*;
 
@@ -13,19 +12,23 @@ fn address() -> u64 {
     }
 }
 
-fn found(key: ProcessKey) -> Fact {
-    Fact::HandlerFound {
-        key,
-        address: address(),
-        file: Box::new(MappedFile {
-            names: vec![b"app\x1b".to_vec(), b"bin".to_vec()],
-            whole: false,
-            offset: 0x1136,
-            inode: 7,
-            device: 1,
-            build_id: None,
+fn found(task: &Task) -> Fact {
+    Fact::HandlerFound(Box::new(Fault {
+        task: task.clone(),
+        ip: address(),
+        mapping: Some(Mapping {
+            start: 0,
+            end: u64::MAX,
+            file: Some(MappedFile {
+                names: vec![b"app\x1b".to_vec(), b"bin".to_vec()],
+                whole: true,
+                offset: 0x1136,
+                inode: 7,
+                device: 1,
+                build_id: None,
+            }),
         }),
-    }
+    }))
 }
 
 fn named(key: ProcessKey) -> Fact {
@@ -50,7 +53,7 @@ fn names(place: &HandlerPlace) -> (Option<&str>, Option<&str>) {
 fn a_name_that_comes_later_is_an_update_and_then_known() {
     let (mut w, sh, app) = pair();
     let first = w.send(&sh, &app, TERM).handler(USER).go();
-    w.push(found(app.key));
+    w.push(found(&app));
     w.deliver(&app, TERM, USER);
     w.push(named(app.key));
     let second = w.send(&sh, &app, TERM).handler(USER).go();
@@ -83,7 +86,7 @@ fn a_name_that_comes_later_is_an_update_and_then_known() {
 #[test]
 fn another_program_has_other_handlers() {
     let (mut w, sh, app) = pair();
-    w.push(found(app.key));
+    w.push(found(&app));
     w.push(named(app.key));
     w.push(Fact::Exec {
         task: app.clone(),
