@@ -163,7 +163,7 @@ pub async fn find(
     }
     let note = |error: &Arc<engine::EngineError>| {
         let why = error::chain(error.as_ref());
-        format!("{why}; its containers are known by id alone")
+        format!("{why}; its containers are known by id alone, and by name where conmon runs them")
     };
     resolved.notes = survey.failed.iter().map(note).collect();
     Ok(resolved)
