@@ -143,7 +143,7 @@ impl Seen {
 }
 
 /// Fields replace fields, `null` takes one away.
-fn apply(now: &mut Map<String, Value>, changes: Map<String, Value>) {
+pub(super) fn apply(now: &mut Map<String, Value>, changes: Map<String, Value>) {
     for (field, value) in changes {
         match field.as_str() {
             "event" | "v" | "of" | "time" => {}

@@ -4,8 +4,26 @@
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use super::events;
 use crate::scenarios::Outcome;
 use crate::stage::sigtrace::Ended;
+
+/// Each line as it stood in the end: a slow machine tells late what a fast one knows at
+/// once.
+fn update(lines: &mut [Value]) {
+    for at in 0..lines.len() {
+        if lines[at]["event"] != "update" {
+            continue;
+        }
+        let (before, now) = lines.split_at_mut(at);
+        let of = &now[0]["of"];
+        let changes = now[0].as_object().cloned().unwrap_or_default();
+        let is_it = |line: &&mut Value| line["id"] == *of && line["event"] != "update";
+        if let Some(Value::Object(line)) = before.iter_mut().find(is_it) {
+            events::apply(line, changes);
+        }
+    }
+}
 
 /// What was written, to be asked.
 pub(crate) struct Told {
@@ -17,8 +35,10 @@ impl Told {
     pub(crate) fn read(ended: &Ended) -> Result<Self> {
         let lines = ended.lines.iter().map(|line| serde_json::from_str(line));
         let lines = lines.collect::<Result<Vec<Value>, _>>();
+        let mut lines = lines.context("no JSON")?;
+        update(&mut lines);
         let mut told = Self {
-            lines: lines.context("no JSON")?,
+            lines,
             faults: Vec::new(),
         };
         let last = told.lines.last().cloned().unwrap_or_default();
