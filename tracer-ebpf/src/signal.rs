@@ -22,7 +22,7 @@ use crate::{
     emit, fault, filter, fold,
     globals::global,
     mem::{current, pointer, Addr, Direct, Mem, Probe},
-    oom, task, trace,
+    oom, place, task, trace,
 };
 
 /// `TRACE_SIGNAL_IGNORED`.
@@ -148,8 +148,13 @@ unsafe fn generate<M: Mem>(
                 fill::<M>(out, ctx, number, target, group, result, action);
                 entry.submit(0);
             }
-        } else if let Some(mut entry) = emit::reserve::<SignalTraced>(Kind::SignalTraced) {
+            return 0;
+        }
+        let (current_at, target_at) = (place::of(current()), place::of(target));
+        if let Some(mut entry) = emit::reserve::<SignalTraced>(Kind::SignalTraced) {
             let out = entry.as_mut_ptr();
+            (*out).current_at = current_at;
+            (*out).target_at = target_at;
             (*out).signal.header = emit::header(Kind::SignalTraced, time);
             fill::<M>(
                 &raw mut (*out).signal,

@@ -5,6 +5,7 @@
 mod bad_input;
 mod deaths;
 mod debuggers;
+mod elsewhere;
 mod faults;
 mod filters;
 mod forwarding;
@@ -232,6 +233,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         late::scenarios(),
         starts::scenarios(),
         shared::scenarios(),
+        elsewhere::scenarios(),
         filters::scenarios(),
         loss::scenarios(),
         overload::scenarios(),

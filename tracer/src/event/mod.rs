@@ -9,6 +9,7 @@ pub mod decode;
 mod fact;
 mod fault;
 mod oom;
+mod origin;
 mod refused;
 
 pub use fact::{
@@ -16,6 +17,7 @@ pub use fact::{
 };
 pub use fault::{Fault, MappedFile, Mapping};
 pub use oom::{MemoryLevel, Oom, OomChoice};
+pub use origin::{Origin, OriginContainer, OriginKind, Places, Whereabouts};
 pub use refused::{Call, Creds, Denial, Handed, Profiles, Refused};
 
 use std::{fmt, sync::Arc};
@@ -345,6 +347,10 @@ pub struct Signal {
     pub state: TargetState,
     /// Ancestry of `current`, nearest first; empty for routine signals.
     pub ancestry: Vec<Ancestor>,
+    /// There are more behind the last of these.
+    pub more_ancestors: bool,
+    /// Where sender and target are; nothing for routine signals.
+    pub places: Places,
     /// Kernel stack, innermost first; empty for routine signals.
     pub stack: Vec<Frame>,
 }

@@ -126,8 +126,12 @@ pub(crate) fn sigterm() -> SignalReport {
             task: outside("sh", 16350),
             runtime: None,
             ancestry: vec![ancestor("bash", 15990), ancestor("sshd", 1201)],
+            more_ancestors: false,
+            origin: None,
+            elsewhere: false,
         },
         target: pid1(),
+        target_origin: None,
         fate: "handled",
         settled: true,
         reason: None,
@@ -562,6 +566,9 @@ fn stop_signal() -> SignalReport {
         sender: Sender::Process {
             task: outside("runc", 16350),
             ancestry: vec![shim],
+            more_ancestors: false,
+            origin: None,
+            elsewhere: false,
             runtime: Some(Recognized {
                 program: "runc",
                 role: Role::Runtime,

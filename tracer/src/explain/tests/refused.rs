@@ -36,6 +36,8 @@ fn kill(from: &Task, pid: i32, error: i32) -> Refused {
         current: from.clone(),
         creds: creds(1000, false),
         ancestry: ancestors(&[(900, "bash")]),
+        more_ancestors: false,
+        at: Default::default(),
         denial: None,
         counts: None,
         namesakes: None,
