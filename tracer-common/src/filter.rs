@@ -62,16 +62,17 @@ pub struct Config {
     /// Where in a `css_set` the state of the `pids` controller is, whose cgroup is
     /// that of cgroup v1 where it is in that.
     pub css_set_pids: u32,
-    /// 1 if that is a hierarchy of cgroup v1: containers and units may be told by it.
-    pub pids_on_v1: u32,
-    /// Padding.
-    pub pad: u32,
     /// 1 if BTF-typed programs can have the current task as a typed pointer.
     pub typed_current: u32,
     /// The ids of new cgroups are above this: the kernel counts them upwards.
     pub new_cgroup_above: u64,
     /// The same for those of cgroup v1.
     pub new_cgroup_v1_above: u64,
+    /// Which functions inside `copy_process` are looked at: `SEES_*`.
+    pub fork_sees: u32,
+    /// 1 if the `pids` controller is in a hierarchy of cgroup v1: containers and units
+    /// may be told by that.
+    pub pids_on_v1: u32,
 }
 
 impl Config {
@@ -89,10 +90,10 @@ impl Config {
         sees_oom: 0,
         all_stacks: 0,
         css_set_pids: 0,
-        pids_on_v1: 0,
-        pad: 0,
         typed_current: 0,
         new_cgroup_above: 0,
         new_cgroup_v1_above: 0,
+        fork_sees: 0,
+        pids_on_v1: 0,
     };
 }

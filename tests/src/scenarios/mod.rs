@@ -5,11 +5,14 @@
 mod bad_input;
 mod deaths;
 mod debuggers;
+mod dumping;
 mod elsewhere;
 mod faults;
 mod filters;
+mod forks;
 mod forwarding;
 mod held;
+mod host;
 mod inits;
 mod itself;
 mod job_control;
@@ -24,10 +27,12 @@ mod path;
 mod picture;
 mod processes;
 mod rare_kills;
+mod rarest_kills;
 mod refused;
 mod shared;
 mod signals;
 mod starts;
+mod terminals;
 mod text;
 mod threads;
 
@@ -218,17 +223,22 @@ pub(crate) fn all() -> Vec<Scenario> {
         forwarding::scenarios(),
         signals::scenarios(),
         refused::scenarios(),
+        forks::scenarios(),
         held::scenarios(),
         job_control::scenarios(),
         deaths::scenarios(),
         debuggers::scenarios(),
         kernel_kills::scenarios(),
         rare_kills::scenarios(),
+        rarest_kills::scenarios(),
+        terminals::scenarios(),
+        dumping::scenarios(),
         faults::scenarios(),
         memory::scenarios(),
         processes::scenarios(),
         threads::scenarios(),
         text::scenarios(),
+        host::scenarios(),
         path::scenarios(),
         late::scenarios(),
         starts::scenarios(),
