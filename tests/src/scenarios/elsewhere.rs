@@ -1,24 +1,23 @@
-//! Senders outside of the traced namespace, named by the cgroup that they are in: a
+//! Senders outside of the traced container, named by the cgroup that they are in: a
 //! container, a pod, a unit of systemd, a login session. All of them are gone as soon as
 //! they have sent, and so is the cgroup of each.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
-use nix::mount::{self, MntFlags, MsFlags};
 use nix::sys::signal::Signal;
 use serde_json::{json, Value};
 
 use super::{own, play, Outcome, Scenario, Stage};
 use crate::judge::told::Told;
+use crate::stage::cgroups::{self, Cgroup, Hierarchy};
 use crate::stage::ns::{self, Ns, Program};
 use crate::stage::sigtrace::Sigtrace;
-use crate::stage::until;
 
 /// So often each of them sends.
 const ROUNDS: usize = 10;
-const V1: &str = "/run/sigtrace-pids";
+/// So many parents of a sender are recorded.
+const RECORDED: usize = 8;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
@@ -27,55 +26,12 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// A cgroup, with the folders around it that had to be made.
-struct Made {
-    folders: Vec<PathBuf>,
-}
-
-impl Made {
-    fn new(root: &Path, path: &str) -> Result<Self> {
-        let mut made = Self {
-            folders: Vec::new(),
-        };
-        let mut folder = root.to_owned();
-        for name in path.split('/') {
-            folder.push(name);
-            if !folder.exists() {
-                fs::create_dir(&folder).with_context(|| format!("making {}", folder.display()))?;
-                made.folders.push(folder.clone());
-            }
-        }
-        Ok(made)
-    }
-
-    fn take(&self, pid: u32) -> Result<()> {
-        let folder = self.folders.last().context("it was there already")?;
-        fs::write(folder.join("cgroup.procs"), pid.to_string())
-            .with_context(|| format!("moving {pid} to {}", folder.display()))
-    }
-
-    /// Removes it, which those in it have left, or are about to.
-    fn remove(&mut self) -> Result<()> {
-        while let Some(folder) = self.folders.pop() {
-            until(&format!("the end of {}", folder.display()), || {
-                Ok(fs::remove_dir(&folder).ok())
-            })?;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Made {
-    fn drop(&mut self) {
-        // On the way out after an error; that error is the one to be told.
-        while let Some(folder) = self.folders.pop() {
-            let _ = fs::remove_dir(folder);
-        }
-    }
-}
-
 fn id(two: &str) -> String {
     two.repeat(32)
+}
+
+fn docker(two: &str) -> String {
+    format!("docker-{}.scope", id(two))
 }
 
 /// Where senders are, and what has to be told of that.
@@ -85,15 +41,19 @@ fn senders() -> Vec<(String, Value)> {
         "kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{}.slice",
         uuid.replace('-', "_")
     );
+    let container = |two: &str, engine: &str| json!({"id": id(two), "engine": engine});
     vec![
         (
-            format!("docker-{}.scope", id("a1")),
-            json!({"kind": "container", "container": {"id": id("a1"), "engine": "docker"}}),
+            docker("a1"),
+            json!({"kind": "container", "container": container("a1", "docker")}),
+        ),
+        (
+            format!("machine.slice/libpod-{}.scope/container", id("b1")),
+            json!({"kind": "container", "container": container("b1", "podman")}),
         ),
         (
             format!("{pod}/cri-containerd-{}.scope", id("b2")),
-            json!({"kind": "container", "pod": uuid,
-                "container": {"id": id("b2"), "engine": "containerd"}}),
+            json!({"kind": "container", "pod": uuid, "container": container("b2", "containerd")}),
         ),
         (
             format!("kubepods/besteffort/pod{uuid}"),
@@ -116,88 +76,99 @@ fn senders() -> Vec<(String, Value)> {
 }
 
 fn unified(stage: &Stage<'_>) -> Result<Outcome> {
-    let root = Path::new("/sys/fs/cgroup");
-    if !stage.host.guest {
-        return Ok(Outcome::Skipped("it makes cgroups at the root".to_owned()));
-    }
-    if !root.join("cgroup.controllers").exists() {
+    let Some(hierarchy) = Hierarchy::unified()? else {
         return Ok(Outcome::Skipped("there is no cgroup v2".to_owned()));
-    }
-    played(stage, root)
+    };
+    played(stage, &hierarchy, cgroups::own(true)?)
 }
 
 /// The `pids` controller in a hierarchy of its own, as in hybrid set-ups: in that of
-/// cgroup v2 everybody is at the root.
+/// cgroup v2 everybody stays where they are.
 fn on_v1(stage: &Stage<'_>) -> Result<Outcome> {
-    if !stage.host.guest {
-        return Ok(Outcome::Skipped("it mounts a hierarchy".to_owned()));
-    }
-    fs::create_dir_all(V1).context("a place for it")?;
-    let mounted = mount::mount(
-        Some("cgroup"),
-        V1,
-        Some("cgroup"),
-        MsFlags::empty(),
-        Some("pids"),
-    );
-    if let Err(error) = mounted {
-        return Ok(Outcome::Skipped(format!(
-            "the pids controller of cgroup v1 cannot be mounted: {error}"
-        )));
-    }
-    let outcome = played(stage, Path::new(V1));
-    until("the end of that hierarchy", || {
-        Ok(mount::umount2(V1, MntFlags::empty()).ok())
-    })?;
-    outcome
+    let hierarchy = match Hierarchy::pids()? {
+        Some(hierarchy) => hierarchy,
+        None if stage.host.guest => match Hierarchy::mount_pids()? {
+            Ok(hierarchy) => hierarchy,
+            Err(error) => {
+                let why = "the pids controller of cgroup v1 cannot be mounted";
+                return Ok(Outcome::Skipped(format!("{why}: {error}")));
+            }
+        },
+        None => {
+            let why = "there is no pids hierarchy of cgroup v1, and mounting it is for guests";
+            return Ok(Outcome::Skipped(why.to_owned()));
+        }
+    };
+    played(stage, &hierarchy, cgroups::own(false)?)
 }
 
-fn played(stage: &Stage<'_>, root: &Path) -> Result<Outcome> {
-    let target = format!("docker-{}.scope", id("c3"));
-    let mut target = Made::new(root, &target)?;
+/// In one hierarchy; `other` is where all of them are in the other one.
+fn played(stage: &Stage<'_>, hierarchy: &Hierarchy, other: Option<String>) -> Result<Outcome> {
+    if let Some(path) = other.filter(|path| path != "/") {
+        let why = format!("we are in {path} of the other hierarchy, which would be told, too");
+        return Ok(Outcome::Skipped(why));
+    }
+    let target = Cgroup::new(hierarchy, &docker("c3"))?;
+    let inner = Cgroup::new(hierarchy, &docker("d4"))?;
     let ns = Ns::new(&["keeper"])?;
     target.take(ns.pid1.pid)?;
-    let victim = ns.spawn("sleeper", "")?;
+    let victims = [ns.spawn("sleeper", "")?, ns.spawn("sleeper", "")?];
+    let nested = ns.spawn("nests", "")?;
+    inner.take(nested.host)?;
     let flags = ["--pidns", &*ns.ino.to_string(), "--once", "-o", "json"];
     let sigtrace = Sigtrace::attached(stage.host, &flags)?;
     let mut sent = Vec::new();
+    let outside = |signal: &str, to: u32| Program::outside(&["send", signal, &to.to_string()]);
     for _ in 0..ROUNDS {
         for (path, origin) in senders() {
             // PID 1 has no handler: it is dropped, and PID 1 goes on.
-            sent.push((send(root, &path, "SIGTERM", ns.pid1.pid)?, origin));
+            let sender = outside("TERM", ns.pid1.pid)?;
+            sent.push((send(hierarchy, &path, &sender)?, origin));
         }
     }
-    let neighbour = format!("docker-{}.scope", id("a1"));
-    let killer = send(root, &neighbour, "SIGKILL", victim.host)?;
+    // From the host's namespace, from the same one, from one around it.
+    let sidecar = docker("a1");
+    let inside = |to: u32| ns.enter(&["send", "KILL", &to.to_string()]);
+    let killers = [
+        outside("KILL", victims[0].host)?,
+        inside(victims[1].inside)?,
+        inside(pid_around(nested.host)?)?,
+    ];
+    for killer in &killers {
+        send(hierarchy, &sidecar, killer)?;
+    }
     ns::kill(ns.pid1.pid, Signal::SIGKILL)?;
     ns.pid1.wait()?;
     let ended = sigtrace.ended()?.well()?;
+    inner.remove()?;
     target.remove()?;
     let mut told = Told::read(&ended)?;
     for (pid, origin) in sent {
-        judge_signal(&mut told, pid, "SIGTERM", &origin);
+        judge_signal(&mut told, pid, "SIGTERM", &origin, "c3");
     }
-    judge_signal(&mut told, killer, "SIGKILL", &senders()[0].1);
-    judge_chain(&mut told, victim.host, killer);
+    let killed = [(victims[0], "c3"), (victims[1], "c3"), (nested, "d4")];
+    for (killer, (victim, into)) in killers.iter().zip(killed) {
+        judge_signal(&mut told, killer.pid, "SIGKILL", &senders()[0].1, into);
+        judge_chain(&mut told, victim.host, into, killer.pid)?;
+    }
     Ok(told.outcome(&ended))
 }
 
 /// Somebody in that cgroup sends a signal, and is gone with the cgroup.
-fn send(root: &Path, path: &str, signal: &str, to: u32) -> Result<u32> {
-    let sender = Program::outside(&["send", signal, &to.to_string()])?;
+fn send(hierarchy: &Hierarchy, path: &str, sender: &Program) -> Result<u32> {
     sender.hear("send")?;
-    let mut made = Made::new(root, path)?;
+    let made = Cgroup::new(hierarchy, path)?;
     made.take(sender.pid)?;
     sender.tell("go")?;
     if !sender.wait()?.success() {
-        bail!("{path}: nobody got its {signal}");
+        bail!("{path}: nobody got its signal");
     }
     made.remove()?;
     Ok(sender.pid)
 }
 
 /// Its one signal names where it came from, and where the target is.
-fn judge_signal(told: &mut Told, pid: u32, name: &str, origin: &Value) {
+fn judge_signal(told: &mut Told, pid: u32, name: &str, origin: &Value, into: &str) {
     let of_it = |line: &Value| line["sender"]["pid"] == pid && line["signal"]["name"] == name;
     let all = told.of("signal");
     let found: Vec<&Value> = all.iter().filter(|line| of_it(line)).collect();
@@ -205,27 +176,65 @@ fn judge_signal(told: &mut Told, pid: u32, name: &str, origin: &Value) {
         return told.expect(false, || format!("{} signals of {pid}", found.len()));
     };
     let from = &line["sender"]["origin"];
-    told.expect(from == origin, || format!("{pid}: from {from}, not {origin}"));
+    told.expect(from == origin, || {
+        format!("{pid}: from {from}, not {origin}")
+    });
     let to = &line["target"]["origin"]["container"]["id"];
-    told.expect(*to == id("c3"), || format!("{pid}: to {to}"));
+    told.expect(*to == id(into), || format!("{pid}: to {to}"));
 }
 
-/// The chain names both containers, and ends with those behind the sender.
-fn judge_chain(told: &mut Told, victim: u32, killer: u32) {
-    let ends = told.of("exit");
+/// The chain names both containers, and ends where nobody is behind.
+fn judge_chain(told: &mut Told, victim: u32, into: &str, killer: u32) -> Result<()> {
+    let (mut ends, inits) = (told.of("exit"), told.of("init_exit"));
+    ends.extend(inits);
     let end = ends.iter().find(|end| end["task"]["pid"] == victim);
     let links = end.and_then(|end| end["chain"].as_array()).cloned();
     let links: Vec<String> = (links.iter().flatten())
         .filter_map(|link| Some(link["what"].as_str()?.to_owned()))
         .collect();
     let chain = links.join(" ← ");
-    let begins = format!(
-        "SIGKILL into container {} ← send {killer} (in container {}) ← sigtrace-play {}",
-        &id("c3")[..12],
+    let wanted = format!(
+        "SIGKILL into container {} ← send {killer} (in container {}){}",
+        &id(into)[..12],
         &id("a1")[..12],
-        play()
+        lineage()?
     );
-    told.expect(chain.starts_with(&begins), || {
-        format!("the chain {chain:?}, not {begins:?}")
+    told.expect(chain == wanted, || {
+        format!("the chain of {victim} is {chain:?}, not {wanted:?}")
     });
+    Ok(())
+}
+
+/// We, and whoever is behind us up to the root.
+fn lineage() -> Result<String> {
+    let (mut pid, mut text) = (play(), String::new());
+    for _ in 0..RECORDED {
+        if pid <= 2 {
+            return Ok(text);
+        }
+        let comm = fs::read_to_string(format!("/proc/{pid}/comm")).context("a name")?;
+        text.push_str(&format!(" ← {} {pid}", comm.trim_end()));
+        pid = parent(pid)?;
+    }
+    if pid > 2 {
+        text.push_str(" ← … (cut here: more parents than are recorded)");
+    }
+    Ok(text)
+}
+
+fn parent(pid: u32) -> Result<u32> {
+    of_status(pid, "PPid:")?.trim().parse().context("a pid")
+}
+
+/// The pid of somebody in the namespace around their own, which the play has made.
+fn pid_around(pid: u32) -> Result<u32> {
+    let all = of_status(pid, "NSpid:")?;
+    let pid = all.split_whitespace().nth(1).context("a nested pid")?;
+    pid.parse().context("a pid")
+}
+
+fn of_status(pid: u32, name: &str) -> Result<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).context("a status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    line.map(str::to_owned).context("a line of a status")
 }

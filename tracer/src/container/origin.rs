@@ -122,7 +122,7 @@ mod tests {
     const UUID: &str = "6d1f5d53-8c0b-4a3e-9f6a-0b1c2d3e4f50";
 
     fn of(path: &str) -> Option<Origin> {
-        let path = path.replace("ID", ID).replace("UUID", UUID);
+        let path = path.replace("UUID", UUID).replace("ID", ID);
         let path = path.replace("UNDERSCORED", &UUID.replace('-', "_"));
         let names: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
         origin_of(&names)
@@ -148,34 +148,96 @@ mod tests {
 
     #[test]
     fn units_and_sessions() {
-        is("system.slice/cron.service", Unit, "-", "- cron.service -", None);
+        is(
+            "system.slice/cron.service",
+            Unit,
+            "-",
+            "- cron.service -",
+            None,
+        );
         is("init.scope", Unit, "-", "- init.scope -", None);
         let session = "- session-3.scope 3";
         let path = "user.slice/user-1000.slice/session-3.scope";
         is(path, Session, "-", session, Some(1000));
-        is(&format!("{path}/own/below"), Session, "-", session, Some(1000));
+        is(
+            &format!("{path}/own/below"),
+            Session,
+            "-",
+            session,
+            Some(1000),
+        );
         let c7 = "user.slice/user-0.slice/session-c7.scope";
         is(c7, Session, "-", "- session-c7.scope c7", Some(0));
         let app = r"user.slice/user-1000.slice/user@1000.service/app.slice/app-a\x2db.scope";
         is(app, Unit, "-", r"- app-a\x2db.scope -", Some(1000));
         // One that could be a file of the kernel's.
-        is("system.slice/_cpu.service", Unit, "-", "- cpu.service -", None);
+        is(
+            "system.slice/_cpu.service",
+            Unit,
+            "-",
+            "- cpu.service -",
+            None,
+        );
         // Below a service that divides itself up.
-        is("system.slice/x.service/supervisor", Unit, "-", "- x.service -", None);
+        is(
+            "system.slice/x.service/supervisor",
+            Unit,
+            "-",
+            "- x.service -",
+            None,
+        );
         // No session of a user.
         let alone = "system.slice/session-3.scope";
         is(alone, Unit, "-", "- session-3.scope -", None);
-        for nothing in ["", "user.slice", "system.slice", ".service", "a/b", "user.slice/user-0.slice"] {
+        // A user's systemd itself, and a session that is none of logind's.
+        let own = "user.slice/user-1000.slice/user@1000.service/init.scope";
+        is(own, Unit, "-", "- init.scope -", Some(1000));
+        let odd = "user.slice/user-1000.slice/session-3 4.scope";
+        is(odd, Unit, "-", "- session-3 4.scope -", Some(1000));
+        for nothing in [
+            "",
+            "user.slice",
+            "system.slice",
+            ".service",
+            "a/b",
+            "user.slice/user-0.slice",
+        ] {
             assert_eq!(told(nothing), None, "{nothing}");
         }
     }
 
     #[test]
     fn containers_and_pods() {
-        is("system.slice/docker-ID.scope", Container, "docker", "- - -", None);
+        is(
+            "system.slice/docker-ID.scope",
+            Container,
+            "docker",
+            "- - -",
+            None,
+        );
         is("docker/ID", Container, "docker", "- - -", None);
         let user = "user.slice/user-1000.slice/user@1000.service/user.slice";
-        is(&format!("{user}/libpod-ID.scope/container"), Container, "podman", "- - -", None);
+        is(
+            &format!("{user}/libpod-ID.scope/container"),
+            Container,
+            "podman",
+            "- - -",
+            None,
+        );
+        is(
+            "machine.slice/libpod-ID.scope/container",
+            Container,
+            "podman",
+            "- - -",
+            None,
+        );
+        is(
+            "libpod_parent/libpod-ID",
+            Container,
+            "podman",
+            "- - -",
+            None,
+        );
         // systemd in a container.
         let inner = "system.slice/docker-ID.scope/system.slice/web.service";
         is(inner, Container, "docker", "- web.service -", None);
@@ -195,8 +257,17 @@ mod tests {
         is("kubepods/podUUID", Pod, "-", &format!("{UUID} - -"), None);
         let of_podman = "machine.slice/machine-libpod_pod_ID.slice/libpod-ID.scope";
         is(of_podman, Container, "podman", &format!("{ID} - -"), None);
+        // A container in a container: the inner one.
+        let other = "fe".repeat(32);
+        let inner = format!("system.slice/docker-{other}.scope/docker/ID");
+        is(&inner, Container, "docker", "- - -", None);
         // What only looks like one.
-        for nothing in ["podUUID", "kubepods/pod1", "kubepods/podzz", "x-podUNDERSCORED.slice"] {
+        for nothing in [
+            "podUUID",
+            "kubepods/pod1",
+            "kubepods/podzz",
+            "x-podUNDERSCORED.slice",
+        ] {
             assert_eq!(told(nothing), None, "{nothing}");
         }
     }

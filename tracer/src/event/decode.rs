@@ -470,7 +470,10 @@ fn names(r: &record::Place) -> Vec<String> {
         false => "…".to_owned(),
     };
     // The root has none.
-    names.take_while(|name| !name.is_empty() && name != "/").map(whole).collect()
+    names
+        .take_while(|name| !name.is_empty() && name != "/")
+        .map(whole)
+        .collect()
 }
 
 fn key(pid: u32, start_ns: u64) -> ProcessKey {

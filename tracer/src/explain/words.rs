@@ -1,6 +1,6 @@
 //! Small pieces of text that every rule and every output uses the same way.
 
-use crate::event::{printable, Ancestor, BootTime, Origin, OriginKind, Task};
+use crate::event::{printable, Ancestor, BootTime, Origin, Task};
 use crate::history::note::NotedSender;
 
 /// `c-init-sig 16341`, `PID 1 c-init-sig 16301`: names with host pids.
@@ -15,7 +15,7 @@ pub(crate) fn who(task: &Task) -> String {
 
 /// A process and those behind it: `sh 16350 ← bash 15990 ← sshd 1201`; of a
 /// program of an engine with what it is there: `runc 16350 (container runtime)`; of
-/// somebody from elsewhere with where: `kill 16350 (session 3 of user 1000)`. The
+/// somebody from elsewhere with where: `kill 16350 (in session 3 of user 1000)`. The
 /// host's PID 1 and kthreadd stand behind everything and say nothing.
 pub(crate) fn lineage(by: &NotedSender, role: Option<&str>, ancestry: &[Ancestor]) -> String {
     let mut text = format!("{} {}", by.comm, by.key.pid);
@@ -39,15 +39,19 @@ pub(crate) fn beside(role: Option<&str>, origin: Option<&Origin>) -> Option<Stri
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// `in container web`, `session 3 of user 1000`, `unit cron.service`; nothing of the
-/// host's own PID 1, which says that itself.
+/// `in container web`, `in session 3 of user 1000`, `of unit cron.service`; nothing of
+/// the host's own PID 1, which says that itself.
 pub(crate) fn from(origin: &Origin) -> Option<String> {
-    let preposition = match origin.kind()? {
-        OriginKind::Container | OriginKind::Pod => "in ",
-        OriginKind::Session | OriginKind::Unit => "",
+    let place = place(origin)?;
+    let preposition = match place.starts_with(UNIT) {
+        true => "of",
+        false => "in",
     };
-    Some(format!("{preposition}{}", place(origin)?))
+    Some(format!("{preposition} {place}"))
 }
+
+/// What a place begins with that is a unit, or one in a container.
+const UNIT: &str = "unit ";
 
 /// The same as a place: `container web`, `unit cron.service`.
 pub(crate) fn place(origin: &Origin) -> Option<String> {
@@ -59,7 +63,7 @@ pub(crate) fn place(origin: &Origin) -> Option<String> {
                 Some(name) => printable(name),
                 None => short(&container.id).to_owned(),
             };
-            let unit = unit.map(|unit| format!("unit {} in ", unit_name(unit)));
+            let unit = unit.map(|unit| format!("{UNIT}{} in ", unit_name(unit)));
             let pod = origin.pod.as_ref();
             let pod = pod.map(|pod| format!(" of pod {}", printable(short_pod(pod))));
             let (unit, pod) = (unit.unwrap_or_default(), pod.unwrap_or_default());
@@ -69,10 +73,14 @@ pub(crate) fn place(origin: &Origin) -> Option<String> {
             format!("pod {}", printable(short_pod(origin.pod.as_deref()?)))
         }
         (None, Some(session), _) => {
-            format!("session {}{}", printable(session), of_user().unwrap_or_default())
+            format!(
+                "session {}{}",
+                printable(session),
+                of_user().unwrap_or_default()
+            )
         }
         (None, None, Some(unit)) => {
-            format!("unit {}{}", unit_name(unit), of_user().unwrap_or_default())
+            format!("{UNIT}{}{}", unit_name(unit), of_user().unwrap_or_default())
         }
         _ => return None,
     })
@@ -99,10 +107,14 @@ fn unit_name(unit: &str) -> String {
     let bytes = unit.as_bytes();
     let (mut out, mut at) = (Vec::new(), 0);
     while at < bytes.len() {
-        let digits = bytes[at..].strip_prefix(b"\\x").and_then(|rest| rest.get(..2));
+        let digits = bytes[at..]
+            .strip_prefix(b"\\x")
+            .and_then(|rest| rest.get(..2));
         let code = digits.and_then(|two| std::str::from_utf8(two).ok());
         let is_hex = |text: &&str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let code = code.filter(is_hex).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let code = code
+            .filter(is_hex)
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
         out.push(code.unwrap_or(bytes[at]));
         at += if code.is_some() { 4 } else { 1 };
     }

@@ -120,11 +120,14 @@ fn origin(origin: &Origin) -> Option<shapes::Origin> {
     };
     Some(shapes::Origin {
         kind: kind.to_owned(),
-        container: origin.container.as_ref().map(|container| shapes::Container {
-            name: container.name.clone(),
-            id: container.id.clone(),
-            engine: container.engine.map(str::to_owned),
-        }),
+        container: origin
+            .container
+            .as_ref()
+            .map(|container| shapes::Container {
+                name: container.name.clone(),
+                id: container.id.clone(),
+                engine: container.engine.map(str::to_owned),
+            }),
         pod: origin.pod.clone(),
         unit: origin.unit.clone(),
         session: origin.session.clone(),

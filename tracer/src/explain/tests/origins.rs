@@ -20,7 +20,11 @@ fn docker(two: &str) -> String {
 fn killed(by: &Task, ancestry: &[(u32, &str)], from: &str, to: &str) -> (ExitReport, Sender) {
     let app = member(101, 2, "app");
     let mut w = World::new();
-    let id = w.send(by, &app, KILL).ancestry(ancestry).between(from, to).fatal();
+    let id = w
+        .send(by, &app, KILL)
+        .ancestry(ancestry)
+        .between(from, to)
+        .fatal();
     w.exit(&app, KILL);
     let told = w.run();
     (told.exit(&app).clone(), told.signal(id).sender.clone())
@@ -64,36 +68,47 @@ fn somebody_of_the_host() {
         SESSION,
         web,
         LOGIN,
-        "SIGKILL ← kill 50 (session 3 of user 1000) ← sudo 49 ← bash 48 ← sshd 47",
-        "kill 50 (session 3 of user 1000) killed it",
+        "SIGKILL ← kill 50 (in session 3 of user 1000) ← sudo 49 ← bash 48 ← sshd 47",
+        "kill 50 (in session 3 of user 1000) killed it",
     );
     is(
         "system.slice/cron.service",
         web,
         CRON,
-        "SIGKILL ← kill 50 (unit cron.service) ← sh 49 ← cron 48",
-        "kill 50 (unit cron.service) killed it",
+        "SIGKILL ← kill 50 (of unit cron.service) ← sh 49 ← cron 48",
+        "kill 50 (of unit cron.service) killed it",
     );
     is(
         r"system.slice/a\x2db\x1b.service",
         web,
         &[],
-        r"SIGKILL ← kill 50 (unit a-b\u{1b}.service)",
+        r"SIGKILL ← kill 50 (of unit a-b\u{1b}.service)",
         "",
     );
     is(
         "user.slice/user-7.slice/user@7.service/app.slice/x.service",
         web,
         &[],
-        "SIGKILL ← kill 50 (unit x.service of user 7)",
+        "SIGKILL ← kill 50 (of unit x.service of user 7)",
         "",
     );
-    is("a/b", web, CRON, "SIGKILL ← kill 50 ← sh 49 ← cron 48", "kill 50 killed it");
+    is(
+        "a/b",
+        web,
+        CRON,
+        "SIGKILL ← kill 50 ← sh 49 ← cron 48",
+        "kill 50 killed it",
+    );
 }
 
 #[test]
 fn systemd_itself() {
-    let (e, sender) = killed(&host(1, "systemd"), &[], "init.scope", "system.slice/web.service");
+    let (e, sender) = killed(
+        &host(1, "systemd"),
+        &[],
+        "init.scope",
+        "system.slice/web.service",
+    );
     assert_eq!(chain(&e), "SIGKILL into unit web.service ← systemd 1");
     let Sender::Process { origin, .. } = sender else {
         panic!("{sender:?}");
@@ -124,13 +139,16 @@ fn a_runtime_has_a_role_and_a_unit() {
     w.fork(&app, &one);
     w.send(&host(950, "crun"), &one, KILL)
         .ancestry(&[(700, "crio"), (1, "systemd")])
-        .between("system.slice/crio.service", &format!("{POD}/crio-{}.scope", "ab".repeat(32)))
+        .between(
+            "system.slice/crio.service",
+            &format!("{POD}/crio-{}.scope", "ab".repeat(32)),
+        )
         .fatal();
     w.exit(&one, KILL);
     let e = w.run().exit(&one).clone();
     assert_eq!(
         chain(&e),
-        "SIGKILL ← crun 950 (container runtime, unit crio.service) ← crio 700"
+        "SIGKILL ← crun 950 (container runtime, of unit crio.service) ← crio 700"
     );
 }
 
