@@ -35,6 +35,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         ["nest"] => nest::run(),
         ["role", role, rest @ ..] => role::play(role, rest),
         ["send", rest @ ..] => init::send(rest),
+        ["deep", levels, rest @ ..] => init::deep(levels.parse()?, rest),
         ["storm", pid, kind] => storm::run(pid.parse()?, *kind == "varied"),
         // A program that is not ours, which then still dies with the play.
         ["debug", pid] => init::debug(pid.parse()?),

@@ -8,9 +8,10 @@ use anyhow::{bail, Context, Result};
 use nix::sys::signal::Signal;
 use serde_json::{json, Value};
 
-use super::{own, play, Outcome, Scenario, Stage};
+use super::{own, Outcome, Scenario, Stage};
 use crate::judge::told::Told;
 use crate::stage::cgroups::{self, Cgroup, Hierarchy};
+use crate::stage::engine::status_field;
 use crate::stage::ns::{self, Ns, Program};
 use crate::stage::sigtrace::Sigtrace;
 
@@ -112,7 +113,8 @@ fn played(stage: &Stage<'_>, hierarchy: &Hierarchy, other: Option<String>) -> Re
     let inner = Cgroup::new(hierarchy, &docker("d4"))?;
     let ns = Ns::new(&["keeper"])?;
     target.take(ns.pid1.pid)?;
-    let victims = [ns.spawn("sleeper", "")?, ns.spawn("sleeper", "")?];
+    let victims = [0; 3].map(|_| ns.spawn("sleeper", ""));
+    let victims = victims.into_iter().collect::<Result<Vec<_>>>()?;
     let nested = ns.spawn("nests", "")?;
     inner.take(nested.host)?;
     let flags = ["--pidns", &*ns.ino.to_string(), "--once", "-o", "json"];
@@ -123,20 +125,23 @@ fn played(stage: &Stage<'_>, hierarchy: &Hierarchy, other: Option<String>) -> Re
         for (path, origin) in senders() {
             // PID 1 has no handler: it is dropped, and PID 1 goes on.
             let sender = outside("TERM", ns.pid1.pid)?;
-            sent.push((send(hierarchy, &path, &sender)?, origin));
+            sent.push((send(hierarchy, &path, &sender)?.pid, origin));
         }
     }
     // From the host's namespace, from the same one, from one around it.
     let sidecar = docker("a1");
     let inside = |to: u32| ns.enter(&["send", "KILL", &to.to_string()]);
+    let to = victims[2].host.to_string();
     let killers = [
         outside("KILL", victims[0].host)?,
         inside(victims[1].inside)?,
         inside(pid_around(nested.host)?)?,
+        // With more parents than are recorded.
+        Program::outside(&["deep", "9", "send", "KILL", &to])?,
     ];
-    for killer in &killers {
-        send(hierarchy, &sidecar, killer)?;
-    }
+    let killers: Vec<Sent> = (killers.iter())
+        .map(|killer| send(hierarchy, &sidecar, killer))
+        .collect::<Result<_>>()?;
     ns::kill(ns.pid1.pid, Signal::SIGKILL)?;
     ns.pid1.wait()?;
     let ended = sigtrace.ended()?.well()?;
@@ -146,25 +151,40 @@ fn played(stage: &Stage<'_>, hierarchy: &Hierarchy, other: Option<String>) -> Re
     for (pid, origin) in sent {
         judge_signal(&mut told, pid, "SIGTERM", &origin, "c3");
     }
-    let killed = [(victims[0], "c3"), (victims[1], "c3"), (nested, "d4")];
+    let killed = [
+        (victims[0], "c3"),
+        (victims[1], "c3"),
+        (nested, "d4"),
+        (victims[2], "c3"),
+    ];
     for (killer, (victim, into)) in killers.iter().zip(killed) {
         judge_signal(&mut told, killer.pid, "SIGKILL", &senders()[0].1, into);
-        judge_chain(&mut told, victim.host, into, killer.pid)?;
+        judge_chain(&mut told, victim.host, into, killer);
     }
     Ok(told.outcome(&ended))
 }
 
+/// Who has sent a signal, and the end of a chain that he is in.
+struct Sent {
+    pid: u32,
+    behind: String,
+}
+
 /// Somebody in that cgroup sends a signal, and is gone with the cgroup.
-fn send(hierarchy: &Hierarchy, path: &str, sender: &Program) -> Result<u32> {
-    sender.hear("send")?;
+fn send(hierarchy: &Hierarchy, path: &str, sender: &Program) -> Result<Sent> {
+    let pid = sender.meet("send")?.host;
+    let sent = Sent {
+        pid,
+        behind: lineage(parent(pid)?)?,
+    };
     let made = Cgroup::new(hierarchy, path)?;
-    made.take(sender.pid)?;
+    made.take(pid)?;
     sender.tell("go")?;
     if !sender.wait()?.success() {
         bail!("{path}: nobody got its signal");
     }
     made.remove()?;
-    Ok(sender.pid)
+    Ok(sent)
 }
 
 /// Its one signal names where it came from, and where the target is.
@@ -184,7 +204,7 @@ fn judge_signal(told: &mut Told, pid: u32, name: &str, origin: &Value, into: &st
 }
 
 /// The chain names both containers, and ends where nobody is behind.
-fn judge_chain(told: &mut Told, victim: u32, into: &str, killer: u32) -> Result<()> {
+fn judge_chain(told: &mut Told, victim: u32, into: &str, killer: &Sent) {
     let (mut ends, inits) = (told.of("exit"), told.of("init_exit"));
     ends.extend(inits);
     let end = ends.iter().find(|end| end["task"]["pid"] == victim);
@@ -194,20 +214,20 @@ fn judge_chain(told: &mut Told, victim: u32, into: &str, killer: u32) -> Result<
         .collect();
     let chain = links.join(" ← ");
     let wanted = format!(
-        "SIGKILL into container {} ← send {killer} (in container {}){}",
+        "SIGKILL into container {} ← send {} (in container {}){}",
         &id(into)[..12],
+        killer.pid,
         &id("a1")[..12],
-        lineage()?
+        killer.behind
     );
     told.expect(chain == wanted, || {
         format!("the chain of {victim} is {chain:?}, not {wanted:?}")
     });
-    Ok(())
 }
 
-/// We, and whoever is behind us up to the root.
-fn lineage() -> Result<String> {
-    let (mut pid, mut text) = (play(), String::new());
+/// This process, and whoever is behind it up to the root.
+fn lineage(mut pid: u32) -> Result<String> {
+    let mut text = String::new();
     for _ in 0..RECORDED {
         if pid <= 2 {
             return Ok(text);
@@ -223,18 +243,12 @@ fn lineage() -> Result<String> {
 }
 
 fn parent(pid: u32) -> Result<u32> {
-    of_status(pid, "PPid:")?.trim().parse().context("a pid")
+    status_field(pid, "PPid:")?.parse().context("a pid")
 }
 
 /// The pid of somebody in the namespace around their own, which the play has made.
 fn pid_around(pid: u32) -> Result<u32> {
-    let all = of_status(pid, "NSpid:")?;
+    let all = status_field(pid, "NSpid:")?;
     let pid = all.split_whitespace().nth(1).context("a nested pid")?;
     pid.parse().context("a pid")
-}
-
-fn of_status(pid: u32, name: &str) -> Result<String> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).context("a status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name));
-    line.map(str::to_owned).context("a line of a status")
 }

@@ -173,6 +173,24 @@ fn a_request_from_another_container_names_both() {
 }
 
 #[test]
+fn who_merely_ran_is_no_sender_from_elsewhere() {
+    let app = member(101, 2, "app");
+    let mut w = World::new();
+    let id = w
+        .send(&host(50, "nginx"), &app, ALRM)
+        .by_kernel()
+        .stack(&["it_real_fn", "__hrtimer_run_queues"])
+        .between(&docker("ab"), &docker("cd"))
+        .fatal();
+    w.exit(&app, ALRM);
+    let told = w.run();
+    assert_eq!(told.signal(id).sender, Sender::Timer);
+    let end = told.exit(&app);
+    let words = format!("{} {}", chain(end), end.explanation.sentences.concat());
+    assert!(!words.contains("container"), "{words}");
+}
+
+#[test]
 fn a_chain_that_is_cut_says_so() {
     let eight: Vec<(u32, &str)> = (0..8).map(|i| (49 - i, "sh")).collect();
     let app = member(101, 2, "app");
