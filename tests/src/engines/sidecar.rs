@@ -68,7 +68,7 @@ fn judge(
     let exits = told.of("exit");
     let this = exits
         .iter()
-        .find(|end| end["task"]["pid"].to_string() == child);
+        .find(|end| end["task"]["pid"].as_u64() == child.parse().ok());
     let this = this.context("its end")?;
     let links: Vec<&str> = (this["chain"].as_array().into_iter().flatten())
         .filter_map(|link| link["what"].as_str())

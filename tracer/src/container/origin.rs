@@ -192,6 +192,8 @@ mod tests {
         // A user's systemd itself, and a session that is none of logind's.
         let own = "user.slice/user-1000.slice/user@1000.service/init.scope";
         is(own, Unit, "-", "- init.scope -", Some(1000));
+        let deeper = "user.slice/user-1000.slice/user@1000.service/session-3.scope";
+        is(deeper, Unit, "-", "- session-3.scope -", Some(1000));
         let odd = "user.slice/user-1000.slice/session-3 4.scope";
         is(odd, Unit, "-", "- session-3 4.scope -", Some(1000));
         for nothing in [
