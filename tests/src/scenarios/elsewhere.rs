@@ -24,6 +24,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         own("senders-elsewhere", unified),
         own("senders-elsewhere-v1", on_v1),
+        own("senders-refused", refused),
     ]
 }
 
@@ -101,6 +102,40 @@ fn on_v1(stage: &Stage<'_>) -> Result<Outcome> {
         }
     };
     played(stage, &hierarchy, cgroups::own(false)?)
+}
+
+/// Of a sender that the kernel refuses it is told, too.
+fn refused(stage: &Stage<'_>) -> Result<Outcome> {
+    let hierarchy = match Hierarchy::unified()? {
+        Some(hierarchy) => Some(hierarchy),
+        None => Hierarchy::pids()?,
+    };
+    let Some(hierarchy) = hierarchy else {
+        let why = "there is no cgroup v2, and no pids hierarchy of cgroup v1";
+        return Ok(Outcome::Skipped(why.to_owned()));
+    };
+    let container = Cgroup::new(&hierarchy, &docker("c3"))?;
+    let ns = Ns::new(&["keeper"])?;
+    container.take(ns.pid1.pid)?;
+    let to = ns.spawn("sleeper", "")?.inside;
+    let ino = ns.ino.to_string();
+    let flags = ["--refused", "--pidns", &*ino, "--once", "-o", "json"];
+    let sigtrace = Sigtrace::attached(stage.host, &flags)?;
+    let by = ns.spawn("tries", &format!("kill 15 {to} nobody"))?;
+    ns.pid1.hear("tried")?;
+    ns::kill(ns.pid1.pid, Signal::SIGKILL)?;
+    ns.pid1.wait()?;
+    let ended = sigtrace.ended()?.well()?;
+    container.remove()?;
+    let mut told = Told::read(&ended)?;
+    let line = [
+        ("/sender/pid", &*by.host.to_string()),
+        ("/reason", "no-permission"),
+        ("/sender/origin/kind", "container"),
+        ("/sender/origin/container/id", &*id("c3")),
+    ];
+    told.count("refused", 1, &line);
+    Ok(told.outcome(&ended))
 }
 
 /// In one hierarchy; `other` is where all of them are in the other one.
