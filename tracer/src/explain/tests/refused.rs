@@ -51,6 +51,7 @@ fn who_tries_from_elsewhere_is_named_so() {
     let mut r = kill(&host(50, "kill"), 2, EPERM);
     r.at.origin = crate::container::origin_of(&names).map(std::sync::Arc::new);
     r.more_ancestors = true;
+    r.denial = denial(&member(101, 2, "app"), 0, EPERM, false);
     let report = told(&mut World::new(), r);
     let Sender::Process {
         origin,
