@@ -435,7 +435,8 @@ pub struct Oom {
     pub levels: [MemoryLevel; OOM_LEVELS],
 }
 
-/// Where a process was when it faulted. Comes right before its signal.
+/// Where a process was when it faulted, or where a handler of it is. Comes right before
+/// the signal, or its delivery.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Fault {
@@ -443,7 +444,7 @@ pub struct Fault {
     pub header: Header,
     /// The current task.
     pub task: Task,
-    /// The instruction; 0: not known.
+    /// The instruction, or the handler's first; 0: not known.
     pub ip: u64,
     /// `struct bpf_stack_build_id`: a status (1: valid), the build id's 20 bytes, and
     /// the instruction's offset in the file.
@@ -458,8 +459,8 @@ pub struct Fault {
     pub inode: u64,
     /// `s_dev` of its file system.
     pub device: u32,
-    /// Padding.
-    pub pad: u32,
+    /// 1: it is a handler.
+    pub handler: u32,
     /// Its name, that of the folder that it is in, and so on, each ended by a zero;
     /// within one file system, whose root is called `/`.
     pub names: [[u8; PATH_NAME]; PATH_NAMES],

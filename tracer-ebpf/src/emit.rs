@@ -14,7 +14,36 @@ use crate::{
     mem::{Addr, Mem},
 };
 
+/// How much of the buffer may be in use when a record still finds room. What explains a
+/// death comes through while a flood of other signals, or of forks, fills all the rest:
+/// else anyone inside could hide an end by making noise.
+#[derive(Clone, Copy)]
+pub(crate) enum Share {
+    /// A signal that ends nobody, and what becomes of it.
+    Noise,
+    /// The life of processes.
+    Life,
+    /// What ends processes, and their ends.
+    Death,
+}
+
 /// Room for a record, or `None` with the loss counted.
+#[inline(always)]
+pub(crate) fn reserve_within<T: 'static>(kind: Kind, share: Share) -> Option<RingBufEntry<T>> {
+    let size = u64::from(global!(CONFIG.buffer));
+    let most = match share {
+        Share::Noise => size / 2,
+        Share::Life => size / 8 * 7,
+        Share::Death => size,
+    };
+    if most < size && EVENTS.query(BPF_RB_AVAIL_DATA.into()) > most {
+        count(LOST.get_ptr_mut(kind as u32), 1);
+        return None;
+    }
+    reserve(kind)
+}
+
+/// The same for what may use all of it.
 ///
 /// Since Linux 6.15 the buffer's lock gives up after a quarter of a second
 /// (`rqspinlock`), which happens where a virtual CPU stood still while it held

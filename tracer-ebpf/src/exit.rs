@@ -14,7 +14,7 @@ use aya_ebpf::{
 use sigtrace_common::record::{Call, Exit, Kind};
 
 use crate::{
-    emit::{self, turn, First, Only, Second, Third, Turn},
+    emit::{self, turn, First, Only, Second, Share, Third, Turn},
     filter,
     globals::{global, DEAD},
     mem::{current, pointer, Addr, Direct, Mem, Probe},
@@ -347,7 +347,11 @@ unsafe fn call<T: Turn>(kind: Kind, task: Addr, argument: u64) {
     if unsafe { !turn::<Probe, T>(kind, task) } {
         return;
     }
-    let Some(mut entry) = emit::reserve::<Call>(kind) else {
+    let share = match kind {
+        Kind::ZapPidNs => Share::Death,
+        _ => Share::Life,
+    };
+    let Some(mut entry) = emit::reserve_within::<Call>(kind, share) else {
         return;
     };
     // SAFETY: a reserved record, and the current task.

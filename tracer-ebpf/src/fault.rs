@@ -1,6 +1,7 @@
 //! Where in its program a process was when it faulted: the instruction, and the
 //! mapping that this lies in. The process is about to die, and with it all that
-//! `/proc` could tell; so it is taken while the signal is made.
+//! `/proc` could tell; so it is taken while the signal is made. The same for handlers,
+//! which often end their process at once.
 
 use core::{arch::asm, ffi::c_void, ptr::null};
 
@@ -13,8 +14,8 @@ use sigtrace_common::{
 };
 
 use crate::{
-    emit,
-    globals::global,
+    emit::{self, Share},
+    globals::{global, HANDLERS},
     mem::{current, pointer, Addr, Mem, Probe},
     task,
 };
@@ -33,6 +34,46 @@ const PIVOTS: usize = 15;
 const NODE_TYPE_SHIFT: u64 = 3;
 const NODE_TYPE_MASK: u64 = 0xf;
 const NODE_MASK: u64 = 0xff;
+
+/// A handler of one program: with another one there is another `mm_struct`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct KnownHandler {
+    mm: u64,
+    address: u64,
+    tgid: u64,
+}
+
+/// Tells where a handler of the current task is, once.
+///
+/// # Safety
+/// `task` must be the current one.
+#[inline(always)]
+pub(crate) unsafe fn before_handler(time: u64, task: Addr, address: u64) {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let key = KnownHandler {
+            mm: Probe::get(task, global!(LAYOUT.task_mm)),
+            address,
+            tgid: u64::from(Probe::get::<u32>(task, global!(LAYOUT.task_tgid))),
+        };
+        if HANDLERS.get(key).is_some() {
+            return;
+        }
+        let Some(mut entry) = emit::reserve_within::<Fault>(Kind::Fault, Share::Life) else {
+            return;
+        };
+        let out = entry.as_mut_ptr();
+        (*out).header = emit::header(Kind::Fault, time);
+        task::fill::<Probe>(&raw mut (*out).task, task);
+        (*out).ip = address;
+        (*out).build_id = [0; 32];
+        (*out).handler = 1;
+        mapping(out, task);
+        entry.submit(0);
+        let _ = HANDLERS.insert(key, 1, 0);
+    }
+}
 
 /// SIGILL, SIGTRAP, SIGBUS, SIGFPE and SIGSEGV that end the current process for
 /// what it did itself.
@@ -62,6 +103,7 @@ pub(crate) unsafe fn before_signal(
         task::fill::<Probe>(&raw mut (*out).task, target);
         (*out).ip = 0;
         (*out).build_id = [0; 32];
+        (*out).handler = 0;
         // The first frame of the user's stack is the instruction itself.
         bpf_get_stack(ctx, (&raw mut (*out).ip).cast(), 8, USER_STACK);
         let id = (&raw mut (*out).build_id).cast::<c_void>();
@@ -91,7 +133,6 @@ unsafe fn mapping(out: *mut Fault, task: Addr) {
         (*out).inode = Probe::get(inode, global!(LAYOUT.inode_ino));
         let device = pointer::<Probe>(inode, global!(LAYOUT.inode_sb));
         (*out).device = Probe::get(device, global!(LAYOUT.sb_dev));
-        (*out).pad = 0;
         let mut dentry = pointer::<Probe>(file, global!(LAYOUT.file_dentry));
         let mut i = 0;
         while i < PATH_NAMES {

@@ -25,7 +25,8 @@ use sigtrace_common::{
 };
 
 use crate::{
-    emit, filter, fold,
+    emit::{self, Share},
+    filter, fold,
     globals::{global, FORKING},
     mem::{current, pointer, Addr, Mem, Probe},
     task, trace,
@@ -364,7 +365,8 @@ fn failed(error: i32, flags: u64, seen: bool) -> i32 {
         if fold::fold_fork(time, &like) {
             return 0;
         }
-        let Some(mut entry) = emit::reserve::<ForkRejected>(Kind::ForkRejected) else {
+        let Some(mut entry) = emit::reserve_within::<ForkRejected>(Kind::ForkRejected, Share::Life)
+        else {
             return 0;
         };
         let out = entry.as_mut_ptr();

@@ -13,7 +13,7 @@ use sigtrace_common::{
     record::{Denial, Fold, FoldKey, FOLD_KEYS, KINDS, LOST_ENTRIES, PLACES},
 };
 
-use crate::{fold::Recent, fork::Forking};
+use crate::{fault::KnownHandler, fold::Recent, fork::Forking};
 
 /// Set by the loader from the running kernel's BTF.
 #[unsafe(no_mangle)]
@@ -85,6 +85,10 @@ pub(crate) static RECENT: LruHashMap<FoldKey, Recent> = LruHashMap::with_max_ent
 /// sender or target is dead: then no more can come.
 #[map]
 pub(crate) static FOLDS: HashMap<FoldKey, Fold> = HashMap::with_max_entries(FOLD_KEYS, 0);
+
+/// Handlers that have been told of.
+#[map]
+pub(crate) static HANDLERS: LruHashMap<KnownHandler, u32> = LruHashMap::with_max_entries(4096, 0);
 
 /// By thread: whom its system call may not signal. These six are for refused
 /// signals alone; the loader makes them small where those are not looked at.

@@ -9,7 +9,7 @@ use aya_ebpf::{
 use sigtrace_common::record::{Exec, Fork, Kind, Placed, Reap};
 
 use crate::{
-    emit::{self, turn, First, Only, Second, Third, Turn},
+    emit::{self, turn, First, Only, Second, Share, Third, Turn},
     filter,
     globals::{global, DEAD},
     mem::{current, pointer, Addr, Direct, Mem, Probe},
@@ -91,7 +91,7 @@ unsafe fn fork<M: Mem, T: Turn>(parent: Addr, child: Addr) -> i32 {
             if !turn::<M, T>(Kind::Fork, child) {
                 return 0;
             }
-            let Some(mut entry) = emit::reserve::<Fork>(Kind::Fork) else {
+            let Some(mut entry) = emit::reserve_within::<Fork>(Kind::Fork, Share::Life) else {
                 return 0;
             };
             let out = entry.as_mut_ptr();
@@ -160,7 +160,7 @@ unsafe fn exec<M: Mem, T: Turn>(task: Addr, old_pid: u32) -> i32 {
             if !filter::process::<M>(task) || !turn::<M, T>(Kind::Exec, task) {
                 return 0;
             }
-            let Some(mut entry) = emit::reserve::<Exec>(Kind::Exec) else {
+            let Some(mut entry) = emit::reserve_within::<Exec>(Kind::Exec, Share::Life) else {
                 return 0;
             };
             let out = entry.as_mut_ptr();
@@ -289,7 +289,7 @@ pub fn raw_sched_process_free(ctx: RawTracePointContext) -> i32 {
 
 #[inline(always)]
 unsafe fn reap(kind: Kind, tgid: u32, start_ns: u64, by: u32) {
-    if let Some(mut entry) = emit::reserve::<Reap>(kind) {
+    if let Some(mut entry) = emit::reserve_within::<Reap>(kind, Share::Life) {
         // SAFETY: a reserved record.
         unsafe {
             let out = entry.as_mut_ptr();

@@ -22,7 +22,8 @@ use core::arch::asm;
 use sigtrace_common::record::{Creds, Denial, Kind, Refused, SystemCall, ANCESTORS};
 
 use crate::{
-    emit, filter, fork,
+    emit::{self, Share},
+    filter, fork,
     globals::{global, ASKED, BROADCASTING, BROADCASTS, BY_MODULE, CALLS, DENIALS},
     mem::{current, pointer, Addr, Direct, Mem, Probe},
     place, task, trace,
@@ -365,7 +366,7 @@ fn done(call: u32, regs: u64, returned: i32) -> i32 {
             && (known || filter::sender())
         {
             let current_at = place::of(current());
-            if let Some(mut entry) = emit::reserve::<Refused>(Kind::Refused) {
+            if let Some(mut entry) = emit::reserve_within::<Refused>(Kind::Refused, Share::Noise) {
                 let out = entry.as_mut_ptr();
                 (*out).current_at = current_at;
                 (*out).header = emit::header(Kind::Refused, emit::now());

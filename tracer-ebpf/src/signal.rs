@@ -19,11 +19,12 @@ use sigtrace_common::{
 };
 
 use crate::{
-    emit, fault,
+    emit::{self, Share},
+    fault,
     filter::{self, Because},
     fold,
     globals::global,
-    mem::{current, pointer, Addr, Direct, Mem, Probe},
+    mem::{current, pointer, typed_current, Addr, Direct, Mem, Probe},
     oom, place, task, trace,
 };
 
@@ -38,6 +39,8 @@ const RLIMIT_SIGPENDING: u32 = 11;
 const RLIMIT_RTTIME: u32 = 15;
 /// `SEND_SIG_PRIV`.
 const BY_KERNEL: u64 = 1;
+/// A handler, wherever it is.
+const HANDLED: u64 = u64::MAX;
 const SIGHUP: i32 = 1;
 const SIGQUIT: i32 = 3;
 const SIGKILL: i32 = 9;
@@ -147,7 +150,7 @@ unsafe fn generate<M: Mem>(
         }
         fault::before_signal(time, number, target, code, handler, ctx);
         if global!(CONFIG.all_stacks) == 0 && routine(number, result, handler) {
-            if let Some(mut entry) = emit::reserve::<Signal>(Kind::Signal) {
+            if let Some(mut entry) = emit::reserve_within::<Signal>(Kind::Signal, Share::Noise) {
                 let out = entry.as_mut_ptr();
                 (*out).header = emit::header(Kind::Signal, time);
                 fill::<M>(out, ctx, number, target, group, result, action);
@@ -156,7 +159,9 @@ unsafe fn generate<M: Mem>(
             return 0;
         }
         let (current_at, target_at) = (place::of(current()), place::of(target));
-        if let Some(mut entry) = emit::reserve::<SignalTraced>(Kind::SignalTraced) {
+        if let Some(mut entry) =
+            emit::reserve_within::<SignalTraced>(Kind::SignalTraced, share(number, result, handler))
+        {
             let out = entry.as_mut_ptr();
             (*out).current_at = current_at;
             (*out).target_at = target_at;
@@ -185,8 +190,24 @@ fn routine(number: i32, result: i32, handler: u64) -> bool {
     if number == SIGCHLD || number == SIGURG || number == SIGWINCH {
         return true;
     }
-    let asks_to_end = (SIGHUP..=SIGQUIT).contains(&number) || number == SIGTERM;
-    result == 0 && handler > 3 && !asks_to_end
+    result == 0 && handler > 3 && !asks_to_end(number)
+}
+
+#[inline(always)]
+fn asks_to_end(number: i32) -> bool {
+    (SIGHUP..=SIGQUIT).contains(&number) || number == SIGTERM
+}
+
+/// Most signals of a storm come to nothing, or go to a handler.
+#[inline(always)]
+fn share(number: i32, result: i32, handler: u64) -> Share {
+    match (number, result) {
+        (SIGKILL, _) => Share::Death,
+        // SIG_DFL: nearly all of these end the process.
+        (_, 0) if handler == 0 => Share::Death,
+        _ if asks_to_end(number) => Share::Life,
+        _ => Share::Noise,
+    }
 }
 
 #[inline(always)]
@@ -234,7 +255,11 @@ unsafe fn fill<M: Mem>(
         (*out).code = code;
         (*out).si_pid = pid;
         (*out).si_uid = uid;
-        task::fill::<Probe>(&raw mut (*out).current, current());
+        if M::TYPED && global!(CONFIG.typed_current) != 0 {
+            task::fill::<M>(&raw mut (*out).current, typed_current());
+        } else {
+            task::fill::<Probe>(&raw mut (*out).current, current());
+        }
         task::fill::<M>(&raw mut (*out).target, target);
         (*out).pdeath_signal = if (*out).current.flags & PF_EXITING == 0 {
             0
@@ -376,31 +401,43 @@ unsafe fn ask_threads(out: *mut TargetState, signal: Addr, bit: u32) {
 #[raw_tracepoint(tracepoint = "signal_deliver")]
 pub fn raw_signal_deliver(ctx: RawTracePointContext) -> i32 {
     // SAFETY: the arguments of signal_deliver.
-    unsafe { deliver(ctx.as_ptr(), ctx.arg(0)) }
+    unsafe { deliver::<Probe>(ctx.as_ptr(), ctx.arg(0), current()) }
 }
 
 #[btf_tracepoint(function = "signal_deliver")]
 pub fn btf_signal_deliver(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the arguments of signal_deliver.
-    unsafe { deliver(ctx.as_ptr(), ctx.arg(0)) }
+    unsafe {
+        if global!(CONFIG.typed_current) != 0 {
+            deliver::<Direct>(ctx.as_ptr(), ctx.arg(0), typed_current())
+        } else {
+            deliver::<Probe>(ctx.as_ptr(), ctx.arg(0), current())
+        }
+    }
 }
 
 #[inline(always)]
-unsafe fn deliver(ctx: *mut c_void, number: i32) -> i32 {
+unsafe fn deliver<M: Mem>(ctx: *mut c_void, number: i32, task: Addr) -> i32 {
     // SAFETY: the caller's duty.
     unsafe {
-        let task = current();
-        if !filter::signal_number(number) || !filter::process::<Probe>(task) {
+        if !filter::signal_number(number) || !filter::process::<M>(task) {
             return 0;
         }
-        let Some(mut entry) = emit::reserve::<Deliver>(Kind::Deliver) else {
+        let action = scalar_arg(ctx, 2) as Addr;
+        let handler: u64 = Probe::get(action, global!(LAYOUT.sigaction_handler));
+        let time = emit::now();
+        if handler > 3 && asks_to_end(number) {
+            fault::before_handler(time, current(), handler);
+        }
+        // As for its generation, of which it is the end.
+        let share = share(number, 0, handler);
+        let Some(mut entry) = emit::reserve_within::<Deliver>(Kind::Deliver, share) else {
             return 0;
         };
         let out = entry.as_mut_ptr();
-        (*out).header = emit::header(Kind::Deliver, emit::now());
-        task::fill::<Probe>(&raw mut (*out).task, task);
+        (*out).header = emit::header(Kind::Deliver, time);
+        task::fill::<M>(&raw mut (*out).task, task);
         let info = scalar_arg(ctx, 1);
-        let action = scalar_arg(ctx, 2) as Addr;
         let (mut kind, mut code) = (info as u32, 0);
         if info > 1 {
             kind = 2;
@@ -409,12 +446,12 @@ unsafe fn deliver(ctx: *mut c_void, number: i32) -> i32 {
         (*out).info = kind;
         (*out).code = code;
         (*out).number = number;
-        (*out).handler = Probe::get(action, global!(LAYOUT.sigaction_handler));
+        (*out).handler = handler;
         (*out).sa_flags = Probe::get(action, global!(LAYOUT.sigaction_flags));
-        let signal = pointer::<Probe>(task, global!(LAYOUT.task_signal));
-        (*out).signal_flags = Probe::get(signal, global!(LAYOUT.signal_flags));
-        (*out).group_exit_code = Probe::get(signal, global!(LAYOUT.signal_group_exit_code));
-        (*out).ptrace = Probe::get(task, global!(LAYOUT.task_ptrace));
+        let signal = pointer::<M>(task, global!(LAYOUT.task_signal));
+        (*out).signal_flags = M::get(signal, global!(LAYOUT.signal_flags));
+        (*out).group_exit_code = M::get(signal, global!(LAYOUT.signal_group_exit_code));
+        (*out).ptrace = M::get(task, global!(LAYOUT.task_ptrace));
         entry.submit(0);
         0
     }
@@ -433,7 +470,11 @@ pub fn fexit_dequeue_signal(ctx: FExitContext) -> i32 {
     // SAFETY: the context of this program.
     unsafe {
         let number = scalar_arg(ctx.as_ptr(), at) as i32;
-        dequeue(ctx.as_ptr(), number)
+        if global!(CONFIG.typed_current) != 0 {
+            dequeue::<Direct>(ctx.as_ptr(), number, typed_current())
+        } else {
+            dequeue::<Probe>(ctx.as_ptr(), number, current())
+        }
     }
 }
 
@@ -441,23 +482,24 @@ pub fn fexit_dequeue_signal(ctx: FExitContext) -> i32 {
 pub fn kretprobe_dequeue_signal(ctx: RetProbeContext) -> i32 {
     let number: i32 = ctx.ret();
     // SAFETY: the context of this program.
-    unsafe { dequeue(ctx.as_ptr(), number) }
+    unsafe { dequeue::<Probe>(ctx.as_ptr(), number, current()) }
 }
 
 #[inline(always)]
-unsafe fn dequeue(ctx: *mut c_void, number: i32) -> i32 {
+unsafe fn dequeue<M: Mem>(ctx: *mut c_void, number: i32, task: Addr) -> i32 {
     // SAFETY: the caller's duty.
     unsafe {
-        let task = current();
-        if number <= 0 || !filter::signal_number(number) || !filter::process::<Probe>(task) {
+        if number <= 0 || !filter::signal_number(number) || !filter::process::<M>(task) {
             return 0;
         }
-        let Some(mut entry) = emit::reserve::<Dequeue>(Kind::Dequeue) else {
+        // Whoever waits for SIGTERM as an init does is asked for an end by it.
+        let share = share(number, 0, HANDLED);
+        let Some(mut entry) = emit::reserve_within::<Dequeue>(Kind::Dequeue, share) else {
             return 0;
         };
         let out = entry.as_mut_ptr();
         (*out).header = emit::header(Kind::Dequeue, emit::now());
-        task::fill::<Probe>(&raw mut (*out).task, task);
+        task::fill::<M>(&raw mut (*out).task, task);
         (*out).number = number;
         (*out).frame_count = trace::stack((&raw mut (*out).stack).cast(), 8, ctx);
         entry.submit(0);

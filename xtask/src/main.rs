@@ -16,6 +16,7 @@ mod labs;
 mod lint;
 mod places;
 mod setup;
+mod stress_ng;
 mod system;
 mod test;
 mod toolchain;

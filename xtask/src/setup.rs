@@ -10,7 +10,7 @@ use crate::kernel::{self, Series};
 use crate::places::Places;
 use crate::system;
 use crate::toolchain::{self, Toolchain};
-use crate::{guest_tools, ui};
+use crate::{guest_tools, stress_ng, ui};
 
 /// The whole setup.
 pub(crate) fn all(places: &Places) -> Result<()> {
@@ -19,6 +19,7 @@ pub(crate) fn all(places: &Places) -> Result<()> {
     ui::say(&format!("downloads and tools go to {}", cache.display()));
     system::check_room(cache)?;
     system::install(&[system::TO_BUILD, system::FOR_VM])?;
+    stress_ng::install();
     let toolchain = toolchain::ensure(places)?;
     ui::say(&format!(
         "compiler for the kernel side: {}",
@@ -68,6 +69,7 @@ pub(crate) fn to_build(places: &Places) -> Result<()> {
 /// What a virtual machine needs beside its kernel.
 pub(crate) fn for_vm(places: &Places) -> Result<()> {
     system::install(&[system::FOR_VM])?;
+    stress_ng::install();
     guest_tools::get(places)?;
     Ok(())
 }

@@ -72,6 +72,13 @@ pub(crate) const FOR_VM: &[Need] = &[Need {
     why: "boots the kernels that sigtrace is tested on",
 }];
 
+/// For the scenarios whose programs nobody here has written.
+pub(crate) const FOR_LOADS: &[Need] = &[Need {
+    package: "stress-ng",
+    sign: Sign::Program("stress-ng"),
+    why: "makes processes signal, fork and die in every way there is, under sigtrace",
+}];
+
 /// For the disks of guests with container engines.
 pub(crate) const FOR_DISKS: &[Need] = &[
     Need {

@@ -2,6 +2,7 @@
 //! to be filled, and says what its last fork failed with (`failed ERRNO`).
 
 use std::fs;
+use std::hint;
 use std::path::{Path, PathBuf};
 use std::process;
 
@@ -19,7 +20,11 @@ pub(crate) const TASKS: u64 = 4;
 /// A user who has nothing else.
 pub(crate) const USER: u32 = 61_234;
 /// More forks than any limit here allows.
-const TRIES: usize = 64;
+const TRIES: usize = 400;
+/// The lowest value that the kernel takes: `RESERVED_PIDS` + 1.
+pub(crate) const PID_MAX: u64 = 301;
+pub(crate) const PID_MAX_FILE: &str = "/proc/sys/kernel/pid_max";
+const OVERCOMMIT_FILE: &str = "/proc/sys/vm/overcommit_memory";
 
 /// Plays one; false: there is no such role here.
 pub(super) fn play(words: &[&str]) -> Result<bool> {
@@ -44,10 +49,52 @@ pub(super) fn play(words: &[&str]) -> Result<bool> {
             resource::setrlimit(Resource::RLIMIT_NPROC, 1, 1)?;
             unistd::setuid(Uid::from_raw(USER)).context("setuid")?;
         }
+        // The play sets it back, once sigtrace has looked.
+        ["full-pids"] => {
+            begin("full-pids")?;
+            fs::write(PID_MAX_FILE, PID_MAX.to_string()).context(PID_MAX_FILE)?;
+        }
+        ["full-memory"] => {
+            begin("full-memory")?;
+            let failed = failing_for_memory()?;
+            tools::say(&format!("failed {failed}"))?;
+            tools::sleep_for_ever();
+        }
         _ => return Ok(false),
     }
     tools::say(&format!("failed {}", until_it_fails()?))?;
     tools::sleep_for_ever();
+}
+
+/// Forks under strict accounting, where a private mapping counts as soon as it is there,
+/// and a child would have it once more. Not a moment longer than it takes, because
+/// everybody else is under it, too.
+fn failing_for_memory() -> Result<i32> {
+    let before = fs::read_to_string(OVERCOMMIT_FILE).context(OVERCOMMIT_FILE)?;
+    fs::write(OVERCOMMIT_FILE, "2").context(OVERCOMMIT_FILE)?;
+    let failed = most_of_the_rest().and_then(|memory| {
+        let failed = until_it_fails();
+        drop(hint::black_box(memory));
+        failed
+    });
+    fs::write(OVERCOMMIT_FILE, before.trim()).context(OVERCOMMIT_FILE)?;
+    failed
+}
+
+/// Maps so much that it goes once into what may still be promised, and not twice.
+fn most_of_the_rest() -> Result<Vec<u8>> {
+    let said = fs::read_to_string("/proc/meminfo").context("/proc/meminfo")?;
+    let field = |name: &str| {
+        let line = said.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()
+    };
+    let (Some(limit), Some(promised)) = (field("CommitLimit:"), field("Committed_AS:")) else {
+        bail!("/proc/meminfo does not tell what may be promised");
+    };
+    let rest = limit.saturating_sub(promised) << 10;
+    let mut memory = Vec::new();
+    memory.try_reserve_exact(rest / 10 * 6)?;
+    Ok(hint::black_box(memory))
 }
 
 /// The PID namespace of children to come; nobody is in it yet.

@@ -14,10 +14,12 @@ mod rare;
 pub(crate) mod rarest;
 mod refused;
 mod role;
-mod storm;
+pub(crate) mod storm;
 mod tools;
 
+use std::fs;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{bail, Context, Result};
@@ -36,10 +38,16 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         ["role", role, rest @ ..] => role::play(role, rest),
         ["send", rest @ ..] => init::send(rest),
         ["deep", levels, rest @ ..] => init::deep(levels.parse()?, rest),
-        ["storm", pid, kind] => storm::run(pid.parse()?, *kind == "varied"),
+        ["storm", pid, kind] => storm::run(pid.parse()?, kind),
         // A program that is not ours, which then still dies with the play.
         ["debug", pid] => init::debug(pid.parse()?),
         ["exec", program, rest @ ..] => {
+            let error = Command::new(program).args(rest).exec();
+            Err(error).with_context(|| format!("exec {program}"))
+        }
+        // The same in a control group.
+        ["exec-in", group, program, rest @ ..] => {
+            fs::write(Path::new(group).join("cgroup.procs"), "0").context("entering a group")?;
             let error = Command::new(program).args(rest).exec();
             Err(error).with_context(|| format!("exec {program}"))
         }

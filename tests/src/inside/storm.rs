@@ -1,13 +1,14 @@
 //! `storm PID KIND`: sends real-time signals to a process until it is gone, and
 //! counts those that the kernel took. The count is the truth that sigtrace's numbers
-//! are held against. `equal`: all alike; `varied`: hardly two alike.
+//! are held against. `equal`: all alike; `varied`: hardly two alike; `crowd`: so from
+//! hundreds of processes, of which one counts.
 
 use std::process;
 
 use anyhow::{bail, Result};
 
 use super::tools;
-use crate::sys::PidFd;
+use crate::sys::{self, PidFd, Side};
 
 /// All of glibc's real-time signals.
 pub(crate) const SIGNALS: std::ops::RangeInclusive<i32> = 34..=64;
@@ -21,12 +22,18 @@ const TOO_MANY: u64 = 50_000_000;
 /// together with others: more than the kernel side remembers at a time.
 const CODES: i32 = 100_000;
 
-pub(crate) fn run(pid: i32, varied: bool) -> Result<()> {
+/// Of a crowd, on a real machine and where one processor is emulated by another.
+pub(crate) const CROWD: usize = 500;
+pub(crate) const CROWD_IN_A_GUEST: usize = 60;
+
+pub(crate) fn run(pid: i32, kind: &str) -> Result<()> {
+    let varied = kind != "equal";
     tools::set_name(b"storm")?;
     // A plain pid could be another process's by the time the storm ends.
     let target = PidFd::open(pid)?;
     tools::say("ready")?;
     tools::hear()?;
+    let counts = kind.strip_prefix("crowd").map_or(Ok(true), leads)?;
     let mut sent = 0;
     // Below all that mean something (asm-generic/siginfo.h).
     let codes = (-1000 - CODES..-1000).cycle();
@@ -35,13 +42,25 @@ pub(crate) fn run(pid: i32, varied: bool) -> Result<()> {
             break;
         }
         sent += 1;
-        if sent == ENOUGH {
+        if counts && sent == ENOUGH {
             tools::say("blowing")?;
         }
         if sent == TOO_MANY {
             bail!("the target is still there");
         }
     }
-    tools::say(&format!("sent {sent}"))?;
+    if counts {
+        tools::say(&format!("sent {sent}"))?;
+    }
     process::exit(0);
+}
+
+/// Makes a crowd of so many; whether this is the one that counts.
+fn leads(many: &str) -> Result<bool> {
+    for _ in 1..many.parse::<usize>()? {
+        if let Side::Child = sys::fork()? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::{ensure, Result};
 
 use super::{kept, shared, Scenario, Scene, Set};
-use crate::inside::forks::{group, TASKS, USER};
+use crate::inside::forks::{group, PID_MAX, PID_MAX_FILE, TASKS, USER};
 use crate::judge::Judge;
 use crate::stage::host::Host;
 use crate::stage::sigtrace::Sigtrace;
@@ -21,6 +21,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         shared("fork-rejected-pids-parent", groups, act_around, around),
         shared("fork-rejected-nproc-limit", kept, act_user, user),
         shared("fork-rejected-pidns-dead", unshared, act_dead, dead),
+        shared("fork-rejected-pid-max", in_a_guest, act_pids, pids),
+        shared("fork-rejected-no-memory", in_a_guest, act_memory, memory),
     ]
 }
 
@@ -113,6 +115,48 @@ fn user(scene: &Scene, judge: &mut Judge<'_>) {
         .words(&["RLIMIT_NPROC"])
         .advises("ulimit -u");
     over(scene, judge, "full-user");
+}
+
+fn in_a_guest(host: &Host) -> Result<Set> {
+    if !host.guest {
+        return Ok(Set::Skip(
+            "the setting is the whole machine's, so only in a guest".into(),
+        ));
+    }
+    Scene::kept().map(Set::Ready)
+}
+
+fn act_pids(scene: &mut Scene, sigtrace: &Sigtrace) -> Result<()> {
+    let before = fs::read_to_string(PID_MAX_FILE)?;
+    let tried = try_it(scene, "full-pids", "", libc::EAGAIN);
+    let pid = format!("\"pid\":{}", scene.pid("full-pids"));
+    let told = tried.and_then(|()| sigtrace.wait_for(&["\"fork_rejected\"", &pid]));
+    fs::write(PID_MAX_FILE, before.trim())?;
+    told?;
+    scene.clear()
+}
+
+/// The limit is the PID namespace's own since 6.14, and the machine's before.
+fn pids(scene: &Scene, judge: &mut Judge<'_>) {
+    judge
+        .fork_rejected("the fork", scene.pid("full-pids"), "pid-max", "EAGAIN")
+        .field("/limit/name", "kernel.pid_max")
+        .is("/limit/max", &PID_MAX.into())
+        .words(&["no free pid", "has not waited for them"]);
+    over(scene, judge, "full-pids");
+}
+
+fn act_memory(scene: &mut Scene, _: &Sigtrace) -> Result<()> {
+    try_it(scene, "full-memory", "", libc::ENOMEM)?;
+    scene.clear()
+}
+
+fn memory(scene: &Scene, judge: &mut Judge<'_>) {
+    judge
+        .fork_rejected("the fork", scene.pid("full-memory"), "no-memory", "ENOMEM")
+        .words(&["memory"])
+        .advises("overcommit");
+    over(scene, judge, "full-memory");
 }
 
 /// The namespace is made here, while those of all other scenes are there: its inode

@@ -31,19 +31,27 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 }
 
 fn set(host: &Host) -> Result<Set> {
+    match cannot_limit(host)? {
+        Some(why) => Ok(Set::Skip(why)),
+        None => Scene::kept().map(Set::Ready),
+    }
+}
+
+/// Why memory cannot be limited here, if it cannot.
+pub(super) fn cannot_limit(host: &Host) -> Result<Option<String>> {
     if !host.guest {
-        return Ok(Set::Skip(
+        return Ok(Some(
             "control groups are the whole machine's, so only in a guest".into(),
         ));
     }
     let controllers = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers")?;
     if !controllers.split_whitespace().any(|name| name == "memory") {
-        return Ok(Set::Skip(
+        return Ok(Some(
             "this kernel's cgroup v2 has no memory controller".into(),
         ));
     }
     delegate(Path::new("/sys/fs/cgroup"))?;
-    Scene::kept().map(Set::Ready)
+    Ok(None)
 }
 
 /// Groups below this one may have limits of their own.
@@ -53,7 +61,7 @@ fn delegate(group: &Path) -> Result<()> {
 }
 
 /// A control group with this limit; its path as the kernel names it.
-fn limited(name: &str, limit: u64) -> Result<PathBuf> {
+pub(super) fn limited(name: &str, limit: u64) -> Result<PathBuf> {
     let folder = Path::new("/sys/fs/cgroup").join(name);
     fs::create_dir(&folder).with_context(|| format!("a control group {name}"))?;
     fs::write(folder.join("memory.max"), limit.to_string())?;
@@ -74,12 +82,14 @@ fn feed(scene: &mut Scene, pid: u32, others: &[u32], groups: &[&Path]) -> Result
         wait_until_dead(other)?;
     }
     scene.clear()?;
-    for group in groups {
-        until("the end of the control group", || {
-            Ok(fs::remove_dir(group).ok())
-        })?;
-    }
-    Ok(())
+    groups.iter().try_for_each(|group| remove(group))
+}
+
+/// Removes a control group once its processes are gone.
+pub(super) fn remove(group: &Path) -> Result<()> {
+    until("the end of the control group", || {
+        Ok(fs::remove_dir(group).ok())
+    })
 }
 
 fn act_own(scene: &mut Scene, _: &Sigtrace) -> Result<()> {

@@ -32,6 +32,7 @@ mod refused;
 mod shared;
 mod signals;
 mod starts;
+mod stress;
 mod terminals;
 mod text;
 mod threads;
@@ -248,6 +249,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         loss::scenarios(),
         overload::scenarios(),
         masses::scenarios(),
+        stress::scenarios(),
         open::scenarios(),
         bad_input::scenarios(),
         itself::scenarios(),

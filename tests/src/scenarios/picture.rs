@@ -45,7 +45,8 @@ fn judge(scene: &Scene, judge: &mut Judge<'_>) {
         )
         .fate("handled", None)
         .field("/sender/comm", "sh")
-        .field("/sender/ancestry/0/comm", "sigtrace-play");
+        .field("/sender/ancestry/0/comm", "sigtrace-play")
+        .field("/handler/object", "sigtrace-play");
     judge
         .death("PID 1", pid1)
         .field("/event", "init_exit")

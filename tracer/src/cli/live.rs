@@ -28,7 +28,7 @@ use crate::{
         symbols::Symbols,
     },
     output::{Clock, Ending, Output},
-    program::worker::{Answer, Question, Worker},
+    program::worker::{Answer, Question, What, Worker},
 };
 
 /// How often the counts of lost events are looked at while events come in.
@@ -238,21 +238,27 @@ impl Live<'_> {
         }
     }
 
-    /// In which function a fault was: asked while the files can still be found.
+    /// In which function a fault was, or a handler is: asked while the files can still be
+    /// found.
     fn look_into(&mut self, time: BootTime, fact: &Fact) {
-        let (Some(symbols), Fact::Fault(fault)) = (&mut self.symbols, fact) else {
-            return;
+        let (place, what) = match fact {
+            Fact::Fault(place) => (place, What::Fault),
+            Fact::HandlerFound(place) => (place, What::Handler(place.ip)),
+            _ => return,
         };
-        let file = fault
+        let file = place
             .mapping
             .as_ref()
             .and_then(|mapping| mapping.file.as_ref());
         // The process that reads symbols is a child of this one.
-        let own = fault.task.ppid == std::process::id();
+        let own = place.task.ppid == std::process::id();
         let Some(file) = file.filter(|file| !own && !file.names.is_empty()) else {
             return;
         };
-        let namespaces = &fault.task.namespaces;
+        let Some(symbols) = &mut self.symbols else {
+            return;
+        };
+        let namespaces = &place.task.namespaces;
         let pid1s = self
             .watched
             .iter()
@@ -262,9 +268,10 @@ impl Live<'_> {
             });
         let wall = time.0.saturating_add_signed(self.clock.offset_ns);
         symbols.ask(Question {
-            key: fault.task.key,
+            key: place.task.key,
+            what,
             file: file.clone(),
-            pids: [fault.task.key.pid, fault.task.ppid]
+            pids: [place.task.key.pid, place.task.ppid]
                 .into_iter()
                 .chain(pid1s)
                 .collect(),
@@ -273,15 +280,27 @@ impl Live<'_> {
     }
 
     fn name(&mut self, answer: Answer) {
-        if let Some(function) = answer.function {
-            let fact = Fact::FaultNamed {
-                key: answer.key,
-                name: function.name.into(),
-                offset: function.offset,
-                source: function.source.map(Into::into),
-            };
-            self.push(kernel::now(), fact);
-        }
+        let Some(function) = answer.function else {
+            return;
+        };
+        let (key, name) = (answer.key, function.name.into());
+        let (offset, source) = (function.offset, function.source.map(Into::into));
+        let fact = match answer.what {
+            What::Fault => Fact::FaultNamed {
+                key,
+                name,
+                offset,
+                source,
+            },
+            What::Handler(address) => Fact::HandlerNamed {
+                key,
+                address,
+                name,
+                offset,
+                source,
+            },
+        };
+        self.push(kernel::now(), fact);
     }
 
     /// Everything has ended; a name that is being looked up comes in a moment.

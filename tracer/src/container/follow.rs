@@ -241,7 +241,7 @@ impl Follow {
             | Fact::GroupExit { task, .. }
             | Fact::ZapPidNs { task, .. } => self.place(task),
             Fact::Oom(oom) => self.place(&oom.victim),
-            Fact::Fault(fault) => self.place(&fault.task),
+            Fact::Fault(place) | Fact::HandlerFound(place) => self.place(&place.task),
             Fact::Resumed(resumed) => self.place(&resumed.task),
             Fact::Reap { key, .. } => self.reaped(*key),
             // Of those that were told before.

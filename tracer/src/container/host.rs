@@ -1,7 +1,8 @@
 //! The containers that run on this host, told from `/proc` alone: the ids in
 //! the cgroups' names (`super::cgroup`) and the PID namespaces. It works for
-//! every engine without asking it, and knows no names of containers; those are
-//! [`super::engine`]'s. Reads under a root that tests choose.
+//! every engine without asking it. Names of containers are [`super::engine`]'s; here they
+//! are known only where a container has a monitor of its own that was told it
+//! (`conmon`, of Podman and CRI-O). Reads under a root that tests choose.
 
 use std::{
     collections::BTreeMap,
@@ -26,6 +27,8 @@ pub struct Host {
 pub struct Found {
     /// Its engine, where the cgroup's name tells.
     pub engine: Option<&'static str>,
+    /// Its name, as its monitor was told it.
+    pub name: Option<String>,
     /// Its cgroup, from the root of the hierarchy.
     pub cgroup: PathBuf,
     /// Which hierarchy that is.
@@ -65,7 +68,9 @@ impl Host {
     pub fn scan(proc: &Path, asked: &[u32]) -> Self {
         let mut named: BTreeMap<String, (Named, Vec<u32>)> = BTreeMap::new();
         let mut processes = BTreeMap::new();
+        let mut names = BTreeMap::new();
         for pid in pids(proc) {
+            names.extend(monitored(proc, pid));
             let cgroup = fs::read(proc.join(format!("{pid}/cgroup"))).unwrap_or_default();
             let found = container_of(&String::from_utf8_lossy(&cgroup));
             if asked.contains(&pid) {
@@ -78,13 +83,40 @@ impl Host {
             }
         }
         Self {
-            containers: containers(proc, named),
+            containers: containers(proc, named, &names),
             processes,
         }
     }
 }
 
-fn containers(proc: &Path, named: BTreeMap<String, (Named, Vec<u32>)>) -> BTreeMap<String, Found> {
+/// The id and the name of the container that this process monitors: `conmon` gets both as
+/// arguments. Not from inside of a container, where anything may be called so.
+fn monitored(proc: &Path, pid: u32) -> Option<(String, String)> {
+    let folder = proc.join(pid.to_string());
+    let comm = fs::read(folder.join("comm")).ok()?;
+    if comm.trim_ascii_end() != b"conmon" || ns_pids(proc, pid)?.len() != 1 {
+        return None;
+    }
+    let program = fs::read_link(folder.join("exe")).ok()?;
+    if program.file_name()? != "conmon" {
+        return None;
+    }
+    let words = fs::read(folder.join("cmdline")).ok()?;
+    let words: Vec<&[u8]> = words.split(|&byte| byte == 0).collect();
+    let after = |short: &[u8], long: &[u8]| {
+        let at = words
+            .iter()
+            .position(|word| *word == short || *word == long)?;
+        String::from_utf8(words.get(at + 1)?.to_vec()).ok()
+    };
+    Some((after(b"-c", b"--cid")?, after(b"-n", b"--name")?))
+}
+
+fn containers(
+    proc: &Path,
+    named: BTreeMap<String, (Named, Vec<u32>)>,
+    names: &BTreeMap<String, String>,
+) -> BTreeMap<String, Found> {
     let mut first_of: BTreeMap<PidNs, String> = BTreeMap::new();
     let mut spaces = BTreeMap::new();
     for (id, (_, pids)) in &named {
@@ -129,6 +161,7 @@ fn containers(proc: &Path, named: BTreeMap<String, (Named, Vec<u32>)>) -> BTreeM
         } = named;
         let found = Found {
             engine,
+            name: names.get(&id).cloned(),
             cgroup,
             hierarchy,
             oldest,

@@ -167,7 +167,7 @@ pub async fn find(
     }
     let note = |error: &Arc<engine::EngineError>| {
         let why = error::chain(error.as_ref());
-        format!("{why}; its containers are known by id alone")
+        format!("{why}; its containers are known by id alone, and by name where conmon runs them")
     };
     let listed = survey.engines.iter().flat_map(|engine| &engine.containers);
     let named = listed.filter_map(|one| Some((one.id.clone(), one.name.clone()?)));

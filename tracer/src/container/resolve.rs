@@ -186,7 +186,8 @@ fn name_of(survey: &Survey, other: &str) -> String {
     let name = all
         .find(|one| one.id == other)
         .and_then(|one| one.name.clone());
-    name.unwrap_or_else(|| {
+    let monitored = || survey.host.containers.get(other)?.name.clone();
+    name.or_else(monitored).unwrap_or_else(|| {
         let id = other.len() == 64 && other.is_ascii();
         if id { &other[..12] } else { other }.to_owned()
     })
@@ -211,7 +212,7 @@ fn candidates(survey: &Survey) -> Vec<Candidate<'_>> {
     for (id, found) in &survey.host.containers {
         all.entry(id.as_str()).or_insert(Candidate {
             id,
-            name: None,
+            name: found.name.as_deref(),
             engine: found.engine,
             socket: None,
             state: "",

@@ -80,7 +80,14 @@ impl<F: Functions> Decoder<F> {
                     names: names(&r),
                 }
             }
-            k if k == kind(Kind::Fault) => Fact::Fault(Box::new(fault(&prefix(bytes)?))),
+            k if k == kind(Kind::Fault) => {
+                let record: record::Fault = prefix(bytes)?;
+                let place = Box::new(fault(&record));
+                match record.handler {
+                    0 => Fact::Fault(place),
+                    _ => Fact::HandlerFound(place),
+                }
+            }
             k if k == kind(Kind::Oom) => Fact::Oom(Box::new(oom(&prefix(bytes)?))),
             k if k == kind(Kind::Refused) => Fact::Refused(Box::new(refused(&prefix(bytes)?)?)),
             k if k == kind(Kind::ForkRejected) => {

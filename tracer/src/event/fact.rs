@@ -287,6 +287,21 @@ pub enum Fact {
         /// Source file and line; any text.
         source: Option<Arc<str>>,
     },
+    /// Where a handler is; its signal is about to be delivered.
+    HandlerFound(Box<Fault>),
+    /// Which function that is, from the symbols of just that file.
+    HandlerNamed {
+        /// Whose handler.
+        key: ProcessKey,
+        /// Where in its memory.
+        address: u64,
+        /// As in [`Fact::FaultNamed`].
+        name: Arc<str>,
+        /// Likewise.
+        offset: u64,
+        /// Likewise.
+        source: Option<Arc<str>>,
+    },
     /// A signal was refused: a system call failed before it was generated.
     Refused(Box<Refused>),
     /// So many system calls that send signals were not looked at: refused ones may

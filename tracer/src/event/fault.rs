@@ -1,17 +1,18 @@
-//! Where in its program a process was when it faulted, as the kernel side reports
-//! it: right before the signal.
+//! Where in its program a process was when it faulted, or where a handler of it is, as
+//! the kernel side reports it: right before the signal, or its delivery.
 
 use super::Task;
 
 /// Bytes of a page on x86-64.
 const PAGE: u64 = 4096;
 
-/// A process is about to be ended for what it did itself.
+/// A place in a program: a process is about to be ended for what it did itself there, or
+/// to run its handler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The thread.
     pub task: Task,
-    /// Its instruction pointer; 0: not known.
+    /// Its instruction pointer, or the handler's address; 0: not known.
     pub ip: u64,
     /// What is mapped there; `None`: nothing, or not known.
     pub mapping: Option<Mapping>,

@@ -17,6 +17,7 @@ use crate::history::History;
 use super::asked::Waiting;
 use super::folded::Told;
 use super::forks::ToldForks;
+use super::handlers::Handlers;
 use super::open::OpenSignals;
 use super::outbox::Outbox;
 use super::verdict::View;
@@ -123,6 +124,8 @@ pub struct Engine {
     pub(super) by_request: VecDeque<Waiting>,
     /// Deaths by a fault whose function is not known yet.
     pub(super) by_fault: VecDeque<Box<ExitReport>>,
+    /// Where handlers are.
+    pub(super) handlers: Handlers,
     /// Signals that later counts are about.
     pub(super) told: Told,
     /// Why engines could not be listened to.
@@ -149,6 +152,7 @@ impl Engine {
             by_absence: VecDeque::new(),
             by_request: VecDeque::new(),
             by_fault: VecDeque::new(),
+            handlers: Handlers::default(),
             told: Told::default(),
             silent: Vec::new(),
         }

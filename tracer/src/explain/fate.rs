@@ -121,6 +121,10 @@ pub(crate) fn at_delivery(generated: BootTime, s: &Signal, d: &Delivery) -> Verd
     match fate {
         Fate::Handled => {
             v.latency_ns = Some(waited);
+            v.handler = match d.handler {
+                Handler::User(address) => Some(address),
+                _ => None,
+            };
             v.say(format!("Its handler for {name} began {} later.", words::span(waited)))
         }
         Fate::Discarded => match reason {
@@ -245,14 +249,27 @@ pub(crate) fn gone(
     taken(v, generated, s, time)
 }
 
-/// The process or its thread is dead; `pending` tells whether the signal was
-/// seen waiting to the last.
-pub(crate) fn died_first(s: &Signal, event: u64, pending: bool) -> Verdict {
+/// What is known of the queue of a process that is dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// The signal was in it to the last.
+    ToTheLast,
+    /// One of several equal ones was.
+    OneOfThem,
+    /// Nobody saw that queue.
+    Unknown,
+}
+
+/// The process or its thread is dead.
+pub(crate) fn died_first(s: &Signal, event: u64, waited: Waited) -> Verdict {
     let name = signals::name(s.number);
-    let v = if pending {
-        Verdict::proven(Fate::DiedFirst)
-    } else {
-        Verdict::inferred(Fate::DiedFirst, "what was pending for that thread")
+    let v = match waited {
+        Waited::ToTheLast => Verdict::proven(Fate::DiedFirst),
+        Waited::OneOfThem => Verdict::inferred(
+            Fate::DiedFirst,
+            "how many of these were taken before (dequeue_signal is not hooked, or its record was lost): the last of them was still pending",
+        ),
+        Waited::Unknown => Verdict::inferred(Fate::DiedFirst, "what was pending for that thread"),
     };
     v.event(event).say(format!(
         "The target died of something else before it acted on {name}."

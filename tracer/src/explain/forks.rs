@@ -397,7 +397,7 @@ fn pid_max(
     let count = fork.full.map(|full| u64::from(full.count));
     let place = match (fork.full, own) {
         (Some(full), Some(_)) if full.level > 0 => format!("PID namespace {}", full.ns),
-        _ => "this machine".to_owned(),
+        _ => "This machine".to_owned(),
     };
     let v = match (max, count) {
         (Some(max), Some(count)) => v.field(format!("kernel.pid_max={max}")).say(format!(

@@ -7,7 +7,7 @@ use crate::history::process::{Exited, LostChild};
 use crate::history::{HELD, NOT_RUN};
 
 use super::engine::{Deadline, Engine, BY_ABSENCE_KEPT, ENDINGS_NS, LOSS_NS, ZOMBIE_NS};
-use super::fate::ThreadsEnd;
+use super::fate::{ThreadsEnd, Waited};
 use super::{asked, death, fate, signals};
 
 impl Engine {
@@ -59,7 +59,10 @@ impl Engine {
             }
             p.open.clone()
         });
-        for o in open {
+        let last: Vec<bool> = (0..open.len())
+            .map(|at| self.open.is_last_of_queue(&open, at))
+            .collect();
+        for (o, is_last) in open.into_iter().zip(last) {
             let Some(open) = self.open.get(o) else {
                 continue;
             };
@@ -86,7 +89,14 @@ impl Engine {
                     fate::died_with_others(&open.signal, id, by)
                 }
                 None if open.got.is_none() && (there || !seen) => {
-                    fate::died_first(&open.signal, id, there)
+                    let takings_seen = self.coverage.sees_dequeue
+                        && self.history.lost_since("dequeue", open.time) == 0;
+                    let waited = match there {
+                        false => Waited::Unknown,
+                        true if is_last || takings_seen => Waited::ToTheLast,
+                        true => Waited::OneOfThem,
+                    };
+                    fate::died_first(&open.signal, id, waited)
                 }
                 None => fate::gone(self.view(), open, id, time, false),
             };
@@ -215,7 +225,7 @@ impl Engine {
             let Some(open) = self.open.get(o) else {
                 continue;
             };
-            let verdict = fate::died_first(&open.signal, event, false);
+            let verdict = fate::died_first(&open.signal, event, Waited::Unknown);
             self.conclude(o, verdict, event, time);
         }
     }

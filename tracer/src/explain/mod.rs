@@ -33,6 +33,7 @@ mod exited;
 mod fate;
 mod folded;
 pub(crate) mod forks;
+mod handlers;
 mod jobs;
 mod killed;
 mod lead;

@@ -104,6 +104,17 @@ impl OpenSignals {
         candidates.iter().find(got).copied()
     }
 
+    /// Whether the one at this place is the last of its kind in its queue: the others
+    /// are taken before it.
+    pub(crate) fn is_last_of_queue(&self, candidates: &[u64], at: usize) -> bool {
+        let kind = |id: &u64| {
+            let open = self.by_id.get(id)?;
+            Some((open.signal.number, open.tid))
+        };
+        let own = kind(&candidates[at]);
+        candidates[at + 1..].iter().all(|id| kind(id) != own)
+    }
+
     /// The one that a thread takes: its own queue comes before the process's
     /// (`dequeue_signal`), and each is served in order.
     pub(crate) fn taken(&self, candidates: &[u64], tid: u32, number: i32) -> Option<u64> {

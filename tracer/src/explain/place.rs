@@ -70,7 +70,7 @@ fn place(noted: &NotedFault, s: &Signal) -> Option<FaultPlace> {
 /// A function's name, the place in it, and in the source.
 pub(super) type Named = (Arc<str>, u64, Option<Arc<str>>);
 
-fn function((name, offset, source): &Named) -> FaultFunction {
+pub(super) fn function((name, offset, source): &Named) -> FaultFunction {
     FaultFunction {
         name: printable(name),
         offset: *offset,

@@ -146,6 +146,8 @@ pub struct SignalReport {
     pub kernel_path: KernelPath,
     /// From generation to the handler, nanoseconds; `None` unless handled.
     pub latency_ns: Option<u64>,
+    /// What handled it; `None` unless handled.
+    pub handler: Option<Box<HandlerPlace>>,
     /// A signal that is part of normal life (SIGCHLD, SIGURG …): left out
     /// unless `--all-signals`, and counted.
     pub routine: bool,
@@ -153,6 +155,19 @@ pub struct SignalReport {
     pub explanation: Explanation,
     /// How many equal signals this stands for.
     pub count: u64,
+}
+
+/// Where a handler is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandlerPlace {
+    /// Its address (`sa_handler`).
+    pub address: u64,
+    /// Name of the file that is mapped there; safe to show.
+    pub object: Option<String>,
+    /// From the file's begin to the handler, bytes.
+    pub offset: Option<u64>,
+    /// The function that it is.
+    pub function: Option<FaultFunction>,
 }
 
 /// A signal that the kernel refused to send.
@@ -380,6 +395,8 @@ pub enum Update {
     Asked(Box<ExitReport>),
     /// In which function a fault was, which is all that changed.
     Named(Box<ExitReport>),
+    /// Which function the handler was, which is all that changed.
+    HandlerNamed(Box<SignalReport>),
 }
 
 /// At the end.

@@ -198,6 +198,7 @@ impl Engine {
     }
 
     pub(super) fn emit(&mut self, report: SignalReport, update: bool, event: u64, time: BootTime) {
+        self.handlers.wait_for_name(&report);
         if update {
             // In the order in which it became known, which for a deadline is
             // later than what it is about.
@@ -265,6 +266,9 @@ impl Engine {
                 ..KernelPath::new(&s.stack)
             },
             latency_ns: verdict.latency_ns,
+            handler: verdict
+                .handler
+                .map(|address| Box::new(self.handlers.place(s.target.key, address))),
             routine: verdict.routine || routine::is(s, sender::origin(s), verdict.fate),
             explanation,
             count: 1,

@@ -67,7 +67,10 @@ impl Engine {
                 self.coverage.filter.trace(home);
                 self.history.trace(home);
             }
-            Fact::Exec { task, old_tid } => self.exec(id, time, task, old_tid),
+            Fact::Exec { task, old_tid } => {
+                self.handlers.forget(task.key);
+                self.exec(id, time, task, old_tid);
+            }
             Fact::Exit {
                 task,
                 group_dead,
@@ -116,6 +119,14 @@ impl Engine {
                 offset,
                 source,
             } => self.fault_named(id, time, key, (name, offset, source)),
+            Fact::HandlerFound(place) => self.handler_found(&place),
+            Fact::HandlerNamed {
+                key,
+                address,
+                name,
+                offset,
+                source,
+            } => self.handler_named(id, time, (key, address), &(name, offset, source)),
             Fact::Refused(refused) => self.refused(id, time, &refused),
             Fact::NotLookedAt(calls) => self.not_looked_at += calls,
             Fact::ForkRejected(fork) => self.fork_rejected(id, time, fork),

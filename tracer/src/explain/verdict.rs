@@ -167,6 +167,8 @@ pub(crate) struct Verdict {
     pub(crate) explanation: Explanation,
     /// From generation to the handler.
     pub(crate) latency_ns: Option<u64>,
+    /// Address of the handler.
+    pub(crate) handler: Option<u64>,
     /// Part of normal life, by what the rule knows ([`super::routine`] judges by
     /// the signal alone).
     pub(crate) routine: bool,
@@ -183,6 +185,7 @@ impl Verdict {
             cause: None,
             explanation: empty(Certainty::Proven),
             latency_ns: None,
+            handler: None,
             routine: false,
             later: false,
         }

@@ -21,6 +21,11 @@ use super::{
 };
 use crate::event::{BootTime, PidNs};
 
+/// The nice value of a trace. It sleeps until there is something to be read; then it has
+/// its turn even among hundreds of processes that never sleep, which are what people
+/// want to know about.
+const AHEAD: i32 = -10;
+
 /// What is wanted.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -111,6 +116,7 @@ pub fn check(facts: &Facts) -> Result<&Types, KernelError> {
 pub fn attach(facts: &mut Facts, request: &Request) -> Result<Attached, KernelError> {
     let types = check(facts)?.clone();
     sys::raise_memlock();
+    sys::nice(AHEAD);
     loop {
         let choices = choose(&facts.hooks, request.wish);
         needed(&choices, facts)?;

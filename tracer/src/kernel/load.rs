@@ -59,6 +59,8 @@ pub(super) fn load(
         sees_oom: u32::from(hooked(Hook::OomKillProcess)),
         all_stacks: u32::from(request.all_stacks),
         fork_sees: fork_sees(hooked),
+        buffer: request.buffer,
+        pad: 0,
     };
     let refusals = choices
         .iter()

@@ -44,6 +44,7 @@ pub fn keep_nothing() -> Result<(), KernelError> {
         (libc::RLIMIT_DATA, 256 << 20),
         (libc::RLIMIT_AS, 2 << 30),
     ];
+    sys::nice(0);
     for (resource, most) in limits {
         sys::limit(resource, most).map_err(KernelError::NoNewPrivileges)?;
     }

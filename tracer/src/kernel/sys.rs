@@ -65,6 +65,13 @@ impl Drop for Shared {
     }
 }
 
+/// Sets the nice value of the calling thread, and of those that it will make; lower goes
+/// first, which takes CAP_SYS_NICE. Who may not goes on as before.
+pub(super) fn nice(value: libc::c_int) {
+    // SAFETY: setpriority takes no pointers.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, value) };
+}
+
 /// `NS_GET_PARENT` of `ioctl_nsfs(2)`.
 const NS_GET_PARENT: libc::c_ulong = 0xb702;
 

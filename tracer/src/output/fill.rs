@@ -16,7 +16,7 @@ use crate::{
         refused,
         report::{
             Certainty, Evidence, ExitReport, Explanation, FaultPlace, Forebear, ForkReport,
-            RefusedReport, Report, Sender, SignalReport,
+            HandlerPlace, RefusedReport, Report, Sender, SignalReport,
         },
         signals, words,
     },
@@ -186,6 +186,18 @@ fn fault(place: &FaultPlace) -> shapes::Fault {
     }
 }
 
+fn handler(place: &HandlerPlace) -> shapes::Handler {
+    let function = place.function.as_ref();
+    shapes::Handler {
+        address: format!("{:#x}", place.address),
+        object: place.object.clone(),
+        object_offset: place.offset,
+        function: function.map(|function| function.name.clone()),
+        function_offset: function.map(|function| function.offset),
+        source: function.and_then(|function| function.source.clone()),
+    }
+}
+
 /// The same with what each decides, if that is asked for.
 fn path(
     context: &Context,
@@ -263,6 +275,7 @@ pub(crate) fn signal(context: &Context, report: &SignalReport) -> Line {
         kernel_path: names(&report.kernel_path),
         path: path(context, &report.kernel_path, explanation),
         latency_ns: report.latency_ns,
+        handler: report.handler.as_deref().map(handler),
         routine: report.routine,
         explanation: joined(&explanation.sentences),
         advice: advice(&explanation.advice),

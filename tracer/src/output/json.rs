@@ -140,7 +140,7 @@ impl<W: io::Write> Output for Json<W> {
             Report::Update {
                 of,
                 time,
-                now: Update::Signal(now),
+                now: Update::Signal(now) | Update::HandlerNamed(now),
             } => {
                 let now = fill::signal(context, now);
                 self.update(*of, *time, &now)

@@ -9,8 +9,8 @@ use crate::{
     explain::path::{Decision, KernelPath, Stack},
     explain::report::{
         Asked, Certainty, Evidence, ExitReport, Explanation, FaultFunction, FaultPlace, Forebear,
-        ForkLimit, ForkReport, Kept, Link, RefusedReport, Report, Sender, SignalReport, Stop,
-        Summary, Unreaped, Update, Zombies,
+        ForkLimit, ForkReport, HandlerPlace, Kept, Link, RefusedReport, Report, Sender,
+        SignalReport, Stop, Summary, Unreaped, Update, Zombies,
     },
     explain::runtime::{Recognized, Role},
 };
@@ -142,6 +142,16 @@ pub(crate) fn sigterm() -> SignalReport {
         mechanism: None,
         kernel_path: KernelPath::default(),
         latency_ns: Some(120_000),
+        handler: Some(Box::new(HandlerPlace {
+            address: 0x0040_1136,
+            object: Some("app".into()),
+            offset: Some(0x1136),
+            function: Some(FaultFunction {
+                name: "on_term".into(),
+                offset: 0,
+                source: None,
+            }),
+        })),
         routine: false,
         explanation: nothing(Certainty::Proven),
         count: 1,
@@ -169,6 +179,7 @@ pub(crate) fn dropped() -> SignalReport {
             Decision::Unkillable { kernel_only: false },
         ),
         latency_ns: None,
+        handler: None,
         explanation: Explanation {
             evidence: vec![Evidence::Field("sa_handler=SIG_DFL".into())],
             sentences: strings(&[
@@ -204,6 +215,7 @@ pub(crate) fn sigkill() -> SignalReport {
             Decision::Fatal,
         ),
         latency_ns: None,
+        handler: None,
         ..sigterm()
     }
 }
@@ -364,6 +376,7 @@ pub(crate) fn every_kind() -> Vec<Report> {
         settled: false,
         reason: Some("blocked-mask"),
         latency_ns: None,
+        handler: None,
         explanation: Explanation {
             sentences: strings(&["Every thread blocks SIGTERM: it waits until one unblocks it."]),
             ..nothing(Certainty::Proven)
@@ -384,6 +397,7 @@ pub(crate) fn every_kind() -> Vec<Report> {
         reason: Some("timer-overrun"),
         outcome: Outcome::AlreadyPending,
         latency_ns: None,
+        handler: None,
         count: 120,
         ..sigterm()
     };

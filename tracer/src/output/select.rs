@@ -40,7 +40,7 @@ pub(crate) fn report(context: &Context, report: &Report) -> bool {
         Report::Exit(report) => exit(context, report),
         Report::Refused(report) => refused(context, report),
         Report::Update {
-            now: Update::Signal(now),
+            now: Update::Signal(now) | Update::HandlerNamed(now),
             ..
         } => signal(context, now),
         Report::Update {

@@ -236,10 +236,20 @@ shapes! {
         kernel_path: Option<Vec<String>> = "Functions on the kernel stack, innermost first.",
         path: Option<Vec<Step>> = "With `--path`: the way through the kernel, outermost first.",
         latency_ns: Option<u64> = "From generation to the handler.",
+        handler: Option<Handler> = "What handled it.",
         routine: bool = "Part of normal life.",
         explanation: Option<String> = "In sentences; absent where there is nothing to explain.",
         advice: Option<String> = "What to change.",
         count: u64 = "How many equal signals this stands for.",
+    }
+    /// Where in its program a handler is.
+    Handler {
+        address: String = "Its address in the process, in hexadecimal digits after `0x`.",
+        object: Option<String> = "Name of the file that is mapped there.",
+        object_offset: Option<u64> = "From the file's begin to the handler, bytes.",
+        function: Option<String> = "The function that it is, or is in.",
+        function_offset: Option<u64> = "From the function's begin to it, bytes.",
+        source: Option<String> = "Source file and line of it.",
     }
     /// A signal that the kernel refused to send.
     Refused {
@@ -429,6 +439,7 @@ shapes! {
         sender: Option<Sender> = "As in [`Signal`].",
         target: Option<Task> = "As in [`Signal`].",
         latency_ns: Option<u64> = "As in [`Signal`].",
+        handler: Option<Handler> = "As in [`Signal`].",
         routine: Option<bool> = "As in [`Signal`].",
         count: Option<u64> = "As in [`Signal`].",
         task: Option<Task> = "As in [`Exit`].",

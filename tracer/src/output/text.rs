@@ -228,6 +228,8 @@ impl<W: io::Write> Text<W> {
             Update::Exit(now) if !self.whole(time, "now", now) => return Ok(()),
             Update::Exit(now) => blocks::exit_again(&self.context, time, now),
             Update::Asked(now) => return self.asked(time, now),
+            // Those who read along have gone on.
+            Update::HandlerNamed(_) => return Ok(()),
             Update::Named(now) if self.left_out(now) => return Ok(()),
             Update::Named(now) => blocks::named(&self.context, time, now),
         };

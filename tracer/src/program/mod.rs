@@ -1,5 +1,5 @@
-//! Names for places in programs: which function of a file a fault was in. The
-//! kernel side has said which file and where in it; here that file is found again
+//! Names for places in programs: which function of a file a fault was in, or a handler
+//! is. The kernel side has said which file and where in it; here that file is found again
 //! ([`find`]) and its symbols are read ([`name`]), by another process that may do
 //! nothing ([`worker`]): files of programs are written by anyone.
 //!

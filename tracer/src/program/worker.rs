@@ -1,9 +1,10 @@
-//! Off the way of events: a thread that takes one fault after the other, and for
+//! Off the way of events: a thread that takes one place after the other, and for
 //! each starts this program again to read the symbols (`sigtrace symbolize`). That
 //! process has no privileges and little time and memory; if the file makes it crash or
 //! hang, there is no name and nothing else.
 
 use std::{
+    collections::HashMap,
     fs::File,
     io::Read,
     process::{Child, Command, Stdio},
@@ -21,14 +22,27 @@ use crate::event::{MappedFile, ProcessKey};
 const WAITING: usize = 64;
 /// A name that takes longer is none.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// So many handlers are remembered.
+const KNOWN: usize = 256;
 /// The longest answer.
 const LINE: u64 = 4096;
 
-/// A fault.
+/// What is at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// The instruction of a fault.
+    Fault,
+    /// The handler at this address.
+    Handler(u64),
+}
+
+/// A place.
 #[derive(Clone, Debug)]
 pub struct Question {
     /// Whose.
     pub key: ProcessKey,
+    /// What is there.
+    pub what: What,
     /// Where.
     pub file: MappedFile,
     /// Processes that may see that file.
@@ -37,11 +51,13 @@ pub struct Question {
     pub at: SystemTime,
 }
 
-/// The function that it was in; `None`: not known.
+/// The function that it is in; `None`: not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// Whose fault.
+    /// Whose.
     pub key: ProcessKey,
+    /// What was asked about.
+    pub what: What,
     /// Where.
     pub function: Option<Function>,
 }
@@ -111,10 +127,28 @@ impl Default for Worker {
 }
 
 fn work(inbox: &Receiver<Question>, outbox: &UnboundedSender<Answer>) {
+    let mut known = HashMap::new();
     while let Ok(question) = inbox.recv() {
-        let function = function(&question);
-        let key = question.key;
-        if outbox.send(Answer { key, function }).is_err() {
+        let Question { key, what, .. } = question;
+        let function = match what {
+            What::Fault => function(&question),
+            // The same program runs in many processes, which all have the same one.
+            What::Handler(_) => {
+                let file = &question.file;
+                let place = (file.device, file.inode, file.offset);
+                if known.len() >= KNOWN {
+                    known.clear();
+                }
+                let known = known.entry(place).or_insert_with(|| function(&question));
+                known.clone()
+            }
+        };
+        let answer = Answer {
+            key,
+            what,
+            function,
+        };
+        if outbox.send(answer).is_err() {
             return;
         }
     }

@@ -18,7 +18,7 @@ use anyhow::Result;
 
 use crate::kernel::{self, Series};
 use crate::places::Places;
-use crate::{build, lint, setup, ui};
+use crate::{build, lint, setup, stress_ng, ui};
 use tally::Tally;
 
 /// What the command line asks for.
@@ -37,6 +37,7 @@ pub(crate) fn command(places: &Places, options: &Options) -> Result<bool> {
     let begin = Instant::now();
     setup::to_build(places)?;
     build::all(places)?;
+    stress_ng::install();
     let mut total = Tally::default();
     total.add(&lint::checks(places)?);
     total.add(&units::run(places)?);

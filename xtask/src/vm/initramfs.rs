@@ -14,6 +14,7 @@ use super::cpio::Archive;
 use super::{guest, Engine};
 use crate::cmd;
 use crate::guest_tools::GuestTools;
+use crate::stress_ng;
 
 /// What one boot brings in.
 #[derive(Debug, Default)]
@@ -71,8 +72,13 @@ pub(crate) fn assemble(tools: &GuestTools, content: &Content) -> Result<Vec<u8>>
     for (name, file) in tools.programs() {
         archive.file(&format!("usr/bin/{name}"), 0o755, &read(&file)?);
     }
-    for (place, file) in tools.libraries() {
-        archive.file(place, 0o755, &read(&file)?);
+    let libraries = tools.libraries();
+    let others = stress_ng::files()?;
+    let others = others.iter().map(|(place, file)| (place.as_str(), file));
+    let mut files: BTreeMap<&str, &PathBuf> = others.collect();
+    files.extend(libraries.iter().map(|(place, file)| (*place, file)));
+    for (place, file) in files {
+        archive.file(place, 0o755, &read(file)?);
     }
     archive.file(
         "etc/passwd",

@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     host::{Found, Host, Namespace},
+    resolve::{resolve, Survey},
     *,
 };
 
@@ -169,6 +170,7 @@ fn the_hosts_containers_and_whose_namespace_they_have() {
     assert_eq!(
         host.containers[&two],
         Found {
+            name: None,
             engine: Some("docker"),
             cgroup: format!("/docker/{two}").into(),
             hierarchy: Hierarchy::Unified,
@@ -185,4 +187,33 @@ fn the_hosts_containers_and_whose_namespace_they_have() {
     assert_eq!(pid1_of(&proc.0, 20).as_deref(), Some("c-init"));
     assert_eq!(pid1_of(&proc.0, 99), None);
     assert_eq!(Host::scan(Path::new("/nonexistent"), &[1]), Host::default());
+}
+
+#[test]
+fn podmans_monitors_tell_names() {
+    let id = id("1dcad40f27d5");
+    let scope = |id: &str| format!("0::/machine.slice/libpod-{id}.scope\n");
+    let proc = Proc::new()
+        .with(&[50], 10, "conmon", "0::/machine.slice/conmon.scope\n")
+        .with(&[60, 1], 20, "app", &scope(&id))
+        .with(&[70], 10, "conmon", "0::/init.scope\n")
+        .with(&[80, 2], 20, "conmon", &scope(&id));
+    let is = |pid: u32, program: &str, name: &str| {
+        let folder = proc.0.join(pid.to_string());
+        symlink(program, folder.join("exe")).unwrap();
+        let words = format!("{program}\0--api-version\01\0-c\0{id}\0-n\0{name}\0--exit\0");
+        fs::write(folder.join("cmdline"), words).unwrap();
+    };
+    is(50, "/usr/bin/conmon", "fwd_sig");
+    // Anything may be called so: another program, one in a container.
+    is(70, "/tmp/x", "other");
+    is(80, "/usr/bin/conmon", "inside");
+    let host = Host::scan(&proc.0, &[]);
+    assert_eq!(host.containers[&id].name.as_deref(), Some("fwd_sig"));
+    let survey = Survey {
+        host,
+        ..Survey::default()
+    };
+    let container = resolve(&survey, "fwd_sig").unwrap();
+    assert_eq!((container.pidns, container.socket), (20, None));
 }

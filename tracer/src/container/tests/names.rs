@@ -48,6 +48,7 @@ fn engine(kind: &str, containers: &[Listed]) -> Engine {
 
 fn found(namespace: Namespace) -> Found {
     Found {
+        name: None,
         engine: Some("docker"),
         cgroup: "/docker/x".into(),
         hierarchy: Hierarchy::Unified,

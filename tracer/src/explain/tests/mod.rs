@@ -15,6 +15,7 @@ mod filters;
 mod folded;
 mod forks;
 mod forwarding;
+mod handlers;
 mod harmless;
 mod identity;
 mod jobs;

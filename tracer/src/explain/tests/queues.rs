@@ -127,3 +127,33 @@ fn a_debugger_that_lets_no_signal_through() {
         );
     }
 }
+
+#[test]
+fn of_several_equal_ones_at_a_death_only_the_last_is_known_to_have_waited() {
+    for sees_dequeue in [true, false] {
+        let (mut w, sh, app) = pair();
+        w.coverage.sees_dequeue = sees_dequeue;
+        let mut send = || {
+            w.send(&sh, &app, RTMIN)
+                .set(|s| s.state.blocked = bit(RTMIN))
+                .go()
+        };
+        let (first, second) = (send(), send());
+        let pending = bit(RTMIN);
+        w.exit_with(&app, 0, true, pending);
+        let told = w.run();
+        // signalfd or sigwait may have taken it, and nobody saw that.
+        let certainty = |id| {
+            let signal = told.signal(id);
+            assert_eq!(signal.fate, "died_first");
+            signal.explanation.certainty
+        };
+        let of_first = if sees_dequeue {
+            Certainty::Proven
+        } else {
+            Certainty::Inferred
+        };
+        assert_eq!(certainty(first), of_first);
+        assert_eq!(certainty(second), Certainty::Proven);
+    }
+}

@@ -118,6 +118,7 @@ fn blocked_then_fatal() -> [Report; 2] {
         reason,
         cause,
         latency_ns: None,
+        handler: None,
         target: killed().task,
         ..samples::sigterm()
     };
