@@ -72,6 +72,11 @@ pub struct Config {
     pub fork_sees: u32,
     /// Size of the ring buffer, bytes.
     pub buffer: u32,
+    /// 1 if the `pids` controller is in a hierarchy of cgroup v1: containers and units
+    /// may be told by that.
+    pub pids_on_v1: u32,
+    /// Padding.
+    pub pad: u32,
 }
 
 impl Config {
@@ -94,5 +99,7 @@ impl Config {
         new_cgroup_v1_above: 0,
         fork_sees: 0,
         buffer: 0,
+        pids_on_v1: 0,
+        pad: 0,
     };
 }

@@ -17,6 +17,13 @@ pub const ANCESTORS: usize = 8;
 pub const FRAMES: usize = 32;
 /// Bytes of a cgroup's name that are kept, the terminating zero included.
 pub const CGROUP_NAME: usize = 128;
+/// Names of folders that are kept of a cgroup's path, its own first.
+pub const PLACE_NAMES: usize = 10;
+/// Bytes of each, the terminating zero included: a pod's slice and a container's id
+/// may stand in one (`kubepods-burstable-podUID.slice:cri-containerd:ID`).
+pub const PLACE_NAME: usize = 192;
+/// cgroups that the kernel side remembers having told of.
+pub const PLACES: u32 = 1024;
 /// Components of a file's path that are kept, the last one first.
 pub const PATH_NAMES: usize = 12;
 /// Bytes of each, the terminating zero included: container engines name folders by
@@ -99,10 +106,12 @@ pub enum Kind {
     Fault = 18,
     /// [`ForkRejected`]: no process or thread could be made.
     ForkRejected = 19,
+    /// [`Place`]: what a cgroup is called that a sender or a target is in.
+    Place = 20,
 }
 
 /// How many values [`Kind`] has, plus one: the size of the table of losses.
-pub const KINDS: usize = 20;
+pub const KINDS: usize = 21;
 
 /// Behind the losses by [`Kind`]: how often as many equal programs as there are were
 /// running at one hook on one CPU, each interrupted by the next.
@@ -184,6 +193,11 @@ pub struct Trace {
     pub ancestor_count: u32,
     /// How many of [`stack`](Self::stack) are filled.
     pub frame_count: u32,
+    /// Process id of the next one behind the last of [`ancestors`](Self::ancestors)
+    /// that there was room for; 0: there is none.
+    pub beyond: u32,
+    /// Padding.
+    pub pad: u32,
 }
 
 /// The target of a signal as it stands when the tracepoint fires, that is
@@ -274,6 +288,25 @@ pub struct SignalTraced {
     pub signal: Signal,
     /// Of the current task.
     pub trace: Trace,
+    /// The cgroups that the current task is in, by the id of their [`Place`].
+    pub current_at: [u64; 2],
+    /// The same of the target.
+    pub target_at: [u64; 2],
+}
+
+/// What a cgroup is called. Comes once, before the first signal whose sender or
+/// target is in it, and again when it was forgotten: a sender may be gone a
+/// millisecond later, and its cgroup with it.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Place {
+    /// `kind` is [`Kind::Place`].
+    pub header: Header,
+    /// The inode of its folder; of cgroup v1 with `CGROUP_V1`.
+    pub id: u64,
+    /// Its name and those of the folders around it, each ended by a zero; the root of
+    /// a hierarchy and what is behind it have none.
+    pub names: [[u8; PLACE_NAME]; PLACE_NAMES],
 }
 
 /// `signal_deliver`: the current thread acts on a signal.
@@ -627,6 +660,8 @@ pub struct Refused {
     pub pad: u32,
     /// Who stands behind the caller; no stack.
     pub trace: Trace,
+    /// The cgroups that it is in, by the id of their [`Place`].
+    pub current_at: [u64; 2],
 }
 
 /// A debugger lets a thread go on that had stopped for a signal, or gives it one to
@@ -708,13 +743,14 @@ macro_rules! sizes {
 }
 sizes! {
     Header = 16,
-    ForkRejected = 1776,
+    ForkRejected = 1784,
     Task = 120,
     Ancestor = 32,
-    Trace = 520,
+    Trace = 528,
     TargetState = 88,
     Signal = 392,
-    SignalTraced = 912,
+    SignalTraced = 952,
+    Place = 1944,
     Deliver = 176,
     Dequeue = 208,
     Fork = 256,
@@ -723,7 +759,7 @@ sizes! {
     MemoryLevel = 152,
     Oom = 1504,
     Fault = 1176,
-    Exit = 696,
+    Exit = 704,
     Call = 144,
     Reap = 32,
     FoldNote = 16,
@@ -731,6 +767,6 @@ sizes! {
     Fold = 24,
     Creds = 24,
     Denial = 152,
-    Refused = 880,
-    Ptrace = 792,
+    Refused = 904,
+    Ptrace = 800,
 }

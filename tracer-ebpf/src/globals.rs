@@ -10,7 +10,7 @@ use aya_ebpf::{
 use sigtrace_common::{
     filter::{Config, ENTRIES, NEW_ENTRIES, REFUSALS},
     layout::Layout,
-    record::{Denial, Fold, FoldKey, FOLD_KEYS, KINDS, LOST_ENTRIES},
+    record::{Denial, Fold, FoldKey, FOLD_KEYS, KINDS, LOST_ENTRIES, PLACES},
 };
 
 use crate::{fault::KnownHandler, fold::Recent, fork::Forking};
@@ -67,6 +67,10 @@ pub(crate) static DEAD: LruHashMap<u32, u64> = LruHashMap::with_max_entries(1638
 /// becomes of it is told by their deliveries and deaths.
 #[map]
 pub(crate) static TOUCHED: LruHashMap<u32, u32> = LruHashMap::with_max_entries(4096, 0);
+
+/// cgroups that a [`sigtrace_common::record::Place`] was told of, by its id.
+#[map]
+pub(crate) static TOLD_PLACES: LruHashMap<u64, u32> = LruHashMap::with_max_entries(PLACES, 0);
 
 /// What the first of two equal programs has reported and the second has not
 /// come to yet: see `emit::Turn`.

@@ -26,7 +26,7 @@ use crate::{
     filter, fork,
     globals::{global, ASKED, BROADCASTING, BROADCASTS, BY_MODULE, CALLS, DENIALS},
     mem::{current, pointer, Addr, Direct, Mem, Probe},
-    task, trace,
+    place, task, trace,
 };
 
 /// A real-time queue is full: `signal_generate` has told that.
@@ -365,8 +365,10 @@ fn done(call: u32, regs: u64, returned: i32) -> i32 {
             && filter::any_number(number)
             && (known || filter::sender())
         {
+            let current_at = place::of(current());
             if let Some(mut entry) = emit::reserve_within::<Refused>(Kind::Refused, Share::Noise) {
                 let out = entry.as_mut_ptr();
+                (*out).current_at = current_at;
                 (*out).header = emit::header(Kind::Refused, emit::now());
                 let task = current();
                 task::fill::<Probe>(&raw mut (*out).current, task);

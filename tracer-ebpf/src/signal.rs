@@ -25,7 +25,7 @@ use crate::{
     fold,
     globals::global,
     mem::{current, pointer, typed_current, Addr, Direct, Mem, Probe},
-    oom, task, trace,
+    oom, place, task, trace,
 };
 
 /// `TRACE_SIGNAL_IGNORED`.
@@ -156,10 +156,15 @@ unsafe fn generate<M: Mem>(
                 fill::<M>(out, ctx, number, target, group, result, action);
                 entry.submit(0);
             }
-        } else if let Some(mut entry) =
+            return 0;
+        }
+        let (current_at, target_at) = (place::of(current()), place::of(target));
+        if let Some(mut entry) =
             emit::reserve_within::<SignalTraced>(Kind::SignalTraced, share(number, result, handler))
         {
             let out = entry.as_mut_ptr();
+            (*out).current_at = current_at;
+            (*out).target_at = target_at;
             (*out).signal.header = emit::header(Kind::SignalTraced, time);
             fill::<M>(
                 &raw mut (*out).signal,

@@ -3,7 +3,7 @@
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_kernel_str};
 use sigtrace_common::{
     filter::ID_LEN,
-    record::{Task, CGROUP_NAME, COMM_LEN, NS_LEVELS},
+    record::{Task, COMM_LEN, NS_LEVELS},
 };
 
 use crate::{
@@ -162,16 +162,16 @@ pub(crate) unsafe fn cgroup_name_is_long(cgroup: Addr) -> bool {
     }
 }
 
-/// Name of a cgroup's folder; empty where there is none.
+/// Name of a cgroup's folder, as far as there is room; empty where there is none.
 ///
 /// # Safety
 /// `out` must be memory of a reserved record; `cgroup` may be any address.
 #[inline(always)]
-pub(crate) unsafe fn cgroup_name(out: *mut [u8; CGROUP_NAME], cgroup: Addr) {
+pub(crate) unsafe fn cgroup_name<const ROOM: usize>(out: *mut [u8; ROOM], cgroup: Addr) {
     // SAFETY: the helper checks the address and clears `out` if it fails.
     unsafe {
         let kn = pointer::<Probe>(cgroup, global!(LAYOUT.cgroup_kn));
         let name = pointer::<Probe>(kn, global!(LAYOUT.kernfs_name));
-        bpf_probe_read_kernel_str(out.cast(), CGROUP_NAME as u32, name.cast());
+        bpf_probe_read_kernel_str(out.cast(), ROOM as u32, name.cast());
     }
 }

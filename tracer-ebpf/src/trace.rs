@@ -72,5 +72,9 @@ unsafe fn ancestry<const LEVELS: usize>(out: *mut Trace) {
             i += 1;
         }
         (*out).ancestor_count = count;
+        // Whether somebody is behind the last one.
+        let parent = pointer::<Probe>(at, global!(LAYOUT.task_real_parent));
+        (*out).beyond = Probe::get(parent, global!(LAYOUT.task_tgid));
+        (*out).pad = 0;
     }
 }

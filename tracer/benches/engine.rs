@@ -63,6 +63,8 @@ fn signal(number: i32, current: Task, target: Task, handler: Handler, outcome: O
             dumping: false,
         },
         ancestry: Vec::new(),
+        more_ancestors: false,
+        places: Default::default(),
         stack: Vec::new(),
     }
 }

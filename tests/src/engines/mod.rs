@@ -10,6 +10,7 @@ mod names;
 mod pods;
 pub(crate) mod run;
 mod shared;
+mod sidecar;
 mod stops;
 mod trouble;
 
@@ -165,6 +166,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         many::scenarios(),
         following::scenarios(),
         shared::scenarios(),
+        sidecar::scenarios(),
         pods::scenarios(),
     ];
     groups.into_iter().flatten().collect()

@@ -1,6 +1,7 @@
 //! PID 1s with and without a handler, and who sends them signals from inside.
 
-use std::process;
+use std::env;
+use std::process::{self, Command};
 
 use anyhow::{bail, Context, Result};
 use nix::sys::ptrace;
@@ -57,6 +58,20 @@ pub(crate) fn send(words: &[&str]) -> Result<()> {
     let number = tools::signal(name)? as i32;
     let found = sys::kill_number(pid.parse().context("a pid")?, number)?;
     process::exit(i32::from(!found));
+}
+
+/// `deep N WORDS…`: another of our programs with so many more parents, who wait for it.
+pub(crate) fn deep(levels: u32, words: &[&str]) -> Result<()> {
+    let deeper = levels.checked_sub(1).map(|levels| levels.to_string());
+    let begin: Vec<&str> = deeper.iter().flat_map(|levels| ["deep", levels]).collect();
+    let program = env::current_exe().context("the name of this program")?;
+    let mut child = Command::new(program)
+        .arg("inside")
+        .args(begin.iter().chain(words))
+        .spawn()
+        .context("another one")?;
+    let status = child.wait().context("waiting for it")?;
+    process::exit(i32::from(!status.success()));
 }
 
 /// `debug PID`: traces a process, which is to die with it, and ends. Is told when.

@@ -37,6 +37,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         ["nest"] => nest::run(),
         ["role", role, rest @ ..] => role::play(role, rest),
         ["send", rest @ ..] => init::send(rest),
+        ["deep", levels, rest @ ..] => init::deep(levels.parse()?, rest),
         ["storm", pid, kind] => storm::run(pid.parse()?, kind),
         // A program that is not ours, which then still dies with the play.
         ["debug", pid] => init::debug(pid.parse()?),

@@ -6,6 +6,7 @@ mod bad_input;
 mod deaths;
 mod debuggers;
 mod dumping;
+mod elsewhere;
 mod faults;
 mod filters;
 mod forks;
@@ -243,6 +244,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         late::scenarios(),
         starts::scenarios(),
         shared::scenarios(),
+        elsewhere::scenarios(),
         filters::scenarios(),
         loss::scenarios(),
         overload::scenarios(),

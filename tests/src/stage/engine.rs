@@ -203,6 +203,13 @@ impl Container {
         })
     }
 
+    /// The pid of a process in the innermost namespace that it is in.
+    pub(crate) fn pid_inside(pid: u32) -> Result<u32> {
+        let pids = status_field(pid, "NSpid:")?;
+        let inside = pids.split_whitespace().last().context("no pid")?;
+        inside.parse().with_context(|| format!("no pid: {pids}"))
+    }
+
     /// Waits until a process has so many children; their pids on the host.
     pub(crate) fn wait_children(parent: u32, count: usize) -> Result<Vec<u32>> {
         until(&format!("{count} children of {parent}"), || {
@@ -213,7 +220,7 @@ impl Container {
 }
 
 /// A line of `/proc/PID/status`.
-fn status_field(pid: u32, field: &str) -> Result<String> {
+pub(crate) fn status_field(pid: u32, field: &str) -> Result<String> {
     let path = format!("/proc/{pid}/status");
     let status = fs::read_to_string(&path).with_context(|| path.clone())?;
     let line = status.lines().find_map(|line| line.strip_prefix(field));

@@ -1,7 +1,9 @@
 //! What a scenario is played on: namespaces with programs in them ([`ns`]),
-//! or an engine's containers ([`engine`]), sigtrace beside them ([`sigtrace`]), and
+//! or an engine's containers ([`engine`]), in cgroups of ours ([`cgroups`]), sigtrace beside
+//! them ([`sigtrace`]), and
 //! lines from both ([`lines`]).
 
+pub(crate) mod cgroups;
 pub(crate) mod elf;
 pub(crate) mod engine;
 pub(crate) mod host;

@@ -13,8 +13,8 @@ use std::{
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    cgroup::Cgroup, following::Following, ghosts::Ghosts, namesakes::Namesakes, programs::Programs,
-    request::Wanted, Failure,
+    cgroup::Cgroup, following::Following, ghosts::Ghosts, namesakes::Namesakes, origins::Origins,
+    programs::Programs, request::Wanted, Failure,
 };
 use crate::{
     container::{self, events::Heard},
@@ -69,6 +69,8 @@ pub(super) struct Live<'a> {
     pub(super) programs: Option<Programs>,
     /// Who has the pids that signals did not reach.
     pub(super) namesakes: Namesakes,
+    /// Where senders and targets come from.
+    pub(super) origins: Origins,
     /// Containers: those that are traced, and those that start meanwhile.
     pub(super) following: Following,
     pub(super) told: mpsc::Receiver<Heard>,
@@ -316,7 +318,10 @@ impl Live<'_> {
     /// An engine speaks, at a time of its own: what it says is an event of now.
     fn hear(&mut self, heard: Heard) -> io::Result<()> {
         match heard {
-            Heard::Name(name) => return self.named(name),
+            Heard::Name(name) => {
+                self.origins.named(name.id.clone(), name.name.clone());
+                return self.named(name);
+            }
             Heard::Event(told) => self.told_of(told),
             Heard::Silent(error) => {
                 let why = container::error::chain(&error);
@@ -391,6 +396,10 @@ impl Live<'_> {
         for record in batch {
             if let Some((time, mut fact)) = self.decoder.decode(&record) {
                 last = Some(time);
+                self.origins.look(&mut fact);
+                if let Fact::Place { .. } = fact {
+                    continue;
+                }
                 self.look_up(time, &fact);
                 if let (Fact::Refused(refused), true) = (&mut fact, self.programs.is_some()) {
                     self.namesakes.look(refused, &mut self.proc);

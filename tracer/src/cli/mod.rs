@@ -16,6 +16,7 @@ mod following;
 mod ghosts;
 mod live;
 mod namesakes;
+mod origins;
 mod programs;
 pub mod request;
 pub mod scope;

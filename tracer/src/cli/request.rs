@@ -187,6 +187,7 @@ pub fn of(args: &TraceArgs, found: &Found, proc: &mut Proc) -> Result<Wanted, Fa
         namespaces: filter.namespaces.iter().copied().collect(),
         new_namespaces: filter.follows,
         new_cgroups: filter.follows.then_some(found.newest),
+        pids_on_v1: container::pids_on_v1(std::path::Path::new("/proc")),
         cgroups: filter.cgroups.union(&filter.homes).copied().collect(),
         pids: (filter.processes.iter())
             .map(|(&pid, &(_, roles))| (pid, bits(roles)))

@@ -128,6 +128,8 @@ pub struct Found {
     pub waiting: Vec<String>,
     /// What could not be found out, a sentence each.
     pub notes: Vec<String>,
+    /// What the engines that were asked call their containers, by id.
+    pub names: Vec<(String, String)>,
 }
 
 /// The namespaces that the flags name, in their order, and what could not be
@@ -178,6 +180,7 @@ pub async fn resolve(
         newest,
         waiting: found.waiting,
         notes: found.notes,
+        names: found.names,
     })
 }
 

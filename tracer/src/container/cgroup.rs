@@ -67,7 +67,7 @@ pub fn container_in(cgroups: &[String; 2]) -> Option<(String, Option<&'static st
     Some((named.id, named.engine))
 }
 
-fn in_path(path: &str, hierarchy: Hierarchy) -> Option<Named> {
+pub(super) fn in_path(path: &str, hierarchy: Hierarchy) -> Option<Named> {
     let parts: Vec<_> = path.split('/').collect();
     (0..parts.len()).rev().find_map(|i| {
         let parent = i.checked_sub(1).map(|above| parts[above]);

@@ -194,6 +194,15 @@ fn process(proc: &Path, pid: u32, container: Option<String>) -> Option<Process> 
     })
 }
 
+/// Whether the `pids` controller is in a hierarchy of cgroup v1, as `/proc` has it of
+/// every process there.
+pub fn pids_on_v1(proc: &Path) -> bool {
+    let own = fs::read(proc.join("self/cgroup")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&own);
+    let mut controllers = text.lines().filter_map(|line| line.split(':').nth(1));
+    controllers.any(|all| all.split(',').any(|one| one == "pids"))
+}
+
 /// The name of the PID 1 of a namespace, where it still has one.
 pub fn pid1_of(proc: &Path, pidns: PidNs) -> Option<String> {
     name_of(proc, first_in(proc, pidns)?)

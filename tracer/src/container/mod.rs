@@ -24,6 +24,7 @@ pub mod events;
 pub mod follow;
 pub mod host;
 pub mod listener;
+mod origin;
 pub mod resolve;
 pub mod socket;
 #[cfg(test)]
@@ -31,7 +32,8 @@ mod tests;
 
 pub use cgroup::{container_in, container_of, Hierarchy, Named};
 pub use error::{ResolveError, Shared};
-pub use host::{first_in, pid1_of};
+pub use host::{first_in, pid1_of, pids_on_v1};
+pub use origin::origin_of;
 
 /// A container that runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,6 +119,8 @@ pub struct Resolved {
     pub waiting: Vec<String>,
     /// What could not be found out, a sentence each.
     pub notes: Vec<String>,
+    /// What the engines that were asked call their containers, by id.
+    pub names: Vec<(String, String)>,
 }
 
 /// So many times the patience for an engine that alone may know a name: Podman looks
@@ -165,6 +169,9 @@ pub async fn find(
         let why = error::chain(error.as_ref());
         format!("{why}; its containers are known by id alone, and by name where conmon runs them")
     };
+    let listed = survey.engines.iter().flat_map(|engine| &engine.containers);
+    let named = listed.filter_map(|one| Some((one.id.clone(), one.name.clone()?)));
+    resolved.names = named.collect();
     resolved.notes = survey.failed.iter().map(note).collect();
     Ok(resolved)
 }

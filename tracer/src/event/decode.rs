@@ -11,8 +11,8 @@ use zerocopy::FromBytes;
 
 use super::{
     fork, Ancestor, BootTime, Call, Comm, Creds, Denial, Detail, Fact, Fault, Frame, Handed,
-    Handler, Info, Like, MappedFile, Mapping, MemoryLevel, Oom, Outcome, ProcessKey, Refused,
-    Resumed, Signal, TargetState, Task,
+    Handler, Info, Like, MappedFile, Mapping, MemoryLevel, Oom, Outcome, Places, ProcessKey,
+    Refused, Resumed, Signal, TargetState, Task, Whereabouts,
 };
 
 /// Names the function that an address of the kernel lies in.
@@ -36,7 +36,12 @@ impl<F: Functions> Decoder<F> {
             k if k == kind(Kind::Signal) => self.signal(&prefix(bytes)?, None),
             k if k == kind(Kind::SignalTraced) => {
                 let traced: record::SignalTraced = prefix(bytes)?;
-                self.signal(&traced.signal, Some(&traced.trace))
+                let mut fact = self.signal(&traced.signal, Some(&traced.trace));
+                if let Fact::Signal(signal) = &mut fact {
+                    signal.places.current.cgroups = traced.current_at;
+                    signal.places.target.cgroups = traced.target_at;
+                }
+                fact
             }
             k if k == kind(Kind::Deliver) => deliver(&prefix(bytes)?),
             k if k == kind(Kind::Dequeue) => {
@@ -66,6 +71,13 @@ impl<F: Functions> Decoder<F> {
                 Fact::Placed {
                     task: task(&r.task),
                     cgroups: r.cgroups.map(|name| text(&name)),
+                }
+            }
+            k if k == kind(Kind::Place) => {
+                let r: record::Place = prefix(bytes)?;
+                Fact::Place {
+                    id: r.id,
+                    names: names(&r),
                 }
             }
             k if k == kind(Kind::Fault) => {
@@ -131,6 +143,8 @@ impl<F: Functions> Decoder<F> {
             target: task(&r.target),
             state: state(&r.state),
             ancestry: trace.map(ancestry).unwrap_or_default(),
+            more_ancestors: trace.is_some_and(more_ancestors),
+            places: Places::default(),
             stack: trace
                 .map(|t| self.stack(&t.stack, t.frame_count))
                 .unwrap_or_default(),
@@ -353,6 +367,11 @@ fn refused(r: &record::Refused) -> Option<Refused> {
         current: task(&r.current),
         creds: creds(&r.creds),
         ancestry: ancestry(&r.trace),
+        more_ancestors: more_ancestors(&r.trace),
+        at: Whereabouts {
+            cgroups: r.current_at,
+            origin: None,
+        },
         denial: (denial.target.tgid != 0).then(|| Denial {
             target: task(&denial.target),
             creds: creds(&denial.creds),
@@ -440,6 +459,27 @@ fn ancestry(trace: &record::Trace) -> Vec<Ancestor> {
             key: key(a.tgid, a.start_ns),
             comm: Comm(a.comm),
         })
+        .collect()
+}
+
+/// Somebody is behind the last ancestor that there was room for; the host's PID 1 and
+/// kthreadd are behind everybody.
+fn more_ancestors(trace: &record::Trace) -> bool {
+    trace.ancestor_count as usize == record::ANCESTORS && trace.beyond > 2
+}
+
+/// Of a cgroup's folders. One that fills its room may be longer: what it says is not
+/// known.
+fn names(r: &record::Place) -> Vec<String> {
+    let names = r.names.iter().map(|name| text(name));
+    let whole = |name: String| match name.len() + 1 < record::PLACE_NAME {
+        true => name,
+        false => "…".to_owned(),
+    };
+    // The root has none.
+    names
+        .take_while(|name| !name.is_empty() && name != "/")
+        .map(whole)
         .collect()
 }
 

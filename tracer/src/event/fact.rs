@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::{
-    Ancestor, BootTime, Comm, Fault, ForkRejected, Frame, Handler, Home, Info, LikeFork, Oom,
-    Outcome, PidNs, ProcessKey, Refused, Signal, Task,
+    Ancestor, BootTime, CgroupId, Comm, Fault, ForkRejected, Frame, Handler, Home, Info, LikeFork,
+    Oom, Outcome, PidNs, ProcessKey, Refused, Signal, Task,
 };
 
 /// What sort of signals a process does what with, from `/proc/PID/status`.
@@ -216,6 +216,13 @@ pub enum Fact {
         task: Task,
         /// Names of its cgroup (v2) and of that one's parent; empty: none.
         cgroups: [String; 2],
+    },
+    /// What a cgroup is called that a sender or a target is in.
+    Place {
+        /// Which.
+        id: CgroupId,
+        /// The names of its folder and of those around it, its own first.
+        names: Vec<String>,
     },
     /// A container is traced from here on, besides those that the filter names: it
     /// is one that was waited for.

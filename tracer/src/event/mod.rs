@@ -10,6 +10,7 @@ mod fact;
 mod fault;
 mod fork;
 mod oom;
+mod origin;
 mod refused;
 
 pub use fact::{
@@ -18,6 +19,7 @@ pub use fact::{
 pub use fault::{Fault, MappedFile, Mapping};
 pub use fork::{ForkRejected, FullGroup, FullNs, LikeFork, Machine, Stage};
 pub use oom::{MemoryLevel, Oom, OomChoice};
+pub use origin::{Origin, OriginContainer, OriginKind, Places, Whereabouts};
 pub use refused::{Call, Creds, Denial, Handed, Profiles, Refused};
 
 use std::{fmt, sync::Arc};
@@ -347,6 +349,10 @@ pub struct Signal {
     pub state: TargetState,
     /// Ancestry of `current`, nearest first; empty for routine signals.
     pub ancestry: Vec<Ancestor>,
+    /// There are more behind the last of these.
+    pub more_ancestors: bool,
+    /// Where sender and target are; nothing for routine signals.
+    pub places: Places,
     /// Kernel stack, innermost first; empty for routine signals.
     pub stack: Vec<Frame>,
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Ancestor, Task};
+use super::{Ancestor, Task, Whereabouts};
 
 /// The system calls that send signals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +122,10 @@ pub struct Refused {
     pub creds: Creds,
     /// Its parents, nearest first.
     pub ancestry: Vec<Ancestor>,
+    /// There are more behind the last of these.
+    pub more_ancestors: bool,
+    /// Where it comes from.
+    pub at: Whereabouts,
     /// Who may not be signalled; of many the first.
     pub denial: Option<Denial>,
     /// Of many: how many may not be signalled, and how many may.

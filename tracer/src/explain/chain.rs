@@ -44,7 +44,7 @@ impl Death {
         let ancestry = if whole { &*by.ancestry } else { &[] };
         self.chain.push(Link {
             event: None,
-            what: words::lineage(by.key.pid, by.comm, found.map(|r| r.role.words()), ancestry),
+            what: words::lineage(by, found.map(|r| r.role.words()), ancestry),
             runtime: found.map(|r| r.program),
             asked: None,
         });
@@ -64,7 +64,8 @@ pub(crate) fn link_note(view: View<'_>, of: &Process, note: &Note, by: &str, d: 
         other => other.id(),
     };
     let name = signals::name(note.number);
-    d.link(Some(note.event), format!("{name} {verb}{by}"));
+    let into = into(note.sender.as_ref());
+    d.link(Some(note.event), format!("{name}{into} {verb}{by}"));
     if pid1::own(of, note) {
         let it = match of.task.is_pid1() || lead::led(view.history, &of.task).is_some() {
             true => format!("{} ", lead::called(of).then),
@@ -74,6 +75,12 @@ pub(crate) fn link_note(view: View<'_>, of: &Process, note: &Note, by: &str, d: 
     } else if let Some(sender) = &note.sender {
         link_sender(view, of, sender, note.number, note.time, d);
     }
+}
+
+/// ` into container web`: a chain that crosses containers names both.
+pub(crate) fn into(sender: Option<&NotedSender>) -> String {
+    let into = sender.and_then(|sender| words::place(sender.into.as_deref()?));
+    into.map(|into| format!(" into {into}")).unwrap_or_default()
 }
 
 /// The sender of what a process got, with those behind it; where that is PID 1

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::event::{
-    printable, BootTime, Detail, Handler, Info, Outcome, Resumed, Signal, TargetState, Task,
+    printable, BootTime, Detail, Handler, Info, Outcome, Places, Resumed, Signal, TargetState, Task,
 };
 use crate::explain::report::{Certainty, Evidence};
 use crate::history::note::{Fate, Note, NotedSender};
@@ -154,6 +154,9 @@ impl Engine {
                 detail: Detail::Debugger(given.by.request),
                 current: given.by.tracer.clone(),
                 ancestry: given.by.ancestry.clone(),
+                more_ancestors: false,
+                // The debugger's own are not told.
+                places: Places::default(),
                 ..(*s).clone()
             }),
             None => s,
@@ -260,6 +263,8 @@ fn as_signal(given: &Given, task: &Task, handler: Handler) -> Signal {
             dumping: false,
         },
         ancestry: given.by.ancestry.clone(),
+        more_ancestors: false,
+        places: Places::default(),
         stack: Vec::new(),
     }
 }

@@ -7,7 +7,7 @@ use crate::explain::report::{Certainty, Evidence};
 use crate::history::note::NotedSender;
 use crate::history::process::{Fatal, Process};
 
-use super::chain::link_sender;
+use super::chain::{into, link_sender};
 use super::death::Death;
 use super::path::KernelPath;
 use super::sender::{self, SI_TKILL, SI_USER};
@@ -60,7 +60,7 @@ pub(super) fn by_process(
         abort::explain(fatal, &mut d);
         return d;
     }
-    d.link(Some(fatal.event), name.to_string());
+    d.link(Some(fatal.event), format!("{name}{}", into(Some(&sender))));
     let dump = dropped::dumping(s)
         && victim
             .fatal

@@ -88,12 +88,18 @@ impl Engine {
             namespaces: r.current.namespaces.clone(),
             cgroup: r.current.cgroup,
             ancestry: r.ancestry.clone(),
+            more_ancestors: r.more_ancestors,
+            origin: r.at.origin.clone(),
+            into: None,
         };
         let target = target.and_then(|target| self.history.process(target.key));
         Sender::Process {
             task: r.current.clone(),
             ancestry: runtime::forebears(&self.history, &r.current, &r.ancestry),
+            more_ancestors: r.more_ancestors,
             runtime: target.and_then(|target| runtime::sender(&self.history, &by, target)),
+            elsewhere: by.origin.is_some(),
+            origin: by.origin,
         }
     }
 }

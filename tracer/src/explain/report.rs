@@ -4,7 +4,9 @@
 use super::path::KernelPath;
 use super::runtime::Recognized;
 use super::signals;
-use crate::event::{BootTime, Call, Comm, PidNs, ProcessKey, Task};
+use std::sync::Arc;
+
+use crate::event::{BootTime, Call, Comm, Origin, PidNs, ProcessKey, Task};
 use crate::history::filter::Filter;
 
 /// How sure an explanation is.
@@ -49,6 +51,12 @@ pub enum Sender {
         task: Task,
         /// Its parents, nearest first; empty for routine signals.
         ancestry: Vec<Forebear>,
+        /// There are more behind the last of these.
+        more_ancestors: bool,
+        /// Where it comes from, as its cgroup tells.
+        origin: Option<Arc<Origin>>,
+        /// The target is elsewhere, as far as is known.
+        elsewhere: bool,
         /// The program of a container engine that it is.
         runtime: Option<Recognized>,
     },
@@ -122,6 +130,8 @@ pub struct SignalReport {
     pub sender: Sender,
     /// To whom.
     pub target: Task,
+    /// Where that is, as its cgroup tells.
+    pub target_origin: Option<Arc<Origin>>,
     /// An id of the contract's section 1, or `unknown`.
     pub fate: &'static str,
     /// Whether the fate is final.

@@ -188,7 +188,7 @@ pub(crate) fn sender(history: &History, by: &NotedSender, target: &Process) -> O
 /// `sh 16350`, `runc 16350 (container runtime)`.
 pub(crate) fn called(history: &History, by: &NotedSender, to: &Process) -> String {
     let role = sender(history, by, to).map(|found| found.role.words());
-    words::lineage(by.key.pid, by.comm, role, &[])
+    words::lineage(by, role, &[])
 }
 
 /// The process that a sender acts for, by its pid on the host: the monitor or

@@ -121,6 +121,9 @@ pub(crate) fn sender(history: &History, signal: &Signal) -> Sender {
         Origin::Process => Sender::Process {
             task: signal.current.clone(),
             ancestry: runtime::forebears(history, &signal.current, &signal.ancestry),
+            more_ancestors: signal.more_ancestors,
+            origin: signal.places.current.origin.clone(),
+            elsewhere: signal.places.elsewhere().is_some(),
             runtime: history
                 .process(signal.target.key)
                 .and_then(|target| runtime::sender(history, &NotedSender::of(signal), target)),

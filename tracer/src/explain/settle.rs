@@ -255,6 +255,7 @@ impl Engine {
             outcome: s.outcome,
             sender: sender::sender(&self.history, s),
             target: s.target.clone(),
+            target_origin: s.places.target.origin.clone(),
             fate: verdict.fate.id(),
             settled: false,
             reason: verdict.reason,

@@ -62,7 +62,7 @@ impl Engine {
                 }
             }
             // Told apart before it gets here.
-            Fact::Placed { .. } => {}
+            Fact::Placed { .. } | Fact::Place { .. } => {}
             Fact::Traced { home } => {
                 self.coverage.filter.trace(home);
                 self.history.trace(home);

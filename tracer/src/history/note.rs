@@ -2,8 +2,9 @@
 //! later who sent what to whom and what became of it, in a bounded list.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use crate::event::{Ancestor, BootTime, CgroupId, Comm, PidNs, ProcessKey, Signal};
+use crate::event::{Ancestor, BootTime, CgroupId, Comm, Origin, PidNs, ProcessKey, Signal};
 
 /// What became of a signal; the ids are those of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -86,6 +87,13 @@ pub struct NotedSender {
     pub cgroup: Option<CgroupId>,
     /// Its parents, nearest first; empty for routine signals.
     pub ancestry: Vec<Ancestor>,
+    /// There are more behind the last of these.
+    pub more_ancestors: bool,
+    /// Where it comes from, if the target is elsewhere.
+    pub origin: Option<Arc<Origin>>,
+    /// Where the target is, if the sender reached into that from another container, or
+    /// from the host's PID 1.
+    pub into: Option<Arc<Origin>>,
 }
 
 impl NotedSender {
@@ -99,6 +107,9 @@ impl NotedSender {
             namespaces: by.namespaces.clone(),
             cgroup: by.cgroup,
             ancestry: signal.ancestry.clone(),
+            more_ancestors: signal.more_ancestors,
+            origin: signal.places.elsewhere().cloned(),
+            into: signal.places.reached(by.key.pid == 1).cloned(),
         }
     }
 }

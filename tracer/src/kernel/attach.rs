@@ -37,6 +37,9 @@ pub struct Request {
     pub new_namespaces: bool,
     /// Every cgroup that is made from now on and may be a container's, too.
     pub new_cgroups: Option<New>,
+    /// The `pids` controller is in a hierarchy of cgroup v1, by which containers and
+    /// units are told.
+    pub pids_on_v1: bool,
     /// cgroups by id; empty: all.
     pub cgroups: Vec<u64>,
     /// Processes, with `PID_TARGET` and `PID_SENDER`; empty: all.

@@ -13,6 +13,7 @@ pub fn diagnose(forced: Forced) -> Diagnosis {
     let mut facts = Facts::probe();
     let request = Request {
         new_cgroups: None,
+        pids_on_v1: false,
         // Nothing is to be reported: no process has these ids.
         signals: 0,
         namespaces: vec![u32::MAX],

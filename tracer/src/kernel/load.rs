@@ -51,6 +51,7 @@ pub(super) fn load(
             .unwrap_or(u64::MAX),
         by_new_pidns: u32::from(request.new_namespaces),
         css_set_pids: types.css_set_pids.unwrap_or(0),
+        pids_on_v1: u32::from(request.pids_on_v1 && types.css_set_pids.is_some()),
         typed_current: u32::from(typed_current),
         dequeue_args: types.dequeue_args,
         exit_group_dead: u32::from(types.exit_group_dead),
@@ -59,6 +60,7 @@ pub(super) fn load(
         all_stacks: u32::from(request.all_stacks),
         fork_sees: fork_sees(hooked),
         buffer: request.buffer,
+        pad: 0,
     };
     let refusals = choices
         .iter()

@@ -234,6 +234,7 @@ fn kind_name(kind: u32) -> &'static str {
         k if k == Kind::GroupExit as u32 => "do_group_exit",
         k if k == Kind::ZapPidNs as u32 => "zap_pid_ns_processes",
         k if k == Kind::Placed as u32 => "placed",
+        k if k == Kind::Place as u32 => "place",
         k if k == Kind::Oom as u32 => "oom",
         k if k == Kind::Fault as u32 => "fault",
         k if k == Kind::ForkRejected as u32 => "fork_rejected",

@@ -9,7 +9,7 @@ use super::{
     wording, Context,
 };
 use crate::{
-    event::{BootTime, Call, Outcome, Task},
+    event::{BootTime, Call, Origin, OriginKind, Outcome, Task},
     explain::{
         forks,
         path::{KernelPath, Source, Step},
@@ -72,6 +72,7 @@ fn task(context: &Context, task: &Task) -> shapes::Task {
         start_ns: task.key.start_ns,
         uid: task.uid,
         container: container.map(|c| c.name.clone().unwrap_or_else(|| c.id.clone())),
+        origin: None,
     }
 }
 
@@ -80,7 +81,10 @@ fn sender(context: &Context, sender: &Sender) -> shapes::Sender {
         Sender::Process {
             task: by,
             ancestry,
+            more_ancestors,
+            origin: from,
             runtime,
+            ..
         } => {
             let by = task(context, by);
             let ancestry: Vec<_> = ancestry.iter().map(ancestor).collect();
@@ -94,6 +98,8 @@ fn sender(context: &Context, sender: &Sender) -> shapes::Sender {
                 uid: by.uid,
                 container: by.container,
                 ancestry: (!ancestry.is_empty()).then_some(ancestry),
+                ancestry_cut: more_ancestors.then_some(true),
+                origin: from.as_deref().and_then(origin),
                 runtime: runtime.map(|found| found.program.to_owned()),
             })
         }
@@ -103,6 +109,30 @@ fn sender(context: &Context, sender: &Sender) -> shapes::Sender {
         Sender::Terminal => shapes::Sender::Terminal(shapes::Nothing {}),
         Sender::Timer => shapes::Sender::Timer(shapes::Nothing {}),
     }
+}
+
+fn origin(origin: &Origin) -> Option<shapes::Origin> {
+    let kind = match origin.kind()? {
+        OriginKind::Container => "container",
+        OriginKind::Pod => "pod",
+        OriginKind::Session => "session",
+        OriginKind::Unit => "unit",
+    };
+    Some(shapes::Origin {
+        kind: kind.to_owned(),
+        container: origin
+            .container
+            .as_ref()
+            .map(|container| shapes::Container {
+                name: container.name.clone(),
+                id: container.id.clone(),
+                engine: container.engine.map(str::to_owned),
+            }),
+        pod: origin.pod.clone(),
+        unit: origin.unit.clone(),
+        session: origin.session.clone(),
+        uid: origin.uid,
+    })
 }
 
 fn ancestor(forebear: &Forebear) -> shapes::Ancestor {
@@ -230,7 +260,10 @@ pub(crate) fn signal(context: &Context, report: &SignalReport) -> Line {
         }
         .to_owned(),
         sender: sender(context, &report.sender),
-        target: task(context, &report.target),
+        target: shapes::Task {
+            origin: report.target_origin.as_deref().and_then(origin),
+            ..task(context, &report.target)
+        },
         fate: report.fate.to_owned(),
         settled: report.settled,
         reason: id(report.reason),

@@ -1,9 +1,11 @@
 //! Reports made by hand, for the tests of the writers: the picture, and one of
 //! every kind.
 
+use std::sync::Arc;
+
 use super::{Clock, Context, Ending, Scope, Tracing};
 use crate::{
-    event::{BootTime, Call, Comm, Outcome, PidNs, ProcessKey, Task},
+    event::{BootTime, Call, Comm, Origin, OriginContainer, Outcome, PidNs, ProcessKey, Task},
     explain::path::{Decision, KernelPath, Stack},
     explain::report::{
         Asked, Certainty, Evidence, ExitReport, Explanation, FaultFunction, FaultPlace, Forebear,
@@ -127,8 +129,12 @@ pub(crate) fn sigterm() -> SignalReport {
             task: outside("sh", 16350),
             runtime: None,
             ancestry: vec![ancestor("bash", 15990), ancestor("sshd", 1201)],
+            more_ancestors: false,
+            origin: None,
+            elsewhere: false,
         },
         target: pid1(),
+        target_origin: None,
         fate: "handled",
         settled: true,
         reason: None,
@@ -586,6 +592,55 @@ pub(crate) fn fork_rejected() -> ForkReport {
     }
 }
 
+/// SIGTERM by a neighbour with too many parents to be recorded.
+pub(crate) fn by_neighbour() -> SignalReport {
+    let container = |two: &str, name: Option<&str>| OriginContainer {
+        id: two.repeat(32),
+        name: name.map(str::to_owned),
+        engine: Some("docker"),
+    };
+    let mut report = SignalReport {
+        id: 45,
+        target_origin: Some(Arc::new(Origin {
+            container: Some(container("cd", None)),
+            pod: Some("6d1f5d53-8c0b-4a3e-9f6a-0b1c2d3e4f50".to_owned()),
+            ..Origin::default()
+        })),
+        ..sigterm()
+    };
+    if let Sender::Process {
+        more_ancestors,
+        origin,
+        elsewhere,
+        ..
+    } = &mut report.sender
+    {
+        (*more_ancestors, *elsewhere) = (true, true);
+        *origin = Some(Arc::new(Origin {
+            container: Some(container("ab", Some("sidecar"))),
+            ..Origin::default()
+        }));
+    }
+    report
+}
+
+/// The same by somebody who is logged in.
+pub(crate) fn by_a_session() -> SignalReport {
+    let mut report = SignalReport {
+        id: 46,
+        ..by_neighbour()
+    };
+    if let Sender::Process { origin, .. } = &mut report.sender {
+        *origin = Some(Arc::new(Origin {
+            unit: Some("session-3.scope".to_owned()),
+            session: Some("3".to_owned()),
+            uid: Some(1000),
+            ..Origin::default()
+        }));
+    }
+    report
+}
+
 /// SIGTERM to everybody, from inside.
 fn refused_by_some() -> RefusedReport {
     RefusedReport {
@@ -615,6 +670,9 @@ fn stop_signal() -> SignalReport {
         sender: Sender::Process {
             task: outside("runc", 16350),
             ancestry: vec![shim],
+            more_ancestors: false,
+            origin: None,
+            elsewhere: false,
             runtime: Some(Recognized {
                 program: "runc",
                 role: Role::Runtime,

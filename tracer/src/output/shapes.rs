@@ -132,6 +132,18 @@ shapes! {
         start_ns: u64 = "When it started, nanoseconds since boot: with `pid` its identity.",
         uid: u32 = "Real user id.",
         container: Option<String> = "The container, by name or else by id.",
+        origin: Option<Origin> = "Of a signal's target, except of routine signals: where it is.",
+    }
+    /// Where a process comes from, as its cgroup was called when the signal was sent.
+    /// Absent where that says nothing. A name is for anyone to choose who may make
+    /// cgroups.
+    Origin {
+        kind: String = "`container`; `pod`: outside of its containers; `session`: of a login; `unit`: of systemd.",
+        container: Option<Container> = "The innermost container; its name where an engine that was asked has told it.",
+        pod: Option<String> = "The pod's id.",
+        unit: Option<String> = "The innermost unit as systemd writes it, `\\x2d` and all; in a container one of its own systemd.",
+        session: Option<String> = "The login session, by logind's number.",
+        uid: Option<u32> = "Whose session it is, or whose own systemd has the unit.",
     }
     /// A process that sent a signal: a task with its ancestry.
     ProcessSender {
@@ -144,6 +156,8 @@ shapes! {
         uid: u32 = "As in [`Task`].",
         container: Option<String> = "As in [`Task`].",
         ancestry: Option<Vec<Ancestor>> = "Its parents, nearest first; absent for routine signals.",
+        ancestry_cut: Option<bool> = "There are more parents than are recorded.",
+        origin: Option<Origin> = "Where it comes from; absent for routine signals.",
         runtime: Option<String> = "The program of a container engine that it is: `runc`.",
     }
     /// A step up the ancestry.

@@ -83,11 +83,21 @@ pub(crate) fn task(context: &Context, task: &Task) -> String {
 pub(crate) fn sender(context: &Context, sender: &Sender) -> String {
     match sender {
         Sender::Process {
-            task: by, runtime, ..
-        } => match runtime {
-            Some(found) => format!("{} ({})", task(context, by), found.role.words()),
-            None => task(context, by),
-        },
+            task: by,
+            runtime,
+            origin,
+            elsewhere,
+            ..
+        } => {
+            let name = task(context, by);
+            let role = runtime.map(|found| found.role.words());
+            let origin = origin.as_deref().filter(|_| *elsewhere);
+            match (words::beside(role, origin), name.strip_suffix(')')) {
+                (None, _) => name,
+                (Some(beside), Some(open)) => format!("{open}, {beside})"),
+                (Some(beside), None) => format!("{name} ({beside})"),
+            }
+        }
         Sender::Kernel {
             on_behalf_of: Some(by),
         } => format!("kernel for {}", task(context, by)),

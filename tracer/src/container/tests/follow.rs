@@ -324,6 +324,8 @@ fn a_signal_between_two_namespaces_goes_with_the_one_it_concerns() {
                 dumping: false,
             },
             ancestry: Vec::new(),
+            more_ancestors: false,
+            places: Default::default(),
             stack: Vec::new(),
         }))
     };

@@ -20,8 +20,8 @@ fn decoder() -> Decoder<Named> {
 #[test]
 fn arbitrary_bytes_never_panic() {
     let mut decoder = decoder();
-    for kind in 0..20u32 {
-        for len in [0, 4, 15, 16, 100, 376, 700, 900, 1600] {
+    for kind in 0..=record::KINDS as u32 {
+        for len in [0, 4, 15, 16, 100, 376, 700, 900, 1600, 2000] {
             let mut bytes = vec![0xff; len];
             if len >= 12 {
                 bytes[8..12].copy_from_slice(&kind.to_le_bytes());
@@ -63,6 +63,45 @@ fn a_signal_keeps_what_the_kernel_said() {
         .map(|f| f.function.as_deref().unwrap())
         .collect();
     assert_eq!(stack, ["do_exit"], "the program's own frames are left out");
+}
+
+#[test]
+fn a_cgroup_is_called_as_its_folders_up_to_the_root() {
+    let mut r = record::Place::new_zeroed();
+    r.header.kind = Kind::Place as u32;
+    r.id = 7;
+    let long = [b'x'; record::PLACE_NAME - 1];
+    for (at, name) in [b"own" as &[u8], b"\xff\x1b", &long, b"/", b"beyond"]
+        .into_iter()
+        .enumerate()
+    {
+        r.names[at][..name.len()].copy_from_slice(name);
+    }
+    let (_, fact) = decoder().decode(r.as_bytes()).unwrap();
+    let Fact::Place { id, names } = fact else {
+        panic!("{fact:?}")
+    };
+    // Of one that may be longer nothing is said.
+    assert_eq!((id, names.join("|")), (7, "own|\u{fffd}\x1b|…".to_owned()));
+}
+
+#[test]
+fn a_signal_says_where_both_ends_are_and_whether_there_are_more_parents() {
+    for (count, beyond, more) in [(8, 77, true), (8, 1, false), (7, 77, false), (8, 0, false)] {
+        let mut r = record::SignalTraced::new_zeroed();
+        r.signal.header.kind = Kind::SignalTraced as u32;
+        r.current_at = [3, 4];
+        r.target_at = [5, 6];
+        r.trace.ancestor_count = count;
+        r.trace.beyond = beyond;
+        let (_, fact) = decoder().decode(r.as_bytes()).unwrap();
+        let Fact::Signal(signal) = fact else {
+            panic!("{fact:?}")
+        };
+        assert_eq!(signal.places.current.cgroups, [3, 4]);
+        assert_eq!(signal.places.target.cgroups, [5, 6]);
+        assert_eq!(signal.more_ancestors, more, "{count} {beyond}");
+    }
 }
 
 #[test]

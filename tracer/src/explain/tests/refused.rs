@@ -3,7 +3,7 @@
 
 use super::world::*;
 use crate::event::{Call, Creds, Denial, Fact, Handed, Profiles, Refused, Task};
-use crate::explain::report::{Certainty, RefusedReport, Report};
+use crate::explain::report::{Certainty, RefusedReport, Report, Sender};
 use crate::explain::signals::*;
 
 const EPERM: i32 = 1;
@@ -36,11 +36,34 @@ fn kill(from: &Task, pid: i32, error: i32) -> Refused {
         current: from.clone(),
         creds: creds(1000, false),
         ancestry: ancestors(&[(900, "bash")]),
+        more_ancestors: false,
+        at: Default::default(),
         denial: None,
         counts: None,
         namesakes: None,
         profiles: None,
     }
+}
+
+#[test]
+fn who_tries_from_elsewhere_is_named_so() {
+    let names = ["session-3.scope", "user-1000.slice", "user.slice"].map(str::to_owned);
+    let mut r = kill(&host(50, "kill"), 2, EPERM);
+    r.at.origin = crate::container::origin_of(&names).map(std::sync::Arc::new);
+    r.more_ancestors = true;
+    r.denial = denial(&member(101, 2, "app"), 0, EPERM, false);
+    let report = told(&mut World::new(), r);
+    let Sender::Process {
+        origin,
+        elsewhere,
+        more_ancestors,
+        ..
+    } = report.sender
+    else {
+        panic!("{:?}", report.sender);
+    };
+    assert!(elsewhere && more_ancestors);
+    assert_eq!(origin.unwrap().session.as_deref(), Some("3"));
 }
 
 fn denial(target: &Task, uid: u32, error: i32, by_module: bool) -> Option<Denial> {

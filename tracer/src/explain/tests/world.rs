@@ -1,9 +1,12 @@
 //! A small language for histories: who there is, what happens when, and what
 //! the engine says about it.
 
+use std::sync::Arc;
+
+use crate::container;
 use crate::event::{
     flag, Ancestor, BootTime, Comm, Detail, Dispositions, Event, Fact, Frame, Handler, Info,
-    Outcome, ProcessKey, Sight, Signal, TargetState, Task,
+    Outcome, Places, ProcessKey, Sight, Signal, TargetState, Task, Whereabouts,
 };
 use crate::explain::report::{Coverage, ExitReport, Report, SignalReport, Summary, Update};
 use crate::explain::signals::{self, bit, KILL};
@@ -201,6 +204,8 @@ impl World {
                     dumping: false,
                 },
                 ancestry: vec![],
+                more_ancestors: false,
+                places: Places::default(),
                 stack: frames(KILL_STACK),
             },
         }
@@ -388,6 +393,22 @@ impl Sending<'_> {
                 s.state.pending = s.state.shared_pending;
                 s.state.shared_pending = 0;
             })
+    }
+
+    /// In which cgroups sender and target are.
+    pub(super) fn between(self, sender: &str, target: &str) -> Self {
+        let of = |path: &str| {
+            let names: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
+            Whereabouts {
+                cgroups: [1, 0],
+                origin: container::origin_of(&names).map(Arc::new),
+            }
+        };
+        let places = Places {
+            current: of(sender),
+            target: of(target),
+        };
+        self.set(|s| s.places = places)
     }
 
     pub(super) fn ancestry(self, of: &[(u32, &str)]) -> Self {

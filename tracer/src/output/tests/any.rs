@@ -1,5 +1,7 @@
 //! What holds for any input: no control byte, bounded text, nothing lost.
 
+use std::sync::Arc;
+
 use super::{
     super::{
         samples::{self, at, context, inside, killed, summary, write},
@@ -8,7 +10,7 @@ use super::{
     snapshot, text,
 };
 use crate::{
-    event::{Comm, ProcessKey},
+    event::{Comm, Origin, OriginContainer, ProcessKey},
     explain::{
         report::{
             Certainty, ExitReport, Forebear, Report, Sender, SignalReport, Summary, Unreaped,
@@ -211,7 +213,20 @@ fn nothing_hostile_reaches_the_terminal() {
         let sender = Sender::Process {
             task: task.clone(),
             ancestry: vec![ancestor],
+            more_ancestors: true,
             runtime: None,
+            origin: Some(Arc::new(Origin {
+                container: Some(OriginContainer {
+                    id: "ab".repeat(32),
+                    name: Some(String::from_utf8_lossy(name).into_owned()),
+                    engine: None,
+                }),
+                unit: Some(String::from_utf8_lossy(name).into_owned()),
+                pod: Some(String::from_utf8_lossy(name).into_owned()),
+                session: Some(String::from_utf8_lossy(name).into_owned()),
+                uid: Some(1),
+            })),
+            elsewhere: true,
         };
         let text_of_it = String::from_utf8_lossy(name).into_owned();
         let mut signal = SignalReport {

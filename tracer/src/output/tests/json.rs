@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
+use serde_json::json;
+
 use super::{
     super::{
         samples::{self, context, every_kind, summary, write},
@@ -41,6 +43,34 @@ fn every_kind_in_json() {
             "{lines}"
         );
     }
+}
+
+#[test]
+fn where_a_sender_is_from() {
+    let reports = [samples::by_neighbour(), samples::by_a_session()];
+    let reports = reports.map(|signal| Report::Signal(Box::new(signal)));
+    let lines = write(Format::Json, context(), &reports, &summary(), Ending::Ended);
+    let lines = lines
+        .lines()
+        .filter(|line| line.contains(r#""event":"signal""#));
+    let lines: Vec<serde_json::Value> = lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let container = |two: &str| json!({"id": two.repeat(32), "engine": "docker"});
+    let mut sidecar = container("ab");
+    sidecar["name"] = "sidecar".into();
+    let sidecar = json!({"kind": "container", "container": sidecar});
+    let session =
+        json!({"kind": "session", "unit": "session-3.scope", "session": "3", "uid": 1000});
+    let target = json!({"kind": "container", "container": container("cd"),
+        "pod": "6d1f5d53-8c0b-4a3e-9f6a-0b1c2d3e4f50"});
+    let found: Vec<_> = (lines.iter())
+        .map(|line| (&line["sender"]["origin"], &line["target"]["origin"]))
+        .collect();
+    assert_eq!(found, [(&sidecar, &target), (&session, &target)]);
+    assert!(lines
+        .iter()
+        .all(|line| line["sender"]["ancestry_cut"] == true));
 }
 
 #[test]
@@ -93,6 +123,9 @@ fn every_line_is_as_the_schema_and_the_shapes_say() {
     odd.sender = Sender::Kernel { on_behalf_of: None };
     reports.push(Report::Signal(Box::new(odd)));
     reports.push(Report::Exit(Box::new(samples::faulted())));
+    for signal in [samples::by_neighbour(), samples::by_a_session()] {
+        reports.push(Report::Signal(Box::new(signal)));
+    }
     let mut kinds = BTreeSet::new();
     for scopes in [vec![scope], vec![], context().scopes] {
         let context = Context {

@@ -161,6 +161,23 @@ fn every_kind_in_text() {
 }
 
 #[test]
+fn where_a_sender_is_from() {
+    let all = |signal| text(context(), &[Report::Signal(Box::new(signal))], &summary());
+    let says = |signal, wanted: &str| {
+        let text = all(signal);
+        assert!(text.contains(wanted), "{text}");
+    };
+    says(
+        samples::by_neighbour(),
+        "SIGTERM   sh 16350 (in container sidecar) → PID 1 c-init-sig 16301",
+    );
+    says(
+        samples::by_a_session(),
+        "SIGTERM   sh 16350 (in session 3 of user 1000) → PID 1 c-init-sig 16301",
+    );
+}
+
+#[test]
 fn verdicts() {
     let none = Context {
         many: true,
