@@ -22,6 +22,7 @@ mod fold;
 mod globals;
 mod mem;
 mod oom;
+mod pgrp;
 mod process;
 mod ptrace;
 mod refused;

@@ -185,6 +185,9 @@ pub enum Fact {
         group_exit_code: i32,
         /// Traced by a debugger.
         traced: bool,
+        /// Of SIGTSTP, SIGTTIN and SIGTTOU without a handler: the process group is
+        /// orphaned. `None`: not known.
+        orphaned: Option<bool>,
     },
     /// A signal was taken from a queue; by `get_signal` (a delivery follows at
     /// once), or on purpose (`sigtimedwait`, `signalfd`).

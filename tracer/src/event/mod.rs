@@ -293,6 +293,9 @@ pub struct TargetState {
     pub threads_unable: u32,
     /// Writes a core dump.
     pub dumping: bool,
+    /// The thread's control group, or one around it, has used up its CPU quota on the
+    /// CPU that it last ran on.
+    pub throttled: bool,
 }
 
 /// Bits of `signal_struct.flags` and `task_struct.flags`

@@ -26,6 +26,7 @@ impl Engine {
                 handler,
                 signal_flags,
                 traced,
+                orphaned,
                 ..
             } => {
                 // The end of a thread whose group exits (get_signal), not a signal.
@@ -36,6 +37,7 @@ impl Engine {
                         handler,
                         signal_flags,
                         pid1: task.is_pid1(),
+                        orphaned,
                     };
                     self.deliver(&task, number, traced, &delivery);
                 }

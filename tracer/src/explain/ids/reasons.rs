@@ -6,7 +6,6 @@ use super::Row;
 /// What no rule of this version gives as a reason.
 pub(super) const NOT_REPORTED: &[&str] = &[
     "throttled",
-    "orphaned-pgrp-stop",
     "pids-limit",
     "nproc-limit",
     "pid-max",
@@ -97,8 +96,8 @@ pub(super) const ROWS: &[Row] = &[
      "Pids of processes and threads are above 0 for tkill, tgkill and rt_tgsigqueueinfo; pidfd_send_signal wants a descriptor of a process; a siginfo has to be readable, and a known kind.",
      "Look at the call's arguments in the sender's program."),
     ("orphaned-pgrp-stop", "stop signals of the terminal do not stop an orphaned group",
-     "Nobody would be left to continue it, so SIGTSTP, SIGTTIN and SIGTTOU do nothing there (is_current_pgrp_orphaned in get_signal). SIGSTOP does.",
-     ""),
+     "Nobody would be left to continue it, so SIGTSTP, SIGTTIN and SIGTTOU do nothing there (is_current_pgrp_orphaned in get_signal). SIGSTOP does. Such a signal is taken and thrown away (discarded).",
+     "Send SIGSTOP, or start the program from a shell with job control in the same session."),
     ("tracer", "the debugger decided",
      "The tracer suppressed or replaced the signal (ptrace_signal).",
      ""),

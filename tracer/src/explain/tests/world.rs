@@ -199,6 +199,7 @@ impl World {
                     threads_blocking: 0,
                     threads_unable: 0,
                     dumping: false,
+                    throttled: false,
                 },
                 ancestry: vec![],
                 stack: frames(KILL_STACK),
@@ -231,6 +232,7 @@ impl World {
             signal_flags,
             group_exit_code: 0,
             traced: false,
+            orphaned: None,
         })
     }
 
