@@ -13,7 +13,7 @@ use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     cgroup::Cgroup, following::Following, ghosts::Ghosts, namesakes::Namesakes, programs::Programs,
-    request::Wanted, Failure,
+    quotas::Readings, request::Wanted, Failure,
 };
 use crate::{
     container::{self, events::Heard},
@@ -65,6 +65,8 @@ pub(super) struct Live<'a> {
     pub(super) once: bool,
     /// Which files senders run; `None` where their pids are not ours to know.
     pub(super) programs: Option<Programs>,
+    /// The CPU quotas of those who are asked to end.
+    pub(super) readings: Readings,
     /// Who has the pids that signals did not reach.
     pub(super) namesakes: Namesakes,
     /// Containers: those that are traced, and those that start meanwhile.
@@ -135,6 +137,8 @@ impl Live<'_> {
         let (Some(programs), Fact::Signal(signal)) = (&mut self.programs, fact) else {
             return;
         };
+        let now = kernel::now();
+        let quotas = self.readings.at(signal, now, &self.proc);
         for (key, file) in programs.behind(
             &signal.current,
             &signal.ancestry,
@@ -142,6 +146,10 @@ impl Live<'_> {
             &self.proc,
         ) {
             self.push(time, Fact::Program { key, file });
+        }
+        if let Some(quotas) = quotas {
+            let key = signal.target.key;
+            self.push(time, Fact::Quotas { key, quotas });
         }
     }
 

@@ -17,6 +17,7 @@ mod ghosts;
 mod live;
 mod namesakes;
 mod programs;
+mod quotas;
 pub mod request;
 pub mod scope;
 pub mod show;

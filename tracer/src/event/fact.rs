@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     Ancestor, BootTime, Comm, Fault, Frame, Handler, Home, Info, Oom, Outcome, PidNs, ProcessKey,
-    Refused, Signal, Task,
+    Quotas, Refused, Signal, Task,
 };
 
 /// What sort of signals a process does what with, from `/proc/PID/status`.
@@ -35,6 +35,8 @@ pub struct Sight {
     /// The control group that is frozen and holds it, as the host sees it: any
     /// text; and whether that is cgroup v1, where not even SIGKILL acts.
     pub frozen: Option<(Arc<str>, bool)>,
+    /// The CPU quotas that hold for it; `None`: not known.
+    pub quotas: Option<Quotas>,
 }
 
 /// A container, as far as its engine tells what a stop of it would be.
@@ -314,6 +316,14 @@ pub enum Fact {
         dispositions: Option<Dispositions>,
         /// What keeps it.
         sight: Sight,
+    },
+    /// The CPU quotas of a container's first process, which is being asked to end or
+    /// killed; read a little later.
+    Quotas {
+        /// Which.
+        key: ProcessKey,
+        /// What was read.
+        quotas: Quotas,
     },
     /// Which file a process runs (`/proc/PID/exe`), looked up for those that sent
     /// a signal from outside of a container.

@@ -9,6 +9,7 @@ pub mod decode;
 mod fact;
 mod fault;
 mod oom;
+mod quota;
 mod refused;
 
 pub use fact::{
@@ -16,6 +17,7 @@ pub use fact::{
 };
 pub use fault::{Fault, MappedFile, Mapping};
 pub use oom::{MemoryLevel, Oom, OomChoice};
+pub use quota::{Quota, Quotas};
 pub use refused::{Call, Creds, Denial, Handed, Profiles, Refused};
 
 use std::{fmt, sync::Arc};

@@ -46,6 +46,7 @@ mod pid1;
 mod pid1_killed;
 pub(crate) mod place;
 pub mod purpose;
+mod quota;
 pub(crate) mod refused;
 mod requests;
 mod routine;
@@ -65,3 +66,4 @@ mod tests;
 
 pub use asked::Awaited;
 pub use engine::Engine;
+pub use requests::may_end;

@@ -14,9 +14,10 @@ use std::{
 
 use self::status::Status;
 use super::sys;
-use crate::event::{Dispositions, PidNs, ProcessKey, Sight, Task, TICK_NS};
+use crate::event::{BootTime, Dispositions, PidNs, ProcessKey, Quotas, Sight, Task, TICK_NS};
 
 mod frozen;
+mod quota;
 mod status;
 
 /// A `/proc`.
@@ -143,8 +144,23 @@ impl Proc {
             function: function(&folder),
             tracer,
             frozen: frozen::by(&folder, Path::new(frozen::CGROUPS)),
+            quotas: quota::of(&folder, Path::new(frozen::CGROUPS)).map(|groups| Quotas {
+                at: super::now(),
+                groups,
+            }),
         };
         Some((status.dispositions, sight))
+    }
+
+    /// The CPU quotas that hold for a process; `None` if they cannot be read, it is
+    /// gone, or its pid is another's by now.
+    pub fn quotas(&self, key: ProcessKey, at: BootTime) -> Option<Quotas> {
+        let groups = quota::of(
+            &self.root.join(key.pid.to_string()),
+            Path::new(frozen::CGROUPS),
+        )?;
+        // Asked after it: a pid that is in use again has another start.
+        self.is_still(key).then_some(Quotas { at, groups })
     }
 
     /// The file that a process runs; `None` if it is gone, is a kernel thread's,

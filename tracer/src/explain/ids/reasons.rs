@@ -5,7 +5,6 @@ use super::Row;
 
 /// What no rule of this version gives as a reason.
 pub(super) const NOT_REPORTED: &[&str] = &[
-    "throttled",
     "pids-limit",
     "nproc-limit",
     "pid-max",

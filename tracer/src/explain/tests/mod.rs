@@ -24,6 +24,7 @@ mod own;
 mod path;
 mod picture;
 mod queues;
+mod quota;
 mod random;
 mod refused;
 mod shared;
