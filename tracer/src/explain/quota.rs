@@ -48,7 +48,7 @@ fn during(one: &Process, from: BootTime, to: BootTime) -> Option<(Throttled, [u6
     let mut since = one.quotas.iter().filter(|(_, q)| q.at >= from);
     let (first, before) = since.next()?;
     let until = BootTime(to.0.saturating_add(LATE_NS));
-    let (last, after) = since.filter(|(_, q)| q.at <= until).last()?;
+    let (last, after) = since.rfind(|(_, q)| q.at <= until)?;
     Some((between(before, after)?, [*first, *last])).filter(|(found, _)| counts(found))
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn became(view: View<'_>, one: &Process, stop: &Note, killed: BootTim
                 it.first,
                 reason.map_or_else(String::new, |reason| format!(" ({reason})"))
             ));
-            quota::slowed(one, &it.then, stop.time, killed, d);
+            quota::slowed(one, it.then, stop.time, killed, d);
             d.advise(format!("find out what kept {} from running, or allow more time before the kill (docker stop --timeout)", it.then));
         }
     }
@@ -207,7 +207,7 @@ fn acted(view: View<'_>, one: &Process, stop: &Note, killed: BootTime, d: &mut D
     } else {
         d.say(format!("{} {verb} {name} and was still running.", it.first));
     }
-    quota::slowed(one, &it.then, stop.time, killed, d);
+    quota::slowed(one, it.then, stop.time, killed, d);
     d.advise("make it end faster once it is asked to, or allow more time before the kill (docker stop --timeout, docker run --stop-timeout)");
 }
 
