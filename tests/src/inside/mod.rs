@@ -32,6 +32,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         ["load", rest @ ..] => load::run(rest),
         ["nest"] => nest::run(),
         ["role", role, rest @ ..] => role::play(role, rest),
+        ["works"] => init::works(),
         ["send", rest @ ..] => init::send(rest),
         ["storm", pid, kind] => storm::run(pid.parse()?, *kind == "varied"),
         // A program that is not ours, which then still dies with the play.

@@ -381,6 +381,18 @@ impl<'j, 'a> Verdict<'j, 'a> {
         self
     }
 
+    /// What was said of it when it was first told.
+    pub(crate) fn said_at_first(mut self, words: &[&str]) -> Self {
+        let Some(event) = self.event else { return self };
+        let said = event.first["explanation"].as_str().unwrap_or_default();
+        for word in words.iter().filter(|word| !said.contains(**word)) {
+            self.wrong(&format!(
+                "expected the words {word:?} at first, not: {said}"
+            ));
+        }
+        self
+    }
+
     /// A death's cause, how it was carried out and the status, as sure as the
     /// table says.
     pub(crate) fn cause(self, cause: &str, mechanism: &str, status: i32) -> Self {

@@ -29,6 +29,7 @@ mod signals;
 mod starts;
 mod text;
 mod threads;
+mod throttled;
 
 use std::collections::BTreeMap;
 
@@ -218,6 +219,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         signals::scenarios(),
         refused::scenarios(),
         held::scenarios(),
+        throttled::scenarios(),
         job_control::scenarios(),
         deaths::scenarios(),
         debuggers::scenarios(),
