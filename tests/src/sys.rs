@@ -1,8 +1,9 @@
 //! The system calls that have no safe wrapper: fork, a handler that rings a
-//! bell, clone3 with a chosen pid, the end of one thread. With [`rare`] the only file
-//! of the tests with `unsafe`; everything else goes through `nix`.
+//! bell, clone3 with a chosen pid, the end of one thread. With [`rare`] and
+//! [`rarest`] the only file of the tests with `unsafe`; everything else goes through `nix`.
 
 pub(crate) mod rare;
+pub(crate) mod rarest;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -266,6 +267,14 @@ pub(crate) fn bpf_object_exists(kind: BpfObject, id: u32) -> Result<bool> {
 /// Attaches a program that does nothing to a raw tracepoint, until the descriptor
 /// is closed: the least that any tracer costs there.
 pub(crate) fn attach_nothing(tracepoint: &std::ffi::CStr) -> Result<OwnedFd> {
+    // r0 = 0; exit
+    let program = [[0xb7, 0, 0, 0, 0, 0, 0, 0], [0x95, 0, 0, 0, 0, 0, 0, 0]];
+    attach(tracepoint, &program).context("a program that does nothing")
+}
+
+/// Attaches a program of these instructions to a raw tracepoint, until the descriptor
+/// is closed.
+fn attach(tracepoint: &std::ffi::CStr, program: &[[u8; 8]]) -> Result<OwnedFd> {
     /// `union bpf_attr` of BPF_PROG_LOAD (linux/bpf.h), its first fields.
     #[repr(C)]
     struct ProgLoad {
@@ -284,11 +293,9 @@ pub(crate) fn attach_nothing(tracepoint: &std::ffi::CStr) -> Result<OwnedFd> {
     const BPF_PROG_LOAD: libc::c_long = 5;
     const BPF_RAW_TRACEPOINT_OPEN: libc::c_long = 17;
     const BPF_PROG_TYPE_RAW_TRACEPOINT: u32 = 17;
-    // r0 = 0; exit
-    let program: [[u8; 8]; 2] = [[0xb7, 0, 0, 0, 0, 0, 0, 0], [0x95, 0, 0, 0, 0, 0, 0, 0]];
     let load = ProgLoad {
         prog_type: BPF_PROG_TYPE_RAW_TRACEPOINT,
-        insn_cnt: 2,
+        insn_cnt: program.len().try_into()?,
         insns: program.as_ptr() as u64,
         license: c"GPL".as_ptr() as u64,
     };
@@ -297,7 +304,7 @@ pub(crate) fn attach_nothing(tracepoint: &std::ffi::CStr) -> Result<OwnedFd> {
     // until the call returns.
     let loaded = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &load, size) };
     if loaded < 0 {
-        return Err(io::Error::last_os_error()).context("loading a program that does nothing");
+        return Err(io::Error::last_os_error()).context("loading it");
     }
     // SAFETY: it was just opened and is owned by nobody else.
     let loaded = unsafe { OwnedFd::from_raw_fd(i32::try_from(loaded)?) };
@@ -310,7 +317,7 @@ pub(crate) fn attach_nothing(tracepoint: &std::ffi::CStr) -> Result<OwnedFd> {
     // SAFETY: as above.
     let link = unsafe { libc::syscall(libc::SYS_bpf, BPF_RAW_TRACEPOINT_OPEN, &attach, size) };
     if link < 0 {
-        return Err(io::Error::last_os_error()).context("attaching a program that does nothing");
+        return Err(io::Error::last_os_error()).context("attaching it");
     }
     // SAFETY: as above.
     Ok(unsafe { OwnedFd::from_raw_fd(i32::try_from(link)?) })
@@ -447,6 +454,12 @@ pub(crate) fn call_kill(pid: i32, number: i32) -> i32 {
 pub(crate) fn call_tgkill(pid: i32, tid: i32, number: i32) -> i32 {
     // SAFETY: tgkill takes numbers.
     failed(unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, number) })
+}
+
+/// tkill(2); what it failed with.
+pub(crate) fn call_tkill(tid: i32, number: i32) -> i32 {
+    // SAFETY: tkill takes numbers.
+    failed(unsafe { libc::syscall(libc::SYS_tkill, tid, number) })
 }
 
 /// rt_sigqueueinfo(2) with this `si_code`; what it failed with.

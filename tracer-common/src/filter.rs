@@ -68,6 +68,10 @@ pub struct Config {
     pub new_cgroup_above: u64,
     /// The same for those of cgroup v1.
     pub new_cgroup_v1_above: u64,
+    /// Which functions inside `copy_process` are looked at: `SEES_*`.
+    pub fork_sees: u32,
+    /// Padding.
+    pub pad: u32,
 }
 
 impl Config {
@@ -88,5 +92,7 @@ impl Config {
         typed_current: 0,
         new_cgroup_above: 0,
         new_cgroup_v1_above: 0,
+        fork_sees: 0,
+        pad: 0,
     };
 }

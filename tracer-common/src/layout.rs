@@ -260,4 +260,33 @@ layout! {
     regs_number = ["pt_regs.orig_ax"];
     /// Code segment: of a 32-bit caller another.
     regs_segment = ["pt_regs.cs"];
+    /// `unsigned int policy`: how it is scheduled.
+    task_policy = ["task_struct.policy"];
+    /// `struct nsproxy *nsproxy`.
+    task_nsproxy = ["task_struct.nsproxy"];
+    /// `struct pid_namespace *pid_ns_for_children`.
+    nsproxy_children = ["nsproxy.pid_ns_for_children"];
+    /// `unsigned int pid_allocated`: how many pids it has, and whether it takes more.
+    pidns_allocated = ["pid_namespace.pid_allocated"];
+    /// `struct pid_namespace *parent`.
+    pidns_parent = ["pid_namespace.parent"];
+    /// `unsigned int level`.
+    pidns_level = ["pid_namespace.level"];
+    /// `int pid_max`, since 6.14; before there is one for all.
+    pidns_max = ["pid_namespace.pid_max"];
+    /// `struct cgroup_subsys_state css`.
+    pids_css = ["pids_cgroup.css"];
+    /// `atomic64_t counter`.
+    pids_counter = ["pids_cgroup.counter"];
+    /// `atomic64_t limit`.
+    pids_limit = ["pids_cgroup.limit"];
+    /// `u64 flags`.
+    clone_flags = ["kernel_clone_args.flags"];
+    /// `atomic_t processes` of kernels before 5.14.
+    user_processes = ["user_struct.processes"];
+    /// Which of `ucounts.rlimit` counts processes.
+    ucounts_nproc = [
+        "enum rlimit_type.UCOUNT_RLIMIT_NPROC",
+        "enum ucount_type.UCOUNT_RLIMIT_NPROC"
+    ];
 }

@@ -4,7 +4,9 @@
 
 use core::{arch::asm, ffi::c_void, ptr::null};
 
-use aya_ebpf::helpers::generated::{bpf_get_stack, bpf_probe_read_kernel_str};
+use aya_ebpf::helpers::generated::{
+    bpf_get_stack, bpf_probe_read_kernel, bpf_probe_read_kernel_str,
+};
 use sigtrace_common::{
     layout::ABSENT,
     record::{Fault, Kind, PATH_NAME, PATH_NAMES},
@@ -26,7 +28,7 @@ const LEVELS: usize = 12;
 /// The highest red-black tree of 65530 mappings (`vm.max_map_count`).
 const RB_LEVELS: usize = 40;
 /// Pivots of the largest node of a maple tree.
-const PIVOTS: u32 = 15;
+const PIVOTS: usize = 15;
 /// A node of a maple tree: its type, and what it is not.
 const NODE_TYPE_SHIFT: u64 = 3;
 const NODE_TYPE_MASK: u64 = 0xf;
@@ -103,9 +105,9 @@ unsafe fn mapping(out: *mut Fault, task: Addr) {
     }
 }
 
-/// Of kernels since 6.1. Without a branch: the verifier would follow each of the ways
-/// through the nodes. What was found is told from what another thread changed
-/// meanwhile by its bounds.
+/// Of kernels since 6.1. Without a branch, and with all pivots of a node read at once:
+/// the verifier would follow each of the ways through the nodes. What was found is told
+/// from what another thread changed meanwhile by its bounds.
 #[inline(always)]
 unsafe fn in_maple(mm: Addr, ip: u64) -> Addr {
     // SAFETY: as for `mapping`.
@@ -121,7 +123,7 @@ unsafe fn in_maple(mm: Addr, ip: u64) -> Addr {
             let choose = |wide_one: u32, other: u32| {
                 (u64::from(wide_one) & wide | u64::from(other) & !wide) as u32
             };
-            let pivots = choose(
+            let at = choose(
                 global!(LAYOUT.maple_arange_pivot),
                 global!(LAYOUT.maple_range_pivot),
             );
@@ -129,18 +131,13 @@ unsafe fn in_maple(mm: Addr, ip: u64) -> Addr {
                 global!(LAYOUT.maple_arange_slot),
                 global!(LAYOUT.maple_range_slot),
             );
-            // The first pivot that is not below: they are the last bytes of pages. 0
-            // says that there is no more, and so does what lies behind the pivots of
-            // a small node: pointers of the kernel.
-            let (mut slot, mut going) = (0u64, 1u64);
-            let mut i = 0u32;
-            while i < PIVOTS {
-                let pivot: u64 = Probe::get(node, pivots + 8 * i);
-                let below = (pivot.wrapping_sub(1) >> 1).wrapping_sub(ip >> 1) >> 63;
-                going &= opaque(below);
-                slot += going;
-                i += 1;
-            }
+            let mut pivots = [0u64; PIVOTS];
+            bpf_probe_read_kernel(
+                pivots.as_mut_ptr().cast(),
+                size_of_val(&pivots) as u32,
+                node.wrapping_add(at as usize).cast(),
+            );
+            let slot = slot(&pivots, ip);
             let next: u64 = Probe::get(node, slots + 8 * (slot as u32 & 15));
             found |= next & leaf;
             entry = next & !leaf;
@@ -148,6 +145,21 @@ unsafe fn in_maple(mm: Addr, ip: u64) -> Addr {
         }
         within(found as Addr, ip)
     }
+}
+
+/// The first pivot that is not below: they are the last bytes of pages. 0 says that
+/// there is no more, and so does what lies behind the pivots of a small node: pointers
+/// of the kernel.
+#[inline(always)]
+fn slot(pivots: &[u64; PIVOTS], ip: u64) -> u64 {
+    let (mut slot, mut going) = (0u64, 1u64);
+    for pivot in pivots {
+        // The sign of a difference that does not overflow.
+        let difference = (pivot.wrapping_sub(1) >> 1).wrapping_sub(ip >> 1);
+        going &= opaque(difference) >> 63;
+        slot += going;
+    }
+    slot
 }
 
 /// All bits where both are the same, and small.

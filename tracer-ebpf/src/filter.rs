@@ -39,17 +39,26 @@ pub(crate) fn sender() -> bool {
     !limited() || unsafe { named::<Probe>(current(), PID_SENDER) }
 }
 
+/// Why a signal is wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Because {
+    /// Whatever happens to its target is.
+    OfTarget,
+    /// Whatever its sender does is.
+    OfSender,
+}
+
 /// Whether a signal from the current task to `target` is wanted. Most signals of a
 /// machine are rejected here, so this takes the fastest way there is.
 ///
 /// # Safety
 /// `target` must point to a `task_struct`.
 #[inline(always)]
-pub(crate) unsafe fn signal<M: Mem>(target: Addr) -> bool {
+pub(crate) unsafe fn signal<M: Mem>(target: Addr) -> Option<Because> {
     // SAFETY: the caller's duty.
     unsafe {
         if !limited() {
-            return true;
+            return Some(Because::OfTarget);
         }
         if M::TYPED && global!(CONFIG.typed_current) != 0 {
             between::<M, M>(target, typed_current())
@@ -60,21 +69,27 @@ pub(crate) unsafe fn signal<M: Mem>(target: Addr) -> bool {
 }
 
 #[inline(always)]
-unsafe fn between<M: Mem, S: Mem>(target: Addr, sender: Addr) -> bool {
+unsafe fn between<M: Mem, S: Mem>(target: Addr, sender: Addr) -> Option<Because> {
     // SAFETY: the caller's duty.
     unsafe {
         if by_pidns() {
             let to = Inside::of::<M>(target);
             if to.is_wanted() {
-                return true;
+                return Some(Because::OfTarget);
             }
             // Nearly all signals stay within a namespace.
             let from = Inside::of::<S>(sender);
             if from.namespace != to.namespace && from.is_wanted() {
-                return true;
+                return Some(Because::OfSender);
             }
         }
-        besides::<M>(target, PID_TARGET) || besides::<S>(sender, PID_SENDER)
+        if besides::<M>(target, PID_TARGET) {
+            Some(Because::OfTarget)
+        } else if besides::<S>(sender, PID_SENDER) {
+            Some(Because::OfSender)
+        } else {
+            None
+        }
     }
 }
 
@@ -108,6 +123,12 @@ pub(crate) unsafe fn process<M: Mem>(task: Addr) -> bool {
         let tgid: u32 = M::get(task, global!(LAYOUT.task_tgid));
         TOUCHED.get(tgid).is_some()
     }
+}
+
+/// Whether a PID namespace is filtered by.
+pub(crate) fn namespace(inum: u32) -> bool {
+    // SAFETY: map values are not read.
+    by_pidns() && inum != 0 && unsafe { wanted(inum) }
 }
 
 /// There is a filter by namespace, cgroup or process.

@@ -42,6 +42,7 @@ pub(crate) unsafe fn fold<M: Mem>(
     group: i32,
     result: i32,
     info: u64,
+    code: i32,
     handler: u64,
 ) -> bool {
     if !ENDED.contains(&result) || matches!(number, SIGKILL | SIGCONT | SIGSTOP) {
@@ -50,11 +51,6 @@ pub(crate) unsafe fn fold<M: Mem>(
     // SAFETY: the caller's duty; map values are this key's own.
     unsafe {
         let signal = pointer::<M>(target, global!(LAYOUT.task_signal));
-        let code = if info > 1 {
-            Probe::get(info as Addr, global!(LAYOUT.siginfo_code))
-        } else {
-            0
-        };
         let key = FoldKey {
             sender: Probe::get(current(), global!(LAYOUT.task_tgid)),
             target: M::get(target, global!(LAYOUT.task_tgid)),
@@ -63,20 +59,40 @@ pub(crate) unsafe fn fold<M: Mem>(
             } else {
                 0
             },
-            code,
+            code: if info > 1 { code } else { 0 },
             signal_flags: M::get(signal, global!(LAYOUT.signal_flags)),
             number: number as u8,
             result: result as u8,
             handler: if handler > 3 { 4 } else { handler as u8 },
             info: if info > 1 { 2 } else { info as u8 },
         };
-        let Some(recent) = RECENT.get_ptr_mut(&key) else {
+        crowded(time_ns, &key)
+    }
+}
+
+/// Whether it is one of many equal ones, and was counted.
+///
+/// # Safety
+/// Nobody else may use the key at that time.
+#[inline(always)]
+unsafe fn crowded(time_ns: u64, key: &FoldKey) -> bool {
+    // SAFETY: the caller's duty.
+    unsafe {
+        // In a storm there is one look-up, not two.
+        if let Some(fold) = FOLDS.get_ptr_mut(key) {
+            if time_ns.wrapping_sub((*fold).since_ns) < SECOND_NS {
+                (*fold).count += 1;
+                (*fold).last_ns = time_ns;
+                return true;
+            }
+        }
+        let Some(recent) = RECENT.get_ptr_mut(key) else {
             let first = Recent {
                 since_ns: time_ns,
                 count: 1,
                 pad: 0,
             };
-            let _ = RECENT.insert(&key, first, 0);
+            let _ = RECENT.insert(key, first, 0);
             return false;
         };
         if time_ns.wrapping_sub((*recent).since_ns) >= SECOND_NS {
@@ -86,22 +102,31 @@ pub(crate) unsafe fn fold<M: Mem>(
         }
         (*recent).count += 1;
         let count = (*recent).count;
-        count > WHOLE && add(&key, time_ns, count == WHOLE + 1)
+        count > WHOLE && add(key, time_ns, (*recent).since_ns, count == WHOLE + 1)
     }
+}
+
+/// Whether a rejected fork is counted and not told. Its key is of one thread, so that
+/// nothing here is done twice at once.
+pub(crate) fn fold_fork(time_ns: u64, key: &FoldKey) -> bool {
+    // SAFETY: map values are this key's own.
+    unsafe { crowded(time_ns, key) }
 }
 
 /// Counts one; false: there is no place for its key.
 #[inline(always)]
-unsafe fn add(key: &FoldKey, time_ns: u64, begins: bool) -> bool {
+unsafe fn add(key: &FoldKey, time_ns: u64, since_ns: u64, begins: bool) -> bool {
     // SAFETY: the caller's duty.
     unsafe {
         if let Some(fold) = FOLDS.get_ptr_mut(key) {
             (*fold).count += 1;
             (*fold).last_ns = time_ns;
+            (*fold).since_ns = since_ns;
         } else {
             let fold = Fold {
                 count: 1,
                 last_ns: time_ns,
+                since_ns,
             };
             if FOLDS.insert(key, fold, 0).is_err() {
                 return false;

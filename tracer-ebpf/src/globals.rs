@@ -13,7 +13,7 @@ use sigtrace_common::{
     record::{Denial, Fold, FoldKey, FOLD_KEYS, KINDS, LOST_ENTRIES},
 };
 
-use crate::fold::Recent;
+use crate::{fold::Recent, fork::Forking};
 
 /// Set by the loader from the running kernel's BTF.
 #[unsafe(no_mangle)]
@@ -107,6 +107,11 @@ pub(crate) static BROADCASTS: HashMap<u64, [u32; 2]> = HashMap::with_max_entries
 /// How many are in [`BROADCASTS`], so that other threads need not look there.
 #[map]
 pub(crate) static BROADCASTING: Array<u64> = Array::with_max_entries(1, 0);
+
+/// By thread that is making another: what is known of that so far. With fexit of those
+/// that fail alone.
+#[map]
+pub(crate) static FORKING: LruHashMap<u64, Forking> = LruHashMap::with_max_entries(REFUSALS, 0);
 
 /// Reads one field of [`LAYOUT`] or [`CONFIG`] as the loader set it.
 macro_rules! global {

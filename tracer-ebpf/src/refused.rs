@@ -22,7 +22,7 @@ use core::arch::asm;
 use sigtrace_common::record::{Creds, Denial, Kind, Refused, SystemCall, ANCESTORS};
 
 use crate::{
-    emit, filter,
+    emit, filter, fork,
     globals::{global, ASKED, BROADCASTING, BROADCASTS, BY_MODULE, CALLS, DENIALS},
     mem::{current, pointer, Addr, Direct, Mem, Probe},
     task, trace,
@@ -140,12 +140,17 @@ pub fn raw_sys_exit(ctx: RawTracePointContext) -> i32 {
     }
     let regs = ctx.arg::<u64>(0);
     // SAFETY: sys_exit(struct pt_regs *regs, long ret).
-    let call = unsafe {
+    let (number, call) = unsafe {
         if Probe::get::<u64>(regs as Addr, global!(LAYOUT.regs_segment)) != USER_CS {
             return 0;
         }
-        call_of(Probe::get(regs as Addr, global!(LAYOUT.regs_number)))
+        let number: u64 = Probe::get(regs as Addr, global!(LAYOUT.regs_number));
+        (number, call_of(number))
     };
+    if fork::is_call(number) {
+        // SAFETY: the registers of a system call.
+        return unsafe { fork::failed_call(number, regs as Addr, returned as i32) };
+    }
     if call == 0 {
         return 0;
     }
@@ -284,7 +289,7 @@ fn denied(number: i32, target: u64, error: i32) -> i32 {
                 return 0;
             }
         }
-        if !filter::signal::<Probe>(target) {
+        if filter::signal::<Probe>(target).is_none() {
             return 0;
         }
         let mut denial = MaybeUninit::<Denial>::uninit();

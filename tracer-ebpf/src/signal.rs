@@ -20,7 +20,9 @@ use sigtrace_common::{
 };
 
 use crate::{
-    emit, fault, filter, fold,
+    emit, fault,
+    filter::{self, Because},
+    fold,
     globals::global,
     mem::{current, pointer, Addr, Direct, Mem, Probe},
     oom, pgrp, task, trace,
@@ -116,17 +118,18 @@ unsafe fn generate<M: Mem>(
 ) -> i32 {
     // SAFETY: the caller's duty.
     unsafe {
-        if !filter::signal_number(number) || !filter::signal::<M>(target) {
+        if !filter::signal_number(number) {
             return 0;
         }
-        // A signal that was dropped has no future.
-        if result != IGNORED {
-            filter::follow::<M>(target);
-        }
-        let time = emit::now();
-        if global!(CONFIG.sees_oom) == 0 && number == SIGKILL {
-            oom::before_sigkill(time, target, scalar_arg(ctx, 1));
-        }
+        let Some(because) = filter::signal::<M>(target) else {
+            return 0;
+        };
+        let info = scalar_arg(ctx, 1);
+        let code = if info > 1 {
+            Probe::get(info as Addr, global!(LAYOUT.siginfo_code))
+        } else {
+            info as i32
+        };
         let sighand = pointer::<M>(target, global!(LAYOUT.task_sighand));
         let action = sighand.wrapping_add(
             (global!(LAYOUT.sighand_action)
@@ -134,15 +137,17 @@ unsafe fn generate<M: Mem>(
                 as usize,
         );
         let handler: u64 = Probe::get(action, global!(LAYOUT.sigaction_handler));
-        let info = scalar_arg(ctx, 1);
-        if fold::fold::<M>(time, number, target, group, result, info, handler) {
+        // A signal that was dropped has no future.
+        if because == Because::OfSender && result != IGNORED {
+            filter::follow::<M>(target);
+        }
+        let time = emit::now();
+        if global!(CONFIG.sees_oom) == 0 && number == SIGKILL {
+            oom::before_sigkill(time, target, info);
+        }
+        if fold::fold::<M>(time, number, target, group, result, info, code, handler) {
             return 0;
         }
-        let code = if info > 1 {
-            Probe::get(info as Addr, global!(LAYOUT.siginfo_code))
-        } else {
-            info as i32
-        };
         fault::before_signal(time, number, target, code, handler, ctx);
         if global!(CONFIG.all_stacks) == 0 && routine(number, result, handler) {
             if let Some(mut entry) = emit::reserve::<Signal>(Kind::Signal) {

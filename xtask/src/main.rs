@@ -201,6 +201,9 @@ fn run(cli: Cli) -> Result<i32> {
                 append,
                 timeout: Duration::from_secs(timeout),
             };
+            // Otherwise it would be tried what was built before the last change.
+            setup::to_build(&places)?;
+            build::all(&places)?;
             let guest = vm::Which { kernel, engine };
             return vm::command(&places, guest, &options, &command);
         }

@@ -96,6 +96,10 @@ pub(crate) fn run(
                 amount,
             };
             let outcome = play(&stage);
+            if outcome.is_err() {
+                // What it left running would be in the way of those after it.
+                let _ = engine.clear(name);
+            }
             println!("{name} took {:.1?}", begin.elapsed());
             tally.tell(name, outcome);
         }

@@ -1,5 +1,5 @@
 //! `keeper`: a PID 1 that does what the play tells it, a line at a time: `spawn
-//! ROLE …`, `reap`, `again PID HOSTPID ROLE …` (a child with these pids).
+//! ROLE …`, `reap`, `unshare` and `outlive` (see `forks`), `again PID HOSTPID ROLE …` (a child with these pids).
 
 use anyhow::{bail, Context, Result};
 use nix::sys::wait;
@@ -18,6 +18,8 @@ pub(crate) fn run() -> Result<()> {
                     return role::play(role, arguments);
                 }
             }
+            ["unshare"] => super::forks::unshare()?,
+            ["outlive"] => super::forks::outlive()?,
             ["reap"] => {
                 let ended = wait::wait().context("wait")?;
                 let pid = ended.pid().context("a child")?;

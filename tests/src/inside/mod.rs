@@ -4,12 +4,14 @@
 //! end. What they stand for is said by the scenario that plays them.
 
 mod doomed;
+pub(crate) mod forks;
 mod forwarder;
 mod init;
 mod keeper;
 pub(crate) mod load;
 mod nest;
 mod rare;
+pub(crate) mod rarest;
 mod refused;
 mod role;
 mod storm;

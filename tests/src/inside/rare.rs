@@ -17,7 +17,7 @@ use nix::unistd::{self, Pid};
 
 use super::doomed::{pipe, prepare};
 use super::tools;
-use crate::sys::{self, rare, Bell, Side};
+use crate::sys::{self, rare, rarest, Bell, Side};
 
 /// RLIMIT_RTTIME of the role that exceeds it, in microseconds.
 const RT_US: u64 = 100_000;
@@ -97,7 +97,12 @@ pub(super) fn play(role: &str) -> Result<bool> {
             late.thread_block()?;
             let mut bell = Bell::for_signals(&[Signal::SIGALRM, Signal::SIGUSR1])?;
             prepare(role)?;
-            rare::tick()?;
+            let timer = rare::Timer::new()?;
+            timer.tick()?;
+            // The kernel does not set it again before its signal is taken; when the
+            // program does, it runs out with one in the queue.
+            rarest::wait_until_queued(Signal::SIGALRM)?;
+            timer.tick()?;
             bell.wait()?;
             process::exit(0);
         }

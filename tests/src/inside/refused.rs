@@ -50,6 +50,7 @@ fn attempt(call: &str, number: i32, pid: i32) -> Result<i32> {
         "kill" => sys::call_kill(pid, number),
         // A thread that no process has.
         "tgkill" => sys::call_tgkill(pid, i32::MAX, number),
+        "tkill" => sys::call_tkill(pid, number),
         // With the siginfo of kill(2).
         "queue" => sys::call_sigqueueinfo(pid, number, 0),
         "pidfd" => sys::call_pidfd_of_proc(pid, number)?,

@@ -93,7 +93,9 @@ pub(crate) fn play(role: &str, words: &[&str]) -> Result<()> {
             tools::sleep_for_ever();
         }
         (role, []) if super::doomed::play(role)? || super::rare::play(role)? => Ok(()),
+        (role, rest) if super::rarest::play(role, rest)? => Ok(()),
         (role, rest) if super::refused::play(&[&[role], rest].concat())? => Ok(()),
+        (role, rest) if super::forks::play(&[&[role], rest].concat())? => Ok(()),
         other => bail!("no such role: {other:?}"),
     }
 }

@@ -10,6 +10,8 @@ use serde_json::{Map, Value};
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
     pub(crate) first: Value,
+    /// After each update, the last one included.
+    pub(crate) then: Vec<Value>,
     pub(crate) now: Value,
 }
 
@@ -30,6 +32,11 @@ impl Event {
     /// A signal that the kernel refused to send.
     pub(crate) fn is_refused(&self) -> bool {
         self.kind() == "refused"
+    }
+
+    /// A fork that the kernel rejected.
+    pub(crate) fn is_fork_rejected(&self) -> bool {
+        self.kind() == "fork_rejected"
     }
 
     /// A number at a path such as `/target/pid`.
@@ -90,6 +97,7 @@ impl Seen {
                     }
                     seen.events.push(Event {
                         first: value.clone(),
+                        then: Vec::new(),
                         now: value,
                     });
                 }
@@ -116,9 +124,11 @@ impl Seen {
                 .push(format!("an update of nothing: {changes:?}"));
             return;
         };
-        if let Value::Object(now) = &mut self.events[at].now {
+        let event = &mut self.events[at];
+        if let Value::Object(now) = &mut event.now {
             apply(now, changes);
         }
+        event.then.push(event.now.clone());
     }
 
     /// Events that concern one of these namespaces.

@@ -164,3 +164,31 @@ fn the_own_table_speaks_of_scenarios_that_exist() {
     once.dedup();
     assert_eq!(once.len(), known.len(), "names are unique");
 }
+
+/// What is wrong with a signal that is told with this certainty at first, and waits.
+fn interim_faults(certainty: &str, told: &str) -> Vec<String> {
+    let first = format!(
+        r#"{{"v":1,"event":"signal","id":5,"pidns":7,"signal":{{"number":15}},"sender":{{"kind":"process","pid":50}},"target":{{"pid":40}},"fate":"pending","reason":"{told}","certainty":"{certainty}","missing":[],"settled":false}}"#
+    );
+    let then = r#"{"event":"update","v":1,"of":5,"reason":"frozen"}"#;
+    let last = r#"{"event":"update","v":1,"of":5,"fate":"handled","reason":null,"certainty":"proven","settled":true}"#;
+    let table = Table::read("default = \"proven\"").expect("a table");
+    let seen = Seen::read(&[first, then.to_owned(), last.to_owned()]);
+    let mut judge = Judge::new("picture", &table, &PLACE, seen.of_namespaces(&[7]));
+    judge
+        .signal("SIGTERM", 15, From::Process(50), 40)
+        .fate_at_first("pending", "stopped")
+        .fate_meanwhile("pending", "frozen")
+        .fate("handled", None);
+    let graded = table.ledger.lines();
+    assert!(graded.contains(&"GRADE reason frozen proven".to_owned()));
+    assert!(graded.contains(&"GRADE fate pending proven".to_owned()));
+    judge.faults
+}
+
+#[test]
+fn what_was_told_before_the_end_is_judged_too() {
+    assert_eq!(interim_faults("proven", "stopped"), Vec::<String>::new());
+    assert!(!interim_faults("proven", "traced").is_empty());
+    assert!(!interim_faults("inferred", "stopped").is_empty());
+}

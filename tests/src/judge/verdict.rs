@@ -138,6 +138,35 @@ impl<'a> Judge<'a> {
         verdict
     }
 
+    /// The next fork of a process that was rejected, why, and with which error.
+    pub(crate) fn fork_rejected(
+        &mut self,
+        claim: &str,
+        by: u32,
+        reason: &str,
+        error: &str,
+    ) -> Verdict<'_, 'a> {
+        let is_it = |event: &Event| {
+            event.is_fork_rejected() && event.number("/task/pid") == Some(by.into())
+        };
+        let free = |at: &usize| !self.claimed[*at] && is_it(self.events[*at]);
+        let Some(at) = (0..self.events.len()).find(free) else {
+            self.claims.insert(claim.to_owned());
+            let who = self.name(by);
+            self.fault(format!("{claim}: no rejected fork of {who}"));
+            return Verdict::new(self, None, claim);
+        };
+        self.claimed[at] = true;
+        let event = self.events[at];
+        let said = event.text("/reason");
+        let sure = self.grade(claim, event, said, &[("reason", reason)]);
+        let mut verdict = Verdict::new(self, Some(at).filter(|_| sure), claim);
+        if said != reason || event.text("/error") != error {
+            verdict.wrong(&format!("expected {reason} {error}"));
+        }
+        verdict
+    }
+
     /// Whether there is one more of these that nobody has claimed.
     pub(crate) fn has_signal(&self, number: i32, from: From, to: u32) -> bool {
         let events = self.events.iter().zip(&self.claimed);
@@ -225,6 +254,7 @@ impl<'a> Judge<'a> {
         for (at, event) in self.events.iter().enumerate() {
             let matters = event.is_death()
                 || event.is_refused()
+                || event.is_fork_rejected()
                 || (event.is_signal() && event.now["routine"] != Value::Bool(true));
             if matters && !self.claimed[at] {
                 self.faults
@@ -266,6 +296,17 @@ impl<'a> Judge<'a> {
         verdict: &str,
         ids: &[(&'static str, &str)],
     ) -> bool {
+        self.grade_told(claim, &event.now, verdict, ids)
+    }
+
+    /// The same of what was told of it at a time.
+    fn grade_told(
+        &mut self,
+        claim: &str,
+        told: &Value,
+        verdict: &str,
+        ids: &[(&'static str, &str)],
+    ) -> bool {
         self.claims.insert(claim.to_owned());
         let (expected, because) = self.table.expected(self.scenario, claim, self.place);
         for (kind, id) in ids {
@@ -276,8 +317,8 @@ impl<'a> Judge<'a> {
         } else {
             format!(" ({because})")
         };
-        let missing = event.now["missing"].as_array().map_or(0, Vec::len);
-        let certainty = event.text("/certainty");
+        let missing = told["missing"].as_array().map_or(0, Vec::len);
+        let certainty = told["certainty"].as_str().unwrap_or_default();
         if expected == Sure::Impossible {
             if verdict != "unknown" || missing == 0 {
                 self.fault(format!(
@@ -289,7 +330,7 @@ impl<'a> Judge<'a> {
         if certainty != expected.to_string() {
             self.fault(format!(
                 "{claim}: expected {expected}{because}, got {certainty}; missing: {}",
-                event.now["missing"]
+                told["missing"]
             ));
         }
         if certainty != "proven" && missing == 0 {
@@ -372,12 +413,11 @@ impl<'j, 'a> Verdict<'j, 'a> {
 
     /// A signal's fate when it was first told.
     pub(crate) fn fate_at_first(mut self, fate: &str, reason: &str) -> Self {
-        let wrong = self
-            .event
-            .is_some_and(|e| e.first["fate"] != fate || e.first["reason"] != reason);
-        if wrong {
+        let Some(event) = self.event else { return self };
+        if event.first["fate"] != fate || event.first["reason"] != reason {
             self.wrong(&format!("expected {fate} {reason} at first"));
         }
+        self.interim("at first", &event.first, fate, reason);
         self
     }
 
@@ -391,6 +431,26 @@ impl<'j, 'a> Verdict<'j, 'a> {
             ));
         }
         self
+    }
+
+    /// What a signal's fate was for a while, as it was told last: at first, or by an
+    /// update, which may know more.
+    pub(crate) fn fate_meanwhile(mut self, fate: &str, reason: &str) -> Self {
+        let Some(event) = self.event else { return self };
+        let is_it = |told: &&Value| told["fate"] == fate && told["reason"] == reason;
+        match [&event.first].into_iter().chain(&event.then).rfind(is_it) {
+            Some(told) => self.interim("meanwhile", told, fate, reason),
+            None => self.wrong(&format!("expected {fate} {reason} meanwhile")),
+        }
+        self
+    }
+
+    /// What was told before the end, as sure as the table says: `CLAIM, at first` and
+    /// `CLAIM, meanwhile` are claims of their own.
+    fn interim(&mut self, when: &str, told: &Value, fate: &str, reason: &str) {
+        let claim = format!("{}, {when}", self.claim);
+        let ids = [("fate", fate), ("reason", reason)];
+        self.judge.grade_told(&claim, told, fate, &ids);
     }
 
     /// A death's cause, how it was carried out and the status, as sure as the
@@ -428,7 +488,19 @@ impl<'j, 'a> Verdict<'j, 'a> {
 
     /// A text at a path.
     pub(crate) fn field(self, path: &str, expected: &str) -> Self {
+        if path == "/cause" {
+            self.note("cause", expected);
+        }
         self.is(path, &Value::from(expected))
+    }
+
+    /// An id that is as sure as its claim is.
+    fn note(&self, kind: &'static str, id: &str) {
+        if self.event.is_some() {
+            let judge = &self.judge;
+            let sure = (judge.table).expected(judge.scenario, &self.claim, judge.place);
+            judge.table.ledger.note(kind, id, sure);
+        }
     }
 
     /// A value at a path.
@@ -531,10 +603,8 @@ impl<'j, 'a> Verdict<'j, 'a> {
 
     /// A list at a path has this text.
     pub(crate) fn has(mut self, path: &str, expected: &str) -> Self {
-        if path == "/contributing" && self.event.is_some() {
-            let judge = &self.judge;
-            let sure = (judge.table).expected(judge.scenario, &self.claim, judge.place);
-            judge.table.ledger.note("reason", expected, sure);
+        if path == "/contributing" {
+            self.note("reason", expected);
         }
         let wrong = self.event.is_some_and(|event| {
             let list = event.now.pointer(path).and_then(Value::as_array);

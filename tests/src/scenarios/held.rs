@@ -70,7 +70,7 @@ fn asleep(scene: &Scene, judge: &mut Judge<'_>) {
     let from = From::Process(play());
     judge
         .signal("SIGUSR1", USR1, from, pid)
-        .fate_at_first("pending", "uninterruptible")
+        .fate_meanwhile("pending", "uninterruptible")
         .fate("handled", None);
     judge
         .signal("SIGKILL to the child", libc::SIGKILL, from, child)
@@ -128,6 +128,7 @@ fn frozen(scene: &Scene, judge: &mut Judge<'_>) {
     let pid = scene.pid("handles");
     judge
         .signal("SIGUSR1", USR1, From::Process(play()), pid)
+        .fate_meanwhile("pending", "frozen")
         .fate("handled", None);
     judge.cleared(scene.pid1());
     judge.zapped("the target", pid, scene.pid1());

@@ -5,10 +5,13 @@
 mod bad_input;
 mod deaths;
 mod debuggers;
+mod dumping;
 mod faults;
 mod filters;
+mod forks;
 mod forwarding;
 mod held;
+mod host;
 mod inits;
 mod itself;
 mod job_control;
@@ -23,10 +26,12 @@ mod path;
 mod picture;
 mod processes;
 mod rare_kills;
+mod rarest_kills;
 mod refused;
 mod shared;
 mod signals;
 mod starts;
+mod terminals;
 mod text;
 mod threads;
 mod throttled;
@@ -218,6 +223,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         forwarding::scenarios(),
         signals::scenarios(),
         refused::scenarios(),
+        forks::scenarios(),
         held::scenarios(),
         throttled::scenarios(),
         job_control::scenarios(),
@@ -225,11 +231,15 @@ pub(crate) fn all() -> Vec<Scenario> {
         debuggers::scenarios(),
         kernel_kills::scenarios(),
         rare_kills::scenarios(),
+        rarest_kills::scenarios(),
+        terminals::scenarios(),
+        dumping::scenarios(),
         faults::scenarios(),
         memory::scenarios(),
         processes::scenarios(),
         threads::scenarios(),
         text::scenarios(),
+        host::scenarios(),
         path::scenarios(),
         late::scenarios(),
         starts::scenarios(),

@@ -24,6 +24,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         shared("refused-no-such-process", kept, act_host_pid, host_pid),
         shared("refused-no-such-thread", kept, act_thread, thread),
         shared("refused-bad-signal", kept, act_bad_signal, bad_signal),
+        shared("refused-bad-argument", kept, act_no_thread, no_thread),
         shared("refused-forged-siginfo", kept, act_forged, forged),
         shared("refused-pidns-not-visible", kept, act_outsider, outsider),
         shared("refused-partial-broadcast", kept, act_many, many),
@@ -155,6 +156,22 @@ fn bad_signal(scene: &Scene, judge: &mut Judge<'_>) {
         )
         .words(&["signal 99", "1 to 64"]);
     cleared(scene, judge, &["sleeper", "tries"]);
+}
+
+/// No thread has such a number.
+fn act_no_thread(scene: &mut Scene, _: &Sigtrace) -> Result<()> {
+    try_it(scene, &format!("tkill {TERM} 0 root"), libc::EINVAL)?;
+    scene.clear()
+}
+
+fn no_thread(scene: &Scene, judge: &mut Judge<'_>) {
+    let by = scene.pid("tries");
+    judge
+        .refused("the signal", (TERM, by), ("bad-argument", Some("EINVAL")))
+        .absent("/target")
+        .field("/call", "tkill")
+        .field("/mechanism", "tkill-syscall");
+    cleared(scene, judge, &["tries"]);
 }
 
 fn act_forged(scene: &mut Scene, _: &Sigtrace) -> Result<()> {

@@ -1,5 +1,6 @@
 //! A real container engine, by its command line, and the containers that it
-//! runs for us. Everything is waited for, nothing longer than [`PATIENCE`].
+//! runs for us. Everything is waited for, nothing longer than [`PATIENCE`] for each few
+//! containers.
 
 use std::fs;
 use std::process::{Command, Output, Stdio};
@@ -8,7 +9,7 @@ use anyhow::{bail, Context, Result};
 use nix::sys::signal::Signal;
 
 use super::lines::Lines;
-use super::{ns, until};
+use super::{ns, until, until_within, PATIENCE};
 
 /// An engine and how it is asked.
 #[derive(Clone, Copy, Debug)]
@@ -138,7 +139,11 @@ impl Engine {
             .with_context(|| format!("cannot start {}", said()))?;
         let out = Lines::collect(child.stdout.take().context("its stdout")?, None);
         let err = Lines::collect(child.stderr.take().context("its stderr")?, None);
-        let ended = until(&format!("the end of {}", said()), || Ok(child.try_wait()?));
+        // Each word may name a container.
+        let patience = PATIENCE * (1 + words.len() as u32 / 8);
+        let ended = until_within(patience, &format!("the end of {}", said()), || {
+            Ok(child.try_wait()?)
+        });
         if ended.is_err() {
             child.kill().and_then(|()| child.wait())?;
         }
@@ -161,6 +166,17 @@ impl Engine {
         let head = ["run", "-d", "--name", name, "--network", "host"];
         self.say(&[&head, options, words].concat())?;
         self.find(name)
+    }
+
+    /// Removes all containers whose names begin so.
+    pub(crate) fn clear(&self, name: &str) -> Result<()> {
+        let filter = format!("name=^{name}");
+        let ids = self.say(&["ps", "-a", "-q", "--filter", &filter])?;
+        let ids: Vec<&str> = ids.lines().collect();
+        if !ids.is_empty() {
+            self.say(&[self.rm, &ids].concat())?;
+        }
+        Ok(())
     }
 
     /// A container of ours that runs.

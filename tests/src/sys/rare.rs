@@ -161,18 +161,25 @@ pub(crate) fn handle_without_stack() -> Result<()> {
     }
 }
 
-/// A timer (timer_create) that sends SIGALRM every millisecond.
-pub(crate) fn tick() -> Result<()> {
-    // SAFETY: zeroes are valid for it; the structs live through the calls.
-    unsafe {
-        let mut event: libc::sigevent = std::mem::zeroed();
-        event.sigev_notify = libc::SIGEV_SIGNAL;
-        event.sigev_signo = libc::SIGALRM;
-        let mut timer: libc::timer_t = std::mem::zeroed();
-        done(
-            libc::timer_create(libc::CLOCK_MONOTONIC, &mut event, &mut timer),
-            "timer_create",
-        )?;
+/// A timer (timer_create) that sends SIGALRM.
+pub(crate) struct Timer(libc::timer_t);
+
+impl Timer {
+    pub(crate) fn new() -> Result<Self> {
+        // SAFETY: zeroes are valid for both; they live through the call.
+        unsafe {
+            let mut event: libc::sigevent = std::mem::zeroed();
+            event.sigev_notify = libc::SIGEV_SIGNAL;
+            event.sigev_signo = libc::SIGALRM;
+            let mut timer: libc::timer_t = std::mem::zeroed();
+            let made = libc::timer_create(libc::CLOCK_MONOTONIC, &mut event, &mut timer);
+            done(made, "timer_create")?;
+            Ok(Self(timer))
+        }
+    }
+
+    /// Runs out every millisecond from now on.
+    pub(crate) fn tick(&self) -> Result<()> {
         let every = libc::timespec {
             tv_sec: 0,
             tv_nsec: 1_000_000,
@@ -181,8 +188,9 @@ pub(crate) fn tick() -> Result<()> {
             it_interval: every,
             it_value: every,
         };
+        // SAFETY: the timer is ours and never deleted; the struct lives through the call.
         done(
-            libc::timer_settime(timer, 0, &time, std::ptr::null_mut()),
+            unsafe { libc::timer_settime(self.0, 0, &time, std::ptr::null_mut()) },
             "timer_settime",
         )
     }

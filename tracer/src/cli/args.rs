@@ -162,8 +162,9 @@ pub struct TraceArgs {
     /// where that makes system calls slower. By default they are reported where it
     /// costs other system calls nothing, which takes fexit. Without it kill() and its
     /// kin take about 1 µs longer (kprobes) or, where there are no kprobes either, every
-    /// system call of the machine about 0.1 µs (sys_exit). sigtrace doctor says
-    /// what this kernel has; --refused=never looks for none
+    /// system call of the machine about 0.1 µs (sys_exit); then forks that the kernel
+    /// rejects are reported, too. sigtrace doctor says what this kernel has;
+    /// --refused=never looks for no refused signals
     #[arg(
         long,
         value_enum,

@@ -106,7 +106,9 @@ fn text(
     let levels = widest(all.iter().map(String::as_str));
     for hook in &diagnosis.hooks {
         let whole = hook.level.is_some() && hook.lost.is_none();
-        let level = format!("{:levels$}", printable(&level(hook)));
+        // Nothing is behind the last column.
+        let room = if hook.lost.is_some() { levels } else { 0 };
+        let level = format!("{:room$}", printable(&level(hook)));
         let level = paint(if whole { good } else { warning }, &level);
         write!(out, "  {:names$}  {level}", printable(&hook.hook))?;
         if let Some(lost) = &hook.lost {

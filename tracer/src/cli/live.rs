@@ -6,6 +6,7 @@
 use std::{
     collections::HashMap,
     io::{self, Write},
+    path::Path,
     time::{Duration, SystemTime},
 };
 
@@ -23,7 +24,8 @@ use crate::{
     },
     explain::{Awaited, Engine},
     kernel::{
-        self, error::KernelError, log::KernelLog, procfs::Proc, ring::Ring, symbols::Symbols,
+        self, error::KernelError, log::KernelLog, procfs, procfs::Proc, ring::Ring,
+        symbols::Symbols,
     },
     output::{Clock, Ending, Output},
     program::worker::{Answer, Question, Worker},
@@ -382,6 +384,9 @@ impl Live<'_> {
                 if let (Fact::Refused(refused), true) = (&mut fact, self.programs.is_some()) {
                     self.namesakes.look(refused, &mut self.proc);
                 }
+                if let Fact::ForkRejected(fork) = &mut fact {
+                    fork.machine = procfs::machine(Path::new("/proc"));
+                }
                 self.look_into(time, &fact);
                 self.take(time, fact)?;
             }
@@ -415,10 +420,14 @@ impl Live<'_> {
         let look = self.programs.is_some();
         let is_alive = |pid| pid == 0 || !look || self.proc.is_there(pid);
         for counted in self.ring.counted(is_alive) {
-            let fact = Fact::Folded {
-                like: decode::like(&counted.key),
-                count: counted.count,
-                last: counted.last,
+            let (count, last) = (counted.count, counted.last);
+            let fact = match decode::like_fork(&counted.key) {
+                Some(like) => Fact::ForksCounted { like, count, last },
+                None => Fact::Folded {
+                    like: decode::like(&counted.key),
+                    count,
+                    last,
+                },
             };
             self.push(kernel::now(), fact);
         }
@@ -468,9 +477,12 @@ impl Live<'_> {
             }
             self.push(kernel::now(), Fact::Lost { kind, count });
         }
-        let calls = self.ring.not_looked_at();
+        let (calls, forks) = self.ring.not_looked_at();
         if calls > 0 {
             self.push(kernel::now(), Fact::NotLookedAt(calls));
+        }
+        if forks > 0 {
+            self.push(kernel::now(), Fact::ForksNotLookedAt(forks));
         }
     }
 

@@ -4,12 +4,15 @@
 
 use std::{
     fmt::Debug,
-    io,
+    future::Future,
+    io::{self, Write},
     path::{Path, PathBuf},
+    pin::pin,
     str::FromStr,
 };
 
 use anyhow::anyhow;
+use tokio::time::timeout;
 
 use super::{
     args::TraceArgs,
@@ -130,7 +133,7 @@ pub struct Found {
 /// The namespaces that the flags name, in their order, and what could not be
 /// found out. They exist when this returns, or a moment before; names of their
 /// first processes are looked up in `proc`, names of containers by asking the
-/// engines at `sockets`, which takes a second at most.
+/// engines at `sockets`, which takes a second; half a minute at most, where one is slow.
 pub async fn resolve(
     args: &TraceArgs,
     proc: &Path,
@@ -159,7 +162,8 @@ pub async fn resolve(
         });
     }
     let newest = cgroup::newest();
-    let mut found = container::find(proc, sockets(), &args.containers, args.wait, PATIENCE).await?;
+    let finding = container::find(proc, sockets(), &args.containers, args.wait, PATIENCE);
+    let mut found = saying_so(finding, &mut io::stderr()).await?;
     let mut cgroups = Vec::new();
     for container in &mut found.containers {
         cgroups.extend(place(container, proc)?);
@@ -175,6 +179,22 @@ pub async fn resolve(
         waiting: found.waiting,
         notes: found.notes,
     })
+}
+
+/// What `finding` finds; if it takes long, whoever looks at the terminal is told what is
+/// waited for.
+async fn saying_so<T>(finding: impl Future<Output = T>, out: &mut impl Write) -> T {
+    let mut finding = pin!(finding);
+    if let Ok(found) = timeout(PATIENCE * 2, &mut finding).await {
+        return found;
+    }
+    // Without stderr nobody is there to be told.
+    let _ = writeln!(
+        out,
+        "sigtrace: a container engine is slow to answer; it has up to half a minute (by its id \
+         a container is found without it)"
+    );
+    finding.await
 }
 
 /// Looks up what a container is told by that shares its PID namespace.

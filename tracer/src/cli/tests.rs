@@ -110,6 +110,12 @@ fn trace(line: &str) -> super::args::TraceArgs {
 }
 
 #[test]
+fn a_filter_that_leaves_nothing_is_a_mistake() {
+    let refused = super::trace::run(trace("sigtrace -s KILL --exclude-signal KILL")).unwrap_err();
+    assert_eq!(refused.code, Code::Usage);
+}
+
+#[test]
 fn filters() {
     let args = trace("sigtrace -s term,9 --signal RTMIN+2 --exclude-signal KILL -p 1 -p 2 -x");
     assert_eq!(args.signal_mask(), 1 << 14 | 1 << 35);

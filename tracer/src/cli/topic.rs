@@ -104,8 +104,8 @@ fn by_default(number: i32) -> &'static str {
              orphaned (orphaned-pgrp-stop)."
         }
         (_, DefaultAction::Term | DefaultAction::Core) => {
-            "A process that has no handler for it ends, and a shell reports that as \
-             128 + number."
+            "A process that neither handles, ignores nor blocks it ends, and a shell reports \
+             that as 128 + number."
         }
     }
 }
@@ -168,8 +168,8 @@ fn exit_code(code: i32) -> Topic {
         ),
         143 => (
             "Ended by SIGTERM, for which it had no handler, or after which its handler gave this \
-             status: the usual end of a stopped container, and no error.",
-            "",
+             status: the usual end of a stopped container. The number does not say who sent it.",
+            BY_WHOM,
         ),
         134 => (
             "The program aborted (abort(3), a failed assertion, a runtime's fatal error), or \

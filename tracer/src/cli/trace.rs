@@ -65,6 +65,11 @@ impl From<KernelError> for Failure {
 
 /// Traces until it is told to end.
 pub fn run(args: TraceArgs) -> Result<(), Failure> {
+    if args.signal_mask() == 0 {
+        return Err(Failure::usage(
+            "--exclude-signal leaves out every signal that --signal names: nothing would be traced",
+        ));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

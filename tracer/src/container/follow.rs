@@ -28,7 +28,8 @@ use super::{
 };
 use crate::{
     event::{
-        BootTime, CgroupId, Fact, Home, Like, Outcome, PidNs, ProcessKey, Signal, Task, HOST_PIDNS,
+        BootTime, CgroupId, Fact, Home, Like, LikeFork, Outcome, PidNs, ProcessKey, Signal, Task,
+        HOST_PIDNS,
     },
     explain::runtime::is_runtime,
     history::{filter::Filter, identity::same_start},
@@ -141,6 +142,7 @@ pub struct Follow {
     unclaimed: u64,
     /// Where signals of a kind belong that may be counted later.
     likes: HashMap<Like, Place>,
+    like_forks: HashMap<LikeFork, Place>,
 }
 
 #[derive(Debug)]
@@ -172,6 +174,7 @@ impl Follow {
             told: VecDeque::new(),
             unclaimed: 0,
             likes: HashMap::new(),
+            like_forks: HashMap::new(),
         }
     }
 
@@ -220,6 +223,15 @@ impl Follow {
                     (target, _) => target,
                 }
             }
+            Fact::ForkRejected(fork) => {
+                let place = match (self.place(&fork.current), fork.ns) {
+                    (Place::Elsewhere, Some(ns)) => self.place_of_pidns(ns),
+                    (place, _) => place,
+                };
+                self.remember_fork(LikeFork::of(fork), place);
+                place
+            }
+            Fact::ForksCounted { like, .. } => self.now(self.like_forks.get(like)),
             Fact::Deliver { task, .. }
             | Fact::Dequeue { task, .. }
             | Fact::Exec { task, .. }
@@ -251,6 +263,24 @@ impl Follow {
                 None
             }
         }
+    }
+
+    /// Where a PID namespace belongs.
+    fn place_of_pidns(&self, ns: PidNs) -> Place {
+        let home = Home::PidNs(ns);
+        match self.spaces.get(&home) {
+            Some(Space::Ours(_)) => Place::Ours,
+            Some(Space::Held(_)) => Place::Held(home),
+            Some(Space::Other) => Place::Other,
+            None => Place::Elsewhere,
+        }
+    }
+
+    fn remember_fork(&mut self, like: LikeFork, place: Place) {
+        if self.like_forks.len() >= LIKES {
+            self.like_forks.clear();
+        }
+        self.like_forks.insert(like, place);
     }
 
     /// A place that was known then, as it is now.

@@ -119,8 +119,11 @@ pub struct Resolved {
     pub notes: Vec<String>,
 }
 
-/// So many times the patience for an engine that alone may know a name.
-const MORE: u32 = 5;
+/// So many times the patience for an engine that alone may know a name: Podman looks
+/// at each container before it lists them.
+const MORE: u32 = 30;
+/// The same where the name is waited for anyway, and others are to be traced.
+const WAITING: u32 = 5;
 
 /// Finds the running containers of these names; those of which none runs are an
 /// error, or with `wait` something to wait for. Where an engine is late with what
@@ -136,7 +139,8 @@ pub async fn find(
     let failed: Vec<_> = sockets.failed.drain(..).map(Arc::new).collect();
     let mut survey = survey(proc, &sockets, names, patience).await;
     if lacks(&survey, names) {
-        survey = self::survey(proc, &sockets, names, patience * MORE).await;
+        let more = if wait { WAITING } else { MORE };
+        survey = self::survey(proc, &sockets, names, patience * more).await;
     }
     survey.failed.splice(0..0, failed);
     let mut resolved = Resolved::default();

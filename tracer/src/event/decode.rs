@@ -10,9 +10,9 @@ use sigtrace_common::record::{self, Kind};
 use zerocopy::FromBytes;
 
 use super::{
-    Ancestor, BootTime, Call, Comm, Creds, Denial, Detail, Fact, Fault, Frame, Handed, Handler,
-    Info, Like, MappedFile, Mapping, MemoryLevel, Oom, Outcome, ProcessKey, Refused, Resumed,
-    Signal, TargetState, Task,
+    fork, Ancestor, BootTime, Call, Comm, Creds, Denial, Detail, Fact, Fault, Frame, Handed,
+    Handler, Info, Like, MappedFile, Mapping, MemoryLevel, Oom, Outcome, ProcessKey, Refused,
+    Resumed, Signal, TargetState, Task,
 };
 
 /// Names the function that an address of the kernel lies in.
@@ -71,6 +71,9 @@ impl<F: Functions> Decoder<F> {
             k if k == kind(Kind::Fault) => Fact::Fault(Box::new(fault(&prefix(bytes)?))),
             k if k == kind(Kind::Oom) => Fact::Oom(Box::new(oom(&prefix(bytes)?))),
             k if k == kind(Kind::Refused) => Fact::Refused(Box::new(refused(&prefix(bytes)?)?)),
+            k if k == kind(Kind::ForkRejected) => {
+                Fact::ForkRejected(Box::new(fork_rejected(&prefix(bytes)?)))
+            }
             k if k == kind(Kind::Ptrace) => Fact::Resumed(Box::new(resumed(&prefix(bytes)?))),
             k if k == kind(Kind::Exit) => self.exit(&prefix(bytes)?),
             k if k == kind(Kind::DoExit) => {
@@ -192,6 +195,67 @@ pub fn like(key: &record::FoldKey) -> Like {
             other => other,
         },
         signal_flags: key.signal_flags,
+    }
+}
+
+/// A key of the counts that is about forks; `None`: it is about signals.
+pub fn like_fork(key: &record::FoldKey) -> Option<fork::LikeFork> {
+    (key.number == 0).then(|| fork::LikeFork {
+        pid: key.sender,
+        tid: key.thread,
+        error: key.code,
+        stage: stage(u32::from(key.result)),
+        thread: match key.handler {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        },
+    })
+}
+
+fn stage(stage: u32) -> fork::Stage {
+    match stage {
+        record::STAGE_OTHER => fork::Stage::Other,
+        record::STAGE_ALLOC_PID => fork::Stage::AllocPid,
+        record::STAGE_PIDS => fork::Stage::Pids,
+        _ => fork::Stage::Unknown,
+    }
+}
+
+fn fork_rejected(r: &record::ForkRejected) -> fork::ForkRejected {
+    /// `SCHED_DEADLINE`.
+    const DEADLINE: u32 = 6;
+    let known = r.nproc != record::NOT_COUNTED && r.nproc_limit != record::NOT_COUNTED;
+    let names = r.groups.iter().map(|name| text(name));
+    let names: Vec<String> = names.take_while(|name| !name.is_empty()).collect();
+    fork::ForkRejected {
+        current: task(&r.current),
+        ancestry: ancestry(&r.trace),
+        thread: (r.flags != record::NO_FLAGS).then_some(r.flags & CLONE_THREAD != 0),
+        error: r.error,
+        stage: stage(r.stage),
+        sees_alloc_pid: r.sees & record::SEES_ALLOC_PID != 0,
+        sees_pids: r.sees & record::SEES_PIDS != 0,
+        nproc: known.then_some((r.nproc, r.nproc_limit)),
+        nproc_exempt: r.nproc_exempt != 0,
+        deadline: r.policy == DEADLINE,
+        group: (r.pids_id != 0).then_some(fork::FullGroup {
+            id: r.pids_id,
+            whole: names.len() < record::PIDS_LEVELS,
+            names,
+            depth: r.pids_depth,
+            count: r.pids_count,
+            max: r.pids_max,
+        }),
+        ns: (r.ns_inum != 0).then_some(r.ns_inum),
+        ns_dead: r.ns_dead != 0,
+        full: (r.full_inum != 0).then_some(fork::FullNs {
+            ns: r.full_inum,
+            level: r.full_level,
+            count: r.full_count,
+            max: (r.full_max != 0).then_some(r.full_max),
+        }),
+        machine: None,
     }
 }
 
@@ -428,6 +492,7 @@ fn info(kind: u32) -> Info {
     }
 }
 
+const CLONE_THREAD: u64 = 0x1_0000;
 const PTRACE_KILL: u32 = 8;
 const SIGKILL: i32 = 9;
 const SIGSYS: i32 = 31;

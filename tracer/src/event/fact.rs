@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::{
-    Ancestor, BootTime, Comm, Fault, Frame, Handler, Home, Info, Oom, Outcome, PidNs, ProcessKey,
-    Quotas, Refused, Signal, Task,
+    Ancestor, BootTime, Comm, Fault, ForkRejected, Frame, Handler, Home, Info, LikeFork, Oom,
+    Outcome, PidNs, ProcessKey, Quotas, Refused, Signal, Task,
 };
 
 /// What sort of signals a process does what with, from `/proc/PID/status`.
@@ -290,6 +290,19 @@ pub enum Fact {
     /// So many system calls that send signals were not looked at: refused ones may
     /// be missing, and nothing else.
     NotLookedAt(u64),
+    /// No process or thread could be made.
+    ForkRejected(Box<ForkRejected>),
+    /// Rejected forks that the kernel side counted instead of telling them one by one.
+    ForksCounted {
+        /// What they have in common.
+        like: LikeFork,
+        /// How many more than before.
+        count: u64,
+        /// When the last one came.
+        last: BootTime,
+    },
+    /// So many forks were not looked at: rejected ones may be missing.
+    ForksNotLookedAt(u64),
     /// A debugger lets a thread go on.
     Resumed(Box<Resumed>),
     /// A dead process was reaped.

@@ -8,6 +8,7 @@
 pub mod decode;
 mod fact;
 mod fault;
+mod fork;
 mod oom;
 mod quota;
 mod refused;
@@ -16,6 +17,7 @@ pub use fact::{
     Container, Dispositions, EngineAction, EngineEvent, Event, Fact, Like, Resumed, Shared, Sight,
 };
 pub use fault::{Fault, MappedFile, Mapping};
+pub use fork::{ForkRejected, FullGroup, FullNs, LikeFork, Machine, Stage};
 pub use oom::{MemoryLevel, Oom, OomChoice};
 pub use quota::{Quota, Quotas};
 pub use refused::{Call, Creds, Denial, Handed, Profiles, Refused};

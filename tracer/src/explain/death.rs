@@ -6,13 +6,14 @@ use crate::event::{BootTime, Frame};
 use crate::explain::report::{
     Certainty, Evidence, Explanation, FaultPlace, Link, OomKill, Stop, Throttled,
 };
+use crate::history::note::NotedSender;
 use crate::history::process::{Exited, Fatal, Process};
 
 use super::asked::Request;
 use super::path::KernelPath;
 use super::sender::{self, Origin};
 use super::verdict::{empty, View};
-use super::{abort, debugger, exited, kernel_cause, killed, pid1, signals, stack, words};
+use super::{abort, debugger, exited, kernel_cause, killed, pid1, runtime, signals, stack, words};
 
 /// How far a chain is followed from one death to the next.
 const CHAIN_DEPTH: usize = 8;
@@ -103,12 +104,42 @@ pub(crate) fn of_exit(
     }
     let mut death = match &victim.fatal {
         Some(fatal) if fatal.number == number => by_signal(view, victim, fatal, exited.time),
+        Some(fatal) if dump_ended(victim, number).is_some() => {
+            let mut death = by_signal(view, victim, fatal, exited.time);
+            unfinished(view, victim, &mut death);
+            death
+        }
         _ => unseen(view, victim, number, exited, exit_stack),
     };
     if death.stop.is_none() {
         death.stop = pid1::stop(view, victim, exited.time);
     }
     death
+}
+
+/// The SIGKILL that stands in the status of a process which was dying of something else
+/// (`complete_signal` lets it replace that while a core dump is written).
+pub(crate) fn dump_ended(victim: &Process, number: i32) -> Option<&Fatal> {
+    let kill = victim.dump_ended.as_ref();
+    kill.filter(|kill| kill.number == number)
+}
+
+/// Its core dump was ended.
+fn unfinished(view: View<'_>, victim: &Process, d: &mut Death) {
+    let Some(kill) = &victim.dump_ended else {
+        return;
+    };
+    let name = signals::name(kill.number);
+    let by = (kill.signal.as_deref()).filter(|s| sender::origin(s) == Origin::Process);
+    let by = by.map_or_else(
+        || "the kernel".to_owned(),
+        |s| runtime::called(view.history, &NotedSender::of(s), victim),
+    );
+    d.evidence(Evidence::Event(kill.event));
+    d.say(format!(
+        "It was writing its core dump when {by} ended that with {name}: so its status names {name} ({}), and the core dump is not whole.",
+        128 + kill.number
+    ));
 }
 
 /// A process that a signal ends, from that signal.

@@ -8,6 +8,10 @@ use crate::history::note::Fate;
 use super::verdict::{Verdict, View};
 use super::{abort, kernel_cause, sender, signals, stack, words};
 
+/// Bits of `exit_state` (`include/linux/sched.h`).
+const EXIT_DEAD: u32 = 16;
+const EXIT_ZOMBIE: u32 = 32;
+
 /// The target was dying before this signal.
 pub(crate) enum Dying {
     /// Nothing says so.
@@ -24,10 +28,14 @@ pub(crate) enum Dying {
 pub(crate) fn dying(view: View<'_>, s: &Signal) -> Dying {
     let known = view.history.process(s.target.key);
     let st = &s.state;
-    if known.is_some_and(|p| p.exit.is_some())
-        || (st.exit_state & (16 | 32) != 0 && st.threads <= 1)
-    {
+    let exited = known.is_some_and(|p| p.exit.is_some());
+    let dead = st.exit_state & (EXIT_DEAD | EXIT_ZOMBIE) != 0;
+    if dead && (exited || st.threads <= 1) {
         return Dying::Zombie;
+    }
+    // A PID 1 that has exited waits for everybody in its namespace before it is dead.
+    if exited {
+        return Dying::Exiting;
     }
     let own = s.outcome != Outcome::Ignored && st.group_exit_code & 0x7f == s.number;
     let exits = st.signal_flags & flag::GROUP_EXIT != 0 && !own;
@@ -54,6 +62,9 @@ pub(crate) fn to_the_dying(view: View<'_>, s: &Signal, dying: &Dying) -> Verdict
             .because("target-exiting")
             .say(ending_already(view, s)),
     };
+    if matches!(dying, Dying::Exiting) && waits_for_others(view, s) {
+        v = v.say("A PID 1 that has exited is there until every other process of its PID namespace is gone and reaped.");
+    }
     if sent_again(view, s) {
         v = v.routine();
     }
@@ -113,6 +124,12 @@ fn ending_already(view: View<'_>, s: &Signal) -> String {
         }
         None => format!("The process was exiting already when {name} came, so it changed nothing."),
     }
+}
+
+/// A PID 1 that has exited and is no zombie yet (`zap_pid_ns_processes`).
+fn waits_for_others(view: View<'_>, s: &Signal) -> bool {
+    let exited = (view.history.process(s.target.key)).is_some_and(|one| one.exit.is_some());
+    exited && s.target.is_pid1() && !s.target.namespaces.is_empty()
 }
 
 /// A signal that the kernel dropped (`TRACE_SIGNAL_IGNORED`).

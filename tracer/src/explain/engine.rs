@@ -16,6 +16,7 @@ use crate::history::History;
 
 use super::asked::Waiting;
 use super::folded::Told;
+use super::forks::ToldForks;
 use super::open::OpenSignals;
 use super::outbox::Outbox;
 use super::verdict::View;
@@ -109,6 +110,10 @@ pub struct Engine {
     given_up: u64,
     /// System calls that were not looked at.
     pub(super) not_looked_at: u64,
+    /// Forks that were not.
+    pub(super) forks_not_looked_at: u64,
+    /// Rejected forks that later counts are about.
+    pub(super) told_forks: ToldForks,
     /// Time of the event or deadline that is being worked on.
     pub(super) clock: BootTime,
     /// Deaths explained by what was not seen; a loss that is noticed a moment
@@ -138,6 +143,8 @@ impl Engine {
             to_look_at: BTreeSet::new(),
             given_up: 0,
             not_looked_at: 0,
+            forks_not_looked_at: 0,
+            told_forks: ToldForks::default(),
             clock: BootTime::default(),
             by_absence: VecDeque::new(),
             by_request: VecDeque::new(),
@@ -316,6 +323,13 @@ impl Engine {
                     "system call that sends signals",
                     "system calls that send signals"
                 )
+            ));
+        }
+        if self.forks_not_looked_at > 0 {
+            notes.push(format!(
+                "{} could not be looked at, because another one was being looked at on that CPU: \
+                 forks that were rejected may be missing.",
+                words::count(self.forks_not_looked_at, "fork", "forks")
             ));
         }
         for why in &self.silent {

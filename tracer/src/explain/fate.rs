@@ -40,7 +40,9 @@ pub(crate) fn at_generation(view: View<'_>, time: BootTime, s: &Signal) -> Optio
     if !matches!(dying, Dying::No) {
         // SIGKILL still ends a core dump.
         let ends_dump = dropped::dumping(s) && s.number == signals::KILL;
-        return (!ends_dump).then(|| dropped::to_the_dying(view, s, &dying));
+        if !ends_dump {
+            return Some(dropped::to_the_dying(view, s, &dying));
+        }
     }
     let exits = s.state.signal_flags & flag::GROUP_EXIT != 0;
     if exits && s.state.group_exit_code & 0x7f == s.number {

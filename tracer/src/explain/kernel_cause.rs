@@ -47,6 +47,15 @@ pub(super) const OOM: &[&str] = &["__oom_kill_process", "oom_kill_process"];
 /// Kills the others of a group whose member was chosen.
 pub(super) const OOM_GROUP: &str = "oom_kill_memcg_member";
 
+/// A BPF program sends below one of these; the helpers themselves are there where
+/// what they share is inlined (5.10).
+const BPF: &[&str] = &[
+    "bpf_send_signal_common",
+    "do_bpf_send_signal",
+    "bpf_send_signal",
+    "bpf_send_signal_thread",
+];
+
 /// Below these the kernel looks how long threads have run.
 const CPU_TIMERS: &[&str] = &[
     "posix_cpu_timers_work",
@@ -78,7 +87,7 @@ const RULES: &[Rule] = &[
         stack::has(&s.stack, "mem_cgroup_out_of_memory")
     }),
     rule("oom-global", OOM),
-    rule("bpf", &["bpf_send_signal_common", "do_bpf_send_signal"]),
+    rule("bpf", BPF),
     rule(
         "hwpoison",
         &["memory_failure", "kill_procs", "kill_proc", "kill_me_maybe"],

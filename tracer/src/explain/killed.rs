@@ -12,7 +12,7 @@ use super::death::Death;
 use super::path::KernelPath;
 use super::sender::{self, SI_TKILL, SI_USER};
 use super::verdict::View;
-use super::{abort, lead, pid1, runtime, signals, stack, stop_request, words};
+use super::{abort, dropped, lead, pid1, runtime, signals, stack, stop_request, words};
 
 /// Kills a child that is forked into a control group which is being killed.
 pub(super) const FORKED_INTO: &str = "cgroup_post_fork";
@@ -61,8 +61,21 @@ pub(super) fn by_process(
         return d;
     }
     d.link(Some(fatal.event), name.to_string());
+    let dump = dropped::dumping(s)
+        && victim
+            .fatal
+            .as_ref()
+            .is_some_and(|f| f.event != fatal.event);
     d.say(match (cause, own) {
         ("cgroup-kill", _) => format!("{from} killed every process of the control group (cgroup.kill)."),
+        _ if dump => {
+            let first = victim.fatal.as_ref().map_or(0, |first| first.number);
+            format!(
+                "The process was writing a core dump, because of {}; {from} ended that with {name} {}.",
+                signals::name(first),
+                sender::direction(s)
+            )
+        }
         (_, true) if s.number == signals::KILL => "The process killed itself with SIGKILL.".to_owned(),
         (_, true) => format!("The process sent {name} to itself and has no handler for it."),
         _ if s.number == signals::KILL => {

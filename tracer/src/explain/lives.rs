@@ -109,6 +109,7 @@ impl Engine {
         let death = death::of_exit(self.view(), process, exited, frames);
         let request = death.request;
         let number = status & 0x7f;
+        let dump_ended = death::dump_ended(process, number).is_some();
         let own_pid1 = task.is_pid1() && !task.namespaces.is_empty();
         let report = ExitReport {
             id,
@@ -124,7 +125,7 @@ impl Engine {
             },
             cause: death.cause,
             mechanism: death.mechanism,
-            forced: number == signals::KILL,
+            forced: number == signals::KILL && !dump_ended,
             chain: death.chain,
             contributing: death.contributing,
             stop: death.stop,

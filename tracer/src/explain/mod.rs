@@ -3,8 +3,8 @@
 //! the same words. What is reported stands in [`report`].
 //!
 //! [`engine`] turns events into reports; the rules are small files by subject:
-//! who sent it (`sender`), what became of it (`fate`, `dropped`, `blocked`, `refused`,
-//! `denied`, `nobody`),
+//! who sent it (`sender`; `jobs` for a terminal that stops), what became of it (`fate`,
+//! `dropped`, `blocked`, `refused`, `denied`, `nobody`),
 //! why a process died (`death`, `killed`, `abort`, `exited`, `pid1`, `requests`,
 //! `stopped` and the two beside it, `stop_request`), who asked for it (`asked`),
 //! which of them are an engine's ([`runtime`]). The names of signals stand in
@@ -32,6 +32,8 @@ mod early;
 mod exited;
 mod fate;
 mod folded;
+pub(crate) mod forks;
+mod jobs;
 mod killed;
 mod lead;
 mod lives;

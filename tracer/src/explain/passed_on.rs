@@ -279,7 +279,7 @@ fn nothing(
             verb(stop),
             blind.because()
         ));
-        d.advise("if PID 1 does not, forward the signal and wait for the children, or use an init that does (docker run --init, tini)");
+        d.advise("if PID 1 does not send the signal on to its children, make it do so and wait for them, or use an init that does (docker run --init, tini)");
         return;
     }
     if !victim.notes.complete_since(stop.time) || !one.sent.complete_since(stop.time) {

@@ -183,6 +183,65 @@ pub struct RefusedReport {
     pub count: u64,
 }
 
+/// No process or thread could be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForkReport {
+    /// Id of its event.
+    pub id: u64,
+    /// When.
+    pub time: BootTime,
+    /// The namespace that it concerns.
+    pub pidns: Option<PidNs>,
+    /// Who tried.
+    pub task: Task,
+    /// Its parents, nearest first.
+    pub ancestry: Vec<Forebear>,
+    /// It was to be a thread; `None`: not known.
+    pub thread: Option<bool>,
+    /// errno.
+    pub error: i32,
+    /// An id of section 3 of the contract.
+    pub reason: &'static str,
+    /// The limit that was reached.
+    pub limit: Option<ForkLimit>,
+    /// Why and what to do.
+    pub explanation: Explanation,
+    /// How many equal ones this stands for.
+    pub count: u64,
+}
+
+/// A limit of processes, with its numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ForkLimit {
+    /// Its name: `pids.max`, `RLIMIT_NPROC`, `kernel.pid_max`, `kernel.threads-max`.
+    pub of: &'static str,
+    /// How many there were.
+    pub current: Option<u64>,
+    /// How many there may be; of `kernel.pid_max` the first pid that is not given.
+    pub max: Option<u64>,
+    /// Path of the control group, as the host sees it; safe to show.
+    pub cgroup: Option<String>,
+    /// `own`: its own control group's; `parent`: one's around that.
+    pub scope: Option<&'static str>,
+    /// Whose processes are counted.
+    pub uid: Option<u32>,
+    /// The PID namespace whose pids are used up.
+    pub pidns: Option<PidNs>,
+    /// The dead that count too.
+    pub zombies: Option<Zombies>,
+}
+
+/// The dead in a PID namespace that are not reaped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zombies {
+    /// How many.
+    pub count: u64,
+    /// Who must wait for most of them.
+    pub parent: Option<Task>,
+    /// So many.
+    pub of_parent: u64,
+}
+
 /// How a stop went, where a stop signal was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stop {
@@ -358,6 +417,8 @@ pub struct Summary {
     pub dropped_routinely: u64,
     /// Signals that the kernel refused to send, routine ones left out.
     pub refused: u64,
+    /// Forks that the kernel rejected.
+    pub forks_rejected: u64,
     /// Events that were lost.
     pub lost: u64,
     /// Routine signals.
@@ -410,6 +471,8 @@ pub enum Report {
     Exit(Box<ExitReport>),
     /// A signal that was refused.
     Refused(Box<RefusedReport>),
+    /// A fork that was rejected.
+    ForkRejected(Box<ForkReport>),
     /// More about an earlier one.
     Update {
         /// Id of the report it changes.

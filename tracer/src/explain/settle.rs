@@ -11,7 +11,9 @@ use super::engine::Engine;
 use super::open::Open;
 use super::path::{Decision, KernelPath};
 use super::verdict::Verdict;
-use super::{blocked, death, debugger, routine, sender, signals, stop_answer, words};
+use super::{
+    blocked, death, debugger, dropped, jobs, routine, sender, signals, stop_answer, words,
+};
 
 /// `TRACE_SIGNAL_LOSE_INFO`: `__sigqueue_alloc` gave nothing. The limit does not
 /// hold for those below the real-time signals that neither sigqueue(3) nor
@@ -72,6 +74,8 @@ impl Engine {
             if process.fatal.is_none() {
                 process.fatal.clone_from(&fatal);
                 process.others = others;
+            } else if process.dump_ended.is_none() && dropped::dumping(&signal) {
+                process.dump_ended.clone_from(&fatal);
             }
         }
         let report = match fatal {
@@ -232,7 +236,7 @@ impl Engine {
         if s.outcome == Outcome::LoseInfo {
             explanation.sentences.push(without_siginfo(s));
         }
-        let remark = debugger::remark(s);
+        let remark = debugger::remark(s).or_else(|| jobs::remark(s));
         let cause = remark.map(|(cause, why)| {
             explanation.sentences.insert(0, why);
             cause

@@ -49,7 +49,7 @@ pub(crate) fn path(stack: &[Frame]) -> Vec<String> {
 
 /// What stands on every stack.
 pub(crate) fn noise(name: &str) -> bool {
-    name.starts_with("bpf_")
+    (name.starts_with("bpf_") && !name.starts_with("bpf_send_signal"))
         || name.starts_with("__bpf_")
         || name.starts_with("__traceiter_")
         || name.starts_with("trace_event_")

@@ -120,6 +120,11 @@ impl Engine {
             } => self.fault_named(id, time, key, (name, offset, source)),
             Fact::Refused(refused) => self.refused(id, time, &refused),
             Fact::NotLookedAt(calls) => self.not_looked_at += calls,
+            Fact::ForkRejected(fork) => self.fork_rejected(id, time, fork),
+            Fact::ForksCounted { like, count, last } => {
+                self.forks_counted(id, time, &like, count, last);
+            }
+            Fact::ForksNotLookedAt(forks) => self.forks_not_looked_at += forks,
             Fact::Reap { key, by } => self.reap(id, time, key, by),
             Fact::Snapshot { task, dispositions } => self.history.snapshot(&task, dispositions),
             Fact::Observed {
@@ -171,6 +176,7 @@ impl Engine {
                     look(&denial.target);
                 }
             }
+            Fact::ForkRejected(fork) => look(&fork.current),
             _ => {}
         }
         let closed = &self.history.filter().closed;

@@ -131,6 +131,11 @@ impl Filter {
         })
     }
 
+    /// Whether a PID namespace is traced.
+    pub fn names_pidns(&self, ns: PidNs) -> bool {
+        self.namespaces.contains(&ns)
+    }
+
     /// Whether it is in one of the cgroups, now.
     pub fn in_cgroup(&self, task: &Task) -> bool {
         (task.cgroup).is_some_and(|id| self.cgroups.contains(&id) || self.homes.contains(&id))

@@ -127,6 +127,8 @@ pub struct Process {
     pub open: Vec<u64>,
     /// What kills it: the first fatal signal wins.
     pub fatal: Option<Fatal>,
+    /// A SIGKILL that ended its core dump: of `fatal` it was dying already.
+    pub dump_ended: Option<Fatal>,
     /// Where it last faulted.
     pub fault: Option<Box<NotedFault>>,
     /// What its debugger gave one of its threads last, which has not acted on it yet.
@@ -172,6 +174,7 @@ impl Process {
             quotas: Recent::new(READINGS),
             open: Vec::new(),
             fatal: None,
+            dump_ended: None,
             given: None,
             others: None,
             lost_child: None,

@@ -91,6 +91,8 @@ fn without(choice: &Choice, facts: &Facts) -> String {
     let lost = choice.hook.lost_without(facts.symbols);
     let asking = if choice.hook.is_system_call() {
         "; sigtrace --refused reports them, at a cost for other system calls that its help tells"
+    } else if choice.hook == Hook::CopyProcess {
+        "; sigtrace --refused reports them, and infers at which limit they failed"
     } else {
         ""
     };

@@ -3,7 +3,10 @@
 //! attached is [`super::attach`]'s.
 
 use aya::{maps::HashMap, Btf, Ebpf, EbpfLoader, Endianness};
-use sigtrace_common::filter::{Config, CGROUP_V1};
+use sigtrace_common::{
+    filter::{Config, CGROUP_V1},
+    record::{SEES_ALLOC_PID, SEES_FORKS, SEES_PIDS},
+};
 use zerocopy::IntoBytes;
 
 use super::{
@@ -54,6 +57,8 @@ pub(super) fn load(
         sees_release: u32::from(hooked(Hook::ReleaseTask)),
         sees_oom: u32::from(hooked(Hook::OomKillProcess)),
         all_stacks: u32::from(request.all_stacks),
+        fork_sees: fork_sees(hooked),
+        pad: 0,
     };
     let refusals = choices
         .iter()
@@ -75,6 +80,18 @@ pub(super) fn load(
         .map_max_entries("EVENTS", request.buffer)
         .load(OBJECT)
         .map_err(|error| KernelError::Load(Box::new(error)))
+}
+
+/// The value of [`Config::fork_sees`].
+fn fork_sees(hooked: impl Fn(Hook) -> bool) -> u32 {
+    [
+        (Hook::AllocPid, SEES_ALLOC_PID),
+        (Hook::PidsCanFork, SEES_PIDS),
+        (Hook::CopyProcess, SEES_FORKS),
+    ]
+    .into_iter()
+    .filter(|&(hook, _)| hooked(hook))
+    .fold(0, |bits, (_, bit)| bits | bit)
 }
 
 /// The value of [`Config::by_cgroup`].

@@ -42,8 +42,8 @@ pub(super) struct Losses {
 struct Program {
     /// Copies at one hook have one name.
     hook: String,
-    /// Looks for refused signals alone.
-    of_refusals: bool,
+    /// What it looks at alone, if a miss of it is no loss of events.
+    apart: Option<Apart>,
     info: File,
 }
 
@@ -57,7 +57,7 @@ impl Losses {
         let programs = programs.map(|(name, fd)| {
             Ok(Program {
                 hook: name.replace(['1', '2', '3'], ""),
-                of_refusals: is_of_refusals(name),
+                apart: apart(name),
                 info: File::open(format!("/proc/self/fdinfo/{fd}"))?,
             })
         });
@@ -93,29 +93,29 @@ impl Losses {
         let new = missed.since(self.told_missed);
         let crowds = self.counts.get(CROWDED);
         let crowded = crowds > std::mem::replace(&mut self.crowds, crowds);
-        // What copies missed without a crowd was seen by one of them. A miss may be
-        // counted a moment after its crowd.
-        let of_copies = if crowded || std::mem::replace(&mut self.crowded, crowded) {
-            new.of_copies
-        } else {
-            0
-        };
+        let of_copies = lost_by_copies(
+            new.of_copies,
+            crowded,
+            std::mem::replace(&mut self.crowded, crowded),
+        );
         if new.alone + of_copies > 0 {
             losses.push(("not-run", new.alone + of_copies));
         }
         self.told_missed = Missed {
             calls: self.told_missed.calls,
+            forks: self.told_missed.forks,
             ..missed
         };
         losses
     }
 
     /// System calls that send signals which were not looked at since the last call:
-    /// nothing is lost but those among them that were refused.
-    pub(super) fn not_looked_at(&mut self) -> u64 {
-        let new = self.missed().since(self.told_missed).calls;
-        self.told_missed.calls += new;
-        new
+    /// nothing is lost but those among them that were refused. And the same of forks.
+    pub(super) fn not_looked_at(&mut self) -> (u64, u64) {
+        let new = self.missed().since(self.told_missed);
+        self.told_missed.calls += new.calls;
+        self.told_missed.forks += new.forks;
+        (new.calls, new.forks)
     }
 
     fn missed(&self) -> Missed {
@@ -128,7 +128,17 @@ impl Losses {
             let text = String::from_utf8_lossy(&text[..length]);
             (program, recursion_misses(&text).unwrap_or(0))
         });
-        Missed::of(misses.map(|(program, misses)| (&*program.hook, program.of_refusals, misses)))
+        Missed::of(misses.map(|(program, misses)| (&*program.hook, program.apart, misses)))
+    }
+}
+
+/// What copies missed without a crowd was seen by one of them. A miss may be counted a
+/// moment after its crowd, so one at the last look counts, too.
+fn lost_by_copies(missed: u64, crowded: bool, crowded_before: bool) -> u64 {
+    if crowded || crowded_before {
+        missed
+    } else {
+        0
     }
 }
 
@@ -142,17 +152,23 @@ struct Missed {
     of_copies: u64,
     /// Calls of functions by which signals are refused; hardly any of them was.
     calls: u64,
+    /// The same of forks.
+    forks: u64,
 }
 
 impl Missed {
-    /// Of what each program says: its hook, whether it looks for refused signals
-    /// alone, and how many it missed.
-    fn of<'a>(programs: impl Iterator<Item = (&'a str, bool, u64)>) -> Self {
+    /// Of what each program says: its hook, whether what it misses is counted apart,
+    /// and how many it missed.
+    fn of<'a>(programs: impl Iterator<Item = (&'a str, Option<Apart>, u64)>) -> Self {
         let mut hooks: HashMap<&str, (u64, u32)> = HashMap::new();
         let mut missed = Self::default();
-        for (hook, of_refusals, misses) in programs {
-            if of_refusals {
-                missed.calls += misses;
+        for (hook, apart, misses) in programs {
+            match apart {
+                Some(Apart::Refusals) => missed.calls += misses,
+                Some(Apart::Forks) => missed.forks += misses,
+                None => {}
+            }
+            if apart.is_some() {
                 continue;
             }
             let (least, copies) = hooks.entry(hook).or_insert((misses, 0));
@@ -174,14 +190,26 @@ impl Missed {
             alone: self.alone.saturating_sub(before.alone),
             of_copies: self.of_copies.saturating_sub(before.of_copies),
             calls: self.calls.saturating_sub(before.calls),
+            forks: self.forks.saturating_sub(before.forks),
         }
     }
 }
 
-/// A program that looks for refused signals alone.
-fn is_of_refusals(program: &str) -> bool {
-    let hook = program.split_once('_').map_or("", |(_, hook)| hook);
-    hook.starts_with("sys_") || matches!(hook, "check_kill_permission" | "security_task_kill")
+/// What a program looks at alone, where no other explanation rests on that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Apart {
+    /// Refused signals.
+    Refusals,
+    /// Rejected forks.
+    Forks,
+}
+
+fn apart(program: &str) -> Option<Apart> {
+    match program.split_once('_').map_or("", |(_, hook)| hook) {
+        "check_kill_permission" | "security_task_kill" => Some(Apart::Refusals),
+        "copy_process" | "alloc_pid" | "pids_can_fork" => Some(Apart::Forks),
+        hook => hook.starts_with("sys_").then_some(Apart::Refusals),
+    }
 }
 
 fn recursion_misses(fdinfo: &str) -> Option<u64> {
@@ -208,6 +236,7 @@ fn kind_name(kind: u32) -> &'static str {
         k if k == Kind::Placed as u32 => "placed",
         k if k == Kind::Oom as u32 => "oom",
         k if k == Kind::Fault as u32 => "fault",
+        k if k == Kind::ForkRejected as u32 => "fork_rejected",
         k if k == Kind::Refused as u32 => "refused",
         k if k == Kind::Ptrace as u32 => "ptrace",
         k if k == Kind::Release as u32 || k == Kind::Free as u32 => "reap",
@@ -224,12 +253,13 @@ mod tests {
     fn copies_have_missed_what_all_of_them_missed() {
         let missed = Missed::of(
             [
-                ("btf_sched_process_exit", false, 7),
-                ("kprobe_do_exit", false, 2),
-                ("btf_sched_process_exit", false, 1),
-                ("btf_sched_process_exit", false, 4),
-                ("fexit_sys_kill", true, 30),
-                ("fentry_sys_kill", true, 3),
+                ("btf_sched_process_exit", None, 7),
+                ("kprobe_do_exit", None, 2),
+                ("btf_sched_process_exit", None, 1),
+                ("btf_sched_process_exit", None, 4),
+                ("fexit_sys_kill", Some(Apart::Refusals), 30),
+                ("fentry_sys_kill", Some(Apart::Refusals), 3),
+                ("fexit_copy_process", Some(Apart::Forks), 5),
             ]
             .into_iter(),
         );
@@ -237,9 +267,17 @@ mod tests {
             alone: 2,
             of_copies: 1,
             calls: 33,
+            forks: 5,
         };
         assert_eq!(missed, told);
         assert_eq!(missed.since(told), Missed::default());
+    }
+
+    #[test]
+    fn copies_lose_nothing_but_in_a_crowd() {
+        assert_eq!(lost_by_copies(5, false, false), 0);
+        assert_eq!(lost_by_copies(5, true, false), 5);
+        assert_eq!(lost_by_copies(5, false, true), 5);
     }
 
     #[test]
@@ -251,7 +289,14 @@ mod tests {
             "fexit_check_kill_permission",
             "fexit_security_task_kill",
         ] {
-            assert!(is_of_refusals(name), "{name}");
+            assert_eq!(apart(name), Some(Apart::Refusals), "{name}");
+        }
+        for name in [
+            "fexit_copy_process",
+            "kretprobe_copy_process",
+            "kprobe_alloc_pid",
+        ] {
+            assert_eq!(apart(name), Some(Apart::Forks), "{name}");
         }
         for name in [
             "btf_signal_generate",
@@ -259,7 +304,7 @@ mod tests {
             "tp_sched_process_exit",
             "",
         ] {
-            assert!(!is_of_refusals(name), "{name}");
+            assert_eq!(apart(name), None, "{name}");
         }
     }
 

@@ -14,7 +14,9 @@ use std::{
 
 use self::status::Status;
 use super::sys;
-use crate::event::{BootTime, Dispositions, PidNs, ProcessKey, Quotas, Sight, Task, TICK_NS};
+use crate::event::{
+    BootTime, Dispositions, Machine, PidNs, ProcessKey, Quotas, Sight, Task, TICK_NS,
+};
 
 mod frozen;
 mod quota;
@@ -297,6 +299,22 @@ fn start_ns(stat: &[u8]) -> Option<u64> {
     let rest = std::str::from_utf8(&stat[end + 1..]).ok()?;
     let ticks: u64 = rest.split_ascii_whitespace().nth(19)?.parse().ok()?;
     ticks.checked_mul(TICK_NS)
+}
+
+/// How many threads the machine has and may have, and how many pids.
+pub fn machine(root: &Path) -> Option<Machine> {
+    let number = |name: &str| -> Option<u64> {
+        let text = fs::read_to_string(root.join("sys/kernel").join(name)).ok()?;
+        text.trim().parse().ok()
+    };
+    let load = fs::read_to_string(root.join("loadavg")).ok()?;
+    // `0.00 0.01 0.05 1/123 4567`: running and all.
+    let threads = load.split_once('/')?.1.split(' ').next()?;
+    Some(Machine {
+        threads: threads.parse().ok()?,
+        threads_max: number("threads-max")?,
+        pid_max: number("pid_max")?,
+    })
 }
 
 #[cfg(test)]

@@ -112,8 +112,8 @@ impl Ring {
     }
 
     /// System calls that send signals which were not looked at since the last call:
-    /// nothing is lost but those among them that were refused.
-    pub fn not_looked_at(&mut self) -> u64 {
+    /// nothing is lost but those among them that were refused. And forks.
+    pub fn not_looked_at(&mut self) -> (u64, u64) {
         self.losses.not_looked_at()
     }
 }

@@ -18,7 +18,7 @@ const POINTER: u32 = 8;
 
 /// Fields that a kernel may lack: what they tell is told less well without
 /// them. Without any other, identities or fates would be wrong.
-const OPTIONAL_FIELDS: [&str; 71] = [
+const OPTIONAL_FIELDS: [&str; 84] = [
     "task_pdeath_signal",
     "task_last_siginfo",
     "siginfo_signo",
@@ -90,6 +90,19 @@ const OPTIONAL_FIELDS: [&str; 71] = [
     "regs_fourth",
     "regs_number",
     "regs_segment",
+    "task_policy",
+    "task_nsproxy",
+    "nsproxy_children",
+    "pidns_allocated",
+    "pidns_parent",
+    "pidns_level",
+    "pidns_max",
+    "pids_css",
+    "pids_counter",
+    "pids_limit",
+    "clone_flags",
+    "user_processes",
+    "ucounts_nproc",
 ];
 
 /// What the kernel's type information says.

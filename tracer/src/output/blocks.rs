@@ -11,11 +11,13 @@ use super::{
 use crate::{
     event::{BootTime, Task},
     explain::{
+        forks,
         path::{KernelPath, Source, Stack},
         place,
         refused::{described, error_name},
         report::{
-            Certainty, ExitReport, Explanation, Link, RefusedReport, Report, SignalReport, Unreaped,
+            Certainty, ExitReport, Explanation, ForkReport, Link, RefusedReport, Report,
+            SignalReport, Unreaped,
         },
         signals::exit_code,
         words,
@@ -116,6 +118,26 @@ pub(crate) fn refused(context: &Context, report: &RefusedReport) -> Block {
 
 /// `[no-permission, proven]`.
 pub(crate) fn refused_id(report: &RefusedReport) -> String {
+    bracket(report.reason, report.explanation.certainty)
+}
+
+/// A fork that was rejected.
+pub(crate) fn fork_rejected(context: &Context, report: &ForkReport) -> Block {
+    let subject = format!(
+        "{} → {}",
+        wording::task(context, &report.task),
+        forks::what(report.thread)
+    );
+    let result = format!("rejected ({})", forks::error_name(report.error));
+    let id = fork_id(report);
+    let mut block = Block::new(report.time, "fork", &subject, &result, &id, Tone::Warning);
+    explain(&mut block, &report.explanation, String::new());
+    more(&mut block, Some(report.reason));
+    block
+}
+
+/// `[pids-limit, proven]`.
+pub(crate) fn fork_id(report: &ForkReport) -> String {
     bracket(report.reason, report.explanation.certainty)
 }
 

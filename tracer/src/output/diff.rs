@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-/// Lines that are remembered. At two kilobytes each that is a few megabytes.
-const KEPT: usize = 4096;
+/// Lines that are remembered, as text: as values they would take several times as much
+/// memory, and hardly any of them is looked at again. At one or two kilobytes each
+/// that is a few megabytes.
+const KEPT: usize = 2048;
 
 /// Blocks of ids of which it is remembered which were written: some megabytes
 /// at most, for two million lines at least where all are written.
@@ -24,7 +26,7 @@ const FIXED: [&str; 4] = ["v", "id", "event", "time"];
 /// The lines that were written.
 #[derive(Debug, Default)]
 pub(crate) struct Written {
-    lines: BTreeMap<u64, Map<String, Value>>,
+    lines: BTreeMap<u64, Box<str>>,
     /// A bit for each id. The oldest go: they count as not written, so that what
     /// is told of them is a whole line again.
     ids: BTreeMap<u64, u64>,
@@ -32,9 +34,9 @@ pub(crate) struct Written {
 
 impl Written {
     /// The line as it was last written.
-    pub(crate) fn remember(&mut self, id: u64, line: Map<String, Value>) {
+    pub(crate) fn remember(&mut self, id: u64, line: &str) {
         self.note(id);
-        self.lines.insert(id, line);
+        self.lines.insert(id, line.into());
         if self.lines.len() > KEPT {
             self.lines.pop_first();
         }
@@ -57,8 +59,10 @@ impl Written {
     /// The fields of `now` that differ from the line as it was last written,
     /// `null` where it has none any more.
     pub(crate) fn changed(&self, id: u64, now: &Map<String, Value>) -> Map<String, Value> {
-        let empty = Map::new();
-        let before = self.lines.get(&id).unwrap_or(&empty);
+        let text = self.lines.get(&id);
+        let before: Map<String, Value> = text
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default();
         let gone = before.keys().filter(|key| !now.contains_key(*key));
         let gone = gone.map(|key| (key.clone(), Value::Null));
         let new = now
@@ -84,10 +88,7 @@ mod tests {
     #[test]
     fn changed_new_and_gone() {
         let mut written = Written::default();
-        written.remember(
-            1,
-            object(&json!({"id": 1, "fate": "blocked", "reason": "r", "n": 1})),
-        );
+        written.remember(1, r#"{"id": 1, "fate": "blocked", "reason": "r", "n": 1}"#);
         let now = object(&json!({"id": 1, "fate": "handled", "latency_ns": 5, "n": 1}));
         let expected = json!({"fate": "handled", "latency_ns": 5, "reason": null});
         assert_eq!(Value::Object(written.changed(1, &now)), expected);
@@ -98,7 +99,7 @@ mod tests {
         let mut written = Written::default();
         let line = |id: u64| object(&json!({"id": id, "n": 1}));
         for id in 0..=KEPT as u64 {
-            written.remember(id, line(id));
+            written.remember(id, &format!(r#"{{"id":{id},"n":1}}"#));
         }
         assert_eq!(written.lines.len(), KEPT);
         assert!(written.has(0), "forgotten, not unwritten");
@@ -115,7 +116,7 @@ mod tests {
     fn a_line_that_was_never_written_stays_so_however_many_follow() {
         let mut written = Written::default();
         for id in (1..=4 * KEPT as u64).step_by(2) {
-            written.remember(id, Map::new());
+            written.remember(id, "{}");
         }
         assert!(written.has(1) && !written.has(2));
     }

@@ -11,11 +11,12 @@ use super::{
 use crate::{
     event::{BootTime, Call, Outcome, Task},
     explain::{
+        forks,
         path::{KernelPath, Source, Step},
         refused,
         report::{
-            Certainty, Evidence, ExitReport, Explanation, FaultPlace, Forebear, RefusedReport,
-            Report, Sender, SignalReport,
+            Certainty, Evidence, ExitReport, Explanation, FaultPlace, Forebear, ForkReport,
+            RefusedReport, Report, Sender, SignalReport,
         },
         signals, words,
     },
@@ -282,6 +283,48 @@ fn refusal(context: &Context, report: &RefusedReport) -> Line {
     }))
 }
 
+fn fork_rejected(context: &Context, report: &ForkReport) -> Line {
+    let explanation = &report.explanation;
+    let ancestry: Vec<_> = report.ancestry.iter().map(ancestor).collect();
+    let limit = report.limit.as_ref().map(|limit| {
+        let dead = limit.zombies.as_ref();
+        shapes::ForkLimit {
+            name: limit.of.to_owned(),
+            current: limit.current,
+            max: limit.max,
+            cgroup: limit.cgroup.clone(),
+            scope: limit.scope.map(str::to_owned),
+            uid: limit.uid,
+            pidns: limit.pidns,
+            zombies: dead.map(|dead| dead.count),
+            zombies_parent: dead
+                .and_then(|dead| dead.parent.as_ref())
+                .map(|parent| task(context, parent)),
+        }
+    });
+    Line::ForkRejected(Box::new(shapes::ForkRejected {
+        v: VERSION,
+        id: report.id,
+        time: context.clock.rfc3339(report.time),
+        container: container_of(context, &report.task),
+        pidns: report.pidns,
+        task: task(context, &report.task),
+        ancestry: (!ancestry.is_empty()).then_some(ancestry),
+        what: report
+            .thread
+            .map(|thread| if thread { "thread" } else { "process" }.to_owned()),
+        error: forks::error_name(report.error).to_owned(),
+        reason: report.reason.to_owned(),
+        limit,
+        certainty: certainty(explanation.certainty),
+        evidence: evidence(explanation),
+        missing: explanation.missing.clone(),
+        explanation: joined(&explanation.sentences),
+        advice: advice(&explanation.advice),
+        count: report.count,
+    }))
+}
+
 pub(crate) fn exit(context: &Context, report: &ExitReport) -> Line {
     let explanation = &report.explanation;
     let line = shapes::Exit {
@@ -383,6 +426,7 @@ pub(crate) fn simple(context: &Context, report: &Report) -> Option<Line> {
             task: of(task),
         }),
         Report::Refused(report) => refusal(context, report),
+        Report::ForkRejected(report) => fork_rejected(context, report),
         Report::Zombie {
             id,
             time,

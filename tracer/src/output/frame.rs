@@ -132,7 +132,13 @@ pub(crate) fn verdict(
         " as far as seen"
     };
     let head = if summary.ended {
-        format!("{names} ended: {}{unsure}", wording::verdict(summary))
+        // Nothing bad was seen, because nothing was: that is not clean.
+        let nothing_seen = summary.exited == 0 && summary.unseen_ends > 0;
+        let judged = match wording::verdict(summary) {
+            "clean" if nothing_seen => "how is not known".to_owned(),
+            judged => format!("{judged}{unsure}"),
+        };
+        format!("{names} ended: {judged}")
     } else {
         let how = match ending {
             Ending::Ended => "over",
@@ -155,6 +161,10 @@ pub(crate) fn verdict(
     if summary.refused > 0 {
         let count = words::count(summary.refused, "signal", "signals");
         parts.insert(2, format!("{count} refused"));
+    }
+    if summary.forks_rejected > 0 {
+        let count = words::count(summary.forks_rejected, "fork", "forks");
+        parts.insert(parts.len() - 1, format!("{count} rejected"));
     }
     if summary.routine > 0 && !context.all_signals && !context.named_signals {
         let count = words::count(summary.routine, "routine signal", "routine signals");

@@ -36,7 +36,10 @@ impl<W: io::Write> Json<W> {
     }
 
     fn put(&mut self, line: &Line) -> io::Result<()> {
-        let line = serde_json::to_string(line)?;
+        self.write(serde_json::to_string(line)?)
+    }
+
+    fn write(&mut self, line: String) -> io::Result<()> {
         writeln!(self.out, "{}", escape::json(line))
     }
 
@@ -50,20 +53,21 @@ impl<W: io::Write> Json<W> {
 
     /// A line that later updates refer to.
     fn put_changeable(&mut self, id: u64, line: &Line) -> io::Result<()> {
-        self.written.remember(id, object(line)?);
-        self.put(line)
+        let line = serde_json::to_string(line)?;
+        self.written.remember(id, &line);
+        self.write(line)
     }
 
     fn update(&mut self, of: u64, time: BootTime, now: &Line) -> io::Result<()> {
         if !self.written.has(of) {
             return self.put_changeable(of, now);
         }
-        let now = object(now)?;
-        let changed = self.written.changed(of, &now);
+        let text = serde_json::to_string(now)?;
+        let changed = self.written.changed(of, &object(now)?);
         if changed.is_empty() {
             return Ok(());
         }
-        self.written.remember(of, now);
+        self.written.remember(of, &text);
         // Assembled here because `null` and absent differ in an update, which
         // `shapes::Update` cannot express when written.
         let time = self.context.clock.rfc3339(time);
@@ -72,7 +76,7 @@ impl<W: io::Write> Json<W> {
             r#"{{"event":"update","v":{VERSION},"of":{of},"time":"{time}",{}"#,
             &changed[1..]
         );
-        writeln!(self.out, "{}", escape::json(line))
+        self.write(line)
     }
 }
 
@@ -185,6 +189,7 @@ impl<W: io::Write> Output for Json<W> {
             partial: summary.partial,
             signals: summary.signals,
             signals_dropped: summary.dropped,
+            forks_rejected: summary.forks_rejected,
             signals_refused: summary.refused,
             signals_routine: summary.routine,
             events_lost: summary.lost,

@@ -7,7 +7,8 @@ use crate::{
     explain::path::{Decision, KernelPath, Stack},
     explain::report::{
         Asked, Certainty, Evidence, ExitReport, Explanation, FaultFunction, FaultPlace, Forebear,
-        Kept, Link, RefusedReport, Report, Sender, SignalReport, Stop, Summary, Unreaped, Update,
+        ForkLimit, ForkReport, Kept, Link, RefusedReport, Report, Sender, SignalReport, Stop,
+        Summary, Unreaped, Update, Zombies,
     },
     explain::runtime::{Recognized, Role},
 };
@@ -446,6 +447,7 @@ pub(crate) fn every_kind() -> Vec<Report> {
     });
     reports.push(Report::Signal(Box::new(stop_signal())));
     reports.extend([refused(), refused_by_some()].map(|it| Report::Refused(Box::new(it))));
+    reports.push(Report::ForkRejected(Box::new(fork_rejected())));
     reports.extend([clean, by_term, unknown(), late].map(|exit| Report::Exit(Box::new(exit))));
     reports.extend([
         Report::Update {
@@ -530,6 +532,43 @@ pub(crate) fn refused() -> RefusedReport {
             ),
             advice: strings(&["run the sender as uid 0 or as root, or give it CAP_KILL \
                 (docker run --cap-add KILL)."]),
+            ..nothing(Certainty::Proven)
+        },
+        count: 1,
+    }
+}
+
+/// A control group full of the dead.
+pub(crate) fn fork_rejected() -> ForkReport {
+    let SignalReport { time, .. } = sigterm();
+    ForkReport {
+        id: 39,
+        time,
+        pidns: Some(NS),
+        task: child(),
+        ancestry: Vec::new(),
+        thread: Some(false),
+        error: 11,
+        reason: "pids-limit",
+        limit: Some(ForkLimit {
+            of: "pids.max",
+            current: Some(100),
+            max: Some(100),
+            cgroup: Some("/docker/1dcad40f27d5".into()),
+            scope: Some("own"),
+            zombies: Some(Zombies {
+                count: 98,
+                parent: Some(pid1()),
+                of_parent: 98,
+            }),
+            ..ForkLimit::default()
+        }),
+        explanation: Explanation {
+            evidence: vec![Evidence::Field("pids_can_fork=-EAGAIN".into())],
+            sentences: strings(&[
+                "its control group may have 100 tasks (pids.max), no more, and has 100.",
+            ]),
+            advice: strings(&["let PID 1 wait() for its children."]),
             ..nothing(Certainty::Proven)
         },
         count: 1,

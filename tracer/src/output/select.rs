@@ -47,7 +47,7 @@ pub(crate) fn report(context: &Context, report: &Report) -> bool {
             now: Update::Exit(now) | Update::Asked(now) | Update::Named(now),
             ..
         } => exit(context, now),
-        Report::Lost { .. } => true,
+        Report::Lost { .. } | Report::ForkRejected(_) => true,
         Report::Fork { .. }
         | Report::Exec { .. }
         | Report::Zombie { .. }

@@ -22,6 +22,8 @@ pub enum Line {
     Signal(Box<Signal>),
     /// A signal that the kernel refused to send.
     Refused(Box<Refused>),
+    /// No process or thread could be made.
+    ForkRejected(Box<ForkRejected>),
     /// A process is dead.
     Exit(Exit),
     /// A PID 1 is dead.
@@ -263,6 +265,38 @@ shapes! {
         advice: Option<String> = "As in [`Signal`].",
         count: u64 = "How many equal ones this stands for.",
     }
+    /// No process or thread could be made.
+    ForkRejected {
+        v: u32 = "1.",
+        id: u64 = "Number of the event.",
+        time: String = "When it failed; of several the last one.",
+        container: Option<Container> = "As in [`Signal`].",
+        pidns: Option<u32> = "The PID namespace that it concerns.",
+        task: Task = "Who tried.",
+        ancestry: Option<Vec<Ancestor>> = "Its parents, nearest first.",
+        what: Option<String> = "`process` or `thread`; absent: not known.",
+        error: String = "What it failed with: `EAGAIN`, `ENOMEM`.",
+        reason: String = "Why.",
+        limit: Option<ForkLimit> = "The limit that was reached.",
+        certainty: String = "As in [`Signal`].",
+        evidence: Vec<Evidence> = "As in [`Signal`].",
+        missing: Vec<String> = "As in [`Signal`].",
+        explanation: Option<String> = "As in [`Signal`].",
+        advice: Option<String> = "As in [`Signal`].",
+        count: u64 = "How many equal ones of that thread this stands for.",
+    }
+    /// A limit of processes, with its numbers.
+    ForkLimit {
+        name: String = "`pids.max`, `RLIMIT_NPROC`, `kernel.pid_max` or `kernel.threads-max`.",
+        current: Option<u64> = "How many there were.",
+        max: Option<u64> = "How many there may be; of `kernel.pid_max` the first pid that is not given.",
+        cgroup: Option<String> = "Path of the control group, as the host sees it.",
+        scope: Option<String> = "`own`: the limit of the task's own control group; `parent`: of one around that.",
+        uid: Option<u32> = "Whose processes are counted.",
+        pidns: Option<u32> = "The PID namespace whose pids are used up; absent: the machine's are.",
+        zombies: Option<u64> = "Dead processes in the task's PID namespace that are not reaped and count too, as far as is known.",
+        zombies_parent: Option<Task> = "Who must wait for most of them.",
+    }
     /// Whom a signal was for, as its sender gave it.
     Asked {
         pid: Option<i32> = "Process id as the sender's PID namespace has it; 0 or less: many.",
@@ -375,6 +409,7 @@ shapes! {
         partial: bool = "A filter by process or cgroup was in force.",
         signals: u64 = "All signals, routine ones included.",
         signals_dropped: u64 = "Signals that were dropped.",
+        forks_rejected: u64 = "Forks that the kernel rejected.",
         signals_refused: u64 = "Signals that the kernel refused to send; they are not among `signals`.",
         signals_routine: u64 = "Routine signals.",
         events_lost: u64 = "Events that were lost.",

@@ -27,8 +27,8 @@ use crate::{
     explain::{
         engine::ZOMBIE_NS,
         report::{
-            Certainty, ExitReport, Link, RefusedReport, Report, Sender, SignalReport, Summary,
-            Update,
+            Certainty, ExitReport, ForkReport, Link, RefusedReport, Report, Sender, SignalReport,
+            Summary, Update,
         },
     },
 };
@@ -134,6 +134,20 @@ impl<W: io::Write> Text<W> {
             Sender::Process { task, .. } => (task.comm.to_string(), task.key.pid),
             _ => (String::new(), 0),
         };
+        if self.crowds.join(key, report.time, report.count, who) {
+            return self.lines.put(&block);
+        }
+        Ok(())
+    }
+
+    /// Programs try again and again.
+    fn fork_rejected(&mut self, report: &ForkReport) -> io::Result<()> {
+        let block = blocks::fork_rejected(&self.context, report);
+        let id = blocks::fork_id(report);
+        // Its words have numbers that change from one to the next.
+        let words = format!("{} {:?}", report.task.key.pid, report.thread);
+        let key = Key::new("fork", &block.result, &id, report.pidns, &words);
+        let who = (report.task.comm.to_string(), report.task.key.pid);
         if self.crowds.join(key, report.time, report.count, who) {
             return self.lines.put(&block);
         }
@@ -273,6 +287,7 @@ impl<W: io::Write> Output for Text<W> {
             Report::Exit(report) => self.exit(report),
             Report::Update { time, now, .. } => self.update(*time, now),
             Report::Refused(report) => self.refused(report),
+            Report::ForkRejected(report) => self.fork_rejected(report),
             Report::Zombie { .. } => self.zombie(report),
             other => match blocks::other(&self.context, other) {
                 Some(block) => self.lines.put(&block),
@@ -329,6 +344,7 @@ fn time(report: &Report) -> BootTime {
         Report::Signal(report) => report.time,
         Report::Exit(report) => report.time,
         Report::Refused(report) => report.time,
+        Report::ForkRejected(report) => report.time,
         Report::Update { time, .. }
         | Report::Fork { time, .. }
         | Report::Exec { time, .. }

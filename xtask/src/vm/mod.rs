@@ -247,9 +247,6 @@ pub(crate) fn command(
         (None, Some(series)) => Guest::prepare(places, series)?,
         (None, None) => bail!("say which kernel (--kernel) or which guest (--engine)"),
     };
-    if guest.programs().is_empty() {
-        ui::note("sigtrace is not built yet and will be missing in the guest; `cargo xtask build` makes it");
-    }
     let stands_in = if guest.kernel.stands_in {
         ", the nearest to what was asked for"
     } else {

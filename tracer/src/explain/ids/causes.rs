@@ -7,7 +7,7 @@ pub(super) const NOT_REPORTED: &[&str] = &[];
 
 pub(super) const ROWS: &[Row] = &[
     ("pid1-exited", "PID 1 of its PID namespace ended, so the kernel killed it",
-     "A PID namespace lives as long as its PID 1. When that exits, whatever its status, the kernel sends SIGKILL to every process left in the namespace and in those nested in it (zap_pid_ns_processes, called from do_exit). In a container: the main process ended before its children did. The children are given no time and no SIGTERM.",
+     "A PID namespace lives as long as its PID 1. When that exits, whatever its status, the kernel sends SIGKILL to every process left in the namespace and in those nested in it, unless one is on its way there already (zap_pid_ns_processes, called from do_exit). In a container: the main process ended before its children did. The children are given no time and no SIGTERM.",
      "Let PID 1 forward the stop signal and wait for its children before it exits, or use an init that does (docker run --init, tini)."),
     ("stop-timeout", "the container was stopped, the grace period ran out, and the runtime killed it",
      "docker stop and its relatives send a stop signal, wait (10 s by default) and then send SIGKILL. What kept the stop signal from working is listed as contributing.",
@@ -43,7 +43,7 @@ pub(super) const ROWS: &[Row] = &[
      "Ctrl-C and Ctrl-\\ send SIGINT and SIGQUIT to the foreground group (isig).",
      ""),
     ("tty-job", "job control of its terminal",
-     "Reading or writing from the background sends SIGTTIN or SIGTTOU, Ctrl-Z sends SIGTSTP (__tty_check_change, isig).",
+     "Reading or writing from the background sends SIGTTIN or SIGTTOU, Ctrl-Z sends SIGTSTP (__tty_check_change, isig). They stop and end nobody: the cause stands with such a signal, not with a death.",
      ""),
     ("sak", "the secure attention key",
      "It kills everything that holds the console open (__do_SAK).",

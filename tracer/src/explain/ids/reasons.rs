@@ -4,13 +4,7 @@
 use super::Row;
 
 /// What no rule of this version gives as a reason.
-pub(super) const NOT_REPORTED: &[&str] = &[
-    "pids-limit",
-    "nproc-limit",
-    "pid-max",
-    "pidns-dead",
-    "unknown",
-];
+pub(super) const NOT_REPORTED: &[&str] = &["unknown"];
 
 pub(super) const ROWS: &[Row] = &[
     ("target-dumping", "the process is writing a core dump",
@@ -118,12 +112,15 @@ pub(super) const ROWS: &[Row] = &[
     ("nproc-limit", "the user may have no more processes",
      "RLIMIT_NPROC counts all processes of a user; fork fails with EAGAIN (copy_process).",
      "Raise the limit (ulimit -u)."),
-    ("pid-max", "there are no free pids",
-     "Every number up to kernel.pid_max is in use in that namespace (alloc_pid).",
-     "Raise kernel.pid_max, or find what leaks processes."),
+    ("pid-max", "there are no free pids, or no more threads",
+     "Every number up to kernel.pid_max is in use in that namespace (alloc_pid), or the machine has as many threads as kernel.threads-max allows (copy_process); fork fails with EAGAIN.",
+     "Raise kernel.pid_max or kernel.threads-max, or find what leaks processes."),
     ("pidns-dead", "PID 1 of that namespace is gone, so nothing can be started in it",
      "A PID namespace without its PID 1 takes no new process; fork fails with ENOMEM (alloc_pid).",
      "Start a new container."),
+    ("deadline-task", "a thread that is scheduled by deadlines may make no other",
+     "With SCHED_DEADLINE, and without SCHED_FLAG_RESET_ON_FORK, fork fails with EAGAIN (sched_fork).",
+     "Set SCHED_FLAG_RESET_ON_FORK, or start others from a thread with another policy."),
     ("unknown", "why cannot be told",
      "No condition that sigtrace knows holds, or a fact that would decide it is missing. What is missing is listed.",
      "See what is missing."),

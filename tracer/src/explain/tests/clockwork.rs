@@ -11,6 +11,7 @@ fn time_of(report: &Report) -> u64 {
         Report::Signal(s) => s.time.0,
         Report::Exit(e) => e.time.0,
         Report::Refused(r) => r.time.0,
+        Report::ForkRejected(r) => r.time.0,
         Report::Update { time, .. }
         | Report::Fork { time, .. }
         | Report::Exec { time, .. }

@@ -96,6 +96,13 @@ fn each_kernel_path_has_its_cause() {
             own,
             "bpf",
         ),
+        // What the helpers share is inlined.
+        (
+            KILL,
+            &["do_send_sig_info", "bpf_send_signal", "syscall_trace_enter"],
+            own,
+            "bpf",
+        ),
         (
             BUS,
             &["force_sig_mceerr", "kill_proc", "memory_failure"],

@@ -85,7 +85,10 @@ fn a_trace_begins_with_notes_on_what_it_cannot_say_itself() {
     let choices = choose(&facts.hooks, Forced::Auto);
     let functions = choices.iter().filter(|c| !c.hook.is_of_refusals());
     let without = functions.filter(|c| c.level.is_none()).count();
-    assert_eq!(without, 7, "all functions, with release_task");
+    assert_eq!(
+        without, 10,
+        "all functions, with release_task and those of forks"
+    );
     assert_eq!(notes(&choices, &facts, Forced::Auto), [""; 0]);
     facts.symbols = false;
     let without_names = notes(&choices, &facts, Forced::Auto);

@@ -46,7 +46,14 @@ pub enum Hook {
     SysRtTgsigqueueinfo,
     /// Function, at its return: pidfd_send_signal(2).
     SysPidfdSendSignal,
-    /// Tracepoint: any system call returns. Where the six above cannot be hooked.
+    /// Function, at its return: a process or a thread is made.
+    CopyProcess,
+    /// Function, at its return: that gets a pid.
+    AllocPid,
+    /// Function, at its return: whether a control group may have one more.
+    PidsCanFork,
+    /// Tracepoint: any system call returns. Where the functions of those that are refused
+    /// cannot be hooked.
     SysExit,
 }
 
@@ -65,7 +72,7 @@ impl Hook {
     /// All of them, in the order in which they are attached: what ends
     /// processes before what begins them, so that no beginning is seen
     /// without its end.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::ReleaseTask,
         Self::ProcessFree,
         Self::ProcessExit,
@@ -87,6 +94,9 @@ impl Hook {
         Self::SysRtSigqueueinfo,
         Self::SysRtTgsigqueueinfo,
         Self::SysPidfdSendSignal,
+        Self::PidsCanFork,
+        Self::AllocPid,
+        Self::CopyProcess,
         Self::SysExit,
     ];
 
@@ -113,6 +123,9 @@ impl Hook {
             Self::SysRtSigqueueinfo => system_call!("rt_sigqueueinfo"),
             Self::SysRtTgsigqueueinfo => system_call!("rt_tgsigqueueinfo"),
             Self::SysPidfdSendSignal => system_call!("pidfd_send_signal"),
+            Self::CopyProcess => "copy_process",
+            Self::AllocPid => "alloc_pid",
+            Self::PidsCanFork => "pids_can_fork",
             Self::SysExit => "sys_exit",
             Self::PtraceRequest => "ptrace_request",
         }
@@ -141,6 +154,11 @@ impl Hook {
             )
     }
 
+    /// Serves rejected forks alone, which none but those pay for who fork.
+    pub fn is_of_forks(self) -> bool {
+        matches!(self, Self::CopyProcess | Self::AllocPid | Self::PidsCanFork)
+    }
+
     /// The name of the type by which BTF-typed programs are attached there: the
     /// function, or the tracepoint's typedef.
     pub fn type_name(self) -> String {
@@ -167,12 +185,14 @@ impl Hook {
 
     /// Whether the kernel can preempt a program there; the others are called
     /// under a lock (siglock; `oom_lock`, which lets one in at a time), or in a
-    /// softirq. Programs for refused signals can be, and have no copies: what they
+    /// softirq. Programs for refused signals and rejected
+    /// forks can be, and have no copies: what they
     /// cost every kill(2) would be three times as much, for calls that are missed
     /// only while another one is preempted in the few instructions before it is
     /// seen to have gone well. They are counted (`Ring::losses`).
     pub(super) fn is_preemptible(self) -> bool {
         !self.is_of_refusals()
+            && !self.is_of_forks()
             && !matches!(
                 self,
                 Self::SignalGenerate
@@ -242,6 +262,14 @@ impl Hook {
             Self::SysPidfdSendSignal => {
                 "signals that pidfd_send_signal(2) refuses are not reported"
             }
+            Self::CopyProcess => "forks that the kernel rejects are not reported",
+            Self::AllocPid => {
+                "whether a fork failed for want of a pid is told from the other numbers"
+            }
+            Self::PidsCanFork => {
+                "whether a fork failed at a limit of its control groups is told from the numbers \
+                 just after it"
+            }
             Self::SysExit => "nothing, where the functions of the system calls are hooked",
             Self::PtraceRequest => {
                 "what a debugger did with a signal is inferred from what came of it"
@@ -268,12 +296,13 @@ impl Level {
     pub fn name(self, hook: Hook) -> &'static str {
         match (self, hook) {
             (Self::Btf, Hook::DequeueSignal) => "fexit",
-            (Self::Btf, hook) if hook.is_of_refusals() => "fexit",
+            (Self::Btf, hook) if hook.is_of_refusals() || hook.is_of_forks() => "fexit",
             (Self::Btf, hook) if hook.is_tracepoint() => "tp_btf",
             (Self::Btf, _) => "fentry",
             (Self::Raw, _) => "raw_tracepoint",
             (Self::Tracepoint, _) => "tracepoint",
             (Self::Kprobe, Hook::DequeueSignal) => "kretprobe",
+            (Self::Kprobe, Hook::CopyProcess) => "kretprobe",
             (Self::Kprobe, hook) if hook.is_of_refusals() => "kretprobe",
             (Self::Kprobe, _) => "kprobe",
         }
@@ -292,6 +321,9 @@ impl Level {
             }
             (Self::Kprobe, hook) if hook.is_system_call() => {
                 return names(&["kprobe_sys_refusing", "kretprobe_sys_refusing"]);
+            }
+            (Self::Kprobe, Hook::CopyProcess) => {
+                return names(&["kprobe_copy_process", "kretprobe_copy_process"]);
             }
             (Self::Kprobe, Hook::CheckKillPermission) => {
                 return names(&[

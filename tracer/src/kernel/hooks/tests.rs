@@ -5,8 +5,9 @@ use super::*;
 /// So many has a function, where that matters.
 fn arguments(hook: Hook) -> u32 {
     match hook {
-        Hook::DequeueSignal | Hook::CheckKillPermission => 3,
-        Hook::SecurityTaskKill => 4,
+        Hook::DequeueSignal | Hook::CheckKillPermission | Hook::AllocPid => 3,
+        Hook::SecurityTaskKill | Hook::CopyProcess => 4,
+        Hook::PidsCanFork => 2,
         _ => 1,
     }
 }

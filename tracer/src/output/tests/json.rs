@@ -129,7 +129,7 @@ fn every_line_is_as_the_schema_and_the_shapes_say() {
         }
     }
     let all =
-        "exec exit fork init_exit lost reap refused signal summary tracing update waits zombie";
+        "exec exit fork fork_rejected init_exit lost reap refused signal summary tracing update waits zombie";
     assert_eq!(kinds.into_iter().collect::<Vec<_>>().join(" "), all);
     for line in super::lives(Format::Json).lines() {
         let value: serde_json::Value = serde_json::from_str(line).unwrap();

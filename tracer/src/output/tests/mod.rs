@@ -205,6 +205,10 @@ fn verdicts() {
         unseen_ends: 1,
         ..Summary::default()
     };
+    let unseen_to_its_end = Summary {
+        ended: true,
+        ..only_unseen.clone()
+    };
     let running = Summary {
         ended: false,
         ..summary()
@@ -232,6 +236,7 @@ fn verdicts() {
         (none.clone(), running, Ending::Interrupted),
         (none.clone(), Summary::default(), Ending::Failed),
         (none, only_unseen, Ending::TimeUp),
+        (context(), unseen_to_its_end, Ending::Ended),
         (
             context(),
             Summary {

@@ -1,0 +1,35 @@
+//! Job control: why a terminal sent a signal that stops. It ends nobody, so the cause
+//! stands with the signal; whether it stopped anybody is its fate ([`super::fate`]).
+
+use crate::event::Signal;
+
+use super::{signals, stack, words};
+
+/// Somebody in the background reads from the terminal, writes to it or changes it
+/// (`tty_check_change`, `job_control`).
+const BACKGROUND: &str = "__tty_check_change";
+/// A key.
+const KEY: &[&str] = &["isig", "__isig", "n_tty_receive_signal_char"];
+
+/// The cause of a stop signal of a terminal, and what is to be said of it first.
+pub(super) fn remark(s: &Signal) -> Option<(&'static str, String)> {
+    let name = signals::name(s.number);
+    let why = match s.number {
+        signals::TTIN | signals::TTOU if stack::has(&s.stack, BACKGROUND) => {
+            let what = if s.number == signals::TTIN {
+                "to read from its terminal"
+            } else {
+                "to write to its terminal, or to change its settings,"
+            };
+            format!(
+                "{} tried {what} while it was in the background; the kernel sends {name} to its process group for that (job control).",
+                words::who(&s.current)
+            )
+        }
+        signals::TSTP if stack::find(&s.stack, KEY).is_some() => format!(
+            "The key that suspends (Ctrl-Z) was pressed on its terminal; the kernel sends {name} to the process group in the foreground for that (job control)."
+        ),
+        _ => return None,
+    };
+    Some(("tty-job", why))
+}
