@@ -336,12 +336,13 @@ unsafe fn throttled<M: Mem>(out: *mut TargetState, target: Addr, result: i32) {
         (*out).prio = 0;
         if result != 0
             || global!(LAYOUT.task_cfs_rq) == ABSENT
+            || global!(LAYOUT.cfs_rq_throttle_count) == ABSENT
             || global!(LAYOUT.task_prio) == ABSENT
         {
             return;
         }
         let queue = pointer::<M>(target, global!(LAYOUT.task_cfs_rq));
-        let count: u32 = Probe::get(queue, global!(LAYOUT.cfs_rq_throttle_count));
+        let count: u32 = M::get(queue, global!(LAYOUT.cfs_rq_throttle_count));
         if count != 0 {
             (*out).throttle_count = count;
             (*out).prio = M::get(target, global!(LAYOUT.task_prio));

@@ -421,14 +421,16 @@ impl<'j, 'a> Verdict<'j, 'a> {
         self
     }
 
-    /// What was said of it when it was first told.
-    pub(crate) fn said_at_first(mut self, words: &[&str]) -> Self {
+    /// What was said of it for a while, at first or by an update: all of these words.
+    pub(crate) fn said_meanwhile(mut self, words: &[&str]) -> Self {
         let Some(event) = self.event else { return self };
-        let said = event.first["explanation"].as_str().unwrap_or_default();
-        for word in words.iter().filter(|word| !said.contains(**word)) {
-            self.wrong(&format!(
-                "expected the words {word:?} at first, not: {said}"
-            ));
+        let told = [&event.first].into_iter().chain(&event.then);
+        let said: Vec<&str> = told
+            .filter_map(|told| told["explanation"].as_str())
+            .collect();
+        let all = |said: &&str| words.iter().all(|word| said.contains(word));
+        if !said.iter().any(all) {
+            self.wrong(&format!("expected the words {words:?}, not: {said:?}"));
         }
         self
     }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use crate::{
     event::{BootTime, Outcome, ProcessKey, Quotas, Signal},
     explain::may_end,
-    kernel::procfs::Proc,
+    kernel::procfs::{Groups, Proc},
 };
 
 /// A process is read at most so often.
@@ -18,7 +18,7 @@ const KNOWN: usize = 1024;
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Readings {
-    last: HashMap<ProcessKey, BootTime>,
+    last: HashMap<ProcessKey, (BootTime, Option<Groups>)>,
 }
 
 impl Readings {
@@ -31,15 +31,21 @@ impl Readings {
         if !leads || !queued || !may_end(signal.number) {
             return None;
         }
-        let recent = |at: &BootTime| now.0.saturating_sub(at.0) < EVERY_NS;
-        if self.last.get(&target.key).is_some_and(recent) {
+        let last = self.last.get(&target.key);
+        if last.is_some_and(|(at, _)| now.0.saturating_sub(at.0) < EVERY_NS) {
             return None;
         }
+        // Who is killed can be gone by now; its control group goes later.
+        let before = last.and_then(|(_, groups)| groups.clone());
+        let now_or_before = proc.cpu_groups(target.key).into_iter().chain(before);
+        let (groups, quotas) = now_or_before
+            .map(|groups| (groups.clone(), groups.read(now)))
+            .find(|(_, quotas)| !quotas.groups.is_empty())
+            .unzip();
         if self.last.len() >= KNOWN {
             self.last.clear();
         }
-        self.last.insert(target.key, now);
-        proc.quotas(target.key, now)
-            .filter(|q| !q.groups.is_empty())
+        self.last.insert(target.key, (now, groups));
+        quotas
     }
 }

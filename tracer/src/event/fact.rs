@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::{
-    Ancestor, BootTime, Comm, Fault, ForkRejected, Frame, Handler, Home, Info, LikeFork, Oom,
-    Outcome, PidNs, ProcessKey, Quotas, Refused, Signal, Task,
+    Ancestor, BootTime, Comm, CpuTime, Fault, ForkRejected, Frame, Handler, Home, Info, LikeFork,
+    Oom, Outcome, PidNs, ProcessKey, Quotas, Refused, Signal, Task,
 };
 
 /// What sort of signals a process does what with, from `/proc/PID/status`.
@@ -37,6 +37,8 @@ pub struct Sight {
     pub frozen: Option<(Arc<str>, bool)>,
     /// The CPU quotas that hold for it; `None`: not known.
     pub quotas: Option<Quotas>,
+    /// How much its first thread has run; `None`: not known.
+    pub cpu: Option<CpuTime>,
 }
 
 /// A container, as far as its engine tells what a stop of it would be.

@@ -19,7 +19,7 @@ pub use fact::{
 pub use fault::{Fault, MappedFile, Mapping};
 pub use fork::{ForkRejected, FullGroup, FullNs, LikeFork, Machine, Stage};
 pub use oom::{MemoryLevel, Oom, OomChoice};
-pub use quota::{Quota, Quotas};
+pub use quota::{CpuTime, Quota, Quotas};
 pub use refused::{Call, Creds, Denial, Handed, Profiles, Refused};
 
 use std::{fmt, sync::Arc};

@@ -1,8 +1,20 @@
-//! CPU quotas of control groups, and how often they were used up.
+//! CPU time: how much a process has had, the quotas of control groups, and how often
+//! they were used up.
 
 use std::sync::Arc;
 
 use super::BootTime;
+
+/// How much a thread has run until a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CpuTime {
+    /// When it was read.
+    pub at: BootTime,
+    /// All of it, nanoseconds.
+    pub ran_ns: u64,
+    /// How often it came to run.
+    pub turns: u64,
+}
 
 /// A control group that has a CPU quota: the counts only grow.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use crate::history::note::Fate;
 
 use super::signals;
 use super::verdict::Verdict;
-use super::{quota, words};
+use super::{quota, starved, words};
 
 /// Bits of `__state` (`include/linux/sched.h`).
 const UNINTERRUPTIBLE: u32 = 0x2;
@@ -189,35 +189,17 @@ pub(crate) fn waiting(
             return throttled;
         }
     }
-    not_running(s, &name, &waited, sight, seen)
-}
-
-/// None of the reasons that there are for that was seen.
-fn not_running(
-    s: &Signal,
-    name: &str,
-    waited: &str,
-    sight: Option<&Sight>,
-    seen: Option<u8>,
-) -> Verdict {
-    let missing = match (seen, sight.map(|sight| &sight.quotas)) {
-        (Some(b'R'), Some(Some(_))) => "whether it waits for a CPU or runs in the kernel all the time",
-        (Some(b'R'), _) => "whether it waits for a CPU, its control group is throttled, or it runs in the kernel all the time",
-        _ => "why the process has not run: whether it is frozen, throttled or starved of CPU time",
-    };
-    let v =
-        Verdict::inferred(Fate::Pending, missing).field(format!("__state={:#x}", s.state.state));
-    if seen != Some(b'R') {
-        return v.say(format!(
-            "{name} is queued and not blocked, and the process has not acted on it for {waited}."
-        ));
+    if seen == Some(b'R') {
+        return starved::waits(s, &waited, first, sight);
     }
-    v.because("not-scheduled")
-        .field("state R, by a look at it")
-        .say(format!(
-            "{name} has waited for {waited}: it is queued and not blocked, and the process is runnable but has not come to it (state R)."
-        ))
-        .advise("look at the load of its CPUs (cpuset, taskset) and at the CPU weight and priority of its control group")
+    Verdict::inferred(
+        Fate::Pending,
+        "why the process has not run: whether it is frozen, throttled or starved of CPU time",
+    )
+    .field(format!("__state={:#x}", st.state))
+    .say(format!(
+        "{name} is queued and not blocked, and the process has not acted on it for {waited}."
+    ))
 }
 
 fn by_mask(s: &Signal, name: &str, waited: &str) -> Verdict {

@@ -55,6 +55,7 @@ mod routine;
 mod sender;
 mod settle;
 mod stack;
+mod starved;
 mod step;
 mod stop_answer;
 mod stop_request;

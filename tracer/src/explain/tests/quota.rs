@@ -2,7 +2,7 @@
 //! an end took too long.
 
 use super::world::*;
-use crate::event::{BootTime, Dispositions, Fact, Quota, Quotas, Sight, Task};
+use crate::event::{BootTime, CpuTime, Dispositions, Fact, Quota, Quotas, Sight, Task};
 use crate::explain::report::Certainty;
 use crate::explain::signals::*;
 
@@ -160,4 +160,76 @@ fn a_signal_waits_for_cpu_time() {
     }
     let (reason, ..) = waits(false, [Some(5), None]);
     assert_eq!(reason, Some("not-scheduled"));
+}
+
+/// What is said at last of a signal to a process that is runnable, by two looks at how
+/// much its first thread has run.
+fn starves(
+    looks: [Option<(u64, u64)>; 2],
+    apart: u64,
+    threads: u32,
+    quotas_known: bool,
+) -> (Option<&'static str>, Certainty, String) {
+    let mut w = World::new();
+    let (sh, app) = (host(50, "sh"), member(101, 2, "app"));
+    w.fork(&member(100, 1, "init"), &app);
+    let id = w
+        .send(&sh, &app, USR1)
+        .handler(USER)
+        .set(|s| s.state.threads = threads)
+        .go();
+    for (wait, ran) in [50 * MS, apart].into_iter().zip(looks) {
+        w.pass(wait);
+        let at = BootTime(w.now);
+        w.push(Fact::Observed {
+            key: app.key,
+            dispositions: Some(Dispositions {
+                state: b'R',
+                shared_pending: bit(USR1),
+                ..Dispositions::default()
+            }),
+            sight: Sight {
+                quotas: quotas_known.then(|| Quotas { at, groups: vec![] }),
+                cpu: ran.map(|(ran_ns, turns)| CpuTime { at, ran_ns, turns }),
+                ..Sight::default()
+            },
+        });
+    }
+    let told = w.run();
+    let s = told.signal(id);
+    let said = s.explanation.sentences.join(" ");
+    (s.reason, s.explanation.certainty, said)
+}
+
+#[test]
+fn a_signal_waits_for_a_cpu() {
+    let same = [Some((700, 3)); 2];
+    let (reason, certainty, said) = starves(same, 1_050 * MS, 1, true);
+    assert_eq!(
+        (reason, certainty),
+        (Some("not-scheduled"), Certainty::Proven)
+    );
+    assert!(
+        said.contains("gets no CPU (state R). In 1.1 s between two looks at it, it did not run"),
+        "{said}"
+    );
+    // It has run, or how much is not known, or not for long enough; a thread that is
+    // not looked at may run, and a quota that is not known be used up.
+    let inferred = [
+        ([Some((700, 3)), Some((900, 3))], 1_050, 1, true),
+        ([Some((700, 3)), Some((700, 4))], 1_050, 1, true),
+        ([None, Some((700, 3))], 1_050, 1, true),
+        ([Some((700, 3)), None], 1_050, 1, true),
+        (same, 900, 1, true),
+        (same, 1_050, 2, true),
+        (same, 1_050, 1, false),
+    ];
+    for (looks, apart, threads, quotas_known) in inferred {
+        let (reason, certainty, said) = starves(looks, apart * MS, threads, quotas_known);
+        assert_eq!(
+            (reason, certainty),
+            (Some("not-scheduled"), Certainty::Inferred),
+            "{said}"
+        );
+    }
 }
