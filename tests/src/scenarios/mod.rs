@@ -31,6 +31,7 @@ mod refused;
 mod shared;
 mod signals;
 mod starts;
+mod starved;
 mod terminals;
 mod text;
 mod threads;
@@ -226,6 +227,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         forks::scenarios(),
         held::scenarios(),
         throttled::scenarios(),
+        starved::scenarios(),
         job_control::scenarios(),
         deaths::scenarios(),
         debuggers::scenarios(),

@@ -140,7 +140,7 @@ pub(crate) fn waits(
         true => v
             .field("cfs_rq->throttle_count is not 0 on the target's CPU")
             .say(format!(
-                "{name} has waited for {waited}: when it came, {} had used up {}, so nothing in it ran before the next period.",
+                "{name} has waited for {waited}: when it came, {} had used up {}, so on its CPU no program of that group ran before the next period.",
                 group(last.as_ref(), found.as_ref()),
                 quota(last.as_ref(), found.as_ref()),
             )),
