@@ -85,6 +85,14 @@ layout! {
     task_thread_node = ["task_struct.thread_node"];
     /// `struct mm_struct *mm`.
     task_mm = ["task_struct.mm"];
+    /// `struct hlist_node pid_links[]`: by sort of id.
+    task_pid_links = ["task_struct.pid_links"];
+    /// `int prio`: below 100 the CPU quota of fair scheduling does not hold.
+    task_prio = ["task_struct.prio"];
+    /// `struct cfs_rq *se.cfs_rq`: the queue of its group on its CPU.
+    task_cfs_rq = ["task_struct.se.cfs_rq"];
+    /// `int throttle_count`: of the group and those around it.
+    cfs_rq_throttle_count = ["cfs_rq.throttle_count"];
     /// `unsigned int flags`: `SIGNAL_*`.
     signal_flags = ["signal_struct.flags"];
     /// `int group_exit_code`.
@@ -109,6 +117,10 @@ layout! {
     sigaction_handler = ["k_sigaction.sa.sa_handler"];
     /// `unsigned long sa.sa_flags`.
     sigaction_flags = ["k_sigaction.sa.sa_flags"];
+    /// `struct pid *pids[]`: by sort of id.
+    signal_pids = ["signal_struct.pids"];
+    /// `struct hlist_head tasks[]`: by sort of id.
+    pid_tasks = ["pid.tasks"];
     /// `unsigned int level`.
     pid_level = ["pid.level"];
     /// `struct upid numbers[]`.

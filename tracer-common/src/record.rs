@@ -238,6 +238,11 @@ pub struct TargetState {
     pub threads_unable: u32,
     /// 1 while the process writes a core dump (`core_state`).
     pub dumping: u32,
+    /// `cfs_rq.throttle_count` of the queue that the thread runs from; not 0: its
+    /// control group, or one around it, has used up its CPU quota. Of a queued signal.
+    pub throttle_count: u32,
+    /// `task_struct.prio` of such a thread, else 0.
+    pub prio: i32,
 }
 
 /// `signal_generate`.
@@ -333,7 +338,21 @@ pub struct Deliver {
     pub group_exit_code: i32,
     /// `task_struct.ptrace`.
     pub ptrace: u32,
+    /// Of a stop signal of a terminal that is to stop it: [`ORPHANED`] and the others.
+    pub orphaned: u32,
+    /// Padding.
+    pub reserved: u32,
 }
+
+/// [`Deliver::orphaned`]: not asked for, or the group has more members than are asked.
+pub const NOT_ASKED: u32 = 0;
+/// Somebody outside of the process group could continue it.
+pub const NOT_ORPHANED: u32 = 1;
+/// Nobody could: the process group is orphaned.
+pub const ORPHANED: u32 = 2;
+
+/// Members of a process group that are asked.
+pub const MEMBERS: u32 = 24;
 
 /// `dequeue_signal` took a signal from a queue.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -747,11 +766,11 @@ sizes! {
     Task = 120,
     Ancestor = 32,
     Trace = 528,
-    TargetState = 88,
-    Signal = 392,
-    SignalTraced = 952,
+    TargetState = 96,
+    Signal = 400,
+    SignalTraced = 960,
     Place = 1944,
-    Deliver = 176,
+    Deliver = 184,
     Dequeue = 208,
     Fork = 256,
     Exec = 144,

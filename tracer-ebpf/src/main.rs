@@ -23,6 +23,7 @@ mod fork;
 mod globals;
 mod mem;
 mod oom;
+mod pgrp;
 mod place;
 mod process;
 mod ptrace;

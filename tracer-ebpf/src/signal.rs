@@ -14,7 +14,8 @@ use aya_log_ebpf::debug;
 use sigtrace_common::{
     layout::ABSENT,
     record::{
-        Deliver, Dequeue, Kind, Signal, SignalTraced, TargetState, ANCESTORS, NOT_COUNTED, THREADS,
+        Deliver, Dequeue, Kind, Signal, SignalTraced, TargetState, ANCESTORS, NOT_ASKED,
+        NOT_COUNTED, THREADS,
     },
 };
 
@@ -25,7 +26,7 @@ use crate::{
     fold,
     globals::global,
     mem::{current, pointer, typed_current, Addr, Direct, Mem, Probe},
-    oom, place, task, trace,
+    oom, pgrp, place, task, trace,
 };
 
 /// `TRACE_SIGNAL_IGNORED`.
@@ -46,6 +47,8 @@ const SIGQUIT: i32 = 3;
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 const SIGCHLD: i32 = 17;
+const SIGTSTP: i32 = 20;
+const SIGTTOU: i32 = 22;
 const SIGURG: i32 = 23;
 const SIGXCPU: i32 = 24;
 const SIGWINCH: i32 = 28;
@@ -272,6 +275,7 @@ unsafe fn fill<M: Mem>(
             queues(out, target);
         }
         state::<M>(&raw mut (*out).state, number, target, group, action);
+        throttled::<M>(&raw mut (*out).state, target, result);
     }
 }
 
@@ -349,6 +353,29 @@ unsafe fn state<M: Mem>(
         let bit = (number as u32).wrapping_sub(1) & 63;
         if group != 0 && threads > 1 && blocked >> bit & 1 == 1 {
             ask_threads(out, signal, bit);
+        }
+    }
+}
+
+/// Whether its group has no CPU time left: whoever is woken then does not run.
+#[inline(always)]
+unsafe fn throttled<M: Mem>(out: *mut TargetState, target: Addr, result: i32) {
+    // SAFETY: the caller's duty.
+    unsafe {
+        (*out).throttle_count = 0;
+        (*out).prio = 0;
+        if result != 0
+            || global!(LAYOUT.task_cfs_rq) == ABSENT
+            || global!(LAYOUT.cfs_rq_throttle_count) == ABSENT
+            || global!(LAYOUT.task_prio) == ABSENT
+        {
+            return;
+        }
+        let queue = pointer::<M>(target, global!(LAYOUT.task_cfs_rq));
+        let count: u32 = M::get(queue, global!(LAYOUT.cfs_rq_throttle_count));
+        if count != 0 {
+            (*out).throttle_count = count;
+            (*out).prio = M::get(target, global!(LAYOUT.task_prio));
         }
     }
 }
@@ -452,6 +479,12 @@ unsafe fn deliver<M: Mem>(ctx: *mut c_void, number: i32, task: Addr) -> i32 {
         (*out).signal_flags = M::get(signal, global!(LAYOUT.signal_flags));
         (*out).group_exit_code = M::get(signal, global!(LAYOUT.signal_group_exit_code));
         (*out).ptrace = M::get(task, global!(LAYOUT.task_ptrace));
+        (*out).orphaned = if handler == 0 && (SIGTSTP..=SIGTTOU).contains(&number) {
+            pgrp::orphaned(current())
+        } else {
+            NOT_ASKED
+        };
+        (*out).reserved = 0;
         entry.submit(0);
         0
     }

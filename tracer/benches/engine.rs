@@ -61,6 +61,7 @@ fn signal(number: i32, current: Task, target: Task, handler: Handler, outcome: O
             threads_blocking: 0,
             threads_unable: 0,
             dumping: false,
+            throttled: false,
         },
         ancestry: Vec::new(),
         more_ancestors: false,
@@ -103,6 +104,7 @@ fn stream(count: usize) -> Vec<Event> {
                 signal_flags: 0,
                 group_exit_code: 0,
                 traced: false,
+                orphaned: None,
             });
         }
         for i in 0..6 {

@@ -37,6 +37,18 @@ pub(crate) fn c_init_nosig(words: &[&str]) -> Result<()> {
     tools::sleep_for_ever();
 }
 
+/// `works`: once it gets SIGTERM it has more to do than it ever gets done.
+pub(crate) fn works() -> Result<()> {
+    tools::set_name(b"works")?;
+    let mut bell = Bell::for_signals(&[Signal::SIGTERM])?;
+    tools::say("ready")?;
+    bell.wait()?;
+    tools::say("works")?;
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
 fn fork_sleepers(count: u32) -> Result<()> {
     for _ in 0..count {
         if let Side::Child = sys::fork()? {

@@ -36,6 +36,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         ["load", rest @ ..] => load::run(rest),
         ["nest"] => nest::run(),
         ["role", role, rest @ ..] => role::play(role, rest),
+        ["works"] => init::works(),
         ["send", rest @ ..] => init::send(rest),
         ["deep", levels, rest @ ..] => init::deep(levels.parse()?, rest),
         ["storm", pid, kind] => storm::run(pid.parse()?, kind),

@@ -26,6 +26,14 @@ pub(crate) fn play(role: &str, words: &[&str]) -> Result<()> {
         ("sleeper" | "execed", []) => asleep(role),
         ("handles", names) => handles(names),
         ("relays", [name, pid]) => relays(name, pid.parse()?),
+        ("own-session", []) => {
+            nix::unistd::setsid().context("setsid")?;
+            asleep(role)
+        }
+        ("own-group", []) => {
+            nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0)).context("setpgid")?;
+            asleep(role)
+        }
         ("ignores", [name]) => {
             sys::ignore(tools::signal(name)?)?;
             asleep(role)

@@ -421,6 +421,20 @@ impl<'j, 'a> Verdict<'j, 'a> {
         self
     }
 
+    /// What was said of it for a while, at first or by an update: all of these words.
+    pub(crate) fn said_meanwhile(mut self, words: &[&str]) -> Self {
+        let Some(event) = self.event else { return self };
+        let told = [&event.first].into_iter().chain(&event.then);
+        let said: Vec<&str> = told
+            .filter_map(|told| told["explanation"].as_str())
+            .collect();
+        let all = |said: &&str| words.iter().all(|word| said.contains(word));
+        if !said.iter().any(all) {
+            self.wrong(&format!("expected the words {words:?}, not: {said:?}"));
+        }
+        self
+    }
+
     /// What a signal's fate was for a while, as it was told last: at first, or by an
     /// update, which may know more.
     pub(crate) fn fate_meanwhile(mut self, fate: &str, reason: &str) -> Self {

@@ -15,6 +15,7 @@ const USR1: i32 = Signal::SIGUSR1 as i32;
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         shared("stopped", kept, act_stopped, stopped),
+        shared("orphaned-pgrp-stop", kept, act_orphaned, orphaned),
         shared("cancelled", kept, act_cancelled, cancelled),
         shared("discarded", kept, act_discarded, discarded),
         shared("timer-overrun", kept, act_ticks, ticks),
@@ -50,6 +51,51 @@ fn stopped(scene: &Scene, judge: &mut Judge<'_>) {
         .fate("continued", None);
     judge.cleared(scene.pid1());
     judge.zapped("the target", pid, scene.pid1());
+}
+
+const TERMINAL: [Signal; 3] = [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU];
+
+/// Nobody in its session could continue the one; of the other its parent could.
+fn act_orphaned(scene: &mut Scene, sigtrace: &Sigtrace) -> Result<()> {
+    let pid = scene.spawn("own-session", "")?.host;
+    let job = scene.spawn("own-group", "")?.host;
+    let target = format!(r#""target":{{"pid":{pid},"#);
+    for signal in TERMINAL {
+        ns::kill(pid, signal)?;
+        let name = format!(r#""name":"{}""#, signal.as_str());
+        sigtrace.wait_for(&[&target, &name, r#""reason":"orphaned-pgrp-stop""#])?;
+    }
+    for (pid, signal) in [(pid, Signal::SIGSTOP), (job, Signal::SIGTSTP)] {
+        ns::kill(pid, signal)?;
+        until("its stop", || {
+            Ok((ns::state(pid)? == Some('T')).then_some(()))
+        })?;
+        ns::kill(pid, Signal::SIGCONT)?;
+    }
+    scene.clear()
+}
+
+fn orphaned(scene: &Scene, judge: &mut Judge<'_>) {
+    let (pid, job) = (scene.pid("own-session"), scene.pid("own-group"));
+    let from = From::Process(play());
+    for signal in TERMINAL {
+        judge
+            .signal(signal.as_str(), signal as i32, from, pid)
+            .fate("discarded", Some("orphaned-pgrp-stop"))
+            .words(&["its process group is orphaned"]);
+    }
+    for (name, pid, number) in [
+        ("SIGSTOP", pid, libc::SIGSTOP),
+        ("SIGTSTP to a job", job, libc::SIGTSTP),
+    ] {
+        judge.signal(name, number, from, pid).fate("stopped", None);
+        judge
+            .signal("SIGCONT", libc::SIGCONT, from, pid)
+            .fate("continued", None);
+    }
+    judge.cleared(scene.pid1());
+    judge.zapped("the target", pid, scene.pid1());
+    judge.zapped("the job", job, scene.pid1());
 }
 
 /// A stop that is blocked, and the SIGCONT that undoes it.

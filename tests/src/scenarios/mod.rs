@@ -32,10 +32,12 @@ mod refused;
 mod shared;
 mod signals;
 mod starts;
+mod starved;
 mod stress;
 mod terminals;
 mod text;
 mod threads;
+mod throttled;
 
 use std::collections::BTreeMap;
 
@@ -226,6 +228,8 @@ pub(crate) fn all() -> Vec<Scenario> {
         refused::scenarios(),
         forks::scenarios(),
         held::scenarios(),
+        throttled::scenarios(),
+        starved::scenarios(),
         job_control::scenarios(),
         deaths::scenarios(),
         debuggers::scenarios(),

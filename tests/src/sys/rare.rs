@@ -26,10 +26,15 @@ pub(crate) fn kill_thread(pid: i32, tid: i32, number: i32) -> Result<()> {
 
 /// A real-time thread (SCHED_FIFO) from here on.
 pub(crate) fn be_real_time() -> Result<()> {
+    make_real_time(0)
+}
+
+/// The same for another, by its pid.
+pub(crate) fn make_real_time(pid: i32) -> Result<()> {
     let param = libc::sched_param { sched_priority: 1 };
     // SAFETY: the kernel reads one sched_param, and this is one.
     done(
-        unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &param) },
+        unsafe { libc::sched_setscheduler(pid, libc::SCHED_FIFO, &param) },
         "sched_setscheduler",
     )
 }

@@ -329,13 +329,13 @@ mod tests {
 
     #[test]
     fn what_is_not_reported_yet_is_marked() {
-        let shown = shown("throttled", None);
+        let shown = shown("unknown", None);
         assert!(
             shown.contains("\n   note   not reported by this version\n"),
             "{shown}"
         );
         for (what, mark) in [
-            ("throttled", Some("false")),
+            ("unknown", Some("false")),
             ("pid1-exited", Some("true")),
             ("SIGTERM", None),
         ] {

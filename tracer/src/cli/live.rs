@@ -14,7 +14,7 @@ use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     cgroup::Cgroup, following::Following, ghosts::Ghosts, namesakes::Namesakes, origins::Origins,
-    programs::Programs, request::Wanted, Failure,
+    programs::Programs, quotas::Readings, request::Wanted, Failure,
 };
 use crate::{
     container::{self, events::Heard},
@@ -67,6 +67,8 @@ pub(super) struct Live<'a> {
     pub(super) once: bool,
     /// Which files senders run; `None` where their pids are not ours to know.
     pub(super) programs: Option<Programs>,
+    /// The CPU quotas of those who are asked to end.
+    pub(super) readings: Readings,
     /// Who has the pids that signals did not reach.
     pub(super) namesakes: Namesakes,
     /// Where senders and targets come from.
@@ -139,6 +141,8 @@ impl Live<'_> {
         let (Some(programs), Fact::Signal(signal)) = (&mut self.programs, fact) else {
             return;
         };
+        let now = kernel::now();
+        let quotas = self.readings.at(signal, now, &self.proc);
         for (key, file) in programs.behind(
             &signal.current,
             &signal.ancestry,
@@ -146,6 +150,10 @@ impl Live<'_> {
             &self.proc,
         ) {
             self.push(time, Fact::Program { key, file });
+        }
+        if let Some(quotas) = quotas {
+            let key = signal.target.key;
+            self.push(time, Fact::Quotas { key, quotas });
         }
     }
 

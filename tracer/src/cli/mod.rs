@@ -18,6 +18,7 @@ mod live;
 mod namesakes;
 mod origins;
 mod programs;
+mod quotas;
 pub mod request;
 pub mod scope;
 pub mod show;

@@ -405,6 +405,11 @@ fn deliver(r: &record::Deliver) -> Fact {
         signal_flags: r.signal_flags,
         group_exit_code: r.group_exit_code,
         traced: r.ptrace != 0,
+        orphaned: match r.orphaned {
+            record::ORPHANED => Some(true),
+            record::NOT_ORPHANED => Some(false),
+            _ => None,
+        },
     }
 }
 
@@ -600,6 +605,10 @@ fn handler(address: u64) -> Handler {
     }
 }
 
+/// Priorities below that are those of real time and deadlines, to which the quota of
+/// fair scheduling does not apply (`include/linux/sched/prio.h`).
+const MAX_RT_PRIO: i32 = 100;
+
 fn state(r: &record::TargetState) -> TargetState {
     TargetState {
         handler: handler(r.handler),
@@ -618,6 +627,7 @@ fn state(r: &record::TargetState) -> TargetState {
         threads_blocking: r.threads_blocking,
         threads_unable: r.threads_unable,
         dumping: r.dumping != 0,
+        throttled: r.throttle_count != 0 && r.prio >= MAX_RT_PRIO,
     }
 }
 

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::{
-    Ancestor, BootTime, CgroupId, Comm, Fault, ForkRejected, Frame, Handler, Home, Info, LikeFork,
-    Oom, Outcome, PidNs, ProcessKey, Refused, Signal, Task,
+    Ancestor, BootTime, CgroupId, Comm, CpuTime, Fault, ForkRejected, Frame, Handler, Home, Info,
+    LikeFork, Oom, Outcome, PidNs, ProcessKey, Quotas, Refused, Signal, Task,
 };
 
 /// What sort of signals a process does what with, from `/proc/PID/status`.
@@ -35,6 +35,10 @@ pub struct Sight {
     /// The control group that is frozen and holds it, as the host sees it: any
     /// text; and whether that is cgroup v1, where not even SIGKILL acts.
     pub frozen: Option<(Arc<str>, bool)>,
+    /// The CPU quotas that hold for it; `None`: not known.
+    pub quotas: Option<Quotas>,
+    /// How much its first thread has run; `None`: not known.
+    pub cpu: Option<CpuTime>,
 }
 
 /// A container, as far as its engine tells what a stop of it would be.
@@ -185,6 +189,9 @@ pub enum Fact {
         group_exit_code: i32,
         /// Traced by a debugger.
         traced: bool,
+        /// Of SIGTSTP, SIGTTIN and SIGTTOU without a handler: the process group is
+        /// orphaned. `None`: not known.
+        orphaned: Option<bool>,
     },
     /// A signal was taken from a queue; by `get_signal` (a delivery follows at
     /// once), or on purpose (`sigtimedwait`, `signalfd`).
@@ -346,6 +353,14 @@ pub enum Fact {
         dispositions: Option<Dispositions>,
         /// What keeps it.
         sight: Sight,
+    },
+    /// The CPU quotas of a container's first process, which is being asked to end or
+    /// killed; read a little later.
+    Quotas {
+        /// Which.
+        key: ProcessKey,
+        /// What was read.
+        quotas: Quotas,
     },
     /// Which file a process runs (`/proc/PID/exe`), looked up for those that sent
     /// a signal from outside of a container.

@@ -11,6 +11,7 @@ mod fault;
 mod fork;
 mod oom;
 mod origin;
+mod quota;
 mod refused;
 
 pub use fact::{
@@ -20,6 +21,7 @@ pub use fault::{Fault, MappedFile, Mapping};
 pub use fork::{ForkRejected, FullGroup, FullNs, LikeFork, Machine, Stage};
 pub use oom::{MemoryLevel, Oom, OomChoice};
 pub use origin::{Origin, OriginContainer, OriginKind, Places, Whereabouts};
+pub use quota::{CpuTime, Quota, Quotas};
 pub use refused::{Call, Creds, Denial, Handed, Profiles, Refused};
 
 use std::{fmt, sync::Arc};
@@ -297,6 +299,9 @@ pub struct TargetState {
     pub threads_unable: u32,
     /// Writes a core dump.
     pub dumping: bool,
+    /// The thread's control group, or one around it, has used up its CPU quota on the
+    /// CPU that it last ran on.
+    pub throttled: bool,
 }
 
 /// Bits of `signal_struct.flags` and `task_struct.flags`

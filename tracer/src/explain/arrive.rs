@@ -351,6 +351,7 @@ impl Engine {
             let Some(open) = self.open.get_mut(o) else {
                 continue;
             };
+            open.first.get_or_insert_with(|| sight.clone());
             let before = open.seen.replace((seen.state, sight.clone()));
             let told = open.reported;
             let set = match open.tid {

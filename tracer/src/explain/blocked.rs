@@ -8,7 +8,7 @@ use crate::history::note::Fate;
 
 use super::signals;
 use super::verdict::Verdict;
-use super::words;
+use super::{quota, starved, words};
 
 /// Bits of `__state` (`include/linux/sched.h`).
 const UNINTERRUPTIBLE: u32 = 0x2;
@@ -53,7 +53,11 @@ pub(crate) fn held(s: &Signal, waited_ns: u64, event: u64) -> Verdict {
 
 /// What a look at a process says of why it does not run: the reason, the second
 /// half of a sentence, and advice.
-pub(crate) fn keeps(letter: u8, sight: &Sight) -> (Option<&'static str>, String, Option<String>) {
+pub(crate) fn keeps(
+    letter: u8,
+    sight: &Sight,
+    throttled: bool,
+) -> (Option<&'static str>, String, Option<String>) {
     if let Some((group, v1)) = &sight.frozen {
         let (why, advice) = frozen(group, *v1);
         return (Some("frozen"), why, Some(words::sentence(advice)));
@@ -72,6 +76,11 @@ pub(crate) fn keeps(letter: u8, sight: &Sight) -> (Option<&'static str>, String,
             Some("traced"),
             format!("{} holds it", tracer(sight)),
             None,
+        ),
+        b'R' if throttled => (
+            Some("throttled"),
+            "it is runnable, and its control group had used up its CPU quota when the signal came (state R)".to_owned(),
+            Some("give its control group more CPU (docker update --cpus, or cpu.max).".to_owned()),
         ),
         b'R' => (
             Some("not-scheduled"),
@@ -114,9 +123,14 @@ fn tracer(sight: &Sight) -> String {
     }
 }
 
-/// What it waits for, `waited_ns` after it was generated; `seen` is what a later
-/// look at the process has shown.
-pub(crate) fn waiting(s: &Signal, waited_ns: u64, seen: Option<&(u8, Arc<Sight>)>) -> Verdict {
+/// What it waits for, `waited_ns` after it was generated; `first` and `seen` are what
+/// the first and the last look at the process have shown.
+pub(crate) fn waiting(
+    s: &Signal,
+    waited_ns: u64,
+    first: Option<&Sight>,
+    seen: Option<&(u8, Arc<Sight>)>,
+) -> Verdict {
     let sight = seen.map(|(_, sight)| &**sight);
     let seen = seen.map(|&(letter, _)| letter);
     let name = signals::name(s.number);
@@ -169,18 +183,23 @@ pub(crate) fn waiting(s: &Signal, waited_ns: u64, seen: Option<&(u8, Arc<Sight>)
             "{name} has waited for {waited}: the process sleeps in the kernel{place}, where no signal wakes it (state D), usually for a disk or a network file system.{killable}"
         ));
     }
-    let mut v = Verdict::inferred(
+    // Who slept when it came was woken by it.
+    if matches!(seen, None | Some(b'R')) {
+        if let Some(throttled) = quota::waits(s, &waited, first, sight) {
+            return throttled;
+        }
+    }
+    if seen == Some(b'R') {
+        return starved::waits(s, &waited, first, sight);
+    }
+    Verdict::inferred(
         Fate::Pending,
         "why the process has not run: whether it is frozen, throttled or starved of CPU time",
     )
     .field(format!("__state={:#x}", st.state))
     .say(format!(
         "{name} is queued and not blocked, and the process has not acted on it for {waited}."
-    ));
-    if seen == Some(b'R') {
-        v = v.because("not-scheduled");
-    }
-    v
+    ))
 }
 
 fn by_mask(s: &Signal, name: &str, waited: &str) -> Verdict {

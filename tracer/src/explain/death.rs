@@ -3,7 +3,9 @@
 //! dying PID 1 does to its namespace in [`super::pid1`].
 
 use crate::event::{BootTime, Frame};
-use crate::explain::report::{Certainty, Evidence, Explanation, FaultPlace, Link, OomKill, Stop};
+use crate::explain::report::{
+    Certainty, Evidence, Explanation, FaultPlace, Link, OomKill, Stop, Throttled,
+};
 use crate::history::note::NotedSender;
 use crate::history::process::{Exited, Fatal, Process};
 
@@ -33,6 +35,8 @@ pub(crate) struct Death {
     pub(crate) stop: Option<Stop>,
     /// Whose memory limit it was.
     pub(crate) oom: Option<Box<OomKill>>,
+    /// How much CPU time it lacked to end.
+    pub(crate) throttled: Option<Box<Throttled>>,
     /// Where in its program a fault was.
     pub(crate) fault: Option<Box<FaultPlace>>,
     /// What a runtime sent, where the chain ends.
@@ -51,6 +55,7 @@ impl Death {
             contributing: Vec::new(),
             stop: None,
             oom: None,
+            throttled: None,
             fault: None,
             request: None,
             explanation: empty(Certainty::Proven),

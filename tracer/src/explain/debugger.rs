@@ -261,6 +261,7 @@ fn as_signal(given: &Given, task: &Task, handler: Handler) -> Signal {
             threads_blocking: 0,
             threads_unable: 0,
             dumping: false,
+            throttled: false,
         },
         ancestry: given.by.ancestry.clone(),
         more_ancestors: false,

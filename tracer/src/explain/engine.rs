@@ -45,7 +45,7 @@ pub const WATCH_NS: u64 = 500_000_000;
 /// How many times.
 pub const WATCHES: u8 = 120;
 /// When an open signal's process is looked at, counted from its generation.
-pub const LOOKS_NS: [u64; 3] = [50_000_000, 1_000_000_000, 10_000_000_000];
+pub const LOOKS_NS: [u64; 3] = [50_000_000, 1_100_000_000, 10_000_000_000];
 
 /// Something to be done at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -80,6 +80,8 @@ pub(crate) struct Delivery {
     pub(crate) signal_flags: u32,
     /// The thread's process is PID 1 of its namespace.
     pub(crate) pid1: bool,
+    /// Its process group is orphaned, where that counts; `None`: not known.
+    pub(crate) orphaned: Option<bool>,
 }
 
 /// The fate that a delivery shows, also for a signal whose generation was not
@@ -102,6 +104,9 @@ pub(crate) fn by_delivery(number: i32, d: &Delivery) -> (Fate, Option<&'static s
                 && !signals::kernel_only(number) =>
             {
                 (Fate::Discarded, Some("init-no-handler"))
+            }
+            DefaultAction::Stop if number != signals::STOP && d.orphaned == Some(true) => {
+                (Fate::Discarded, Some("orphaned-pgrp-stop"))
             }
             DefaultAction::Stop => (Fate::Stopped, None),
             DefaultAction::Term | DefaultAction::Core => (Fate::Fatal, None),
@@ -134,15 +139,27 @@ pub(crate) fn at_delivery(generated: BootTime, s: &Signal, d: &Delivery) -> Verd
                     words::span(waited)
                 ))
                 .advise(format!("install a handler for {name} in PID 1 before it unblocks the signal")),
+            Some("orphaned-pgrp-stop") => orphaned(v, &name),
             _ if s.number == signals::CONT => v.say("By the time SIGCONT was taken, there was nothing to continue: a process goes on as soon as one is sent."),
             _ => v.say(format!("By the time it was taken, the process ignored {name}: it was thrown away.")),
         },
         Fate::Stopped if s.number == signals::STOP => v.say("The process stopped."),
-        Fate::Stopped => v
-            .but("whether its process group is orphaned: such a group is not stopped by this signal")
-            .say(format!("The process stopped by the default action of {name}.")),
+        Fate::Stopped => match d.orphaned {
+            Some(_) => v,
+            None => v.but("whether its process group is orphaned: such a group is not stopped by this signal"),
+        }
+        .say(format!("The process stopped by the default action of {name}.")),
         _ => v,
     }
+}
+
+/// `get_signal` asks `is_current_pgrp_orphaned` and goes on with the next signal.
+fn orphaned(v: Verdict, name: &str) -> Verdict {
+    v.field("the process group is orphaned: each member's parent is in it, in another session, gone, or the host's PID 1")
+        .say(format!(
+            "The process took {name} and was not stopped: its process group is orphaned. No member of it has a parent in another group of the same session, as a shell with job control is, so nobody would continue it, and {name}, like the other stop signals of a terminal, does nothing there."
+        ))
+        .advise("send SIGSTOP to stop it all the same, and SIGCONT to continue it; for Ctrl-Z start it from a shell with job control in the same session (an interactive one, or set -m)")
 }
 
 /// Taken from the queue outside `get_signal`, by a named function.

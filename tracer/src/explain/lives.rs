@@ -140,6 +140,7 @@ impl Engine {
             contributing: death.contributing,
             stop: death.stop,
             oom: death.oom,
+            throttled: death.throttled,
             fault: death.fault,
             kernel_path: death.kernel_path,
             explanation: death.explanation,

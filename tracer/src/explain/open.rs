@@ -34,6 +34,8 @@ pub(crate) struct Open {
     pub(crate) gone: Option<(u64, BootTime, bool)>,
     /// How often it was looked at.
     pub(crate) looks: u8,
+    /// What the first look saw.
+    pub(crate) first: Option<Arc<Sight>>,
     /// State letter at the last look, and what kept its process.
     pub(crate) seen: Option<(u8, Arc<Sight>)>,
 }
@@ -52,6 +54,7 @@ impl Open {
             got: None,
             gone: None,
             looks: 0,
+            first: None,
             seen: None,
         }
     }

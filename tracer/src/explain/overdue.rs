@@ -54,7 +54,7 @@ impl Engine {
         process.overdue = true;
         let verdict = Verdict::proven(Fate::Fatal).event(id);
         let mut report = self.fatal_report(key, &fatal, signal, verdict, time);
-        let (reason, why, advice) = blocked::keeps(seen.state, sight);
+        let (reason, why, advice) = blocked::keeps(seen.state, sight, signal.state.throttled);
         report.settled = false;
         report.reason = reason;
         report.explanation.sentences.insert(

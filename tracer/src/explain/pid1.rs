@@ -14,7 +14,7 @@ use super::path::KernelPath;
 use super::sender::SI_KERNEL;
 use super::signals::{self, DefaultAction};
 use super::verdict::View;
-use super::{lead, stack, stop_request, stopped};
+use super::{lead, quota, stack, stop_request, stopped};
 
 pub(crate) use super::requests::{
     acted_before, asks_to_end, became, got, old_sigterm, own, own_sigterm, passed_on,
@@ -306,6 +306,9 @@ pub(crate) fn unanswered_stop(
     let name = signals::name(note.number);
     d.evidence(Evidence::Event(note.event));
     d.say(became(one, note, it, killed));
+    if note.acted_on() || note.fate.interim() {
+        quota::slowed(one, it, note.time, killed, d);
+    }
     if let Some(reason) = note.reason {
         d.contributing.push(reason);
     }

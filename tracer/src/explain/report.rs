@@ -297,6 +297,27 @@ pub struct OomKill {
     pub chosen: Option<Task>,
 }
 
+/// How much of a time a control group had no CPU time left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Throttled {
+    /// Its path, as the host sees it; safe to show.
+    pub cgroup: String,
+    /// It is one of cgroup v1.
+    pub v1: bool,
+    /// CPU time that all of it may use in a period, microseconds.
+    pub quota_us: u64,
+    /// Length of a period, microseconds.
+    pub period_us: u64,
+    /// Between the two readings that the rest is of, microseconds.
+    pub measured_us: u64,
+    /// Periods in which it wanted to run.
+    pub periods: u64,
+    /// Of those, the ones whose quota was used up.
+    pub throttled_periods: u64,
+    /// For how long it was kept from running, added up over the CPUs.
+    pub throttled_us: u64,
+}
+
 /// Where in its program a process was when it faulted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FaultPlace {
@@ -362,6 +383,8 @@ pub struct ExitReport {
     pub stop: Option<Stop>,
     /// Whose memory limit it was, for the causes `oom-…`.
     pub oom: Option<Box<OomKill>>,
+    /// How much of the time that it had to end its control group was kept from running.
+    pub throttled: Option<Box<Throttled>>,
     /// Where in its program it was, for the cause `fault`.
     pub fault: Option<Box<FaultPlace>>,
     /// The same of what killed it.

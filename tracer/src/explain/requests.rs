@@ -35,6 +35,11 @@ fn may_ask_to_end(number: i32) -> bool {
     ) || number >= signals::RTMIN
 }
 
+/// Whether a signal may begin or end the stop of a container.
+pub fn may_end(number: i32) -> bool {
+    number == signals::KILL || asks_to_end(number) || may_ask_to_end(number)
+}
+
 /// Whether a process sent it to itself. While it lives its pid is nobody else's.
 pub(crate) fn own(one: &Process, note: &Note) -> bool {
     let by = note.sender.as_ref();

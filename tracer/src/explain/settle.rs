@@ -135,16 +135,17 @@ impl Engine {
         if std::mem::replace(&mut open.reported, true) {
             return;
         }
-        let (generated, signal, seen, target) = (
+        let (generated, signal, first, seen, target) = (
             open.time,
             open.signal.clone(),
+            open.first.clone(),
             open.seen.clone(),
             open.target,
         );
         let waited = words::between(generated, now);
         let verdict = match open.got {
             Some((event, ..)) => blocked::held(&signal, waited, event),
-            None => blocked::waiting(&signal, waited, seen.as_ref()),
+            None => blocked::waiting(&signal, waited, first.as_deref(), seen.as_ref()),
         };
         if let Some(process) = self.history.process_mut(target) {
             process.settle(id, verdict.fate, verdict.reason, Some(now));
@@ -167,8 +168,9 @@ impl Engine {
         };
         let (generated, signal, target) = (open.time, open.signal.clone(), open.target);
         let waited = words::between(generated, time);
-        let then = blocked::waiting(&signal, waited, before);
-        let now = blocked::waiting(&signal, waited, open.seen.as_ref());
+        let first = open.first.as_deref();
+        let then = blocked::waiting(&signal, waited, first, before);
+        let now = blocked::waiting(&signal, waited, first, open.seen.as_ref());
         let words = |v: &Verdict| v.explanation.sentences.clone();
         if (then.reason, words(&then)) == (now.reason, words(&now)) {
             return;

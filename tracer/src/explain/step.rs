@@ -26,6 +26,7 @@ impl Engine {
                 handler,
                 signal_flags,
                 traced,
+                orphaned,
                 ..
             } => {
                 // The end of a thread whose group exits (get_signal), not a signal.
@@ -36,6 +37,7 @@ impl Engine {
                         handler,
                         signal_flags,
                         pid1: task.is_pid1(),
+                        orphaned,
                     };
                     self.deliver(&task, number, traced, &delivery);
                 }
@@ -143,6 +145,12 @@ impl Engine {
             } => self.observed(id, time, key, dispositions, sight),
             Fact::Folded { like, count, last } => self.folded(id, time, &like, count, last),
             Fact::Lost { kind, count } => self.lost(id, time, kind, count),
+            Fact::Quotas { key, quotas } => {
+                let key = self.history.resolve(key);
+                if let Some(process) = self.history.process_mut(key) {
+                    process.quotas.push((id, quotas), |(_, quotas)| quotas.at);
+                }
+            }
             Fact::Program { key, file } => self.history.looked_up.program(key, file),
             Fact::Engine(event) => self.engine_told(id, time, event),
             Fact::EngineSilent(why) => {

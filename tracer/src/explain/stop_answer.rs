@@ -13,7 +13,7 @@ use super::death::Death;
 use super::engine::{Deadline, Engine, LOOKS_NS, WATCHES, WATCH_NS};
 use super::stop_request::{configured, may_begin};
 use super::verdict::{left_out, Verdict, View};
-use super::{lead, signals, words};
+use super::{lead, quota, signals, words};
 
 /// What became of the stop signal, and what to do about it.
 pub(crate) fn became(view: View<'_>, one: &Process, stop: &Note, killed: BootTime, d: &mut Death) {
@@ -44,6 +44,7 @@ pub(crate) fn became(view: View<'_>, one: &Process, stop: &Note, killed: BootTim
                 it.first,
                 reason.map_or_else(String::new, |reason| format!(" ({reason})"))
             ));
+            quota::slowed(one, it.then, stop.time, killed, d);
             d.advise(format!("find out what kept {} from running, or allow more time before the kill (docker stop --timeout)", it.then));
         }
     }
@@ -206,6 +207,7 @@ fn acted(view: View<'_>, one: &Process, stop: &Note, killed: BootTime, d: &mut D
     } else {
         d.say(format!("{} {verb} {name} and was still running.", it.first));
     }
+    quota::slowed(one, it.then, stop.time, killed, d);
     d.advise("make it end faster once it is asked to, or allow more time before the kill (docker stop --timeout, docker run --stop-timeout)");
 }
 

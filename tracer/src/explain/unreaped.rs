@@ -178,7 +178,7 @@ fn kept(state: u8, sight: &Sight) -> Option<Kept> {
         ),
         (b'Z' | b'X', None) => return None,
         _ => {
-            let (reason, why, _) = blocked::keeps(state, sight);
+            let (reason, why, _) = blocked::keeps(state, sight, false);
             (reason, why)
         }
     };

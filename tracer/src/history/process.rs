@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::event::{BootTime, Comm, Dispositions, Fault, ProcessKey, Resumed, Sight, Signal, Task};
+use crate::event::{
+    BootTime, Comm, Dispositions, Fault, ProcessKey, Quotas, Resumed, Sight, Signal, Task,
+};
 
 use super::note::{Fate, Note, Recent, Sent};
 
@@ -10,6 +12,9 @@ use super::note::{Fate, Note, Recent, Sent};
 pub const NOTES: usize = 24;
 /// Signals that a PID 1 sent which are remembered.
 pub const SENT: usize = 64;
+
+/// Readings of CPU quotas that are remembered.
+pub const READINGS: usize = 8;
 
 /// The first signal that was fatal for a process.
 #[derive(Clone, Debug)]
@@ -116,6 +121,8 @@ pub struct Process {
     pub notes: Recent<Note>,
     /// Signals that it sent; kept for a PID 1 only.
     pub sent: Recent<Sent>,
+    /// Its CPU quotas when it was asked to end, and when it was killed; and the events.
+    pub quotas: Recent<(u64, Quotas)>,
     /// Ids of its signals that have no end yet, oldest first.
     pub open: Vec<u64>,
     /// What kills it: the first fatal signal wins.
@@ -164,6 +171,7 @@ impl Process {
             sight: None,
             notes: Recent::new(NOTES),
             sent: Recent::new(SENT),
+            quotas: Recent::new(READINGS),
             open: Vec::new(),
             fatal: None,
             dump_ended: None,

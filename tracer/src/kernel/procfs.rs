@@ -12,11 +12,13 @@ use std::{
     sync::Arc,
 };
 
-use self::status::Status;
+pub use self::quota::Groups;
+use self::{frozen::CGROUPS, quota::cpu_time, status::Status};
 use super::sys;
 use crate::event::{Dispositions, Machine, PidNs, ProcessKey, Sight, Task, TICK_NS};
 
 mod frozen;
+mod quota;
 mod status;
 
 /// A `/proc`.
@@ -142,9 +144,19 @@ impl Proc {
         let sight = Sight {
             function: function(&folder),
             tracer,
-            frozen: frozen::by(&folder, Path::new(frozen::CGROUPS)),
+            frozen: frozen::by(&folder, Path::new(CGROUPS)),
+            quotas: Groups::of(&folder, Path::new(CGROUPS)).map(|groups| groups.read(super::now())),
+            cpu: cpu_time(&folder),
         };
         Some((status.dispositions, sight))
+    }
+
+    /// The control groups that a process is in, by which its CPU time is limited; `None`
+    /// if they cannot be found, it is gone, or its pid is another's by now.
+    pub fn cpu_groups(&self, key: ProcessKey) -> Option<Groups> {
+        let groups = Groups::of(&self.root.join(key.pid.to_string()), Path::new(CGROUPS))?;
+        // Asked after it: a pid that is in use again has another start.
+        self.is_still(key).then_some(groups)
     }
 
     /// The file that a process runs; `None` if it is gone, is a kernel thread's,

@@ -18,13 +18,19 @@ const POINTER: u32 = 8;
 
 /// Fields that a kernel may lack: what they tell is told less well without
 /// them. Without any other, identities or fates would be wrong.
-const OPTIONAL_FIELDS: [&str; 78] = [
+const OPTIONAL_FIELDS: [&str; 84] = [
     "task_pdeath_signal",
     "task_last_siginfo",
     "siginfo_signo",
     "task_exit_signal",
     "task_real_blocked",
     "task_mm",
+    "task_pid_links",
+    "task_prio",
+    "task_cfs_rq",
+    "cfs_rq_throttle_count",
+    "signal_pids",
+    "pid_tasks",
     "task_cgroups",
     "signal_core_state",
     "mm_core_state",

@@ -414,6 +414,16 @@ pub(crate) fn exit(context: &Context, report: &ExitReport) -> Line {
             grace_ms: stop.grace_ns.map(|ns| ns / 1_000_000),
             used_ms: stop.used_ns / 1_000_000,
         }),
+        throttled: report.throttled.as_ref().map(|found| shapes::Throttled {
+            cgroup: found.cgroup.clone(),
+            cgroup_version: if found.v1 { 1 } else { 2 },
+            quota_us: found.quota_us,
+            period_us: found.period_us,
+            measured_us: found.measured_us,
+            periods: found.periods,
+            throttled_periods: found.throttled_periods,
+            throttled_us: found.throttled_us,
+        }),
         oom: report.oom.as_ref().map(|oom| shapes::Oom {
             scope: oom.scope.map(str::to_owned),
             cgroup: oom.cgroup.clone(),

@@ -237,6 +237,7 @@ pub(crate) fn init_exit() -> ExitReport {
         contributing: Vec::new(),
         stop: None,
         oom: None,
+        throttled: None,
         fault: None,
         kernel_path: KernelPath::default(),
         explanation: nothing(Certainty::Proven),
@@ -275,6 +276,7 @@ pub(crate) fn killed() -> ExitReport {
             used_ns: 1_400_000,
         }),
         oom: None,
+        throttled: None,
         kernel_path: stack(
             &["zap_pid_ns_processes", "do_exit", "do_group_exit"],
             Decision::Fatal,
@@ -337,6 +339,7 @@ pub(crate) fn unknown() -> ExitReport {
         contributing: Vec::new(),
         stop: None,
         oom: None,
+        throttled: None,
         kernel_path: KernelPath::default(),
         explanation: Explanation {
             missing: strings(&["the signal_generate event of its SIGKILL (12 events were lost)"]),

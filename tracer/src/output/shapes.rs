@@ -187,6 +187,18 @@ shapes! {
         decided: Option<String> = "The fate was decided here: by this condition.",
         proves: Option<bool> = "It proves the cause.",
     }
+    /// How often a control group had used up its CPU quota.
+    Throttled {
+        cgroup: String = "Its path, as the host sees it.",
+        cgroup_version: u32 = "1 or 2.",
+        quota_us: u64 = "CPU time that all of it may use in a period.",
+        period_us: u64 = "Length of a period.",
+        measured_us: u64 = "Between the two readings that the rest is of: at the request to end, and at the end.",
+        periods: u64 = "Periods in which it wanted to run.",
+        throttled_periods: u64 = "Of those, the ones whose quota was used up.",
+        throttled_us: u64 = "For how long it was kept from running, added up over the CPUs.",
+    }
+
     /// How a stop went.
     Stop {
         signal: String = "The stop signal.",
@@ -336,6 +348,7 @@ shapes! {
         contributing: Vec<String> = "Contributing reasons.",
         stop: Option<Stop> = "The stop this belongs to.",
         oom: Option<Oom> = "Whose memory limit it was, for the causes `oom-…`.",
+        throttled: Option<Throttled> = "How much of the time that it had to end its control group had no CPU time left.",
         fault: Option<Fault> = "Where in its program it faulted.",
         kernel_path: Option<Vec<String>> = "As in [`Signal`].",
         path: Option<Vec<Step>> = "As in [`Signal`].",
@@ -450,6 +463,7 @@ shapes! {
         contributing: Option<Vec<String>> = "As in [`Exit`].",
         stop: Option<Stop> = "As in [`Exit`].",
         oom: Option<Oom> = "As in [`Exit`].",
+        throttled: Option<Throttled> = "As in [`Exit`].",
         fault: Option<Fault> = "As in [`Exit`].",
         container: Option<Container> = "As in both.",
         pidns: Option<u32> = "As in both.",

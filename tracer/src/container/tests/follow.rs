@@ -322,6 +322,7 @@ fn a_signal_between_two_namespaces_goes_with_the_one_it_concerns() {
                 threads_blocking: 0,
                 threads_unable: 0,
                 dumping: false,
+                throttled: false,
             },
             ancestry: Vec::new(),
             more_ancestors: false,

@@ -4,7 +4,7 @@
 use super::Row;
 
 /// What no rule of this version gives as a reason.
-pub(super) const NOT_REPORTED: &[&str] = &["throttled", "orphaned-pgrp-stop", "unknown"];
+pub(super) const NOT_REPORTED: &[&str] = &["unknown"];
 
 pub(super) const ROWS: &[Row] = &[
     ("target-dumping", "the process is writing a core dump",
@@ -62,8 +62,8 @@ pub(super) const ROWS: &[Row] = &[
      "With cpu.max (CFS quota) every thread of the group waits for the next period once the quota is used. A handler cannot run, and a grace period can pass without the program having had the time to end.",
      "Raise the quota or the grace period."),
     ("not-scheduled", "it is runnable but got no CPU",
-     "It competes with others for the CPU, and its turn had not come.",
-     "Look at the load and at the CPU shares of its group."),
+     "It competes with others for the CPU, and its turn had not come: a real-time process goes before all others, a group with a high CPU weight before one with a low. Proven if it did not run at all between two looks (/proc/PID/schedstat).",
+     "Look at what else runs on its CPUs (real-time processes first), and at the CPU weight of its group."),
     ("no-permission", "the sender may not signal that process (EPERM)",
      "A process may signal its own user's processes; others need CAP_KILL in the target's user namespace (kill_ok_by_cred).",
      "Send as the same user or as root."),
@@ -89,8 +89,8 @@ pub(super) const ROWS: &[Row] = &[
      "Pids of processes and threads are above 0 for tkill, tgkill and rt_tgsigqueueinfo; pidfd_send_signal wants a descriptor of a process; a siginfo has to be readable, and a known kind.",
      "Look at the call's arguments in the sender's program."),
     ("orphaned-pgrp-stop", "stop signals of the terminal do not stop an orphaned group",
-     "Nobody would be left to continue it, so SIGTSTP, SIGTTIN and SIGTTOU do nothing there (is_current_pgrp_orphaned in get_signal). SIGSTOP does.",
-     ""),
+     "Nobody would be left to continue it, so SIGTSTP, SIGTTIN and SIGTTOU do nothing there (is_current_pgrp_orphaned in get_signal). SIGSTOP does. Such a signal is taken and thrown away (discarded).",
+     "Send SIGSTOP, or start the program from a shell with job control in the same session."),
     ("tracer", "the debugger decided",
      "The tracer suppressed or replaced the signal (ptrace_signal).",
      ""),

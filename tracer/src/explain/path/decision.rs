@@ -64,6 +64,8 @@ pub enum Decision {
         /// `SIGNAL_UNKILLABLE`.
         unkillable: bool,
     },
+    /// It does not stop the target, once that takes it.
+    Orphaned,
     /// SIGCONT.
     Continued,
     /// Taken from the queue on purpose, by this function.
@@ -100,6 +102,7 @@ impl Decision {
             (Fate::Stopped, _) => Self::Stopped,
             (Fate::Continued, _) => Self::Continued,
             (Fate::Blocked, Some("blocked-mask")) => Self::Blocked,
+            (Fate::Discarded, Some("orphaned-pgrp-stop")) => Self::Orphaned,
             (Fate::Discarded, Some(reason)) if sure => Self::ThrownAway {
                 unkillable: reason == "init-no-handler",
             },
@@ -141,6 +144,7 @@ impl Decision {
             Self::FatalAtDelivery | Self::Handled | Self::Stopped | Self::ThrownAway { .. } => {
                 &["get_signal"]
             }
+            Self::Orphaned => &["get_signal", "is_current_pgrp_orphaned"],
             Self::Overrun(_) | Self::Accepted(_) => &[],
         }
     }
@@ -155,10 +159,10 @@ impl Decision {
 
     /// Whether the target came to it only later.
     pub(super) fn is_later(self) -> bool {
-        use Decision::{Accepted, FatalAtDelivery, Handled, Stopped, ThrownAway};
+        use Decision::{Accepted, FatalAtDelivery, Handled, Orphaned, Stopped, ThrownAway};
         matches!(
             self,
-            FatalAtDelivery | Handled | Stopped | ThrownAway { .. } | Accepted(_)
+            FatalAtDelivery | Handled | Stopped | Orphaned | ThrownAway { .. } | Accepted(_)
         )
     }
 }
@@ -245,6 +249,9 @@ impl fmt::Display for Decision {
                 "a PID 1 (SIGNAL_UNKILLABLE) without handler: thrown away"
             }
             Self::ThrownAway { unkillable: false } => "it is ignored by now: thrown away",
+            Self::Orphaned => {
+                "no handler, and nobody in its session could continue the process group: it is not stopped"
+            }
             Self::Continued => {
                 "SIGCONT: stop signals that are pending are removed, and stopped threads woken"
             }

@@ -46,6 +46,7 @@ pub(super) const ROWS: &[Row] = &[
     ("force_sig_info_to_task", "a fault that is blocked or ignored: resets its handler to SIG_DFL, and then it ends even a PID 1"),
     ("bpf_send_signal_common|do_bpf_send_signal|bpf_send_signal|bpf_send_signal_thread", "bpf_send_signal: a BPF program sends to the current process"),
     // In the target.
+    ("is_current_pgrp_orphaned", "whether somebody in its session, outside of its process group, could continue it: a stop signal of a terminal stops it only then"),
     ("get_signal", "in the target, before it is back in its program: takes a signal from the queue; stops, ends, or leaves it to a handler"),
     ("ptrace_signal", "the debugger sees the signal first, and may change or suppress it"),
     ("do_signal_stop", "stops all threads of the process"),

@@ -132,7 +132,7 @@ fn open_signals_are_looked_at_three_times() {
             asked.push((now - start) / MS);
         }
     }
-    assert_eq!(asked, [50, 1_000, 10_000]);
+    assert_eq!(asked, [50, 1_100, 10_000]);
     assert_eq!(engine.next_deadline(), None);
 }
 

@@ -29,6 +29,7 @@ mod own;
 mod path;
 mod picture;
 mod queues;
+mod quota;
 mod random;
 mod refused;
 mod shared;

@@ -350,6 +350,7 @@ fn delivered_without_a_handler_after_all() {
         signal_flags: 4,
         group_exit_code: QUIT,
         traced: false,
+        orphaned: None,
     });
     w.exit(&app, QUIT | 0x80);
     let told = w.run();
@@ -368,6 +369,47 @@ fn delivered_without_a_handler_after_all() {
     );
     // The SIGKILL that ends its threads is no signal.
     assert_eq!(told.summary.signals, 2);
+}
+
+/// What is said of a SIGTSTP without handler, by what was asked of its group.
+fn terminal_stop(
+    number: i32,
+    group: Option<bool>,
+) -> (&'static str, Option<&'static str>, Certainty) {
+    let (mut w, sh, app) = pair();
+    let id = w.send(&sh, &app, number).go();
+    w.push(Fact::Deliver {
+        task: app,
+        number,
+        code: 0,
+        info: Info::Full,
+        handler: Handler::Default,
+        signal_flags: 0,
+        group_exit_code: 0,
+        traced: false,
+        orphaned: group,
+    });
+    let told = w.run();
+    let s = told.signal(id);
+    (s.fate, s.reason, s.explanation.certainty)
+}
+
+#[test]
+fn a_terminals_stop_of_an_orphaned_group() {
+    use Certainty::{Inferred, Proven};
+    let orphaned = Some("orphaned-pgrp-stop");
+    for number in [20, 21, 22] {
+        assert_eq!(
+            terminal_stop(number, Some(true)),
+            ("discarded", orphaned, Proven)
+        );
+        assert_eq!(
+            terminal_stop(number, Some(false)),
+            ("stopped", None, Proven)
+        );
+        assert_eq!(terminal_stop(number, None), ("stopped", None, Inferred));
+    }
+    assert_eq!(terminal_stop(19, Some(true)), ("stopped", None, Proven));
 }
 
 #[test]

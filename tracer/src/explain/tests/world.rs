@@ -202,6 +202,7 @@ impl World {
                     threads_blocking: 0,
                     threads_unable: 0,
                     dumping: false,
+                    throttled: false,
                 },
                 ancestry: vec![],
                 more_ancestors: false,
@@ -236,6 +237,7 @@ impl World {
             signal_flags,
             group_exit_code: 0,
             traced: false,
+            orphaned: None,
         })
     }
 

@@ -6,7 +6,7 @@ use std::{fs, path::Path, sync::Arc};
 /// Where control groups are mounted.
 pub(super) const CGROUPS: &str = "/sys/fs/cgroup";
 /// The unified hierarchy is there, or below that beside those of version 1.
-const UNIFIED: [&str; 2] = ["", "unified"];
+pub(super) const UNIFIED: [&str; 2] = ["", "unified"];
 
 /// The frozen control group that holds the process with this folder in `/proc`;
 /// and whether it is one of version 1.
