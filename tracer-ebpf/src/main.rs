@@ -1,7 +1,7 @@
 //! The kernel side of sigtrace: hooks turn kernel state into facts, as the
 //! records of `sigtrace_common::record`. It reports and never judges.
 //!
-//! One file per subject ([`signal`], [`refused`], [`fork`], [`process`], [`exit`], [`oom`],
+//! One file per subject ([`signal`], [`deliver`], [`refused`], [`fork`], [`process`], [`exit`], [`oom`],
 //! [`ptrace`]) holds the logic once
 //! and thin entry points per program type. [`task`] reads facts of a task,
 //! [`trace`] its ancestry and stack, [`filter`] decides what counts, [`emit`]
@@ -14,6 +14,7 @@
 )]
 #![feature(asm_experimental_arch)]
 
+mod deliver;
 mod emit;
 mod exit;
 mod fault;

@@ -1,22 +1,18 @@
-//! Signals: generated (`signal_generate`, fires under siglock after
-//! `complete_signal`), delivered (`signal_deliver`), and taken from a queue
-//! (`dequeue_signal`).
+//! Signals that are generated (`signal_generate`, fires under siglock after
+//! `complete_signal`); what becomes of them is `deliver`'s.
 
 use core::ffi::c_void;
 
 use aya_ebpf::{
     helpers::generated::bpf_probe_read_kernel,
-    macros::{btf_tracepoint, fexit, kretprobe, raw_tracepoint},
-    programs::{BtfTracePointContext, FExitContext, RawTracePointContext, RetProbeContext},
+    macros::{btf_tracepoint, raw_tracepoint},
+    programs::{BtfTracePointContext, RawTracePointContext},
     EbpfContext,
 };
 use aya_log_ebpf::debug;
 use sigtrace_common::{
     layout::ABSENT,
-    record::{
-        Deliver, Dequeue, Kind, Signal, SignalTraced, TargetState, ANCESTORS, NOT_ASKED,
-        NOT_COUNTED, THREADS,
-    },
+    record::{Kind, Signal, SignalTraced, TargetState, ANCESTORS, NOT_COUNTED, THREADS},
 };
 
 use crate::{
@@ -26,7 +22,7 @@ use crate::{
     fold,
     globals::global,
     mem::{current, pointer, typed_current, Addr, Direct, Mem, Probe},
-    oom, pgrp, place, task, trace,
+    oom, place, task, trace,
 };
 
 /// `TRACE_SIGNAL_IGNORED`.
@@ -40,15 +36,11 @@ const RLIMIT_SIGPENDING: u32 = 11;
 const RLIMIT_RTTIME: u32 = 15;
 /// `SEND_SIG_PRIV`.
 const BY_KERNEL: u64 = 1;
-/// A handler, wherever it is.
-const HANDLED: u64 = u64::MAX;
 const SIGHUP: i32 = 1;
 const SIGQUIT: i32 = 3;
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 const SIGCHLD: i32 = 17;
-const SIGTSTP: i32 = 20;
-const SIGTTOU: i32 = 22;
 const SIGURG: i32 = 23;
 const SIGXCPU: i32 = 24;
 const SIGWINCH: i32 = 28;
@@ -61,7 +53,7 @@ const PF_WORKERS: u32 = 0x10 | 0x4000;
 /// would give a typed pointer; `info` may be 0 or 1 and must never be loaded
 /// through (newer kernels trust it and would not handle the fault).
 #[inline(always)]
-unsafe fn scalar_arg(ctx: *mut c_void, n: usize) -> u64 {
+pub(crate) unsafe fn scalar_arg(ctx: *mut c_void, n: usize) -> u64 {
     let mut value = 0u64;
     // SAFETY: the context has at least the tracepoint's arguments.
     unsafe {
@@ -197,13 +189,13 @@ fn routine(number: i32, result: i32, handler: u64) -> bool {
 }
 
 #[inline(always)]
-fn asks_to_end(number: i32) -> bool {
+pub(crate) fn asks_to_end(number: i32) -> bool {
     (SIGHUP..=SIGQUIT).contains(&number) || number == SIGTERM
 }
 
 /// Most signals of a storm come to nothing, or go to a handler.
 #[inline(always)]
-fn share(number: i32, result: i32, handler: u64) -> Share {
+pub(crate) fn share(number: i32, result: i32, handler: u64) -> Share {
     match (number, result) {
         (SIGKILL, _) => Share::Death,
         // SIG_DFL: nearly all of these end the process.
@@ -422,120 +414,5 @@ unsafe fn ask_threads(out: *mut TargetState, signal: Addr, bit: u32) {
         (*out).threads_seen = seen;
         (*out).threads_blocking = blocking;
         (*out).threads_unable = unable;
-    }
-}
-
-#[raw_tracepoint(tracepoint = "signal_deliver")]
-pub fn raw_signal_deliver(ctx: RawTracePointContext) -> i32 {
-    // SAFETY: the arguments of signal_deliver.
-    unsafe { deliver::<Probe>(ctx.as_ptr(), ctx.arg(0), current()) }
-}
-
-#[btf_tracepoint(function = "signal_deliver")]
-pub fn btf_signal_deliver(ctx: BtfTracePointContext) -> i32 {
-    // SAFETY: the arguments of signal_deliver.
-    unsafe {
-        if global!(CONFIG.typed_current) != 0 {
-            deliver::<Direct>(ctx.as_ptr(), ctx.arg(0), typed_current())
-        } else {
-            deliver::<Probe>(ctx.as_ptr(), ctx.arg(0), current())
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn deliver<M: Mem>(ctx: *mut c_void, number: i32, task: Addr) -> i32 {
-    // SAFETY: the caller's duty.
-    unsafe {
-        if !filter::signal_number(number) || !filter::process::<M>(task) {
-            return 0;
-        }
-        let action = scalar_arg(ctx, 2) as Addr;
-        let handler: u64 = Probe::get(action, global!(LAYOUT.sigaction_handler));
-        let time = emit::now();
-        if handler > 3 && asks_to_end(number) {
-            fault::before_handler(time, current(), handler);
-        }
-        // As for its generation, of which it is the end.
-        let share = share(number, 0, handler);
-        let Some(mut entry) = emit::reserve_within::<Deliver>(Kind::Deliver, share) else {
-            return 0;
-        };
-        let out = entry.as_mut_ptr();
-        (*out).header = emit::header(Kind::Deliver, time);
-        task::fill::<M>(&raw mut (*out).task, task);
-        let info = scalar_arg(ctx, 1);
-        let (mut kind, mut code) = (info as u32, 0);
-        if info > 1 {
-            kind = 2;
-            code = Probe::get(info as Addr, global!(LAYOUT.siginfo_code));
-        }
-        (*out).info = kind;
-        (*out).code = code;
-        (*out).number = number;
-        (*out).handler = handler;
-        (*out).sa_flags = Probe::get(action, global!(LAYOUT.sigaction_flags));
-        let signal = pointer::<M>(task, global!(LAYOUT.task_signal));
-        (*out).signal_flags = M::get(signal, global!(LAYOUT.signal_flags));
-        (*out).group_exit_code = M::get(signal, global!(LAYOUT.signal_group_exit_code));
-        (*out).ptrace = M::get(task, global!(LAYOUT.task_ptrace));
-        (*out).orphaned = if handler == 0 && (SIGTSTP..=SIGTTOU).contains(&number) {
-            pgrp::orphaned(current())
-        } else {
-            NOT_ASKED
-        };
-        (*out).reserved = 0;
-        entry.submit(0);
-        0
-    }
-}
-
-#[fexit(function = "dequeue_signal")]
-pub fn fexit_dequeue_signal(ctx: FExitContext) -> i32 {
-    // The returned value follows the arguments, whose number changed in 5.17,
-    // 6.1 and 6.12. Read as memory: the compiler would merge two loads into one
-    // at a computed place in the context, which the verifier does not allow.
-    let at = if global!(CONFIG.dequeue_args) == 4 {
-        4
-    } else {
-        3
-    };
-    // SAFETY: the context of this program.
-    unsafe {
-        let number = scalar_arg(ctx.as_ptr(), at) as i32;
-        if global!(CONFIG.typed_current) != 0 {
-            dequeue::<Direct>(ctx.as_ptr(), number, typed_current())
-        } else {
-            dequeue::<Probe>(ctx.as_ptr(), number, current())
-        }
-    }
-}
-
-#[kretprobe(function = "dequeue_signal")]
-pub fn kretprobe_dequeue_signal(ctx: RetProbeContext) -> i32 {
-    let number: i32 = ctx.ret();
-    // SAFETY: the context of this program.
-    unsafe { dequeue::<Probe>(ctx.as_ptr(), number, current()) }
-}
-
-#[inline(always)]
-unsafe fn dequeue<M: Mem>(ctx: *mut c_void, number: i32, task: Addr) -> i32 {
-    // SAFETY: the caller's duty.
-    unsafe {
-        if number <= 0 || !filter::signal_number(number) || !filter::process::<M>(task) {
-            return 0;
-        }
-        // Whoever waits for SIGTERM as an init does is asked for an end by it.
-        let share = share(number, 0, HANDLED);
-        let Some(mut entry) = emit::reserve_within::<Dequeue>(Kind::Dequeue, share) else {
-            return 0;
-        };
-        let out = entry.as_mut_ptr();
-        (*out).header = emit::header(Kind::Dequeue, emit::now());
-        task::fill::<M>(&raw mut (*out).task, task);
-        (*out).number = number;
-        (*out).frame_count = trace::stack((&raw mut (*out).stack).cast(), 8, ctx);
-        entry.submit(0);
-        0
     }
 }
