@@ -33,6 +33,8 @@ use crate::{
 
 /// How often the counts of lost events are looked at while events come in.
 const LOSS_EVERY: Duration = Duration::from_millis(10);
+/// And where some are known to be lost.
+const LOSS_AT_ONCE: Duration = Duration::from_millis(1);
 /// How often it is checked that the traced namespaces are still there: their
 /// ends are events, so this is for ends that were lost.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
@@ -423,7 +425,10 @@ impl Live<'_> {
             until = last.unwrap_or(until);
         }
         self.losses_unchecked |= last.is_some();
-        if self.losses_unchecked && self.losses_checked.elapsed() >= LOSS_EVERY {
+        // Before anything is explained: what was lost makes it less certain.
+        let since = self.losses_checked.elapsed();
+        let short = since >= LOSS_AT_ONCE && self.ring.is_short();
+        if self.losses_unchecked && (short || since >= LOSS_EVERY) {
             self.losses();
         }
         if self

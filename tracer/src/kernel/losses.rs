@@ -77,6 +77,12 @@ impl Losses {
         self.last = Some(self.missed());
     }
 
+    /// Whether records found no room since the last call of `new_ones`; costs next to
+    /// nothing.
+    pub(super) fn is_short(&self) -> bool {
+        (0..KINDS).any(|kind| self.counts.get(kind) > self.told[kind])
+    }
+
     /// What was lost since the last call, by kind.
     pub(super) fn new_ones(&mut self) -> Vec<(&'static str, u64)> {
         let mut losses = Vec::new();

@@ -100,6 +100,11 @@ impl Ring {
         self.folds.read(is_alive)
     }
 
+    /// Whether something was lost since the last call of `losses`; costs next to nothing.
+    pub fn is_short(&self) -> bool {
+        self.losses.is_short()
+    }
+
     /// What was lost since the last call, by kind.
     pub fn losses(&mut self) -> Vec<(&'static str, u64)> {
         let mut losses = self.losses.new_ones();
