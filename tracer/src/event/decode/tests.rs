@@ -3,6 +3,7 @@
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::*;
+use crate::event::*;
 
 struct Named;
 impl Functions for Named {
