@@ -13,7 +13,8 @@ use crate::stage::ns;
 pub(super) fn scenarios() -> Vec<Scenario> {
     [own("pod-member", member), own("pod-ends", ends)]
         .map(|one| Scenario {
-            on: |engine| engine.kind == "podman",
+            // Debian 12's runc cannot open /dev/null in a pod on a host without systemd.
+            on: |engine| engine.kind == "podman" && engine.runtime == "crun",
             ..one
         })
         .into()

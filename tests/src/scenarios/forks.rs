@@ -142,7 +142,7 @@ fn pids(scene: &Scene, judge: &mut Judge<'_>) {
         .fork_rejected("the fork", scene.pid("full-pids"), "pid-max", "EAGAIN")
         .field("/limit/name", "kernel.pid_max")
         .is("/limit/max", &PID_MAX.into())
-        .words(&["no free pid", "has not waited for them"]);
+        .words(&["no free pid"]);
     over(scene, judge, "full-pids");
 }
 
