@@ -157,6 +157,7 @@ fn less_certain(seen: &Seen, child: u32) -> Vec<String> {
         .find(|event| event.is_death() && event.number("/task/pid") == Some(child.into()));
     // Its death may be among what was lost; the summary has said so.
     if let Some(death) = death {
+        println!("of the child: {}", death.text("/explanation"));
         // That PID 1's end took it along the stack of its SIGKILL proves; what was not
         // done before, nothing does.
         let some = |what: &str| {
