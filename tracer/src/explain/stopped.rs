@@ -41,7 +41,7 @@ pub(crate) fn about(
                 chain::link_note(view, one, stop, "PID 1", d);
                 passed_on::about(view, victim, one, stop, Cut::exited(killed), d);
             } else {
-                not_acted(one, stop, ended, d);
+                not_acted(view, one, stop, ended, d);
             }
         }
         None => without_stop(view, one, ended, d),
@@ -49,11 +49,21 @@ pub(crate) fn about(
 }
 
 /// A stop signal that PID 1 did not act on; it exited all the same.
-fn not_acted(one: &Process, stop: &Note, ended: BootTime, d: &mut Death) {
+fn not_acted(view: View<'_>, one: &Process, stop: &Note, ended: BootTime, d: &mut Death) {
     let name = signals::name(stop.number);
     let before = words::span(words::between(stop.time, ended));
-    d.contributing.extend(stop.reason);
-    d.say(match stop.fate {
+    let lost = |kind| view.history.lost_since(kind, stop.time) > 0;
+    let fate = match stop.fate {
+        // Settled by its generation alone.
+        Fate::Dropped => Fate::Dropped,
+        // It was not seen to be taken, and might have been.
+        _ if lost("deliver") || lost("dequeue") => Fate::Unknown,
+        fate => fate,
+    };
+    if fate == stop.fate {
+        d.contributing.extend(stop.reason);
+    }
+    d.say(match fate {
         Fate::Dropped | Fate::Discarded => format!(
             "The {name} that PID 1 got {before} before did nothing ({}): PID 1 exited on its own.",
             stop.reason.unwrap_or("unknown")
@@ -62,7 +72,7 @@ fn not_acted(one: &Process, stop: &Note, ended: BootTime, d: &mut Death) {
         Fate::Unknown => format!("PID 1 got {name} {before} before; what it did with it is not known."),
         _ => format!("PID 1 exited without acting on the {name} that it got {before} before."),
     });
-    if stop.fate == Fate::Unknown {
+    if fate == Fate::Unknown {
         d.missing(
             format!("what became of the {name} to PID 1"),
             Certainty::Inferred,

@@ -411,3 +411,28 @@ fn pid1_killed_and_what_is_known_of_its_children() {
     );
     assert_eq!(certainty, Certainty::Proven);
 }
+
+#[test]
+fn a_stop_whose_delivery_may_be_lost_did_not_do_nothing() {
+    let (mut w, sh, one, child) = started();
+    w.send(&sh, &one, TERM)
+        .set(|s| s.state.blocked = bit(TERM))
+        .go();
+    w.pass(5 * MS);
+    w.exit(&one, 0);
+    // What the explanation of PID 1's end did not know yet.
+    w.push(crate::event::Fact::Lost {
+        kind: "deliver",
+        count: 1,
+    });
+    w.zapped(&one, &child);
+    w.exit(&child, KILL);
+    let told = w.run();
+    let e = told.exit(&child);
+    assert_eq!(
+        second(e),
+        "PID 1 got SIGTERM 5.0 ms before; what it did with it is not known."
+    );
+    assert_eq!(e.explanation.certainty, Certainty::Inferred);
+    assert_eq!(e.contributing, [] as [&str; 0]);
+}
