@@ -24,7 +24,7 @@ const BUFFER: &str = "4096";
 const MOST_KB: u64 = 15 << 10;
 /// At its start, for the moment in which the kernel's types are read and its own
 /// programs are loaded.
-const MOST_AT_START_KB: u64 = 22 << 10;
+const MOST_AT_START_KB: u64 = 19 << 10;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![

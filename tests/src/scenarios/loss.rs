@@ -158,15 +158,8 @@ fn less_certain(seen: &Seen, child: u32) -> Vec<String> {
     // Its death may be among what was lost; the summary has said so.
     if let Some(death) = death {
         println!("of the child: {}", death.text("/explanation"));
-        // That PID 1's end took it along the stack of its SIGKILL proves; what was not
-        // done before, nothing does.
-        let some = |what: &str| {
-            death.now[what]
-                .as_array()
-                .is_some_and(|all| !all.is_empty())
-        };
-        let certain = death.text("/certainty") == "proven" || !some("missing");
-        if certain && (some("contributing") || death.text("/cause") != "pid1-exited") {
+        let missing = death.now["missing"].as_array().map_or(0, Vec::len);
+        if death.text("/certainty") == "proven" || missing == 0 {
             faults.push(format!("the child's death is too certain: {}", death.now));
         }
         if death.text("/explanation").contains("never got") {

@@ -12,6 +12,7 @@ use super::memory;
 use super::{own, Outcome, Scenario, Stage};
 use crate::inside::storm::{CROWD, CROWD_IN_A_GUEST};
 use crate::judge::{Event, Seen};
+use crate::stage::host::Host;
 use crate::stage::ns::{self, Ns, Program};
 use crate::stage::sigtrace::Sigtrace;
 
@@ -112,7 +113,7 @@ fn play(
     status?;
     let ended = sigtrace.ended()?.well()?;
     let seen = Seen::read(&ended.lines);
-    let mut faults = unexplained(&seen);
+    let mut faults = unexplained(stage.host, &seen);
     let deaths = || seen.events.iter().filter(|event| event.is_death());
     for cause in causes {
         if deaths().all(|event| event.text("/cause") != *cause) {
@@ -124,10 +125,18 @@ fn play(
 }
 
 /// Deaths without a cause, and signals without a fate.
-fn unexplained(seen: &Seen) -> Vec<String> {
+fn unexplained(host: &Host, seen: &Seen) -> Vec<String> {
     let mut faults = seen.faults.clone();
-    if seen.summary["events_lost"] != 0 || seen.summary["ends_unseen"] != 0 {
-        faults.push(format!("all of it should be seen: {}", seen.summary));
+    // Where programs are preempted, three tasks of a CPU may be in one hook at once, and
+    // the event of a fourth is counted as missed. Nothing else is lost.
+    let missed: u64 = (seen.events.iter())
+        .filter(|event| event.kind() == "lost" && event.text("/kind") == "not-run")
+        .filter_map(|event| event.number("/count"))
+        .sum();
+    let all = missed == 0 || host.series_is_at_least(7, 0);
+    let summary = &seen.summary;
+    if !all || summary["events_lost"] != missed || summary["ends_unseen"] != 0 {
+        faults.push(format!("all of it should be seen: {summary}"));
     }
     for event in &seen.events {
         let of = if event.is_death() {

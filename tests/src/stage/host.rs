@@ -62,10 +62,15 @@ impl Host {
 
     /// Its kernel is of this series or a later one.
     pub(crate) fn series_is_at_least(&self, major: u32, minor: u32) -> bool {
-        let mut numbers = self.kernel.split('.').map(|n| n.parse().unwrap_or(0));
-        let mut next = || numbers.next().unwrap_or(0);
-        (next(), next()) >= (major, minor)
+        is_at_least(&self.kernel, major, minor)
     }
+}
+
+/// `6.18` is at least 6, 14.
+pub(crate) fn is_at_least(series: &str, major: u32, minor: u32) -> bool {
+    let mut numbers = series.split('.').map(|n| n.parse().unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0);
+    (next(), next()) >= (major, minor)
 }
 
 /// A program of this name on the PATH.
@@ -83,6 +88,19 @@ fn series(release: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn series_are_in_order() {
+        for (series, is) in [
+            ("5.10", false),
+            ("6.9", false),
+            ("6.14", true),
+            ("6.18", true),
+            ("7.0", true),
+        ] {
+            assert_eq!(super::is_at_least(series, 6, 14), is, "{series}");
+        }
+    }
+
     #[test]
     fn series_are_two_numbers() {
         assert_eq!(super::series("6.1.0-40-amd64\n"), "6.1");

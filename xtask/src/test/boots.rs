@@ -313,7 +313,12 @@ impl Job {
             .run(&self.command, &self.options, out.sink(), err.sink())?;
         let mut report = Report::read(&out.text());
         if let Ending::Lost(why) = boot.ending {
-            // `Report` has counted the missing END; here is why.
+            // `Report` has counted the missing END; here is why, and the first line of it
+            // once more where failures are listed.
+            let first = why.lines().next().unwrap_or_default();
+            if let Some(end) = report.tally.failures.last_mut() {
+                let _ = write!(end, ": {first}");
+            }
             for line in why.lines() {
                 let _ = writeln!(report.text, "    {line}");
             }
