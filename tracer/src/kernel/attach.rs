@@ -120,6 +120,11 @@ pub fn attach(facts: &mut Facts, request: &Request) -> Result<Attached, KernelEr
     loop {
         let choices = choose(&facts.hooks, request.wish);
         needed(&choices, facts)?;
+        let mut ebpf = load::load(&types, &choices, request, facts.typed_current)?;
+        load::fill_filters(&mut ebpf, request)?;
+        // Both are large for a moment; one after the other they take less.
+        sys::give_back_memory();
+        sys::small_pages();
         let btf = match load::ids(&types, &choices) {
             Ok(ids) => ids,
             Err(error) => {
@@ -129,8 +134,6 @@ pub fn attach(facts: &mut Facts, request: &Request) -> Result<Attached, KernelEr
                 continue;
             }
         };
-        let mut ebpf = load::load(&types, &choices, request, facts.typed_current)?;
-        load::fill_filters(&mut ebpf, request)?;
         match attach_all(&mut ebpf, &choices, &btf) {
             Ok(()) => {
                 drop(btf);

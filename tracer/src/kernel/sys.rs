@@ -258,6 +258,15 @@ pub(super) fn large_blocks_apart(from_bytes: i32) {
     let _ = from_bytes;
 }
 
+/// Memory in pages of the usual size, never huge ones, of which a block that grows would
+/// take up to two megabytes more than it needs (`PR_SET_THP_DISABLE`, prctl(2)).
+pub(super) fn small_pages() {
+    // SAFETY: sets a flag of this process.
+    unsafe {
+        libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0);
+    }
+}
+
 /// Hands free memory back to the system, which the allocator would keep.
 pub(super) fn give_back_memory() {
     #[cfg(target_env = "gnu")]
