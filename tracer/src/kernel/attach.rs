@@ -3,6 +3,12 @@
 //! a fact, and the choice is made again; so every hook ends at the best level
 //! that really works, and says why not better.
 
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    thread,
+};
+
 use aya::{
     maps::{MapData, RingBuf},
     programs::{Program, ProgramError},
@@ -25,6 +31,9 @@ use crate::event::{BootTime, PidNs};
 /// its turn even among hundreds of processes that never sleep, which are what people
 /// want to know about.
 const AHEAD: i32 = -10;
+
+/// Programs that are verified at a time. Two of them need most of the time.
+const LOADERS: usize = 4;
 
 /// What is wanted.
 #[derive(Clone, Debug)]
@@ -183,31 +192,60 @@ type Refusal = (Hook, Level, ProgramError);
 fn attach_all(ebpf: &mut Ebpf, choices: &[Choice], btf: &Btf) -> Result<(), Refusal> {
     // Loading takes long (the verifier), attaching does not: all hooks begin
     // to see things at nearly one moment.
-    each(ebpf, choices, |program, name| load_one(program, name, btf))?;
-    each(ebpf, choices, attach_one)
-}
-
-/// Does something to every chosen program.
-fn each(
-    ebpf: &mut Ebpf,
-    choices: &[Choice],
-    act: impl Fn(&mut Program, &str) -> Result<(), ProgramError>,
-) -> Result<(), Refusal> {
+    load_all(ebpf, choices, btf)?;
     for choice in choices {
         let Some(level) = choice.level else { continue };
         for name in &choice.programs {
             let program = ebpf.program_mut(name);
             program
                 .ok_or(ProgramError::UnexpectedProgramType)
-                .and_then(|program| act(program, choice.hook.name()))
+                .and_then(|program| attach_one(program, choice.hook.name()))
                 .map_err(|error| (choice.hook, level, error))?;
         }
     }
     Ok(())
 }
 
+/// Loads every chosen program, several at a time: the verifier needs tens of
+/// milliseconds for one, and the kernel runs it for several at once.
+fn load_all(ebpf: &mut Ebpf, choices: &[Choice], btf: &Btf) -> Result<(), Refusal> {
+    let mut programs: HashMap<&str, &mut Program> = ebpf.programs_mut().collect();
+    let mut chosen = Vec::new();
+    for choice in choices {
+        let Some(level) = choice.level else { continue };
+        for name in &choice.programs {
+            // One kprobe serves several functions.
+            if let Some(program) = programs.remove(&**name) {
+                chosen.push((choice.hook, level, program));
+            }
+        }
+    }
+    let chosen = Mutex::new(chosen.into_iter());
+    let next = || chosen.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let refused = Mutex::new(None);
+    let work = || {
+        while let Some((hook, level, program)) = next() {
+            if let Err(error) = load_one(program, hook.name(), btf) {
+                let mut refused = refused.lock().unwrap_or_else(PoisonError::into_inner);
+                *refused = Some((hook, level, error));
+                return;
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..thread::available_parallelism().map_or(1, usize::from).min(LOADERS) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    match refused.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(refusal) => Err(refusal),
+        None => Ok(()),
+    }
+}
+
 fn load_one(program: &mut Program, hook: &str, btf: &Btf) -> Result<(), ProgramError> {
-    let loaded = match program {
+    match program {
         Program::RawTracePoint(program) => program.load(),
         Program::TracePoint(program) => program.load(),
         Program::KProbe(program) => program.load(),
@@ -215,11 +253,6 @@ fn load_one(program: &mut Program, hook: &str, btf: &Btf) -> Result<(), ProgramE
         Program::FEntry(program) => program.load(hook, btf),
         Program::FExit(program) => program.load(hook, btf),
         _ => Err(ProgramError::UnexpectedProgramType),
-    };
-    match loaded {
-        // One kprobe serves several functions.
-        Err(ProgramError::AlreadyLoaded) => Ok(()),
-        loaded => loaded,
     }
 }
 
