@@ -22,15 +22,18 @@ pub(crate) enum Kind {
     DroppedEach,
     /// fork, exit and wait.
     Fork,
+    /// A system call that has nothing to do with signals (`getppid`).
+    Call,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Routine,
         Self::RoutineEach,
         Self::Dropped,
         Self::DroppedEach,
         Self::Fork,
+        Self::Call,
     ];
 }
 
@@ -55,7 +58,17 @@ impl Load {
             }
             Kind::DroppedEach => ns.enter(&["load", "queue", &cpu, &signal(libc::SIGTERM), "1"])?,
             Kind::Fork => ns.enter(&["load", "fork", &cpu])?,
+            Kind::Call => ns.enter(&["load", "call", &cpu])?,
         };
+        program.meet("ready")?;
+        Ok(Self { program, ns })
+    }
+
+    /// Dropped signals, hardly two alike, so many a second.
+    pub(crate) fn paced(rate: u64) -> Result<Self> {
+        let ns = Ns::new(&["c-init-nosig"])?;
+        let (cpu, term) = (LOAD_CPU.to_string(), libc::SIGTERM.to_string());
+        let program = ns.enter(&["load", "paced", &cpu, &term, "1", &rate.to_string()])?;
         program.meet("ready")?;
         Ok(Self { program, ns })
     }

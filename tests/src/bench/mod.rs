@@ -1,13 +1,15 @@
 //! What tracing costs: bare, with a program that does nothing, with sigtrace in
 //! every state, and with tools of others, interleaved on the same work in one
 //! run. [`subject`] is who is measured, [`load`] on what, [`flood`] whether all of a
-//! storm is told, [`stats`] how rounds become figures, [`table`] what is to be reached.
+//! storm is told, [`watch`] how it waits and how soon it tells, [`stats`] how rounds
+//! become figures, [`table`] what is to be reached.
 
 mod flood;
 mod load;
 mod stats;
 mod subject;
 mod table;
+mod watch;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -76,6 +78,9 @@ pub(crate) fn command(options: &Options) -> Result<bool> {
     let storms = flood::SENDERS.map(|senders| flood::storm(&bench, senders, options.rounds));
     let storms = storms.into_iter().collect::<Result<Vec<_>>>()?;
     let memory = flood::memory(&bench, options.rounds)?;
+    let idle = watch::idle(&bench)?;
+    let latencies = watch::RATES.map(|rate| watch::latency(&bench, rate, options.rounds));
+    let latencies = latencies.into_iter().collect::<Result<Vec<_>>>()?;
     let missing: Vec<_> = Rival::ALL
         .into_iter()
         .filter(|&rival| !bench.has(rival))
@@ -83,6 +88,7 @@ pub(crate) fn command(options: &Options) -> Result<bool> {
         .collect();
     let mut table = Table::of(&all, &level)?;
     table.storms(&storms, &memory)?;
+    table.watch(idle, &latencies)?;
     if options.json {
         print!("{}", table.json()?);
     } else {
@@ -135,6 +141,7 @@ fn subjects(bench: &Bench<'_>, kind: Kind) -> Vec<Subject> {
                 Subject::Empty,
                 Subject::Number,
                 Subject::Elsewhere,
+                Subject::Refused,
                 Subject::Traced,
             ];
             let there = |rival: &Rival| bench.has(*rival);
@@ -145,5 +152,6 @@ fn subjects(bench: &Bench<'_>, kind: Kind) -> Vec<Subject> {
             vec![Subject::Bare, Subject::Traced]
         }
         Kind::Fork => vec![Subject::Bare, Subject::Elsewhere],
+        Kind::Call => vec![Subject::Bare, Subject::Elsewhere, Subject::Refused],
     }
 }

@@ -39,6 +39,8 @@ pub(crate) enum Subject {
     Number,
     /// sigtrace, traces another namespace.
     Elsewhere,
+    /// The same, with `--refused`.
+    Refused,
     /// sigtrace, traces the load.
     Traced,
     /// A tool of others.
@@ -114,6 +116,12 @@ pub(crate) struct Bench<'a> {
     pub(crate) elsewhere: u32,
 }
 
+/// What could be hooked.
+pub(crate) struct Level {
+    pub(crate) generate: String,
+    pub(crate) every_call: bool,
+}
+
 /// One that is attached.
 pub(crate) struct Attached {
     _nothing: Option<OwnedFd>,
@@ -147,23 +155,33 @@ impl Bench<'_> {
                 attached.tool = Some(self.sigtrace(&["--signal", "KILL", "--pidns", &own])?);
             }
             Subject::Elsewhere => attached.tool = Some(self.sigtrace(&["--pidns", &elsewhere])?),
+            Subject::Refused => {
+                attached.tool = Some(self.sigtrace(&["--refused", "--pidns", &elsewhere])?);
+            }
             Subject::Traced => attached.tool = Some(self.sigtrace(&["--pidns", &own])?),
             Subject::Rival(rival) => attached.tool = Some(self.rival(rival, load)?),
         }
         Ok((attached, begin.elapsed()))
     }
 
-    /// How signal_generate is hooked here, as sigtrace says.
-    pub(crate) fn level(&self) -> Result<String> {
+    /// How signal_generate is hooked here, as sigtrace says, and whether system calls
+    /// themselves are for refused signals (`sys_exit`: where functions cannot be).
+    pub(crate) fn level(&self) -> Result<Level> {
         let inode = self.elsewhere.to_string();
-        let sigtrace = Sigtrace::attached(self.host, &["-o", "json", "--pidns", &inode])?;
+        let flags = ["-o", "json", "--refused", "--pidns", &inode];
+        let sigtrace = Sigtrace::attached(self.host, &flags)?;
         let said = sigtrace.interrupt()?.well()?.lines;
         let first = said.first().context("it said nothing")?;
         let line: serde_json::Value = serde_json::from_str(first).context("its first line")?;
         let hooks = line["hooks"].as_array().context("no hooks")?;
-        let hook = hooks.iter().find(|hook| hook["hook"] == "signal_generate");
-        let level = hook.and_then(|hook| hook["level"].as_str());
-        Ok(level.unwrap_or("not hooked").to_owned())
+        let level = |name: &str| {
+            let hook = hooks.iter().find(|hook| hook["hook"] == name)?;
+            hook["level"].as_str()
+        };
+        Ok(Level {
+            generate: level("signal_generate").unwrap_or("not hooked").to_owned(),
+            every_call: level("sys_exit").is_some(),
+        })
     }
 
     fn sigtrace(&self, flags: &[&str]) -> Result<Tool> {

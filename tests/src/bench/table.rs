@@ -9,7 +9,8 @@ use serde::Serialize;
 use super::flood::Storm;
 use super::load::Kind;
 use super::stats::{figure, Figure};
-use super::subject::{Rival, Subject};
+use super::subject::{Level, Rival, Subject};
+use super::watch::{self, Latency};
 use super::Series;
 
 /// What a figure may be.
@@ -39,8 +40,8 @@ pub(crate) struct Row {
 pub(crate) struct Table(Vec<Row>);
 
 impl Table {
-    /// `level`: how signal_generate is hooked.
-    pub(crate) fn of(all: &[Series], level: &str) -> Result<Self> {
+    /// Of the rounds.
+    pub(crate) fn of(all: &[Series], level: &Level) -> Result<Self> {
         let rounds = |kind, subject| {
             all.iter()
                 .find(|series| (series.kind, series.subject) == (kind, subject))
@@ -73,12 +74,37 @@ impl Table {
             routine(Subject::Number, Subject::Empty),
             Some(Target::AtMost(10.0)),
         )?;
-        let typed = level == "tp_btf";
+        let generate = &level.generate;
+        let typed = generate == "tp_btf";
         row(
-            &format!("rejected by container, over the empty program ({level})"),
+            &format!("rejected by container, over the empty program ({generate})"),
             "ns",
             routine(Subject::Elsewhere, Subject::Empty),
             Some(Target::AtMost(if typed { 40.0 } else { 80.0 })),
+        )?;
+        let by = if level.every_call {
+            "by sys_exit"
+        } else {
+            "by the functions that refuse"
+        };
+        row(
+            &format!("refused signals too ({by}): kill() of others, over without"),
+            "ns",
+            routine(Subject::Refused, Subject::Elsewhere),
+            Some(Target::AtMost(60.0)),
+        )?;
+        row(
+            "another system call (getppid): sigtrace, over bare",
+            "ns",
+            over(Kind::Call, Subject::Elsewhere, Subject::Bare),
+            Some(Target::AtMost(1.0)),
+        )?;
+        row(
+            &format!("another system call (getppid): refused signals too ({by}), over bare"),
+            "ns",
+            over(Kind::Call, Subject::Refused, Subject::Bare),
+            // That it costs every system call is why nobody gets it unasked.
+            (!level.every_call).then_some(Target::AtMost(1.0)),
         )?;
         row(
             "routine signal, traced, each told",
@@ -189,6 +215,31 @@ impl Table {
         )
     }
 
+    /// How it waits, and how soon it tells.
+    pub(crate) fn watch(&mut self, idle: f64, latencies: &[Latency]) -> Result<()> {
+        let always = Figure {
+            median: idle,
+            low: idle,
+            high: idle,
+        };
+        let what = format!(
+            "times its threads woke in {} s without events",
+            watch::IDLE.as_secs()
+        );
+        let row = Row::new(&what, "", always, Some(Target::AtMost(0.0)));
+        self.0.push(row);
+        for latency in latencies {
+            let figure = figure(&latency.p99_ms).context("too few rounds")?;
+            let what = format!(
+                "event to its line, {} a second: 99 of 100 within",
+                latency.rate
+            );
+            let row = Row::new(&what, "ms", figure, Some(Target::AtMost(20.0)));
+            self.0.push(row);
+        }
+        Ok(())
+    }
+
     /// How many targets are met, and how many there are.
     pub(crate) fn targets(&self) -> (usize, usize) {
         let met: Vec<bool> = self.0.iter().filter_map(|row| row.met).collect();
@@ -272,7 +323,11 @@ mod tests {
             series(Subject::Traced, 500.0),
             series(Subject::Rival(Rival::Sigsnoop), 16_300.0),
         ];
-        let table = Table::of(&all, "raw_tp").unwrap();
+        let level = Level {
+            generate: "raw_tp".into(),
+            every_call: true,
+        };
+        let table = Table::of(&all, &level).unwrap();
         // Missed: by container 81 over 80. Met: by number, traced, start, 80 times.
         assert_eq!(table.targets(), (4, 5), "{}", table.text());
         assert!(table

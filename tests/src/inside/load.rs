@@ -3,6 +3,7 @@
 //! everything that a tracer adds to the system call is in its time.
 
 use std::cell::Cell;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
@@ -20,8 +21,10 @@ const BATCH: u64 = 100;
 /// counts together has one in common, and this is more than it remembers at a time.
 const CODES: std::ops::Range<i32> = -101_000..-1000;
 
-/// `load signal CPU NUMBER PID`, `load queue CPU NUMBER PID`, `load fork CPU`: each line it hears is a number
-/// of milliseconds, each line it says `round COUNT NANOSECONDS`.
+/// `load signal CPU NUMBER PID`, `load queue CPU NUMBER PID`, `load paced CPU NUMBER PID
+/// RATE` (the same, so many a second), `load fork CPU`, `load call CPU` (a system call
+/// that has nothing to do with signals): each line it hears is a number of
+/// milliseconds, each line it says `round COUNT NANOSECONDS`.
 pub(crate) fn run(words: &[&str]) -> Result<()> {
     tools::set_name(b"load")?;
     match words {
@@ -36,18 +39,42 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         }
         ["queue", cpu, number, pid] => {
             let (number, pid) = (number.parse()?, pid.parse()?);
-            let code = Cell::new(CODES.start);
-            rounds(cpu, BATCH, || {
-                let next = code.get() + 1;
-                code.set(if next < CODES.end { next } else { CODES.start });
-                sys::queue_as(pid, number, next)
+            rounds(cpu, BATCH, different(pid, number))
+        }
+        ["paced", cpu, number, pid, rate] => {
+            let rate: u64 = rate.parse()?;
+            let send = different(pid.parse()?, number.parse()?);
+            // So many at a time that there are at most a thousand times a second.
+            let batch = rate.div_ceil(1000);
+            let pause = Duration::from_nanos(batch * 1_000_000_000 / rate);
+            rounds(cpu, 1, || {
+                let next = Instant::now() + pause;
+                for _ in 0..batch {
+                    send()?;
+                }
+                thread::sleep(next.saturating_duration_since(Instant::now()));
+                Ok(())
             })
         }
+        ["call", cpu] => rounds(cpu, BATCH, || {
+            sys::call_nothing();
+            Ok(())
+        }),
         ["fork", cpu] => rounds(cpu, 1, || match sys::fork()? {
             Side::Child => std::process::exit(0),
             Side::Parent(child) => wait::waitpid(child, None).map(drop).context("waitpid"),
         }),
         other => bail!("no such load: {other:?}"),
+    }
+}
+
+/// Sends it by `rt_sigqueueinfo`, hardly two alike.
+fn different(pid: i32, number: i32) -> impl Fn() -> Result<()> {
+    let code = Cell::new(CODES.start);
+    move || {
+        let next = code.get() + 1;
+        code.set(if next < CODES.end { next } else { CODES.start });
+        sys::queue_as(pid, number, next)
     }
 }
 

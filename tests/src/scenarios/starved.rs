@@ -35,13 +35,13 @@ fn set(host: &Host) -> Result<Set> {
 }
 
 /// From now on it runs on this CPU only.
-pub(super) fn pin(pid: u32, cpu: usize) -> Result<()> {
+fn pin(pid: u32, cpu: usize) -> Result<()> {
     let mut set = CpuSet::new();
     set.set(cpu)?;
     sched::sched_setaffinity(Pid::from_raw(pid.try_into()?), &set).context("sched_setaffinity")
 }
 
-pub(super) fn last_cpu() -> Result<usize> {
+fn last_cpu() -> Result<usize> {
     let allowed = sched::sched_getaffinity(Pid::from_raw(0)).context("sched_getaffinity")?;
     let last = (0..CpuSet::count()).rfind(|&cpu| allowed.is_set(cpu).unwrap_or(false));
     last.context("no CPU at all")
@@ -49,7 +49,7 @@ pub(super) fn last_cpu() -> Result<usize> {
 
 /// sigtrace has come to what happens now: from here on its looks are in time. Right
 /// after its start they need not be.
-pub(super) fn awake(sigtrace: &Sigtrace, pid: u32) -> Result<()> {
+fn awake(sigtrace: &Sigtrace, pid: u32) -> Result<()> {
     ns::kill(pid, Signal::SIGUSR2)?;
     told(sigtrace, pid, &[r#""name":"SIGUSR2""#])
 }
@@ -60,8 +60,8 @@ pub(super) fn told(sigtrace: &Sigtrace, pid: u32, words: &[&str]) -> Result<()> 
     sigtrace.wait_for(&[&[&*target], words].concat())
 }
 
-/// The CPU is another's, who is served first: a real-time process.
-fn act(scene: &mut Scene, sigtrace: &Sigtrace) -> Result<()> {
+/// One that handles and one that always wants to run, on one CPU, and which that is.
+pub(super) fn on_one_cpu(scene: &mut Scene, sigtrace: &Sigtrace) -> Result<(u32, u32, usize)> {
     let pid = scene.spawn("handles", "USR1 USR2")?.host;
     let spins = scene.spawn("spins", "")?.host;
     let cpu = last_cpu()?;
@@ -69,6 +69,12 @@ fn act(scene: &mut Scene, sigtrace: &Sigtrace) -> Result<()> {
     pin(spins, cpu)?;
     awake(sigtrace, pid)?;
     scene.ns.pid1.hear("rang-12")?;
+    Ok((pid, spins, cpu))
+}
+
+/// The CPU is another's, who is served first: a real-time process.
+fn act(scene: &mut Scene, sigtrace: &Sigtrace) -> Result<()> {
+    let (pid, spins, cpu) = on_one_cpu(scene, sigtrace)?;
     let alone = Alone::on(cpu)?;
     sys::rare::make_real_time(spins.try_into()?)?;
     ns::kill(pid, Signal::SIGUSR1)?;

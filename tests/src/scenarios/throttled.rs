@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 
 use super::held::remove;
-use super::starved::{awake, last_cpu, pin, told};
+use super::starved::{on_one_cpu, told};
 use super::{play, shared, Scenario, Scene, Set};
 use crate::judge::{From, Judge};
 use crate::stage::host::Host;
@@ -85,13 +85,7 @@ fn stat(group: &Path, name: &str) -> Result<u64> {
 
 /// One that always wants to run has used up what both may.
 fn act_pending(scene: &mut Scene, sigtrace: &Sigtrace) -> Result<()> {
-    let pid = scene.spawn("handles", "USR1 USR2")?.host;
-    let spins = scene.spawn("spins", "")?.host;
-    let cpu = last_cpu()?;
-    pin(pid, cpu)?;
-    pin(spins, cpu)?;
-    awake(sigtrace, pid)?;
-    scene.ns.pid1.hear("rang-12")?;
+    let (pid, spins, _) = on_one_cpu(scene, sigtrace)?;
     let group = limited(&format!("short-{pid}"), SELDOM, &[pid, spins])?;
     until("its first period without", || {
         Ok((stat(&group, "nr_throttled ")? > 0).then_some(()))

@@ -1,40 +1,18 @@
 //! Signals that the kernel side counted instead of telling them one by one: what
 //! became of them is what became of the last equal one that was told.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::event::{BootTime, Like, Outcome, Signal};
 use crate::explain::report::SignalReport;
-use crate::history::hash::Map;
 
 use super::engine::Engine;
+use super::recent::Recent;
 use super::verdict::Verdict;
 
-/// Signals that are remembered for what is counted later.
-const KEPT: usize = 1024;
-
 /// The last one told of each kind with what became of it then: later its target may
-/// be dead. `None`: it concerns nobody who is traced.
-#[derive(Debug, Default)]
-pub(super) struct Told {
-    last: Map<Like, Option<(Arc<Signal>, Verdict)>>,
-    age: VecDeque<Like>,
-}
-
-impl Told {
-    fn put(&mut self, like: Like, told: Option<(Arc<Signal>, Verdict)>) {
-        if self.last.insert(like, told).is_some() {
-            return;
-        }
-        self.age.push_back(like);
-        if self.age.len() > KEPT {
-            if let Some(oldest) = self.age.pop_front() {
-                self.last.remove(&oldest);
-            }
-        }
-    }
-}
+/// be dead.
+pub(super) type Told = Recent<Like, (Arc<Signal>, Verdict)>;
 
 impl Engine {
     /// One was told that may be counted from now on. `verdict`: of one that concerns
@@ -59,7 +37,7 @@ impl Engine {
         count: u64,
         last: BootTime,
     ) {
-        let (signal, verdict) = match self.told.last.get(like) {
+        let (signal, verdict) = match self.told.get(like) {
             Some(Some(told)) => told.clone(),
             Some(None) => return,
             // The first of them were lost, so that nobody knows who they are.

@@ -3,7 +3,6 @@
 //! scheduler, memory, a pid (`alloc_pid`), the control groups (`pids_can_fork`). What
 //! of that was seen decides; what was not is told from the numbers, and is inferred.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::event::{printable, BootTime, ForkRejected, FullGroup, LikeFork, Stage};
@@ -13,6 +12,7 @@ use crate::history::note::Fate;
 use crate::history::process::Process;
 
 use super::engine::Engine;
+use super::recent::Recent;
 use super::verdict::{Verdict, View};
 use super::{runtime, signals, words};
 
@@ -20,30 +20,8 @@ const EAGAIN: i32 = 11;
 const ENOMEM: i32 = 12;
 /// Pids below are given once only (`RESERVED_PIDS` of `kernel/pid.c`).
 const RESERVED: u64 = 300;
-/// Forks that are remembered for what is counted later.
-const KEPT: usize = 1024;
-
-/// The last one told of each kind, for what is counted later. `None`: it concerns
-/// nobody who is traced.
-#[derive(Debug, Default)]
-pub(super) struct ToldForks {
-    last: Map<LikeFork, Option<Arc<ForkReport>>>,
-    age: VecDeque<LikeFork>,
-}
-
-impl ToldForks {
-    fn put(&mut self, like: LikeFork, told: Option<Arc<ForkReport>>) {
-        if self.last.insert(like, told).is_some() {
-            return;
-        }
-        self.age.push_back(like);
-        if self.age.len() > KEPT {
-            if let Some(oldest) = self.age.pop_front() {
-                self.last.remove(&oldest);
-            }
-        }
-    }
-}
+/// The last one told of each kind.
+pub(super) type ToldForks = Recent<LikeFork, Arc<ForkReport>>;
 
 /// `EAGAIN`, as errno(3) has it.
 pub(crate) fn error_name(error: i32) -> &'static str {
@@ -103,7 +81,7 @@ impl Engine {
         count: u64,
         last: BootTime,
     ) {
-        let told = match self.told_forks.last.get(like) {
+        let told = match self.told_forks.get(like) {
             Some(Some(told)) => Arc::clone(told),
             Some(None) => return,
             // The first of them were lost, so that nobody knows who they are.

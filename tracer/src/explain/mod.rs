@@ -50,6 +50,7 @@ mod pid1_killed;
 pub(crate) mod place;
 pub mod purpose;
 mod quota;
+mod recent;
 pub(crate) mod refused;
 mod requests;
 mod routine;

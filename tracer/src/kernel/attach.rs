@@ -233,7 +233,10 @@ fn load_all(ebpf: &mut Ebpf, choices: &[Choice], btf: &Btf) -> Result<(), Refusa
         }
     };
     thread::scope(|scope| {
-        for _ in 1..thread::available_parallelism().map_or(1, usize::from).min(LOADERS) {
+        for _ in 1..thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(LOADERS)
+        {
             scope.spawn(work);
         }
         work();
