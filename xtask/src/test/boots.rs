@@ -18,7 +18,7 @@ use super::tally::Tally;
 use crate::kernel::Series;
 use crate::places::Places;
 use crate::vm::run::{Ending, Sink};
-use crate::vm::{Engine, Guest, Options, ENGINES};
+use crate::vm::{Accelerator, Engine, Guest, Options, ENGINES};
 use crate::{cmd, guest_tools, ui};
 
 /// Hook levels: what this kernel does best, and the least that must work everywhere.
@@ -305,14 +305,36 @@ fn with_engines(guest: Guest, engine: Engine, all: bool) -> Job {
 }
 
 impl Job {
+    /// An emulated CPU can hang where the kernel's text is changed under it, as it is
+    /// when functions are hooked; no guest with CPUs of a machine has. So a guest that
+    /// comes to no end under emulation is booted once more, and that is shown and counted.
     fn run(&self) -> Result<(Tally, Column)> {
+        let emulated = self.guest.accelerator == Accelerator::Tcg;
+        let first = self.boot()?;
+        let Some(why) = first.hung.as_deref().filter(|_| emulated) else {
+            return Ok(self.tell(first));
+        };
+        println!(
+            "{}: the emulated machine hung and is booted once more: {why}",
+            self.title
+        );
+        let (mut tally, column) = self.tell(self.boot()?);
+        tally.add(&Tally::one_skipped());
+        Ok((tally, column))
+    }
+
+    fn boot(&self) -> Result<Played> {
         let begin = Instant::now();
         let (out, err) = (Collected::default(), Collected::default());
         let boot = self
             .guest
             .run(&self.command, &self.options, out.sink(), err.sink())?;
         let mut report = Report::read(&out.text());
-        if let Ending::Lost(why) = boot.ending {
+        let hung = match &boot.ending {
+            Ending::Late(why) => Some(why.clone()),
+            _ => None,
+        };
+        if let Ending::Lost(why) | Ending::Late(why) = boot.ending {
             // `Report` has counted the missing END; here is why, and the first line of it
             // once more where failures are listed.
             let first = why.lines().next().unwrap_or_default();
@@ -323,13 +345,37 @@ impl Job {
                 let _ = writeln!(report.text, "    {line}");
             }
         }
+        Ok(Played {
+            begin,
+            report,
+            errors: err.text(),
+            hung,
+        })
+    }
+
+    fn tell(&self, played: Played) -> (Tally, Column) {
+        let Played {
+            begin,
+            mut report,
+            errors,
+            ..
+        } = played;
         let title = format!("{}, {}", self.title, self.guest.accelerator.name());
         let column = Column {
             title: self.column.clone(),
             grades: std::mem::take(&mut report.grades),
         };
-        Ok((tell(&title, report, &err.text(), begin), column))
+        (tell(&title, report, &errors, begin), column)
     }
+}
+
+/// What came of one boot.
+struct Played {
+    begin: Instant,
+    report: Report,
+    errors: String,
+    /// Why it came to no end, if it did not.
+    hung: Option<String>,
 }
 
 fn kprobe_too(series: Series) -> Option<&'static str> {

@@ -27,7 +27,8 @@ use crate::places::Places;
 use crate::{labs, setup, ui};
 pub(crate) use engine::{Engine, ENGINES};
 use initramfs::{Content, OnDisk};
-use qemu::{Accelerator, Machine};
+pub(crate) use qemu::Accelerator;
+use qemu::Machine;
 use run::{Boot, Ending, Sink};
 
 /// A broken KVM hangs; a working one needs two seconds.
@@ -275,7 +276,7 @@ pub(crate) fn command(
             ));
             Ok(status)
         }
-        Ending::Lost(why) => {
+        Ending::Lost(why) | Ending::Late(why) => {
             ui::say(&format!(
                 "no exit status after {}{ready}: {why}",
                 ui::took(begin.elapsed())

@@ -29,6 +29,8 @@ pub(crate) enum Ending {
     Exit(i32),
     /// There is no status; the text says why and shows the kernel's last words.
     Lost(String),
+    /// The same, because the time limit was over.
+    Late(String),
 }
 
 /// What the kernel said in a boot, and how it ended.
@@ -164,13 +166,14 @@ pub(crate) fn boot(
     let console = read("console");
     let ending = match status {
         Ok(status) => Ending::Exit(status),
-        Err(end) => Ending::Lost(explain(
-            &end,
-            ready_after.is_some(),
-            timeout,
-            &console,
-            &read("qemu"),
-        )),
+        Err(end) => {
+            let ready = ready_after.is_some();
+            let why = explain(&end, ready, timeout, &console, &read("qemu"));
+            match end {
+                End::Died => Ending::Lost(why),
+                End::Timeout => Ending::Late(why),
+            }
+        }
     };
     Ok(Boot {
         ending,
