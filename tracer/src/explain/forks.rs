@@ -288,6 +288,15 @@ fn with_zombies(
 /// The dead in the PID namespace of who tried that nobody has reaped, as far as is
 /// known; `None`: there are none, or that cannot be said.
 fn zombies(view: View<'_>, fork: &ForkRejected) -> Option<Zombies> {
+    zombies_of(view, fork, |_| true)
+}
+
+/// Those that are of it alone.
+fn zombies_of(
+    view: View<'_>,
+    fork: &ForkRejected,
+    counts: impl Fn(&Process) -> bool,
+) -> Option<Zombies> {
     let history = view.history;
     if history.lost_since("reap", BootTime(0)) > 0 {
         return None;
@@ -298,7 +307,7 @@ fn zombies(view: View<'_>, fork: &ForkRejected) -> Option<Zombies> {
         !process.reaped && !process.missed && (process.exit.is_some() || found)
     };
     let mut of: Map<Option<_>, u64> = Map::default();
-    for process in history.members(ns).filter(is_dead) {
+    for process in history.members(ns).filter(is_dead).filter(|p| counts(p)) {
         *of.entry(process.parent).or_default() += 1;
     }
     let count = of.values().sum();
@@ -327,7 +336,7 @@ fn nproc_limit(
              whole machine and in every container that uses the same uid.",
             words::count(max, "process or thread", "processes and threads")
         ));
-    let dead = zombies(view, fork);
+    let dead = zombies_of(view, fork, |dead| dead.task.uid == uid);
     let limit = ForkLimit {
         of: "RLIMIT_NPROC",
         current: Some(count),

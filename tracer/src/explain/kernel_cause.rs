@@ -64,6 +64,7 @@ const CPU_TIMERS: &[&str] = &[
     "handle_posix_cpu_timers",
     "check_process_timers",
     "check_thread_timers",
+    "check_cpu_itimer",
 ];
 
 /// By which anything is sent.
@@ -246,6 +247,10 @@ const RULES: &[Rule] = &[
             )
     }),
     rule_if("cpu-limit", CPU_TIMERS, limits),
+    // ITIMER_PROF and ITIMER_VIRTUAL, where nothing else sends those.
+    rule_if("timer", CPU_TIMERS, |s| {
+        matches!(s.number, signals::PROF | signals::VTALRM) && sender::from_kernel_itself(s)
+    }),
     rule("timer", stack::TIMER),
     rule(
         "mqueue",

@@ -10,6 +10,8 @@ use super::{signals, words};
 /// An address below this belongs to no program: a null pointer and a small
 /// offset (`vm.mmap_min_addr` is 64 KiB).
 const NULL_PAGE: u64 = 1 << 16;
+/// Addresses from here on are the kernel's half.
+const KERNELS: u64 = 1 << 63;
 /// `AUDIT_ARCH_X86_64`.
 const X86_64: u32 = 0xc000_003e;
 
@@ -125,6 +127,11 @@ pub(super) fn explain(cause: &'static str, s: &Signal, d: &mut Death) {
             "limit of real-time processing".to_owned(),
             "let the thread sleep now and then, or raise the limit (ulimit -R, LimitRTTIME= of systemd)",
         ),
+        "timer" if s.number == signals::KILL => (
+            "A timer of its own ran out (timer_create), which was made to send SIGKILL (sigev_signo).".to_owned(),
+            "a timer of its own".to_owned(),
+            "have the timer send a signal that can be handled",
+        ),
         "timer" => (
             format!("A timer of its own ran out (alarm, setitimer or timer_create), and {handler}."),
             "a timer of its own".to_owned(),
@@ -217,6 +224,10 @@ fn fault(s: &Signal) -> (String, String, &'static str) {
         _ => (String::new(), "memory".to_owned()),
     };
     let (what, code) = match (s.number, s.code) {
+        (signals::SEGV, 1) if matches!(s.detail, Detail::Address(address) if address >= KERNELS) => (
+            format!("It used {of}, which is the kernel's and no program's"),
+            "SEGV_MAPERR",
+        ),
         (signals::SEGV, 1) => (format!("It used {of}, where nothing is mapped"), "SEGV_MAPERR"),
         (signals::SEGV, 2) => (
             format!("It used {of} in a way that the mapping there does not allow (such as a write to what is read-only)"),
@@ -226,12 +237,34 @@ fn fault(s: &Signal) -> (String, String, &'static str) {
             "The processor refused what it did (general protection fault: an address that no program can have, or a forbidden instruction such as hlt; it does not tell the address)".to_owned(),
             "SI_KERNEL",
         ),
+        // exc_alignment_check tells no address.
+        (signals::BUS, 1) if matches!(s.detail, Detail::Address(0)) => (
+            "It used an address that is not aligned as it must be; the processor does not tell which".to_owned(),
+            "BUS_ADRALN",
+        ),
         (signals::BUS, 1) => (format!("It used {of}, which is not aligned as it must be"), "BUS_ADRALN"),
         (signals::BUS, 2) => (
             format!("It used {of}, behind which there is no memory: mostly a mapped file that was cut off"),
             "BUS_ADRERR",
         ),
-        (signals::FPE, 1) => (format!("It divided an integer by zero, by the instruction{at}"), "FPE_INTDIV"),
+        (signals::FPE, 1) => (
+            format!("It divided an integer by zero, or with a result too large for its type (INT_MIN / -1), by the instruction{at}"),
+            "FPE_INTDIV",
+        ),
+        (signals::FPE, code @ 2..=7) => {
+            let (what, name) = match code {
+                2 => ("with integers had a result too large", "FPE_INTOVF"),
+                3 => ("with floating-point numbers divided by zero", "FPE_FLTDIV"),
+                4 => ("with floating-point numbers had a result too large", "FPE_FLTOVF"),
+                5 => ("with floating-point numbers had a result too small", "FPE_FLTUND"),
+                6 => ("with floating-point numbers had an inexact result", "FPE_FLTRES"),
+                _ => ("with floating-point numbers was invalid", "FPE_FLTINV"),
+            };
+            (
+                format!("A calculation{at} {what}, and it has that trapped (feenableexcept)"),
+                name,
+            )
+        }
         (signals::ILL, code) => (
             format!("It executed an instruction{at} that does not exist or is forbidden"),
             if code == 2 { "ILL_ILLOPN" } else { "SIGILL" },

@@ -22,6 +22,9 @@ const ENOMEM: i32 = 12;
 pub(crate) const EACCES: i32 = 13;
 const EFAULT: i32 = 14;
 pub(crate) const EINVAL: i32 = 22;
+/// PIDFD_SIGNAL_THREAD, PIDFD_SIGNAL_THREAD_GROUP, PIDFD_SIGNAL_PROCESS_GROUP; one at
+/// most.
+const PIDFD_FLAGS: u32 = 7;
 
 /// `EPERM`, as errno(3) has it.
 pub(crate) fn error_name(error: i32) -> Cow<'static, str> {
@@ -299,30 +302,36 @@ fn no_such_signal_or(r: &Refused) -> Verdict {
 /// and last at the signal.
 fn of_pidfd(view: View<'_>, r: &Refused) -> Verdict {
     let by = words::who(&r.current);
-    let v = refused()
-        .because("pidns-not-visible")
-        .say(format!(
-            "The descriptor {} of {by} stands for a process that is neither in its PID namespace nor in one below: such a process cannot be signalled, whoever handed the descriptor over.",
-            r.pid
-        ))
-        .advise("let a process of that PID namespace, or of one around it, send the signal");
+    if r.flags & !PIDFD_FLAGS != 0 || r.flags.count_ones() > 1 {
+        let what = format!("it knows no flags {:#x}", r.flags);
+        return bad_argument(r, &what).field(format!("flags={:#x}", r.flags));
+    }
+    // The signal itself is checked by check_kill_permission.
+    if !is_signal(r.number) && !view.coverage.sees_check {
+        return no_such_signal(r).but(
+            "which came first: that there is no such signal, or that the process is not visible (check_kill_permission is not hooked)",
+        );
+    }
+    let invisible = format!(
+        "The descriptor {} of {by} stands for a process that is neither in its PID namespace nor in one below: such a process cannot be signalled, whoever handed the descriptor over",
+        r.pid
+    );
+    let v = refused().because("pidns-not-visible");
+    let v = match r.handed {
+        Handed::Nothing => v.field("info=NULL").say(format!("{invisible}.")),
+        _ => v
+            .but("whether the siginfo that was handed in names another signal")
+            .say(format!(
+                "{invisible}; or the siginfo that was handed in names another signal (si_signo) than the call."
+            )),
+    };
     let v = match r.flags {
         0 => v.field("flags=0"),
         flags => v
             .field(format!("flags={flags:#x}"))
-            .but("whether this kernel knows these flags"),
+            .but("whether this kernel knows these flags (since Linux 6.9)"),
     };
-    let v = match r.handed {
-        Handed::Nothing => v.field("info=NULL"),
-        _ => v.but("whether the siginfo that was handed in names another signal"),
-    };
-    // The signal itself is checked by check_kill_permission.
-    if is_signal(r.number) || view.coverage.sees_check {
-        v
-    } else {
-        v.because("bad-signal")
-            .but("which came first: that there is no such signal, or that the process is not visible (check_kill_permission is not hooked)")
-    }
+    v.advise("let a process of that PID namespace, or of one around it, send the signal")
 }
 
 /// Whom it was for, as the sender said it.

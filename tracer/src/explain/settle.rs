@@ -7,7 +7,7 @@ use crate::explain::report::{Report, SignalReport, Update};
 use crate::history::note::Fate;
 use crate::history::process::{Fatal, Process};
 
-use super::engine::Engine;
+use super::engine::{Deadline, Engine, WINDOW_NS};
 use super::open::Open;
 use super::path::{Decision, KernelPath};
 use super::verdict::Verdict;
@@ -132,9 +132,14 @@ impl Engine {
         let Some(open) = self.open.get_mut(id) else {
             return;
         };
-        if std::mem::replace(&mut open.reported, true) {
+        if open.reported {
             return;
         }
+        // Somebody has taken it already; what became of it is about to be known.
+        if let Some((_, seen, _)) = open.gone {
+            return self.at(seen, 2 * WINDOW_NS + 1, Deadline::Report(id));
+        }
+        open.reported = true;
         let (generated, signal, first, seen, target) = (
             open.time,
             open.signal.clone(),

@@ -169,6 +169,26 @@ fn a_group_full_of_zombies_names_who_must_wait() {
 }
 
 #[test]
+fn zombies_of_others_do_not_fill_a_users_limit() {
+    let (one, root) = (member(100, 1, "init"), member(101, 2, "dead"));
+    let app = Task {
+        uid: 65_534,
+        ..member(102, 3, "app")
+    };
+    let mut w = World::new();
+    w.fork(&one, &root);
+    w.exit(&root, 0);
+    let fork = ForkRejected {
+        nproc: Some((1, 1)),
+        ..rejected(&app, EAGAIN, Stage::Other)
+    };
+    w.push(Fact::ForkRejected(Box::new(fork)));
+    let report = all(&w).pop().unwrap();
+    assert!(report.limit.unwrap().zombies.is_none());
+    assert!(report.explanation.advice[0].contains("ulimit -u"));
+}
+
+#[test]
 fn those_that_were_counted_are_told_with_their_number() {
     let app = member(101, 2, "app");
     let fork = rejected(&app, EAGAIN, Stage::Pids);

@@ -221,6 +221,12 @@ fn each_kernel_path_has_its_cause() {
             "cpu-limit",
         ),
         (ALRM, &["it_real_fn", "__hrtimer_run_queues"], none, "timer"),
+        (
+            PROF,
+            &["check_cpu_itimer", "posix_cpu_timers_work"],
+            own,
+            "timer",
+        ),
         (USR2, &["__do_notify", "do_mq_timedsend"], none, "mqueue"),
         (
             IO,
@@ -274,6 +280,24 @@ fn what_only_looks_like_it_is_unknown() {
         assert_eq!(e.cause, "unknown", "{stack:?}");
         assert!(!e.explanation.missing.is_empty());
     }
+}
+
+#[test]
+fn a_fault_says_what_the_code_means_and_no_more() {
+    let said = |number, code, address| {
+        let e = killed(number, &["force_sig_fault", "exc_page_fault"], |s| {
+            own(s);
+            s.info = Info::Full;
+            s.code = code;
+            s.detail = Detail::Address(address);
+        });
+        why(&e)
+    };
+    assert!(said(FPE, 1, 0x1000).contains("INT_MIN / -1"));
+    assert!(said(FPE, 3, 0x1000).contains("floating-point numbers divided by zero"));
+    // The processor tells no address (exc_alignment_check).
+    assert!(!said(BUS, 1, 0).contains("0x0"));
+    assert!(said(SEGV, 1, 0xffff_8000_0000_0000).contains("the kernel's"));
 }
 
 #[test]

@@ -353,6 +353,14 @@ fn what_is_no_signal_or_not_ones_own_is_said() {
         ..pidfd(EINVAL)
     };
     assert_eq!(of(flags), ("pidns-not-visible", Inferred));
+    // There never were such flags, and no kernel knows two at once.
+    for flags in [0x100, 3] {
+        let flags = Refused {
+            flags,
+            ..pidfd(EINVAL)
+        };
+        assert_eq!(of(flags), ("bad-argument", Proven));
+    }
     let bad = Refused {
         number: 99,
         denial: denial(&one, 0, EINVAL, false),

@@ -277,6 +277,24 @@ fn without_the_dequeue_hook_a_later_look_tells() {
 }
 
 #[test]
+fn what_a_look_finds_gone_is_not_told_to_wait() {
+    let (mut w, sh, app) = pair();
+    w.coverage.sees_dequeue = false;
+    let id = w.send(&sh, &app, TERM).blocked().go();
+    w.pass(70 * MS);
+    let state = b'S';
+    w.observe(
+        &app,
+        Dispositions {
+            state,
+            ..Dispositions::default()
+        },
+    );
+    w.pass(300 * MS);
+    assert_eq!(w.run().history_of(id), [("accepted", true)]);
+}
+
+#[test]
 fn a_delivery_on_its_way_beats_the_look() {
     let (mut w, sh, app) = pair();
     w.coverage.sees_dequeue = false;
