@@ -16,10 +16,9 @@ use crate::{
     task,
 };
 
-/// The cgroup that a task is in, of cgroup v2 or, where that has the controller, of the
-/// `pids` hierarchy of cgroup v1; 0: none. What they are called is told before this
-/// returns, so that it comes before the record that this is for: call it before that is
-/// reserved.
+/// The cgroups that a task is in, of cgroup v2 and of the `pids` hierarchy of cgroup
+/// v1; 0: none. What they are called is told before this returns, so that it comes
+/// before the record that this is for: call it before that is reserved.
 ///
 /// # Safety
 /// `task` must point to a `task_struct`.
@@ -27,12 +26,14 @@ use crate::{
 pub(crate) unsafe fn of(task: Addr) -> [u64; 2] {
     // SAFETY: the caller's duty.
     unsafe {
+        let unified = told(task::cgroup::<Probe>(task) as u64, 0);
         if global!(CONFIG.pids_on_v1) == 0 {
-            return [told(task::cgroup::<Probe>(task) as u64, 0), 0];
+            return [unified, 0];
         }
-        // Where containers and units are told by this one, the other says no more. And
-        // the verifier follows every call on every way: four are too many for it.
-        [0, told(task::cgroup_v1::<Probe>(task) as u64, CGROUP_V1)]
+        [
+            unified,
+            told(task::cgroup_v1::<Probe>(task) as u64, CGROUP_V1),
+        ]
     }
 }
 
