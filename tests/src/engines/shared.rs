@@ -146,8 +146,10 @@ fn of_host(stage: &Stage<'_>) -> Result<Outcome> {
             ("/cause", "killed-by-process"),
             ("/certainty", "proven"),
         ];
-        let says = "(container runtime) sent SIGTERM";
-        death(&mut told, &scene, scene.pid("the child"), &asked, says);
+        // Under systemd the unit that it is of stands there, too.
+        for says in ["(container runtime", ") sent SIGTERM"] {
+            death(&mut told, &scene, scene.pid("the child"), &asked, says);
+        }
     } else {
         first_exits(&mut told, &scene, "the host's");
     }
