@@ -9,7 +9,7 @@ use crate::event::{
 use crate::history::note::{Fate, Note, NotedSender, Sent};
 use crate::history::process::Fatal;
 
-use super::engine::{Deadline, Engine, LOOKS_NS, SETTLE_NS, WINDOW_NS};
+use super::engine::{Deadline, Engine, LOOKS_NS, SETTLE_NS, TAKEN_NS, WINDOW_NS};
 use super::fate::{self, Delivery};
 use super::open::{Open, OPEN_PER_PROCESS};
 use super::sender::{self, Origin};
@@ -303,13 +303,13 @@ impl Engine {
             let verdict = fate::accepted(open.time, &open.signal, id, time, function);
             self.conclude(o, verdict, id, time);
         } else {
-            // Without names: a delivery follows within microseconds, or never.
+            // Without names: a delivery follows, or never.
             open.taken = Some((id, time));
             let (signal, target) = (open.id, open.target);
             if let Some(process) = self.history.process_mut(target) {
                 process.took(signal, time);
             }
-            self.at(time, 2 * WINDOW_NS, Deadline::Taken(o));
+            self.at(time, TAKEN_NS, Deadline::Taken(o));
         }
     }
 

@@ -27,6 +27,10 @@ use super::words;
 pub const WINDOW_NS: u64 = 20_000_000;
 /// A signal is reported after this time at the latest.
 pub const SETTLE_NS: u64 = 100_000_000;
+/// A signal that an unnamed function took from the queue, and that was not delivered
+/// within this time, was accepted. `get_signal` delivers it in the same stretch, under
+/// the lock of the queue; but a virtual CPU can be stopped there.
+pub const TAKEN_NS: u64 = 500_000_000;
 /// A process that a signal was to end and that is still there is looked at after
 /// this time.
 pub const OVERDUE_NS: u64 = 1_000_000_000;

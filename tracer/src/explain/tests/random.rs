@@ -10,7 +10,7 @@ use crate::event::{
     Container, Dispositions, Event, Fact, Frame, Handler, Home, Info, Oom, Outcome, ProcessKey,
     Shared, Task,
 };
-use crate::explain::engine::SETTLE_NS;
+use crate::explain::engine::{SETTLE_NS, TAKEN_NS};
 use crate::explain::ids::{self, Kind};
 use crate::explain::report::{Certainty, Evidence, Explanation, Report, Update};
 use crate::explain::signals::*;
@@ -309,7 +309,8 @@ fn check(w: &World) -> Result<(), TestCaseError> {
             } => {
                 let latest = match report {
                     Report::Update { time, .. } => (time.0, u64::MAX),
-                    _ => (s.time.0 + SETTLE_NS, u64::MAX),
+                    // Taken within the time to settle, and not delivered for so long.
+                    _ => (s.time.0 + SETTLE_NS + TAKEN_NS, u64::MAX),
                 };
                 sound(&s.explanation, &events, latest)?;
                 prop_assert!(known(Kind::Fate, s.fate));

@@ -184,7 +184,7 @@ fn accepted_by_signalfd_and_without_symbols() {
         number: USR1,
         stack: vec![],
     });
-    w.pass(300 * MS);
+    w.pass(600 * MS);
     let told = w.run();
     let s = told.signal(fd);
     assert_eq!(
@@ -216,6 +216,14 @@ fn a_dequeue_by_get_signal_is_a_delivery() {
         w.pass(300 * MS);
         assert_eq!(w.run().history_of(id), [("handled", true)]);
     }
+    // A virtual CPU can be stopped between the two: nobody is told meanwhile that it
+    // was accepted, or that it waits.
+    let (mut w, sh, app) = pair();
+    let id = w.send(&sh, &app, TERM).handler(USER).go();
+    w.dequeue(&app, TERM, &[]);
+    w.pass(300 * MS);
+    w.deliver(&app, TERM, USER);
+    assert_eq!(w.run().history_of(id), [("handled", true)]);
 }
 
 #[test]
