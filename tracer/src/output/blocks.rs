@@ -256,6 +256,9 @@ fn worth_explaining(report: &ExitReport) -> bool {
         || !explanation.advice.is_empty()
 }
 
+/// So many senders of a crowd are named.
+const SENDERS: usize = 8;
+
 /// Those of a crowd that were not written whole.
 pub(crate) fn crowd(key: &Key, held: &Held) -> Block {
     let mut names: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
@@ -272,6 +275,13 @@ pub(crate) fn crowd(key: &Key, held: &Held) -> Block {
     let pids =
         |(name, pids): (&str, Vec<u32>)| format!("{name} {}", wording::runs(&pids).join(", "));
     block.row("pids", &names.into_iter().map(pids).collect::<Vec<_>>());
+    if !held.by.is_empty() {
+        let mut by: Vec<_> = held.by.iter().take(SENDERS).cloned().collect();
+        if held.by.len() > SENDERS {
+            by.push(format!("{} others", held.by.len() - SENDERS));
+        }
+        block.row("by", &by);
+    }
     block
 }
 

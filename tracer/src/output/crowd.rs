@@ -58,6 +58,9 @@ pub(crate) struct Held {
     pub(crate) count: u64,
     /// Name and pid of each process.
     pub(crate) who: BTreeSet<(String, u32)>,
+    /// Whom each of them is owed to, as its chain has it, if that is nobody whom those
+    /// that were written whole have named.
+    pub(crate) by: BTreeSet<String>,
     /// When the first of them was.
     pub(crate) first: BootTime,
     /// When the last of them was.
@@ -67,6 +70,8 @@ pub(crate) struct Held {
 #[derive(Debug, Default)]
 struct Crowd {
     whole: u64,
+    /// Whom those that were written whole are owed to.
+    named: BTreeSet<String>,
     seen: BootTime,
     held: Held,
 }
@@ -90,12 +95,14 @@ impl Crowds {
         time: BootTime,
         count: u64,
         who: (String, u32),
+        by: Option<String>,
     ) -> bool {
         let crowd = self.crowds.entry(key).or_default();
         crowd.seen = time;
         // What was counted has been written whole before.
         if crowd.whole < WHOLE && count == 1 {
             crowd.whole += 1;
+            crowd.named.extend(by);
             return true;
         }
         let held = &mut crowd.held;
@@ -105,6 +112,7 @@ impl Crowds {
         held.last = time;
         held.count += count;
         held.who.insert(who);
+        held.by.extend(by.filter(|by| !crowd.named.contains(by)));
         false
     }
 
@@ -152,15 +160,17 @@ mod tests {
                 BootTime(pid),
                 1,
                 ("x".into(), 1),
+                Some(format!("sh {}", pid / 100)),
             );
             assert_eq!(whole, pid < 3);
         }
-        assert!(crowds.join(key("other words"), BootTime(200), 1, ("y".into(), 2)));
+        assert!(crowds.join(key("other words"), BootTime(200), 1, ("y".into(), 2), None));
         assert!(crowds.due(Some(BootTime(200))).is_empty());
         let due = crowds.due(Some(BootTime(QUIET_NS + 201)));
         assert_eq!(due.len(), 1);
         assert_eq!(due[0].1.count, 197);
         assert_eq!(due[0].1.who, [("x".to_owned(), 1)].into());
+        assert_eq!(due[0].1.by, ["sh 1"].map(String::from).into());
         assert!(crowds.crowds.is_empty());
     }
 
@@ -170,7 +180,7 @@ mod tests {
         let step = QUIET_NS / 2;
         let said: u64 = (0..100)
             .map(|i| {
-                crowds.join(key("s"), BootTime(i * step), 1, ("x".into(), 1));
+                crowds.join(key("s"), BootTime(i * step), 1, ("x".into(), 1), None);
                 crowds
                     .due(Some(BootTime(i * step)))
                     .iter()

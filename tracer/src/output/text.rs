@@ -26,6 +26,7 @@ use crate::{
     event::{BootTime, PidNs},
     explain::{
         engine::ZOMBIE_NS,
+        words,
         report::{
             Certainty, ExitReport, ForkReport, Link, RefusedReport, Report, Sender, SignalReport,
             Summary, Update,
@@ -120,7 +121,11 @@ impl<W: io::Write> Text<W> {
         let words = report.explanation.sentences.concat();
         let key = Key::new(kind, report.fate, &id, report.pidns, &words);
         let who = (report.target.comm.to_string(), report.target.key.pid);
-        !self.crowds.join(key, time, report.count, who)
+        let by = match &report.sender {
+            Sender::Process { task, .. } => Some(words::who(task)),
+            _ => None,
+        };
+        !self.crowds.join(key, time, report.count, who, by)
     }
 
     /// Programs try again and again.
@@ -134,7 +139,7 @@ impl<W: io::Write> Text<W> {
             Sender::Process { task, .. } => (task.comm.to_string(), task.key.pid),
             _ => (String::new(), 0),
         };
-        if self.crowds.join(key, report.time, report.count, who) {
+        if self.crowds.join(key, report.time, report.count, who, None) {
             return self.lines.put(&block);
         }
         Ok(())
@@ -148,7 +153,7 @@ impl<W: io::Write> Text<W> {
         let words = format!("{} {:?}", report.task.key.pid, report.thread);
         let key = Key::new("fork", &block.result, &id, report.pidns, &words);
         let who = (report.task.comm.to_string(), report.task.key.pid);
-        if self.crowds.join(key, report.time, report.count, who) {
+        if self.crowds.join(key, report.time, report.count, who, None) {
             return self.lines.put(&block);
         }
         Ok(())
@@ -187,7 +192,11 @@ impl<W: io::Write> Text<W> {
         let words: String = sentences.chain(links).map(String::as_str).collect();
         let key = Key::new(kind, &result, &id, report.pidns, &words);
         let who = (report.task.comm.to_string(), report.task.key.pid);
-        self.crowds.join(key, time, 1, who)
+        // Of what the kernel sent by itself the chain goes on with what it did.
+        let sent = report.mechanism.is_some_and(|how| how != "kernel-signal");
+        let by = report.chain.get(1).filter(|_| sent);
+        self.crowds
+            .join(key, time, 1, who, by.map(|link| link.what.clone()))
     }
 
     /// A dead process that is not reaped; of one parent there may be thousands.
@@ -201,7 +210,7 @@ impl<W: io::Write> Text<W> {
         let who = (task.comm.to_string(), task.key.pid);
         // Of its death, and said so much later.
         let noticed = BootTime(time.0.saturating_add(ZOMBIE_NS));
-        if self.context.all_signals || self.crowds.join(key, noticed, 1, who) {
+        if self.context.all_signals || self.crowds.join(key, noticed, 1, who, None) {
             return self.lines.put(&block);
         }
         Ok(())
