@@ -9,7 +9,7 @@ use std::{env, fs, process};
 use anyhow::{bail, Context, Result};
 use nix::pty;
 use nix::sys::resource::{self, Resource};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{self, Signal};
 use nix::sys::{prctl, wait};
 use nix::unistd;
 
@@ -64,6 +64,13 @@ pub(super) fn play(role: &str) -> Result<bool> {
             loop {
                 std::hint::spin_loop();
             }
+        }
+        "cleans-up" => {
+            let mut bell = Bell::for_signals(&[Signal::SIGTERM])?;
+            prepare(role)?;
+            bell.wait()?;
+            sys::default_action(Signal::SIGTERM)?;
+            signal::raise(Signal::SIGTERM)?;
         }
         "bereaves" => bereaves()?,
         "types" => at_terminal(role, "typed", |master| {

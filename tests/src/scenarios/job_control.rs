@@ -41,7 +41,8 @@ fn stopped(scene: &Scene, judge: &mut Judge<'_>) {
     let from = From::Process(play());
     judge
         .signal("SIGSTOP", libc::SIGSTOP, from, pid)
-        .fate("stopped", None);
+        .fate("stopped", None)
+        .is("/routine", &serde_json::json!(false));
     judge
         .signal("SIGUSR1", USR1, from, pid)
         .fate_at_first("pending", "stopped")

@@ -21,6 +21,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         shared("nested", set_nested, terminate, nested),
         shared("leader-exits-first", kept, act_leaderless, leaderless),
         shared("exec-by-thread", kept, act_exec, exec),
+        shared("raised-again", kept, act_again, again),
         shared("two-hundred-at-once", set_crowd, terminate, crowd),
     ]
 }
@@ -114,6 +115,34 @@ fn exec(scene: &Scene, judge: &mut Judge<'_>) {
         .is("/task/tid", &pid.into())
         .field("/task/comm", "execed")
         .forced(false);
+    judge.cleared(scene.pid1());
+}
+
+/// It cleans up at SIGTERM and then ends by it.
+fn act_again(scene: &mut Scene, _: &Sigtrace) -> Result<()> {
+    let pid = scene.spawn("cleans-up", "")?.host;
+    ns::kill(pid, Signal::SIGTERM)?;
+    wait_until_dead(pid)?;
+    scene.clear()
+}
+
+fn again(scene: &Scene, judge: &mut Judge<'_>) {
+    let pid = scene.pid("cleans-up");
+    judge
+        .signal("SIGTERM", TERM, From::Process(play()), pid)
+        .fate("handled", None);
+    judge
+        .signal("SIGTERM to itself", TERM, From::Process(pid), pid)
+        .fate("fatal", None);
+    let (itself, play) = (
+        format!("cleans-up {pid}"),
+        format!("sigtrace-play {}", play()),
+    );
+    judge
+        .death("the target", pid)
+        .cause("killed-by-process", "tkill-syscall", 143)
+        .forced(false)
+        .chain(&["SIGTERM", &itself, "SIGTERM handled by it", &play]);
     judge.cleared(scene.pid1());
 }
 

@@ -124,7 +124,8 @@ fn frame(scene: &Scene, judge: &mut Judge<'_>) {
     let pid = scene.pid("no-stack");
     judge
         .signal("SIGUSR1", libc::SIGUSR1, From::Process(pid), pid)
-        .fate("handled", None);
+        .fate("discarded", None)
+        .words(&["its handler did not run"]);
     let chain = ["SIGSEGV by the kernel", "the stack has no room"];
     let cause = "bad-signal-frame";
     own_doing(scene, judge, "no-stack", Signal::SIGSEGV, cause, &chain);

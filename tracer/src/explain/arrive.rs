@@ -47,6 +47,7 @@ impl Engine {
         self.summary.signals += 1;
         let cancelled = self.cancel_opposites(id, time, &s);
         self.look_from_signal(id, time, &s);
+        self.handler_did_not_run(id, time, &s);
 
         let target = self.history.resolve(s.target.key);
         let verdict = fate::at_generation(self.view(), time, &s)
@@ -233,6 +234,10 @@ impl Engine {
             let mut verdict = fate::at_delivery(open.time, &open.signal, d);
             if got.is_none() && self.may_be_another(o) {
                 verdict = verdict.but("which of several equal signals this was: the process was traced, and its debugger may have kept one");
+            }
+            if verdict.fate == Fate::Handled {
+                let (time, signal) = (open.time, Arc::clone(&open.signal));
+                self.chosen.push(task.tid, o, time, signal, d);
             }
             self.conclude(o, verdict, d.event, d.time);
             if matches!(d.handler, Handler::User(_)) {

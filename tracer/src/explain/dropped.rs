@@ -167,12 +167,15 @@ pub(crate) fn dropped(view: View<'_>, time: BootTime, s: &Signal, dying: &Dying)
             ));
     }
     if s.state.handler == Handler::Ignore && own(s) {
-        return v
-            .because("sig-ign")
-            .routine()
-            .say(format!(
-                "The process sent {name} itself and ignores it (SIG_IGN), as programs do that signal their whole process group and mean the others in it (timeout(1))."
-            ));
+        let v = v.because("sig-ign");
+        // kill(0) and kill(-pgrp): the only calls that mean others as well.
+        return match stack::has(&s.stack, "__kill_pgrp_info") {
+            true => v.routine().frame("__kill_pgrp_info").say(format!(
+                "The process sent {name} to its whole process group and ignores it (SIG_IGN), as programs do that mean the others in the group (timeout(1))."
+            )),
+            false => v.say(format!("The process sent {name} itself and ignores it (SIG_IGN)."))
+                .advise(format!("look why it ignores {name}: it asked for that, or inherited it through exec; reset it to SIG_DFL where it is to act on it")),
+        };
     }
     if s.state.handler == Handler::Ignore {
         return v

@@ -20,6 +20,7 @@ use super::forks::ToldForks;
 use super::handlers::Handlers;
 use super::open::OpenSignals;
 use super::outbox::Outbox;
+use super::unrun::LastChosen;
 use super::verdict::View;
 use super::words;
 
@@ -130,6 +131,8 @@ pub struct Engine {
     pub(super) by_fault: VecDeque<Box<ExitReport>>,
     /// Where handlers are.
     pub(super) handlers: Handlers,
+    /// Handlers that were chosen a moment ago.
+    pub(super) chosen: LastChosen,
     /// Signals that later counts are about.
     pub(super) told: Told,
     /// Why engines could not be listened to.
@@ -157,6 +160,7 @@ impl Engine {
             by_request: VecDeque::new(),
             by_fault: VecDeque::new(),
             handlers: Handlers::default(),
+            chosen: LastChosen::default(),
             told: Told::default(),
             silent: Vec::new(),
         }

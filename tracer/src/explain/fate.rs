@@ -8,6 +8,7 @@ use crate::history::note::Fate;
 use super::debugger;
 use super::dropped::{self, Dying};
 use super::open::Open;
+use super::sender::{self, Origin};
 use super::signals::{self, DefaultAction};
 use super::verdict::{Verdict, View};
 use super::words;
@@ -143,13 +144,28 @@ pub(crate) fn at_delivery(generated: BootTime, s: &Signal, d: &Delivery) -> Verd
             _ if s.number == signals::CONT => v.say("By the time SIGCONT was taken, there was nothing to continue: a process goes on as soon as one is sent."),
             _ => v.say(format!("By the time it was taken, the process ignored {name}: it was thrown away.")),
         },
-        Fate::Stopped if s.number == signals::STOP => v.say("The process stopped."),
-        Fate::Stopped => match d.orphaned {
-            Some(_) => v,
-            None => v.but("whether its process group is orphaned: such a group is not stopped by this signal"),
+        Fate::Stopped if s.number == signals::STOP => {
+            goes_on(v.say("The process stopped; no process can prevent that."), s)
         }
-        .say(format!("The process stopped by the default action of {name}.")),
+        Fate::Stopped => {
+            let v = match d.orphaned {
+                Some(_) => v,
+                None => v.but("whether its process group is orphaned: such a group is not stopped by this signal"),
+            };
+            goes_on(v.say(format!("The process stopped by the default action of {name}.")), s)
+        }
         _ => v,
+    }
+}
+
+/// Stopped by somebody else, who may have forgotten it.
+fn goes_on(v: Verdict, s: &Signal) -> Verdict {
+    match s.current.key == s.target.key || sender::origin(s) != Origin::Process {
+        true => v,
+        false => v.advise(format!(
+            "it does nothing more until somebody sends SIGCONT: kill -CONT {}",
+            s.target.key.pid
+        )),
     }
 }
 

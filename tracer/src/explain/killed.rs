@@ -4,10 +4,10 @@
 
 use crate::event::{printable, BootTime, Info, Signal};
 use crate::explain::report::{Certainty, Evidence};
-use crate::history::note::NotedSender;
+use crate::history::note::{Fate, Note, NotedSender};
 use crate::history::process::{Fatal, Process};
 
-use super::chain::{into, link_sender};
+use super::chain::{into, link_note, link_sender};
 use super::death::Death;
 use super::path::KernelPath;
 use super::sender::{self, SI_TKILL, SI_USER};
@@ -16,6 +16,9 @@ use super::{abort, dropped, lead, pid1, runtime, signals, stack, stop_request, w
 
 /// Kills a child that is forked into a control group which is being killed.
 pub(super) const FORKED_INTO: &str = "cgroup_post_fork";
+
+/// Longer than programs are given to clean up.
+const CLEAN_UP_NS: u64 = 120_000_000_000;
 
 /// A process sent it.
 pub(super) fn by_process(
@@ -84,6 +87,16 @@ pub(super) fn by_process(
         _ => format!("{from} sent {name} {}, and the process has no handler for it: the default action ended it.", sender::direction(s)),
     });
     d.stop = pid1::stop(view, victim, at);
+    if let Some(handled) = raised_again(victim, fatal, s) {
+        d.evidence(Evidence::Event(handled.event));
+        d.say(format!(
+            "It had handled {name} {} before: a program that cleans up in its handler ends in this way, with the default action set again.",
+            words::span(words::between(handled.settled.unwrap_or(handled.time), fatal.time))
+        ));
+        d.link(None, words::who(&victim.task));
+        link_note(view, victim, handled, "it", &mut d);
+        return d;
+    }
     let asked = link_sender(view, victim, &sender, s.number, fatal.time, &mut d);
     if let (Some(asked), true) = (asked, s.number != signals::KILL) {
         let request = signals::name(asked);
@@ -100,6 +113,19 @@ pub(super) fn by_process(
         pid1::unanswered_stop(view, victim, "it", fatal.time, &mut d);
     }
     d
+}
+
+/// The same signal, which a process handled before it sent it to itself.
+fn raised_again<'a>(victim: &'a Process, fatal: &Fatal, s: &Signal) -> Option<&'a Note> {
+    if s.current.key != s.target.key {
+        return None;
+    }
+    let lately = |note: &Note| words::between(note.time, fatal.time) <= CLEAN_UP_NS;
+    let before =
+        |note: &&Note| note.time <= fatal.time && note.event != fatal.event && lately(note);
+    let mut notes = victim.notes.iter().rev().filter(before);
+    let last = notes.find(|note| note.number == s.number)?;
+    (last.fate == Fate::Handled).then_some(last)
 }
 
 /// A container's first process had ended, and was no PID 1: the kernel killed nobody

@@ -63,6 +63,7 @@ mod stop_answer;
 mod stop_request;
 mod stopped;
 mod unreaped;
+mod unrun;
 mod verdict;
 pub(crate) mod words;
 

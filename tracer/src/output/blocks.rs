@@ -63,6 +63,7 @@ pub(crate) fn signal(context: &Context, report: &SignalReport) -> Block {
 fn alone(context: &Context, report: &SignalReport) -> bool {
     match report.fate {
         "cancelled" => true,
+        "stopped" => !report.routine,
         "fatal" => !context.all_signals,
         "pending" => report.explanation.certainty != Certainty::Proven,
         _ => false,

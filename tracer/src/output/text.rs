@@ -26,11 +26,11 @@ use crate::{
     event::{BootTime, PidNs},
     explain::{
         engine::ZOMBIE_NS,
-        words,
         report::{
             Certainty, ExitReport, ForkReport, Link, RefusedReport, Report, Sender, SignalReport,
             Summary, Update,
         },
+        words,
     },
 };
 

@@ -345,3 +345,57 @@ fn a_stop_that_pid1_outlives_is_not_that_of_every_death() {
         Some(TERM)
     );
 }
+
+/// A handler that cleans up, sets the default action again and raises the signal.
+#[test]
+fn what_is_raised_again_is_owed_to_who_sent_it_first() {
+    let (mut w, sh, app) = (World::new(), host(50, "sh"), member(101, 2, "app"));
+    let first = w.send(&sh, &app, TERM).handled();
+    w.pass(3 * MS);
+    let again = w.send(&app, &app, TERM).fatal();
+    w.exit(&app, TERM);
+    let told = w.run();
+    let exit = told.exit(&app);
+    let links: Vec<_> = exit.chain.iter().map(|l| (l.event, &*l.what)).collect();
+    assert_eq!(links[0], (Some(again), "SIGTERM"));
+    assert_eq!(links[1].1, "app 101");
+    assert_eq!(links[2], (Some(first), "SIGTERM handled by it"));
+    assert!(links[3].1.starts_with("sh 50"), "{links:?}");
+    assert!(
+        exit.explanation.sentences[1].starts_with("It had handled SIGTERM 3"),
+        "{:?}",
+        exit.explanation.sentences
+    );
+    // What it had handled of another kind has nothing to do with it.
+    let (mut w, sh, app) = (World::new(), host(50, "sh"), member(101, 2, "app"));
+    w.send(&sh, &app, USR1).handled();
+    w.send(&app, &app, TERM).fatal();
+    w.exit(&app, TERM);
+    assert!(!format!("{:?}", w.run().exit(&app).chain).contains("sh 50"));
+}
+
+/// `signal_deliver` comes before the handler's frame is written.
+#[test]
+fn a_handler_without_room_for_its_frame_did_not_run() {
+    for (stack, fate) in [
+        (
+            &["signal_setup_done", "arch_do_signal_or_restart"][..],
+            "discarded",
+        ),
+        (
+            &["force_sig_fault", "__x64_sys_rt_sigreturn"][..],
+            "handled",
+        ),
+    ] {
+        let (mut w, sh, app) = (World::new(), host(50, "sh"), member(101, 2, "app"));
+        let first = w.send(&sh, &app, USR1).handled();
+        let fault = w.send(&app, &app, SEGV).by_kernel().stack(stack).fatal();
+        w.exit(&app, SEGV);
+        let told = w.run();
+        let s = told.signal(first);
+        assert_eq!((s.fate, s.explanation.certainty), (fate, Certainty::Proven));
+        let known = s.explanation.evidence.contains(&Evidence::Event(fault));
+        assert_eq!(known, fate == "discarded");
+        assert_eq!(told.exit(&app).cause, "bad-signal-frame");
+    }
+}

@@ -2,7 +2,7 @@
 //! sends to itself.
 
 use super::world::*;
-use crate::event::{flag, Handler};
+use crate::event::{flag, Handler, Task};
 use crate::explain::report::Certainty;
 use crate::explain::signals::*;
 
@@ -22,7 +22,12 @@ fn a_timeout_ends_its_child_and_nothing_needs_a_fix() {
         s.state.group_exit_code = TERM;
     };
     let again = w.send(&by, &app, TERM).set(dying).dropped();
-    let own = w.send(&by, &by, TERM).handler(Handler::Ignore).dropped();
+    let group = ["__kill_pgrp_info", "kill_something_info", "__x64_sys_kill"];
+    let own = w
+        .send(&by, &by, TERM)
+        .handler(Handler::Ignore)
+        .stack(&group)
+        .dropped();
     let cont = w.send(&by, &app, CONT).set(dying).dropped();
     w.exit(&app, TERM);
     let told = w.run();
@@ -39,10 +44,56 @@ fn a_timeout_ends_its_child_and_nothing_needs_a_fix() {
     }
     assert!(told.signal(again).explanation.sentences[0]
         .contains("ending already, of the SIGTERM of timeout 101, when SIGTERM came"));
-    assert!(
-        told.signal(own).explanation.sentences[0].contains("sent SIGTERM itself and ignores it")
-    );
+    assert!(told.signal(own).explanation.sentences[0]
+        .contains("sent SIGTERM to its whole process group and ignores it"));
     assert_eq!(told.summary.dropped, 0);
+}
+
+/// `trap "" TERM; kill $$`
+#[test]
+fn what_it_ignores_and_sends_itself_is_told() {
+    let (mut w, app) = (World::new(), member(101, 2, "app"));
+    let own = w.send(&app, &app, TERM).handler(Handler::Ignore).dropped();
+    let told = w.run();
+    let s = told.signal(own);
+    assert!(!s.routine && !s.explanation.advice.is_empty());
+    assert!(s.explanation.sentences[0].contains("sent SIGTERM itself and ignores it"));
+    assert_eq!(told.summary.dropped, 1);
+}
+
+/// Who stops another's process makes it hang; a shell's `kill -STOP %1` and a process
+/// that suspends itself do not.
+#[test]
+fn a_stop_by_somebody_else_is_told() {
+    let (mut w, sh, app, child) = (
+        World::new(),
+        host(50, "sh"),
+        member(101, 2, "app"),
+        Task {
+            ppid: 101,
+            ..member(102, 3, "child")
+        },
+    );
+    w.fork(&app, &child);
+    for (by, to, routine) in [
+        (&sh, &child, false),
+        (&app, &child, true),
+        (&app, &app, true),
+    ] {
+        let stop = w.send(by, to, STOP).go();
+        w.deliver(to, STOP, Handler::Default);
+        let cont = w
+            .send(by, to, CONT)
+            .set(|s| s.state.signal_flags = flag::CLD_CONTINUED)
+            .dropped();
+        let told = w.run();
+        for (id, fate) in [(stop, "stopped"), (cont, "continued")] {
+            let s = told.signal(id);
+            assert_eq!((s.fate, s.routine), (fate, routine), "{s:?}");
+        }
+        let advice = &told.signal(stop).explanation.advice;
+        assert_eq!(advice.is_empty(), by.key == to.key, "{advice:?}");
+    }
 }
 
 #[test]

@@ -451,7 +451,7 @@ fn stop_and_continue() {
     let told = w.run();
     assert_eq!(
         (told.signal(stop).fate, told.signal(stop).routine),
-        ("stopped", true)
+        ("stopped", false)
     );
     assert_eq!(told.signal(blocked).fate, "cancelled");
     assert!(told
