@@ -3,6 +3,7 @@
 //! ([`Own`]). `run` plays them.
 
 mod bad_input;
+mod configurations;
 mod deaths;
 mod debuggers;
 mod dumping;
@@ -257,6 +258,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         open::scenarios(),
         bad_input::scenarios(),
         itself::scenarios(),
+        configurations::scenarios(),
     ];
     groups.into_iter().flatten().collect()
 }
