@@ -52,7 +52,7 @@ fn play(
         .collect::<Result<_>>()?;
     let last = format!(r#""pid":{},"#, pids.last().context("a program")?);
     sigtrace.wait_for(&[r#""event":"exit""#, &last])?;
-    // The thread that reads symbols was made meanwhile.
+    // The threads that write and that read symbols were made meanwhile.
     let (more, threads) = itself::too_much(stage, sigtrace.pid())?;
     scene.clear()?;
     let ended = sigtrace.ended();
@@ -61,7 +61,7 @@ fn play(
     }
     let ended = ended?.well()?;
     Ok(stage.judged(&ended, &[scene.ns.ino], |_, judge| {
-        if threads < 2 {
+        if threads < 3 {
             judge.fault("no thread reads symbols");
         }
         for fault in &more {

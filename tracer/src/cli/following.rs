@@ -146,7 +146,7 @@ impl Following {
     }
 }
 
-impl Live<'_> {
+impl Live {
     /// A fact of the kernel side: to the engine now, or once it is known whose it
     /// is.
     pub(super) fn take(&mut self, time: BootTime, fact: Fact) -> io::Result<()> {

@@ -27,7 +27,7 @@ use crate::{
         self, error::KernelError, log::KernelLog, procfs, procfs::Proc, ring::Ring,
         symbols::Symbols,
     },
-    output::{Clock, Ending, Output},
+    output::{spool::Drained, Clock, Ending, Output},
     program::worker::{Answer, Question, What, Worker},
 };
 
@@ -51,11 +51,13 @@ const LONGEST: Duration = Duration::from_secs(30);
 const RESTART: Duration = Duration::from_millis(500);
 
 /// Everything that a running trace holds.
-pub(super) struct Live<'a> {
+pub(super) struct Live {
     pub(super) ring: Ring,
     pub(super) decoder: Decoder<Symbols>,
     pub(super) engine: Engine,
-    pub(super) output: Box<dyn Output + 'a>,
+    pub(super) output: Box<dyn Output>,
+    /// Tells when all of that is written.
+    pub(super) written: Drained,
     pub(super) proc: Proc,
     pub(super) log: KernelLog,
     pub(super) next_id: u64,
@@ -127,7 +129,7 @@ impl Watched {
     }
 }
 
-impl Live<'_> {
+impl Live {
     pub(super) fn push(&mut self, time: BootTime, fact: Fact) {
         self.engine.push(Event {
             id: self.next_id,
@@ -550,8 +552,7 @@ impl Live<'_> {
         }
         self.output.summary(&summary, ending, now)?;
         self.output.flush()?;
-        io::stdout().flush()?;
-        Ok(())
+        Ok(self.written.wait()?)
     }
 }
 

@@ -45,7 +45,7 @@ use crate::{
         ring::Ring,
         symbols::Symbols,
     },
-    output::{self, Clock, Ending, Scope, Tracing},
+    output::{self, spool::Spool, Clock, Ending, Scope, Tracing},
     program::worker::Worker,
 };
 
@@ -108,7 +108,8 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
     let coverage = coverage(&attached, &wanted);
     let mut tracing = tracing(&args, &wanted, &attached, &facts);
     tracing.notes.extend(found.notes);
-    let stdout = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    let stdout = Spool::new(io::stdout());
+    let written = stdout.drained();
     let sockets = wanted.filter.follows.then(sockets);
     let told = match &sockets {
         Some(sockets) => events::listen_to_all(&sockets.found, moment_before(clock, tracing.since)),
@@ -137,6 +138,7 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
             args.context(clock, scopes.clone()),
             stdout,
         ),
+        written,
         ring: Ring::new(attached)?,
         proc,
         log,
