@@ -286,6 +286,10 @@ impl Engine {
         if !rests || report.explanation.certainty != Certainty::Proven {
             return;
         }
+        let late = |old: &Box<ExitReport>| old.time.0.saturating_add(LOSS_NS) < report.time.0;
+        while self.by_absence.front().is_some_and(late) {
+            self.by_absence.pop_front();
+        }
         if self.by_absence.len() == BY_ABSENCE_KEPT {
             self.by_absence.pop_front();
         }

@@ -133,6 +133,7 @@ pub fn attach(facts: &mut Facts, request: &Request) -> Result<Attached, KernelEr
         load::fill_filters(&mut ebpf, request)?;
         // Both are large for a moment; one after the other they take less.
         sys::give_back_memory();
+        sys::give_back_pages(load::OBJECT);
         sys::small_pages();
         let btf = match load::ids(&types, &choices) {
             Ok(ids) => ids,
@@ -147,6 +148,7 @@ pub fn attach(facts: &mut Facts, request: &Request) -> Result<Attached, KernelEr
             Ok(()) => {
                 drop(btf);
                 sys::give_back_memory();
+                sys::give_back_pages(load::OBJECT);
                 // From here on large blocks come and go.
                 sys::large_blocks_apart(32 << 20);
                 return finish(ebpf, choices);

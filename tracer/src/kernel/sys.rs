@@ -276,6 +276,37 @@ pub(super) fn give_back_memory() {
     }
 }
 
+/// Hands back the pages of the program itself that only its start needs: most of the
+/// code, and `object`, which lies in it. Whatever is needed again comes from the file.
+pub(super) fn give_back_pages(object: &[u8]) {
+    const PAGE: usize = 4096;
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let here = give_back_pages as *const () as usize;
+    // Code is never written to; what lies behind it, the loader has changed.
+    let code = maps.lines().find_map(|line| code_around(line, here));
+    let inside = object.as_ptr_range();
+    let object = (inside.start as usize).next_multiple_of(PAGE)..inside.end as usize & !(PAGE - 1);
+    for range in code.into_iter().chain([object]) {
+        if range.start < range.end {
+            // SAFETY: private pages of a file that nothing has written to: the next
+            // access finds the same in them.
+            unsafe {
+                let start = range.start as *mut libc::c_void;
+                libc::madvise(start, range.end - range.start, libc::MADV_DONTNEED);
+            }
+        }
+    }
+}
+
+/// The range of a line of `/proc/PID/maps`, if that is code and `address` lies in it.
+fn code_around(line: &str, address: usize) -> Option<std::ops::Range<usize>> {
+    let (range, rest) = line.split_once(' ')?;
+    let (start, end) = range.split_once('-')?;
+    let number = |text| usize::from_str_radix(text, 16).ok();
+    let range = number(start)?..number(end)?;
+    (rest.starts_with("r-xp ") && range.contains(&address)).then_some(range)
+}
+
 /// The namespace around one; `None` around the outermost that may be seen.
 pub(super) fn parent_namespace(namespace: &File) -> Option<File> {
     // SAFETY: NS_GET_PARENT takes no argument and returns a new descriptor,
@@ -298,4 +329,20 @@ pub(super) fn wait_for(ring: RingBuf<MapData>) -> io::Result<AsyncFd<RingBuf<Map
     // SAFETY: the buffer's descriptor stays open and the same for as long as
     // the buffer lives.
     unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }.map_err(io::Error::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_code_is_handed_back() {
+        let code = "7f00-8f00 r-xp 002ce000 fd:00 12 /usr/bin/sigtrace (deleted)";
+        assert_eq!(code_around(code, 0x8000), Some(0x7f00..0x8f00));
+        assert_eq!(code_around(code, 0x8f00), None);
+        // Written to by the loader before it was made read-only.
+        assert_eq!(code_around(&code.replace("r-xp", "r--p"), 0x8000), None);
+        assert_eq!(code_around("7f00 r-xp", 0x7f00), None);
+        assert_eq!(code_around("", 0), None);
+    }
 }

@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 
 /// Lines that are remembered, as text: as values they would take several times as much
 /// memory, and hardly any of them is looked at again. At one or two kilobytes each
-/// that is a few megabytes.
-const KEPT: usize = 2048;
+/// that is most of a megabyte.
+const KEPT: usize = 512;
 
 /// Blocks of ids of which it is remembered which were written: some megabytes
 /// at most, for two million lines at least where all are written.
