@@ -130,7 +130,7 @@ fn nothing_left(stage: &Stage<'_>) -> Result<Outcome> {
     for signal in asked.into_iter().chain([Signal::SIGKILL]) {
         let sigtrace = Sigtrace::attached(stage.host, &["--pidns", &ino, "-o", "json"])?;
         let held = held(sigtrace.pid())?;
-        for (kind, least) in [(BpfObject::Program, 6), (BpfObject::Map, 5)] {
+        for (kind, least) in [(BpfObject::Program, 6), (BpfObject::Map, 2)] {
             let count = held.iter().filter(|(of, _)| *of == kind).count();
             if count < least {
                 faults.push(format!("{count} of {kind:?}: this does not see all"));

@@ -40,7 +40,6 @@ use crate::{
         error::KernelError,
         facts::Facts,
         hooks::Hook,
-        log::KernelLog,
         procfs::Proc,
         ring::Ring,
         symbols::Symbols,
@@ -100,11 +99,11 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
         // What those did until now was left out: nothing is claimed of it.
         attached.since = kernel::now();
     }
-    let log = KernelLog::new(&mut attached.ebpf, wanted.request.log_level);
 
     let clock = Clock {
         offset_ns: kernel::wall_clock_offset_ns(),
     };
+    let log = std::mem::take(&mut attached.log);
     let coverage = coverage(&attached, &wanted);
     let mut tracing = tracing(&args, &wanted, &attached, &facts);
     tracing.notes.extend(found.notes);

@@ -286,8 +286,8 @@ impl Engine {
         if !rests || report.explanation.certainty != Certainty::Proven {
             return;
         }
-        let late = |old: &Box<ExitReport>| old.time.0.saturating_add(LOSS_NS) < report.time.0;
-        while self.by_absence.front().is_some_and(late) {
+        let late = |old: &ExitReport| old.time.0.saturating_add(LOSS_NS) < report.time.0;
+        while self.by_absence.front().is_some_and(|old| late(old)) {
             self.by_absence.pop_front();
         }
         if self.by_absence.len() == BY_ABSENCE_KEPT {

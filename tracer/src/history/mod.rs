@@ -34,7 +34,7 @@ use process::{Exited, Process};
 
 /// Dead processes that are kept after they were reaped, for a late question
 /// about them.
-pub const DEAD_KEPT: usize = 1024;
+pub const DEAD_KEPT: usize = 512;
 /// Namespaces that are kept after they ended.
 pub const NAMESPACES_KEPT: usize = 64;
 

@@ -16,11 +16,13 @@ use aya::{
 };
 
 use super::{
+    attachments::Attachments,
     error::KernelError,
     facts::Facts,
     folds::Folds,
     hooks::{choose, Choice, Hook, Level, Support, Wish},
     load,
+    log::KernelLog,
     losses::Losses,
     refusal, sys,
     types::Types,
@@ -75,8 +77,12 @@ pub struct New {
 
 /// Attached programs; dropping it detaches them.
 pub struct Attached {
-    /// Holds the programs and their links.
-    pub ebpf: Ebpf,
+    /// The programs and their links.
+    pub held: Attachments,
+    /// The PID namespaces that they trace.
+    namespaces: aya::maps::HashMap<MapData, u32, u32>,
+    /// What they write, where that was asked for.
+    pub log: KernelLog,
     /// How each hook was attached.
     pub choices: Vec<Choice>,
     /// When the last of them was.
@@ -92,7 +98,8 @@ pub struct Attached {
 impl Attached {
     /// This PID namespace too, as if it had been asked for.
     pub fn also(&mut self, pidns: PidNs) -> Result<(), KernelError> {
-        load::fill(&mut self.ebpf, "PIDNS", std::iter::once((pidns, 1)))
+        let added = self.namespaces.insert(pidns, 1, 0);
+        added.map_err(|error| KernelError::Map("PIDNS", Box::new(error)))
     }
 }
 
@@ -145,13 +152,14 @@ pub fn attach(facts: &mut Facts, request: &Request) -> Result<Attached, KernelEr
             }
         };
         match attach_all(&mut ebpf, &choices, &btf) {
-            Ok(()) => {
+            Ok(held) => {
                 drop(btf);
+                let attached = finish(ebpf, held, choices, request.log_level)?;
                 sys::give_back_memory();
                 sys::give_back_pages(load::OBJECT);
                 // From here on large blocks come and go.
                 sys::large_blocks_apart(32 << 20);
-                return finish(ebpf, choices);
+                return Ok(attached);
             }
             Err((hook, level, error)) => learn(facts, hook, level, &error),
         }
@@ -191,21 +199,22 @@ fn needed(choices: &[Choice], facts: &Facts) -> Result<(), KernelError> {
 
 type Refusal = (Hook, Level, ProgramError);
 
-fn attach_all(ebpf: &mut Ebpf, choices: &[Choice], btf: &Btf) -> Result<(), Refusal> {
+fn attach_all(ebpf: &mut Ebpf, choices: &[Choice], btf: &Btf) -> Result<Attachments, Refusal> {
     // Loading takes long (the verifier), attaching does not: all hooks begin
     // to see things at nearly one moment.
     load_all(ebpf, choices, btf)?;
+    let mut held = Attachments::default();
     for choice in choices {
         let Some(level) = choice.level else { continue };
         for name in &choice.programs {
             let program = ebpf.program_mut(name);
             program
                 .ok_or(ProgramError::UnexpectedProgramType)
-                .and_then(|program| attach_one(program, choice.hook.name()))
+                .and_then(|program| held.attach(program, choice.hook.name()))
                 .map_err(|error| (choice.hook, level, error))?;
         }
     }
-    Ok(())
+    Ok(held)
 }
 
 /// Loads every chosen program, several at a time: the verifier needs tens of
@@ -261,19 +270,12 @@ fn load_one(program: &mut Program, hook: &str, btf: &Btf) -> Result<(), ProgramE
     }
 }
 
-fn attach_one(program: &mut Program, hook: &str) -> Result<(), ProgramError> {
-    match program {
-        Program::RawTracePoint(program) => program.attach(hook).map(drop),
-        Program::TracePoint(program) => program.attach("sched", hook).map(drop),
-        Program::KProbe(program) => program.attach(hook, 0).map(drop),
-        Program::BtfTracePoint(program) => program.attach().map(drop),
-        Program::FEntry(program) => program.attach().map(drop),
-        Program::FExit(program) => program.attach().map(drop),
-        _ => Err(ProgramError::UnexpectedProgramType),
-    }
-}
-
-fn finish(mut ebpf: Ebpf, choices: Vec<Choice>) -> Result<Attached, KernelError> {
+fn finish(
+    mut ebpf: Ebpf,
+    mut held: Attachments,
+    choices: Vec<Choice>,
+    log_level: u8,
+) -> Result<Attached, KernelError> {
     let failed = |name| move |error| KernelError::Map(name, Box::new(error));
     let map = |ebpf: &mut Ebpf, name| ebpf.take_map(name).ok_or(KernelError::NoPrograms);
     let ring = map(&mut ebpf, "EVENTS")?
@@ -282,10 +284,16 @@ fn finish(mut ebpf: Ebpf, choices: Vec<Choice>) -> Result<Attached, KernelError>
     let aya::maps::Map::Array(lost) = map(&mut ebpf, "LOST")? else {
         return Err(KernelError::NoPrograms);
     };
-    let losses = Losses::new(&lost, &ebpf).map_err(KernelError::Losses)?;
+    held.keep(&ebpf).map_err(KernelError::Losses)?;
+    let losses = Losses::new(&lost, &held).map_err(KernelError::Losses)?;
     let folds = Folds::new(map(&mut ebpf, "FOLDS")?).map_err(failed("FOLDS"))?;
+    let namespaces = map(&mut ebpf, "PIDNS")?
+        .try_into()
+        .map_err(failed("PIDNS"))?;
     Ok(Attached {
-        ebpf,
+        held,
+        namespaces,
+        log: KernelLog::new(&mut ebpf, log_level),
         choices,
         since: super::now(),
         ring,

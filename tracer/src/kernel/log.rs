@@ -43,6 +43,7 @@ pub fn level(value: Option<&str>) -> u8 {
 }
 
 /// Reads what the programs write.
+#[derive(Default)]
 pub struct KernelLog(Option<EbpfLogger<ToStderr>>);
 
 impl KernelLog {

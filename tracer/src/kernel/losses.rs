@@ -17,10 +17,10 @@ use std::{
     },
 };
 
-use aya::{maps::MapData, Ebpf};
+use aya::maps::MapData;
 use sigtrace_common::record::{Kind, CROWDED, KINDS, LOST_ENTRIES};
 
-use super::sys::Shared;
+use super::{attachments::Attachments, sys::Shared};
 
 /// With one of these nothing is lost: it only says that a map is to be read.
 pub(super) const FOLDED: &str = "folded";
@@ -48,17 +48,13 @@ struct Program {
 }
 
 impl Losses {
-    pub(super) fn new(lost: &MapData, ebpf: &Ebpf) -> io::Result<Self> {
-        let programs = ebpf.programs().filter_map(|(name, program)| {
-            // Those that this kernel has no use for are not loaded.
-            let fd = program.fd().ok()?;
-            Some((name, fd.as_fd().as_raw_fd()))
-        });
+    pub(super) fn new(lost: &MapData, held: &Attachments) -> io::Result<Self> {
+        let programs = held.programs().iter();
         let programs = programs.map(|(name, fd)| {
             Ok(Program {
                 hook: name.replace(['1', '2', '3'], ""),
                 apart: apart(name),
-                info: File::open(format!("/proc/self/fdinfo/{fd}"))?,
+                info: File::open(format!("/proc/self/fdinfo/{}", fd.as_raw_fd()))?,
             })
         });
         Ok(Self {

@@ -4,6 +4,7 @@
 //! ([`ring`]), and what `/proc` adds ([`procfs`], [`symbols`]). What records mean is decided in `event` and after it.
 
 pub mod attach;
+pub mod attachments;
 pub mod btf;
 mod diagnose;
 pub mod diagnosis;

@@ -8,10 +8,7 @@
 
 use std::{io, time::Duration};
 
-use aya::{
-    maps::{MapData, RingBuf},
-    Ebpf,
-};
+use aya::maps::{MapData, RingBuf};
 use bytes::{BufMut, Bytes, BytesMut};
 use sigtrace_common::record::{Header, Kind};
 use tokio::{io::unix::AsyncFd, time::Instant};
@@ -19,6 +16,7 @@ use zerocopy::FromBytes;
 
 use super::{
     attach::Attached,
+    attachments::Attachments,
     error::KernelError,
     folds::{Counted, Folds},
     losses::{Losses, FOLDED},
@@ -37,7 +35,7 @@ pub struct Ring {
     losses: Losses,
     folds: Folds,
     /// `None` once detached.
-    ebpf: Option<Ebpf>,
+    held: Option<Attachments>,
 }
 
 impl Ring {
@@ -47,7 +45,7 @@ impl Ring {
             fd: sys::wait_for(attached.ring).map_err(KernelError::Wait)?,
             losses: attached.losses,
             folds: attached.folds,
-            ebpf: Some(attached.ebpf),
+            held: Some(attached.held),
         })
     }
 
@@ -81,7 +79,7 @@ impl Ring {
     /// they lost be told.
     pub fn detach(&mut self) {
         self.losses.detach();
-        self.ebpf = None;
+        self.held = None;
     }
 
     /// Whether counts of what was folded can be looked up.
