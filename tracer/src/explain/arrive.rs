@@ -172,7 +172,7 @@ impl Engine {
             let Some(open) = self.open.get(o) else {
                 continue;
             };
-            let verdict = fate::gone(self.view(), open, id, time, false);
+            let verdict = fate::gone(self.view(), open, id, time, open.flushed());
             self.conclude(o, verdict, id, time);
         }
     }
@@ -362,7 +362,10 @@ impl Engine {
             let bit = signals::bit(open.signal.number);
             if set & bit == 0 && open.gone.is_none() && time > open.time {
                 // A delivery at this very moment is still on its way here.
-                open.gone = Some((id, time, seen.ignored & bit != 0));
+                // sigaction(2) flushes what it sets to be ignored; what was ignored when
+                // it came is in the queue for another cause (a debugger, a mask).
+                let was = open.signal.state.handler == Handler::Ignore;
+                open.gone = Some((id, time, seen.ignored & bit != 0 && !was));
                 self.at(time, 2 * WINDOW_NS, Deadline::Gone(o));
             } else if told && set & bit != 0 {
                 self.waits_for_else(o, id, time, before.as_ref());

@@ -98,7 +98,7 @@ impl Engine {
                     };
                     fate::died_first(&open.signal, id, waited)
                 }
-                None => fate::gone(self.view(), open, id, time, false),
+                None => fate::gone(self.view(), open, id, time, open.flushed()),
             };
             self.conclude(o, verdict, id, time);
         }

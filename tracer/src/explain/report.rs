@@ -146,6 +146,9 @@ pub struct SignalReport {
     pub kernel_path: KernelPath,
     /// From generation to the handler, nanoseconds; `None` unless handled.
     pub latency_ns: Option<u64>,
+    /// Only a later look or event showed the fate: it came at some moment within so
+    /// many nanoseconds of the generation. `None`: the moment is known, or the fate open.
+    pub within_ns: Option<u64>,
     /// What handled it; `None` unless handled.
     pub handler: Option<Box<HandlerPlace>>,
     /// A signal that is part of normal life (SIGCHLD, SIGURG …): left out

@@ -53,6 +53,7 @@ impl Engine {
             reported,
             ..
         } = open;
+        let later = verdict.later;
         let fatal = (verdict.fate == Fate::Fatal).then(|| Fatal {
             event: id,
             time: generated,
@@ -87,6 +88,7 @@ impl Engine {
         };
         let report = SignalReport {
             settled: true,
+            within_ns: later.then(|| words::between(generated, time)),
             ..report
         };
         self.emit(report, reported, event, time);
@@ -276,6 +278,7 @@ impl Engine {
                 ..KernelPath::new(&s.stack)
             },
             latency_ns: verdict.latency_ns,
+            within_ns: None,
             handler: verdict
                 .handler
                 .map(|address| Box::new(self.handlers.place(s.target.key, address))),

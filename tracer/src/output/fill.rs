@@ -275,6 +275,7 @@ pub(crate) fn signal(context: &Context, report: &SignalReport) -> Line {
         kernel_path: names(&report.kernel_path),
         path: path(context, &report.kernel_path, explanation),
         latency_ns: report.latency_ns,
+        within_ns: report.within_ns,
         handler: report.handler.as_deref().map(handler),
         routine: report.routine,
         explanation: joined(&explanation.sentences),

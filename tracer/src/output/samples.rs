@@ -142,6 +142,7 @@ pub(crate) fn sigterm() -> SignalReport {
         mechanism: None,
         kernel_path: KernelPath::default(),
         latency_ns: Some(120_000),
+        within_ns: None,
         handler: Some(Box::new(HandlerPlace {
             address: 0x0040_1136,
             object: Some("app".into()),

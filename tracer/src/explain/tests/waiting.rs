@@ -342,6 +342,56 @@ fn flushed_by_sigaction() {
 }
 
 #[test]
+fn a_look_that_found_it_flushed_counts_at_the_end_too() {
+    let (mut w, sh, app) = pair();
+    w.coverage.sees_dequeue = false;
+    let id = w.send(&sh, &app, TERM).blocked().go();
+    w.pass(60 * MS);
+    w.observe(
+        &app,
+        Dispositions {
+            state: b'S',
+            ignored: bit(TERM),
+            ..Dispositions::default()
+        },
+    );
+    w.pass(10 * MS);
+    w.exit(&app, 0);
+    let told = w.run();
+    let s = told.signal(id);
+    assert_eq!((s.fate, s.reason), ("discarded", Some("sig-ign")));
+}
+
+#[test]
+fn what_nobody_saw_taken_may_have_been_thrown_away() {
+    // Blocked, set to be ignored and unblocked: no look saw it so.
+    let (mut w, sh, app) = pair();
+    w.coverage.sees_dequeue = false;
+    let id = w.send(&sh, &app, USR1).blocked().go();
+    w.pass(400 * MS);
+    w.exit(&app, 0);
+    let told = w.run();
+    let s = told.signal(id);
+    assert_eq!(
+        (s.fate, s.explanation.certainty),
+        ("accepted", Certainty::Inferred)
+    );
+    let missing = s.explanation.missing.concat();
+    assert!(missing.contains("sigaction"), "{missing}");
+    assert!(s.explanation.sentences.concat().contains("most likely"));
+    assert!(s.within_ns.is_some_and(|ns| ns >= 400 * MS));
+
+    // A hook on the queue rules out that it was taken.
+    let (mut w, sh, app) = pair();
+    let id = w.send(&sh, &app, USR1).blocked().go();
+    w.pass(400 * MS);
+    w.exit(&app, 0);
+    let told = w.run();
+    let s = told.signal(id);
+    assert_eq!((s.fate, s.reason), ("discarded", Some("sig-ign")));
+}
+
+#[test]
 fn a_lost_delivery_leaves_it_open_what_happened() {
     let (mut w, sh, app) = pair();
     let id = w.send(&sh, &app, TERM).handler(USER).go();
