@@ -5,7 +5,8 @@
 use crate::event::{Detail, Signal};
 
 use super::death::Death;
-use super::{signals, words};
+use super::sender::{self, Origin};
+use super::{signals, stack, words};
 
 /// An address below this belongs to no program: a null pointer and a small
 /// offset (`vm.mmap_min_addr` is 64 KiB).
@@ -19,6 +20,18 @@ const X86_64: u32 = 0xc000_003e;
 pub(super) fn explain(cause: &'static str, s: &Signal, d: &mut Death) {
     let name = signals::name(s.number);
     let other = words::who(&s.current);
+    // The end of the thread that made it is what counts (find_new_reaper gives it to
+    // another one); of a process that goes on, that is not the first thread.
+    let parent = match s.current.tid == s.current.key.pid {
+        true => (format!("Its parent {other}"), format!("its parent {other}")),
+        false => (
+            format!(
+                "The thread {} of {other}, which had started it,",
+                s.current.tid
+            ),
+            format!("the thread {} of its parent {other}", s.current.tid),
+        ),
+    };
     let handler = format!("it has no handler for {name}, whose default action ended it");
     let (why, root, advice) = match cause {
         "sysrq" => (
@@ -82,8 +95,8 @@ pub(super) fn explain(cause: &'static str, s: &Signal, d: &mut Death) {
             "",
         ),
         "parent-death-signal" => (
-            format!("Its parent thread ended ({other}), and it had asked for {name} in that case (prctl PR_SET_PDEATHSIG)."),
-            format!("end of its parent {other}"),
+            format!("{} ended, and it had asked for {name} in that case (prctl PR_SET_PDEATHSIG).", parent.0),
+            format!("end of {}", parent.1),
             "if that surprises: the signal comes at the end of the thread that started it, not of the process; start it from a thread that lives on",
         ),
         "seccomp" => seccomp(s),
@@ -137,21 +150,7 @@ pub(super) fn explain(cause: &'static str, s: &Signal, d: &mut Death) {
             "a timer of its own".to_owned(),
             "install the handler before the timer is armed",
         ),
-        "mqueue" => (
-            format!("A message queue notified it (mq_notify), and {handler}."),
-            "a message queue".to_owned(),
-            "",
-        ),
-        "lease" => (
-            format!("Another process opened a file that it holds a lease on (F_SETLEASE), and {handler}."),
-            "a lease on a file was broken".to_owned(),
-            "",
-        ),
-        "async-io" => (
-            format!("A file or socket that it asked to be told about became ready (O_ASYNC, F_SETOWN), and {handler}."),
-            "asynchronous I/O".to_owned(),
-            "",
-        ),
+        "mqueue" | "lease" | "async-io" => notice(cause, s, &handler),
         // Every cause has words of its own; a new one is not told as another.
         _ => (
             format!("The kernel sent it ({cause}), and {handler}."),
@@ -164,6 +163,43 @@ pub(super) fn explain(cause: &'static str, s: &Signal, d: &mut Death) {
     if !advice.is_empty() {
         d.advise(advice);
     }
+}
+
+/// It was told of what somebody did to a file or a queue: who, where that is known.
+fn notice(cause: &str, s: &Signal, handler: &str) -> (String, String, &'static str) {
+    let own = s.current.key == s.target.key;
+    let who = match sender::origin(s) {
+        Origin::KernelForCurrent if own => Some("the process itself".to_owned()),
+        Origin::KernelForCurrent => Some(words::who(&s.current)),
+        _ => None,
+    };
+    let by = (who.as_ref()).map_or_else(String::new, |who| format!(" by {who}"));
+    let (why, root) = match cause {
+        "mqueue" => (
+            format!("A message queue notified it (mq_notify) of a message{by}"),
+            "a message queue",
+        ),
+        "lease" => (
+            format!("A file that it holds a lease on (F_SETLEASE) was opened or changed{by}"),
+            "a lease on a file was broken",
+        ),
+        _ if who.is_none() && stack::interrupted(&s.stack) => (
+            "A file or socket that it asked to be told about became ready (O_ASYNC, F_SETOWN) in an interrupt, which does not tell by whose doing".to_owned(),
+            "asynchronous I/O",
+        ),
+        _ => (
+            format!("A file or socket that it asked to be told about became ready{by} (O_ASYNC, F_SETOWN)"),
+            "asynchronous I/O",
+        ),
+    };
+    (
+        format!("{why}, and {handler}."),
+        match who {
+            Some(who) => format!("{root}, by {who}"),
+            None => root.to_owned(),
+        },
+        "",
+    )
 }
 
 fn cpu_limit(s: &Signal, handler: &str) -> (String, String, &'static str) {
