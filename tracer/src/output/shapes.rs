@@ -428,7 +428,7 @@ shapes! {
         ended: bool = "Every traced namespace has ended.",
         verdict: Option<String> = "Of namespaces that ended: `clean`, `unclean`, or `incomplete` where nothing bad was seen, but not all was seen.",
         processes_exited: u64 = "Processes that died.",
-        processes_forced: u64 = "Of those, by force.",
+        processes_forced: u64 = "Of those, by force: those with `forced`.",
         processes_ended_badly: u64 = "Of those, by a signal other than SIGHUP, SIGINT, SIGTERM; by force too.",
         ends_unseen: u64 = "Processes whose end was not seen.",
         partial: bool = "A filter by process or cgroup was in force.",
