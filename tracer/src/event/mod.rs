@@ -321,6 +321,8 @@ pub mod flag {
     pub const UNKILLABLE: u32 = 0x40;
     /// `PF_EXITING` of a thread.
     pub const PF_EXITING: u32 = 0x4;
+    /// `SA_IMMUTABLE` of a disposition: the kernel itself set it, and nothing handles it.
+    pub const SA_IMMUTABLE: u64 = 0x0080_0000;
     /// `PF_KTHREAD` of a thread.
     pub const PF_KTHREAD: u32 = 0x0020_0000;
 }

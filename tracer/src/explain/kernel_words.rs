@@ -2,7 +2,8 @@
 //! the chain, and what to do. Which cause it is was decided in
 //! [`super::kernel_cause`].
 
-use crate::event::{Detail, Signal};
+use crate::event::{flag, Detail, Signal};
+use crate::explain::report::Evidence;
 
 use super::death::Death;
 use super::sender::{self, Origin};
@@ -99,7 +100,7 @@ pub(super) fn explain(cause: &'static str, s: &Signal, d: &mut Death) {
             format!("end of {}", parent.1),
             "if that surprises: the signal comes at the end of the thread that started it, not of the process; start it from a thread that lives on",
         ),
-        "seccomp" => seccomp(s),
+        "seccomp" => seccomp(s, d),
         "exec-failed" => (
             "It called execve(2), and after the old program was gone the new one could not be loaded: there was nothing left to return to.".to_owned(),
             "execve(2) failed past the point of no return".to_owned(),
@@ -229,7 +230,10 @@ fn key(number: i32) -> &'static str {
     }
 }
 
-fn seccomp(s: &Signal) -> (String, String, &'static str) {
+/// A filter that kills has the signal forced past any handler (`force_sig_seccomp`,
+/// HANDLER_EXIT); one that traps leaves it to the handler. Before 5.16 the former ends
+/// the process without a signal, so that this one is a trap all the same.
+fn seccomp(s: &Signal, d: &mut Death) -> (String, String, &'static str) {
     let call = match s.detail {
         Detail::SystemCall {
             number,
@@ -242,8 +246,15 @@ fn seccomp(s: &Signal) -> (String, String, &'static str) {
         }
         _ => "a system call".to_owned(),
     };
+    let verdict = if s.state.sa_flags & flag::SA_IMMUTABLE != 0 {
+        d.evidence(Evidence::Field("sa_flags has SA_IMMUTABLE".to_owned()));
+        "kill (SECCOMP_RET_KILL_PROCESS, or SECCOMP_RET_KILL_THREAD of its last thread), whatever handler it has"
+    } else {
+        d.evidence(Evidence::Field("sa_flags has no SA_IMMUTABLE".to_owned()));
+        "send SIGSYS (SECCOMP_RET_TRAP), and it has no handler for that, or blocks it"
+    };
     (
-        format!("It made {call}, which its seccomp filter forbids: the filter's verdict is to kill, or to send SIGSYS (SECCOMP_RET_TRAP), which it has no handler for."),
+        format!("It made {call}, which its seccomp filter forbids: the filter's verdict is to {verdict}."),
         format!("{call}, which its seccomp filter forbids"),
         "look up the number (ausyscall, or syscalls(2)) and allow the call, if it is meant to be (docker run --security-opt seccomp=PROFILE)",
     )

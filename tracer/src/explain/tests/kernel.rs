@@ -258,6 +258,22 @@ fn each_kernel_path_has_its_cause() {
 }
 
 #[test]
+fn a_filter_that_kills_is_not_one_that_traps() {
+    let by_filter = |flags: u64| {
+        killed(SYS, &["force_sig_seccomp", "__seccomp_filter"], |s| {
+            own(s);
+            s.state.sa_flags = flags;
+        })
+    };
+    let e = by_filter(crate::event::flag::SA_IMMUTABLE);
+    assert!(why(&e).contains("verdict is to kill"), "{}", why(&e));
+    assert!(!why(&e).contains("TRAP"), "{}", why(&e));
+    let e = by_filter(0);
+    assert!(why(&e).contains("SECCOMP_RET_TRAP"), "{}", why(&e));
+    assert!(!why(&e).contains("kill"), "{}", why(&e));
+}
+
+#[test]
 fn the_end_of_a_thread_that_had_children_is_not_that_of_its_process() {
     let ended = |tid: Option<u32>| {
         killed(TERM, &["do_send_sig_info", "do_exit"], |s| {
