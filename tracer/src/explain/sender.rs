@@ -173,6 +173,6 @@ pub(crate) fn direction(signal: &Signal) -> &'static str {
         Origin::Process => "from outside its PID namespace",
         Origin::Terminal => "from its terminal",
         Origin::Timer => "from a timer",
-        Origin::Kernel | Origin::KernelForCurrent => "by the kernel",
+        Origin::Kernel | Origin::KernelForCurrent => "from the kernel",
     }
 }
