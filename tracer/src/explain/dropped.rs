@@ -268,7 +268,7 @@ fn no_handler(view: View<'_>, time: BootTime, s: &Signal, v: Verdict) -> Verdict
             .say(format!(
                 "PID 1 has no handler for {name}, and the kernel drops every such signal to the PID 1 of a namespace. {why}"
             ))
-            .say("For any other process it would have been fatal; PID 1 goes on without noticing.")
+            .say("For any other process it would have been fatal; PID 1 goes on.")
             .advise(advice);
     }
     // Nobody should write a handler for a fault only to be killed by it.

@@ -4,7 +4,7 @@
 //! themselves stand in [`super::stopped`], what a process was asked in
 //! [`super::requests`].
 
-use crate::event::{flag, printable, BootTime, Info, Signal, Task};
+use crate::event::{flag, printable, BootTime, Info, ProcessKey, Signal, Task};
 use crate::explain::report::{Certainty, Evidence, Stop};
 use crate::history::note::Fate;
 use crate::history::process::{Fatal, Process};
@@ -206,8 +206,11 @@ pub(crate) fn killed(
     } else {
         d.missing("what PID 1 got and did before", Certainty::Inferred);
     }
-    if entered(view, victim, one) {
-        d.say("It was started from outside (as docker exec and nsenter do), so it is no child of PID 1, which cannot wait for it.");
+    if let Some(entered) = entered(view, victim, one) {
+        d.say(match entered == victim.task.key {
+            true => "It was started from outside (as docker exec and nsenter do), so it is no child of PID 1, which cannot wait for it.".to_owned(),
+            false => "It descends from a process that was started from outside (as docker exec and nsenter do), and not from PID 1, which cannot wait for it.".to_owned(),
+        });
         d.explanation.advice.clear();
         d.advise("end what was started from outside (docker exec, nsenter) before the container ends: the end of its PID 1 ends that too");
     }
@@ -217,16 +220,14 @@ pub(crate) fn killed(
     d
 }
 
-/// Whether a process, or one of those it descends from, was put into the namespace of
-/// a PID 1 by a process outside, whose child it is.
-fn entered(view: View<'_>, victim: &Process, one: &Task) -> bool {
-    let Some(ns) = one.pidns() else { return false };
+/// The process or one of those it descends from, that was put into the namespace of a
+/// PID 1 by a process outside, whose child it is.
+fn entered(view: View<'_>, victim: &Process, one: &Task) -> Option<ProcessKey> {
+    let ns = one.pidns()?;
     let inside = |process: &&Process| process.task.namespaces.contains(&ns);
     let mut process = victim;
     for _ in 0..ANCESTORS {
-        let Some(maker) = process.made_by.filter(|_| process.task.key != one.key) else {
-            return false;
-        };
+        let maker = process.made_by.filter(|_| process.task.key != one.key)?;
         if let Some(maker) = view.history.process(maker).filter(inside) {
             process = maker;
             continue;
@@ -235,9 +236,10 @@ fn entered(view: View<'_>, victim: &Process, one: &Task) -> bool {
         // A runtime's helper makes it a child of the runtime (CLONE_PARENT).
         let parent = process.task.ppid;
         let known = view.history.with_pid(parent);
-        return parent > 1 && parent != one.key.pid && known.filter(inside).is_none();
+        let outside = parent > 1 && parent != one.key.pid && known.filter(inside).is_none();
+        return outside.then_some(process.task.key);
     }
-    false
+    None
 }
 
 /// The container that a PID 1 belongs to, if that is not the victim's own, which

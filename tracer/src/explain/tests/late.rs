@@ -132,7 +132,10 @@ fn who_was_put_into_the_namespace_from_outside_is_no_child_of_its_pid1() {
     // By nsenter itself; or by a helper of a runtime, whose child it is.
     for parent in [60, 61] {
         let (said, advice) = put(parent);
-        assert!(said.contains("started from outside"), "{said}");
+        assert!(
+            said.contains("descends from a process that was started from outside"),
+            "{said}"
+        );
         assert!(!advice.contains("wait for its children"), "{advice}");
         assert!(advice.contains("before the container ends"), "{advice}");
     }

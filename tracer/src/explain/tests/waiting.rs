@@ -582,6 +582,54 @@ fn the_place_of_an_uninterruptible_sleep_is_named() {
 }
 
 #[test]
+fn a_parent_in_vfork_waits_for_its_child() {
+    const KILLABLE: u32 = 0x102;
+    let told = |number: i32, handler: Handler, pending: u64, function: Option<&str>| {
+        let (mut w, sh, app) = pair();
+        let sending = w.send(&sh, &app, number).handler(handler);
+        let id = sending
+            .set(|s| {
+                s.state.state = KILLABLE;
+                s.state.shared_pending |= pending;
+            })
+            .go();
+        w.pass(60 * MS);
+        let sight = Sight {
+            function: function.map(Into::into),
+            ..Sight::default()
+        };
+        let both = Dispositions {
+            shared_pending: bit(number) | pending,
+            state: b'D',
+            ..Dispositions::default()
+        };
+        w.push(Fact::Observed {
+            key: app.key,
+            dispositions: Some(both),
+            sight,
+        });
+        let told = w.run();
+        let s = told.signal(id);
+        assert_eq!((s.fate, s.reason), ("pending", Some("uninterruptible")));
+        s.explanation.sentences.concat()
+    };
+    let said = told(USR1, USER, 0, Some("kernel_clone"));
+    assert!(
+        said.contains("vfork(2)") && !said.contains("disk"),
+        "{said}"
+    );
+    assert!(said.contains("SIGKILL, or one like SIGTERM"), "{said}");
+    // It would be fatal, but for the one before (wants_signal).
+    let said = told(TERM, Handler::Default, bit(USR1), Some("kernel_clone"));
+    assert!(said.contains("another signal been waiting"), "{said}");
+    // Elsewhere it is not known to be that; where the place is hidden, it may be.
+    let said = told(USR1, USER, 0, Some("nfs_wait_bit_killable"));
+    assert!(said.contains("network file system"), "{said}");
+    let said = told(USR1, USER, 0, None);
+    assert!(said.contains("as the parent in vfork(2)"), "{said}");
+}
+
+#[test]
 fn a_sigkill_that_does_not_kill_is_told_and_told_again_when_it_does() {
     let (mut w, sh, app) = pair();
     let id = w.send(&sh, &app, KILL).fatal();
