@@ -24,6 +24,10 @@ impl Engine {
         if ended && s.current.is_pid1() {
             self.history.notified(&s.current, time);
         }
+        self.history.called_now(s.current.key, s.current.comm);
+        for ancestor in &s.ancestry {
+            self.history.called_now(ancestor.key, ancestor.comm);
+        }
         let origin = sender::origin(&s);
         // For timers, terminals and the kernel's own signals the current task is
         // a bystander, who has nothing to do with it whatever filter names it.
@@ -276,6 +280,7 @@ impl Engine {
         number: i32,
         frames: &[Frame],
     ) {
+        self.history.called_now(task.key, task.comm);
         let Some(process) = self.history.process(task.key) else {
             return;
         };
@@ -321,6 +326,9 @@ impl Engine {
         dispositions: Option<Dispositions>,
         sight: Sight,
     ) {
+        if let Some(comm) = sight.comm {
+            self.history.called_now(key, comm);
+        }
         let sight = Arc::new(sight);
         self.still_there(id, time, key, dispositions, &sight);
         let Some(process) = self.history.process_mut(key) else {
