@@ -290,8 +290,8 @@ pub(crate) enum Waited {
     Unknown,
 }
 
-/// The process or its thread is dead.
-pub(crate) fn died_first(s: &Signal, event: u64, waited: Waited) -> Verdict {
+/// The process or its thread is dead; `status`: how it ended, where that is known.
+pub(crate) fn died_first(s: &Signal, event: u64, waited: Waited, status: Option<i32>) -> Verdict {
     let name = signals::name(s.number);
     let v = match waited {
         Waited::ToTheLast => Verdict::proven(Fate::DiedFirst),
@@ -301,8 +301,19 @@ pub(crate) fn died_first(s: &Signal, event: u64, waited: Waited) -> Verdict {
         ),
         Waited::Unknown => Verdict::inferred(Fate::DiedFirst, "what was pending for that thread"),
     };
+    let end = match status {
+        Some(status) if status & 0x7f != 0 => {
+            format!("was ended by {}", signals::name(status & 0x7f))
+        }
+        Some(status) => format!("exited, with status {},", (status >> 8) & 0xff),
+        None => "ended in some way that was not seen".to_owned(),
+    };
+    let there = match waited {
+        Waited::ToTheLast => ", which was still in the queue and did nothing to it",
+        Waited::OneOfThem | Waited::Unknown => "",
+    };
     v.event(event).say(format!(
-        "The target died of something else before it acted on {name}."
+        "The process {end} before it acted on {name}{there}."
     ))
 }
 
