@@ -100,6 +100,9 @@ pub struct Explanation {
     pub certainty: Certainty,
     /// What proves it.
     pub evidence: Vec<Evidence>,
+    /// Those of its events that are reported nowhere else, and what each is; of those
+    /// of a moment ago, older ones are no longer known.
+    pub moments: Vec<(u64, &'static str)>,
     /// What would be needed to be sure; never empty for `Unknown`.
     pub missing: Vec<String>,
     /// Sentences, each on its own line in text, joined by a space in JSON.

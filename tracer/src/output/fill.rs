@@ -152,10 +152,21 @@ fn certainty(certainty: Certainty) -> String {
 }
 
 fn evidence(explanation: &Explanation) -> Vec<shapes::Evidence> {
+    let what = |id: u64| {
+        let moment = explanation.moments.iter().find(|(of, _)| *of == id);
+        moment.map(|(_, what)| (*what).to_owned())
+    };
     let one = |evidence: &Evidence| match evidence {
-        Evidence::Stack(function) => shapes::Evidence::Stack(function.clone()),
-        Evidence::Event(id) => shapes::Evidence::Event(*id),
-        Evidence::Field(value) => shapes::Evidence::Field(value.clone()),
+        Evidence::Stack(function) => shapes::Evidence::Stack {
+            fact: function.clone(),
+        },
+        Evidence::Event(id) => shapes::Evidence::Event {
+            fact: *id,
+            what: what(*id),
+        },
+        Evidence::Field(value) => shapes::Evidence::Field {
+            fact: value.clone(),
+        },
     };
     explanation.evidence.iter().map(one).collect()
 }

@@ -95,6 +95,7 @@ fn child() -> Task {
 
 fn nothing(certainty: Certainty) -> Explanation {
     Explanation {
+        moments: Vec::new(),
         certainty,
         evidence: Vec::new(),
         missing: Vec::new(),

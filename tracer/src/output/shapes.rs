@@ -510,17 +510,24 @@ pub struct Nothing {}
 
 /// What proves an explanation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(
-    tag = "kind",
-    content = "fact",
-    rename_all = "snake_case",
-    deny_unknown_fields
-)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Evidence {
     /// A function on the kernel stack.
-    Stack(String),
-    /// An earlier event's id.
-    Event(u64),
+    Stack {
+        /// Its name.
+        fact: String,
+    },
+    /// An earlier event.
+    Event {
+        /// Its id.
+        fact: u64,
+        /// Of one that is no line of its own: what it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        what: Option<String>,
+    },
     /// A kernel field and its value.
-    Field(String),
+    Field {
+        /// Both.
+        fact: String,
+    },
 }

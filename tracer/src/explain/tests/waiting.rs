@@ -45,6 +45,22 @@ fn a_fast_handler_gives_one_report() {
 }
 
 #[test]
+fn evidence_that_is_no_report_says_what_it_is() {
+    let (mut w, sh, app) = pair();
+    let first = w.send(&sh, &app, USR1).handled();
+    let second = w.send(&sh, &app, TERM).blocked().go();
+    w.pass(10 * MS);
+    let exit = w.exit_with(&app, 0, true, bit(TERM));
+    let told = w.run();
+    // The delivery is no line; the exit is one.
+    let handled = &told.signal(first).explanation;
+    assert_eq!(handled.moments, [(first + 1, "delivery")]);
+    let died = &told.signal(second).explanation;
+    assert!(died.evidence.contains(&Evidence::Event(exit)), "{died:?}");
+    assert_eq!(died.moments, []);
+}
+
+#[test]
 fn blocked_by_some_threads_only_is_not_blocked() {
     let (mut w, sh, app) = pair();
     let some = w
