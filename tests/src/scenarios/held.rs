@@ -42,18 +42,26 @@ fn act_asleep(scene: &mut Scene, sigtrace: &Sigtrace) -> Result<()> {
     // Before 5.16 the kernel does not find that function (get_wchan); since 6.12
     // not until the sleeper has left the run queue, which can be a little later.
     let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    if !release.starts_with("5.10.") {
+    let asleep = if release.starts_with("5.10.") {
+        "sleeps in the kernel, where no signal wakes it"
+    } else {
         // Which one is the kernel's own affair, and on a busy machine another one
         // for a moment, where the program's pages are read.
         until("where it sleeps", || {
             let function = fs::read_to_string(format!("/proc/{pid}/wchan"))?;
             Ok((function != "0").then_some(()))
         })?;
-    }
+        "called vfork(2) and sleeps (in "
+    };
     scene.remember_outsider("child", child);
     ns::kill(pid, Signal::SIGUSR1)?;
     // Where its place is not known, it is said that it may be this.
-    sigtrace.wait_for(&["vfork(2)", "Only a signal that ends it at once wakes it"])?;
+    sigtrace.wait_for(&[
+        asleep,
+        "vfork(2)",
+        "Only a signal that ends it at once wakes it",
+        r#""certainty":"proven""#,
+    ])?;
     ns::kill(child, Signal::SIGKILL)?;
     scene.ns.pid1.hear("rang")?;
     scene.clear()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::event::{BootTime, Info, Outcome, ProcessKey, Sight, Signal};
-use crate::explain::report::{Report, SignalReport, Update};
+use crate::explain::report::{Explanation, Report, SignalReport, Update};
 use crate::history::note::Fate;
 use crate::history::process::{Fatal, Process};
 
@@ -181,8 +181,16 @@ impl Engine {
         let first = open.first.as_deref();
         let then = blocked::waiting(&signal, waited, first, before);
         let now = blocked::waiting(&signal, waited, first, open.seen.as_ref());
-        let words = |v: &Verdict| v.explanation.sentences.clone();
-        if (then.reason, words(&then)) == (now.reason, words(&now)) {
+        // That it is proven now is news as well: the look came after the report.
+        let told = |v: &Verdict| {
+            let Explanation {
+                certainty,
+                sentences,
+                ..
+            } = &v.explanation;
+            (v.reason, *certainty, sentences.clone())
+        };
+        if told(&then) == told(&now) {
             return;
         }
         if let Some(process) = self.history.process_mut(target) {

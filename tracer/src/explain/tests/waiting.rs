@@ -598,6 +598,23 @@ fn the_place_of_an_uninterruptible_sleep_is_named() {
 }
 
 #[test]
+fn a_look_that_comes_after_the_report_proves_it() {
+    let (mut w, sh, app) = pair();
+    let id = w
+        .send(&sh, &app, USR1)
+        .handler(USER)
+        .set(|s| s.state.state = 2)
+        .go();
+    w.pass(150 * MS);
+    let told = w.run_until(w.now);
+    assert_eq!(told.signal(id).explanation.certainty, Certainty::Inferred);
+    seen(&mut w, &app, b'D', Sight::default());
+    w.pass(50 * MS);
+    let told = w.run_until(w.now);
+    assert_eq!(told.signal(id).explanation.certainty, Certainty::Proven);
+}
+
+#[test]
 fn a_parent_in_vfork_waits_for_its_child() {
     const KILLABLE: u32 = 0x102;
     let told = |number: i32, handler: Handler, pending: u64, function: Option<&str>| {
