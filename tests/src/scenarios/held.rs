@@ -51,14 +51,16 @@ fn act_asleep(scene: &mut Scene, sigtrace: &Sigtrace) -> Result<()> {
             let function = fs::read_to_string(format!("/proc/{pid}/wchan"))?;
             Ok((function != "0").then_some(()))
         })?;
-        "sleeps in the kernel, in "
+        "called vfork(2) and sleeps (in "
     };
     scene.remember_outsider("child", child);
     ns::kill(pid, Signal::SIGUSR1)?;
+    // Where its place is not known, it is said that it may be this.
     sigtrace.wait_for(&[
         asleep,
-        "where no signal wakes it",
-        "Only a fatal signal wakes it",
+        "vfork(2)",
+        "Only a signal that ends it at once wakes it",
+        r#""certainty":"proven""#,
     ])?;
     ns::kill(child, Signal::SIGKILL)?;
     scene.ns.pid1.hear("rang")?;

@@ -71,8 +71,8 @@ fn rt_limit(scene: &Scene, judge: &mut Judge<'_>) {
 }
 
 fn async_io(scene: &Scene, judge: &mut Judge<'_>) {
-    let chain = ["SIGIO by the kernel", "asynchronous I/O"];
-    let from = From::Nobody("kernel");
+    let chain = ["SIGIO by the kernel", "asynchronous I/O, by tells"];
+    let from = From::KernelFor(scene.pid("tells"));
     by(
         scene,
         judge,
@@ -87,13 +87,13 @@ fn async_io(scene: &Scene, judge: &mut Judge<'_>) {
 
 fn lease(scene: &Scene, judge: &mut Judge<'_>) {
     let chain = ["SIGIO by the kernel", "a lease on a file was broken"];
-    let from = From::Nobody("kernel");
+    let from = From::KernelFor(scene.pid("leases"));
     by(scene, judge, "leases", Signal::SIGIO, from, "lease", &chain);
 }
 
 fn mqueue(scene: &Scene, judge: &mut Judge<'_>) {
     let chain = ["SIGUSR1 by the kernel", "a message queue"];
-    let from = From::Nobody("kernel");
+    let from = From::KernelFor(scene.pid("is-notified"));
     by(
         scene,
         judge,

@@ -195,5 +195,9 @@ the main job can be done
         let line: serde_json::Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(line["checks"][1]["state"], "degraded");
         assert_eq!(line["hooks"][1].get("level"), None);
+        let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/schema.json");
+        let schema = serde_json::from_str(&std::fs::read_to_string(schema).unwrap()).unwrap();
+        let schema = jsonschema::validator_for(&schema).unwrap();
+        assert!(schema.is_valid(&line), "{line}");
     }
 }

@@ -328,6 +328,27 @@ mod tests {
     }
 
     #[test]
+    fn every_line_is_as_the_schema_says() {
+        let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schema.json");
+        let schema = serde_json::from_str(&fs::read_to_string(schema).unwrap()).unwrap();
+        let schema = jsonschema::validator_for(&schema).unwrap();
+        let ids: Vec<_> = ids::all().iter().map(Topic::from).collect();
+        let asked = ["SIGTERM", "RTMIN+3", "9", "137", "0", "prepare_signal"].map(topic::find);
+        let mut out = Vec::new();
+        json(&mut out, &ids).unwrap();
+        for topics in &asked {
+            assert!(!topics.is_empty());
+            json(&mut out, topics).unwrap();
+        }
+        for line in String::from_utf8(out).unwrap().lines() {
+            let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert!(schema.is_valid(&line), "{line}");
+            line["surprise"] = 1.into();
+            assert!(!schema.is_valid(&line), "{line}");
+        }
+    }
+
+    #[test]
     fn what_is_not_reported_yet_is_marked() {
         let shown = shown("unknown", None);
         assert!(

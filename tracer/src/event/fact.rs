@@ -28,6 +28,8 @@ pub struct Dispositions {
 /// What keeps a process from running, as far as a look at it shows.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Sight {
+    /// What it is called by now; `None`: not known.
+    pub comm: Option<Comm>,
     /// The kernel function that it sleeps in (`/proc/PID/wchan`).
     pub function: Option<Arc<str>>,
     /// Who traces it.

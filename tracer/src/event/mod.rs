@@ -92,12 +92,26 @@ impl From<&str> for Comm {
 }
 
 /// Safe to show: invalid UTF-8 becomes U+FFFD, control and formatting
-/// characters are written `\u{1b}`.
+/// characters are written `\u{1b}`. A name that could be read as more than a name
+/// (`PID 1 bash 1`, `a ← b`, none at all) stands in quotes, with `\"` and `\\` in it.
 impl fmt::Display for Comm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&crate::event::printable(&String::from_utf8_lossy(
-            self.bytes(),
-        )))
+        let name = String::from_utf8_lossy(self.bytes());
+        let divides = |c: char| c.is_whitespace() || matches!(c, '←' | '→' | '|' | '"' | '\\');
+        // Those are written as escapes, which divide nothing.
+        let divides = |c: char| divides(c) && !hostile(c);
+        if !name.is_empty() && !name.contains(divides) {
+            return f.write_str(&printable(&name));
+        }
+        f.write_str("\"")?;
+        for c in name.chars() {
+            match c {
+                '"' | '\\' => write!(f, "\\{c}")?,
+                c if hostile(c) => write!(f, "{}", c.escape_unicode())?,
+                c => write!(f, "{c}")?,
+            }
+        }
+        f.write_str("\"")
     }
 }
 
@@ -113,16 +127,19 @@ impl fmt::Debug for Comm {
 pub fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        let hostile = c.is_control()
-            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-                | '\u{2066}'..='\u{2069}' | '\u{feff}');
-        if hostile {
+        if hostile(c) {
             out.extend(c.escape_unicode());
         } else {
             out.push(c);
         }
     }
     out
+}
+
+fn hostile(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// A thread and its process.
@@ -321,6 +338,8 @@ pub mod flag {
     pub const UNKILLABLE: u32 = 0x40;
     /// `PF_EXITING` of a thread.
     pub const PF_EXITING: u32 = 0x4;
+    /// `SA_IMMUTABLE` of a disposition: the kernel itself set it, and nothing handles it.
+    pub const SA_IMMUTABLE: u64 = 0x0080_0000;
     /// `PF_KTHREAD` of a thread.
     pub const PF_KTHREAD: u32 = 0x0020_0000;
 }
@@ -360,4 +379,30 @@ pub struct Signal {
     pub places: Places,
     /// Kernel stack, innermost first; empty for routine signals.
     pub stack: Vec<Frame>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_be_read_as_more_than_a_name() {
+        for (name, shown) in [
+            ("nginx", "nginx"),
+            ("runc:[2:INIT]", "runc:[2:INIT]"),
+            ("(sd-pam)", "(sd-pam)"),
+            ("tmux: server", "\"tmux: server\""),
+            ("PID 1 bash 1", "\"PID 1 bash 1\""),
+            ("a←b", "\"a←b\""),
+            ("a|why:", "\"a|why:\""),
+            ("q\"\\ x", r#""q\"\\ x""#),
+            // What is escaped divides nothing, and is no backslash of the name's.
+            ("a\u{1b}[31m", r"a\u{1b}[31m"),
+            (r"a\u{1b}", r#""a\\u{1b}""#),
+            ("x\ny z", r#""x\u{a}y z""#),
+            ("", "\"\""),
+        ] {
+            assert_eq!(Comm::from(name).to_string(), shown);
+        }
+    }
 }

@@ -24,6 +24,10 @@ impl Engine {
         if ended && s.current.is_pid1() {
             self.history.notified(&s.current, time);
         }
+        self.history.called_now(s.current.key, s.current.comm);
+        for ancestor in &s.ancestry {
+            self.history.called_now(ancestor.key, ancestor.comm);
+        }
         let origin = sender::origin(&s);
         // For timers, terminals and the kernel's own signals the current task is
         // a bystander, who has nothing to do with it whatever filter names it.
@@ -173,7 +177,7 @@ impl Engine {
             let Some(open) = self.open.get(o) else {
                 continue;
             };
-            let verdict = fate::gone(self.view(), open, id, time, false);
+            let verdict = fate::gone(self.view(), open, id, time, open.flushed());
             self.conclude(o, verdict, id, time);
         }
     }
@@ -281,6 +285,7 @@ impl Engine {
         number: i32,
         frames: &[Frame],
     ) {
+        self.history.called_now(task.key, task.comm);
         let Some(process) = self.history.process(task.key) else {
             return;
         };
@@ -326,6 +331,9 @@ impl Engine {
         dispositions: Option<Dispositions>,
         sight: Sight,
     ) {
+        if let Some(comm) = sight.comm {
+            self.history.called_now(key, comm);
+        }
         let sight = Arc::new(sight);
         self.still_there(id, time, key, dispositions, &sight);
         let Some(process) = self.history.process_mut(key) else {
@@ -367,7 +375,10 @@ impl Engine {
             let bit = signals::bit(open.signal.number);
             if set & bit == 0 && open.gone.is_none() && time > open.time {
                 // A delivery at this very moment is still on its way here.
-                open.gone = Some((id, time, seen.ignored & bit != 0));
+                // sigaction(2) flushes what it sets to be ignored; what was ignored when
+                // it came is in the queue for another cause (a debugger, a mask).
+                let was = open.signal.state.handler == Handler::Ignore;
+                open.gone = Some((id, time, seen.ignored & bit != 0 && !was));
                 self.at(time, 2 * WINDOW_NS, Deadline::Gone(o));
             } else if told && set & bit != 0 {
                 self.waits_for_else(o, id, time, before.as_ref());

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use crate::event::{printable, Sight, Signal};
+use crate::event::{printable, Handler, Sight, Signal};
 use crate::history::note::Fate;
 
-use super::signals;
+use super::signals::{self, DefaultAction};
 use super::verdict::Verdict;
 use super::{quota, starved, words};
 
@@ -15,6 +15,9 @@ const UNINTERRUPTIBLE: u32 = 0x2;
 const WAKEKILL: u32 = 0x100;
 const STOPPED: u32 = 0x4;
 const TRACED: u32 = 0x8;
+
+/// Where a parent in vfork(2) sleeps: what of these is not inlined.
+const VFORK: &[&str] = &["wait_for_vfork_done", "kernel_clone", "_do_fork"];
 
 /// How it stands right after its generation.
 pub(crate) fn standing(s: &Signal) -> Fate {
@@ -163,14 +166,9 @@ pub(crate) fn waiting(
     }
     let asleep = seen.map_or(st.state & UNINTERRUPTIBLE != 0, |l| l == b'D');
     if asleep {
-        let killable = if st.state & WAKEKILL != 0 {
-            " Only a fatal signal wakes it."
-        } else {
-            ""
-        };
-        let place = sight
-            .and_then(|sight| sight.function.as_deref())
-            .map_or_else(String::new, |function| format!(", in {function}"));
+        let killable = st.state & WAKEKILL != 0;
+        let place = sight.and_then(|sight| sight.function.as_deref());
+        let vfork = killable && place.is_some_and(|function| VFORK.contains(&function));
         // The state may have changed since, and is that of the leader alone.
         let v = match (seen, st.threads) {
             (Some(_), 0 | 1) => v,
@@ -179,8 +177,24 @@ pub(crate) fn waiting(
                 "a later look at its state: this is the one in which it was when the signal came",
             ),
         };
-        return v.because("uninterruptible").say(format!(
-            "{name} has waited for {waited}: the process sleeps in the kernel{place}, where no signal wakes it (state D), usually for a disk or a network file system.{killable}"
+        let v = v.because("uninterruptible");
+        let awake = if killable {
+            wakes(s, &name)
+        } else {
+            String::new()
+        };
+        if let Some(function) = place.filter(|_| vfork) {
+            return v.say(format!(
+                "{name} has waited for {waited}: the process called vfork(2) and sleeps (in {function}) until its child runs another program (execve) or ends.{awake}"
+            )).advise("look at the child of that vfork: as long as it does neither, its parent cannot go on");
+        }
+        let place = place.map_or_else(String::new, |function| format!(", in {function}"));
+        let what = match killable {
+            true => "usually for a network file system or a disk, or as the parent in vfork(2) for its child",
+            false => "usually for a disk or a network file system",
+        };
+        return v.say(format!(
+            "{name} has waited for {waited}: the process sleeps in the kernel{place}, where no signal wakes it (state D), {what}.{awake}"
         ));
     }
     // Who slept when it came was woken by it.
@@ -200,6 +214,21 @@ pub(crate) fn waiting(
     .say(format!(
         "{name} is queued and not blocked, and the process has not acted on it for {waited}."
     ))
+}
+
+/// What wakes a killable sleep: a signal that ends the process at once, for which
+/// `complete_signal` needs a thread that has no other one waiting (`wants_signal`), and
+/// which is not one that dumps core first.
+fn wakes(s: &Signal, name: &str) -> String {
+    let st = &s.state;
+    let others = (st.pending | st.shared_pending) & !st.blocked & !signals::bit(s.number);
+    let ends = st.handler == Handler::Default
+        && signals::default_action(s.number) == DefaultAction::Term
+        && !s.target.is_pid1();
+    if ends && others != 0 {
+        return format!(" {name} would end it at once, had not another signal been waiting already: the kernel wakes nobody then but for SIGKILL, which ends it now.");
+    }
+    " Only a signal that ends it at once wakes it: SIGKILL, or one like SIGTERM that it has no handler for.".to_owned()
 }
 
 fn by_mask(s: &Signal, name: &str, waited: &str) -> Verdict {

@@ -108,6 +108,7 @@ pub(super) fn swallowed_somehow(open: &Open, event: u64) -> Verdict {
     Verdict::inferred(Fate::Swallowed, "what the debugger did with it")
         .because("tracer")
         .event(open.got.map_or(event, |got| got.0))
+        .seen_later()
         .say(format!(
             "{name} was taken from the queue and no handler ran: the process was traced, and its debugger{who} suppressed the signal or replaced it."
         ))

@@ -266,6 +266,14 @@ fn no_handler(view: View<'_>, time: BootTime, s: &Signal, v: Verdict) -> Verdict
             ))
             .advise(format!("let PID 1 end by exit where it is asked to with {name} (in Go: handle it with signal.Notify), or run it below an init (docker run --init, tini)"));
     }
+    if let Some((why, advice)) = told_by_kernel(s, &name) {
+        return v
+            .say(format!(
+                "PID 1 has no handler for {name}, and the kernel drops every such signal to the PID 1 of a namespace. {why}"
+            ))
+            .say("For any other process it would have been fatal; PID 1 goes on.")
+            .advise(advice);
+    }
     // Nobody should write a handler for a fault only to be killed by it.
     let remedy = if signals::is_fault(s.number) || s.number == signals::ABRT {
         format!("{name} is how a program's own fault ends it; ask PID 1 to end by a signal that it handles, or")
@@ -278,6 +286,40 @@ fn no_handler(view: View<'_>, time: BootTime, s: &Signal, v: Verdict) -> Verdict
     ))
     .say("For any other process it would have been fatal; a PID 1 gets only the signals that it handles, waits for or blocks.".to_owned())
     .advise(format!("{remedy} SIGKILL from outside ends it: kill -9 {pid} on the host"))
+}
+
+/// What the kernel tells a PID 1 of what it did or asked for itself, where nobody
+/// wanted its end: what that was, and what to do about it.
+fn told_by_kernel(s: &Signal, name: &str) -> Option<(&'static str, String)> {
+    use sender::Origin;
+    let own = s.current.key == s.target.key;
+    Some(match (sender::origin(s), s.number) {
+        (Origin::KernelForCurrent, signals::PIPE) if own => (
+            "It had written to a pipe or socket that nobody reads any more.",
+            "nothing is wrong where PID 1 handles the error of that write (EPIPE), which it got as well".to_owned(),
+        ),
+        (Origin::KernelForCurrent, signals::XFSZ) if own => (
+            "It had written beyond the limit of its file size (RLIMIT_FSIZE).",
+            "handle the error of that write (EFBIG), which PID 1 got as well, or raise the limit (ulimit -f)".to_owned(),
+        ),
+        (Origin::Timer, _) => (
+            "A timer of its own had run out (alarm, setitimer or timer_create).",
+            format!("install a handler for {name} in PID 1 before the timer is armed"),
+        ),
+        (Origin::Kernel | Origin::KernelForCurrent, signals::XCPU) => (
+            "It had used up its soft limit of processor time (RLIMIT_CPU, or RLIMIT_RTTIME of a real-time thread).",
+            "raise the limit (ulimit -t), or handle SIGXCPU: at the hard limit SIGKILL ends PID 1 all the same".to_owned(),
+        ),
+        (Origin::Kernel | Origin::KernelForCurrent, _)
+            if stack::find(&s.stack, stack::NOTICES).is_some() || s.number == signals::IO =>
+        {
+            (
+                "The kernel told it of a file or queue, as it had asked for (O_ASYNC, F_SETLEASE, mq_notify).",
+                format!("install a handler for {name} in PID 1 before it asks for that"),
+            )
+        }
+        _ => return None,
+    })
 }
 
 /// `SIG_DFL`, `SIG_IGN`, an address.

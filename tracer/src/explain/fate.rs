@@ -141,6 +141,9 @@ pub(crate) fn at_delivery(generated: BootTime, s: &Signal, d: &Delivery) -> Verd
                 ))
                 .advise(format!("install a handler for {name} in PID 1 before it unblocks the signal")),
             Some("orphaned-pgrp-stop") => orphaned(v, &name),
+            Some("sig-ign") if s.state.handler == Handler::Ignore && s.state.traced => v.say(format!(
+                "The process ignores {name}. It got as far as this because a debugger traces the process, which lets nothing be dropped before the debugger has seen it; the debugger let it pass, and then it was thrown away."
+            )),
             _ if s.number == signals::CONT => v.say("By the time SIGCONT was taken, there was nothing to continue: a process goes on as soon as one is sent."),
             _ => v.say(format!("By the time it was taken, the process ignored {name}: it was thrown away.")),
         },
@@ -266,20 +269,30 @@ pub(crate) fn gone(
     if held(open, flushed) {
         return debugger::swallowed_somehow(open, event);
     }
+    let name = signals::name(s.number);
     let dequeue_lost = view.history.lost_since("dequeue", generated) > 0;
     if flushed || (view.coverage.sees_dequeue && !dequeue_lost && !waited_for(s)) {
-        let mut v = Verdict::inferred(Fate::Discarded, "a hook on sigaction(2), which can flush what is pending").event(event).say(format!(
-            "{} was queued and then removed without being taken: the process set it to be ignored meanwhile (sigaction).",
-            signals::name(s.number)
+        let mut v = Verdict::inferred(Fate::Discarded, "a hook on sigaction(2), which can flush what is pending").event(event).seen_later().say(format!(
+            "{name} was queued and then removed without being taken: the process set it to be ignored meanwhile (sigaction)."
         ));
-        if flushed {
+        // What is ignored by default, SIG_DFL flushes as well.
+        if flushed || !signals::default_ignored(s.number) {
             v = v.because("sig-ign");
+        }
+        if s.state.traced {
+            v = v.but("whether its debugger had kept it back before (ptrace_request is not hooked, or its record was lost)");
         }
         return v;
     }
     let missing = "the moment it was taken (dequeue_signal is not hooked, or its record was lost)";
     let v = inferred(s, Some(event), missing).seen_later();
-    taken(v, generated, s, time)
+    if waited_for(s) {
+        return taken(v, generated, s, time);
+    }
+    v.but("a hook on sigaction(2), which can flush what is pending").say(format!(
+        "{name} was no longer in the queue at most {} later, and no handler had run: most likely the process took it by waiting for it (sigwait, sigtimedwait or signalfd), which needs no handler. Had it set {name} to be ignored meanwhile (sigaction), that would have thrown it away.",
+        words::span(words::between(generated, time))
+    ))
 }
 
 /// What is known of the queue of a process that is dead.
@@ -293,8 +306,8 @@ pub(crate) enum Waited {
     Unknown,
 }
 
-/// The process or its thread is dead.
-pub(crate) fn died_first(s: &Signal, event: u64, waited: Waited) -> Verdict {
+/// The process or its thread is dead; `status`: how it ended, where that is known.
+pub(crate) fn died_first(s: &Signal, event: u64, waited: Waited, status: Option<i32>) -> Verdict {
     let name = signals::name(s.number);
     let v = match waited {
         Waited::ToTheLast => Verdict::proven(Fate::DiedFirst),
@@ -304,8 +317,19 @@ pub(crate) fn died_first(s: &Signal, event: u64, waited: Waited) -> Verdict {
         ),
         Waited::Unknown => Verdict::inferred(Fate::DiedFirst, "what was pending for that thread"),
     };
+    let end = match status {
+        Some(status) if status & 0x7f != 0 => {
+            format!("was ended by {}", signals::name(status & 0x7f))
+        }
+        Some(status) => format!("exited, with status {},", (status >> 8) & 0xff),
+        None => "ended in some way that was not seen".to_owned(),
+    };
+    let there = match waited {
+        Waited::ToTheLast => ", which was still in the queue and did nothing to it",
+        Waited::OneOfThem | Waited::Unknown => "",
+    };
     v.event(event).say(format!(
-        "The target died of something else before it acted on {name}."
+        "The process {end} before it acted on {name}{there}."
     ))
 }
 

@@ -443,7 +443,7 @@ fn unknown(fatal: &Fatal, s: &Signal) -> Death {
 /// A death without any signal, from the stack of its exit: the kernel can end
 /// the current task on the spot (`do_exit` with a signal's number).
 pub(super) fn at_exit(number: i32, exited: u64, exit_stack: &[Frame]) -> Option<Death> {
-    // Below 5.11 a filter's verdict was carried out so, that of strict mode is
+    // Before 5.16 a filter's verdict to kill was carried out so, that of strict mode is
     // on all kernels.
     const SECCOMP: &[&str] = &[
         "__seccomp_filter",

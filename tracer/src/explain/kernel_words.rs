@@ -2,10 +2,12 @@
 //! the chain, and what to do. Which cause it is was decided in
 //! [`super::kernel_cause`].
 
-use crate::event::{Detail, Signal};
+use crate::event::{flag, Detail, Signal};
+use crate::explain::report::Evidence;
 
 use super::death::Death;
-use super::{signals, words};
+use super::sender::{self, Origin};
+use super::{signals, stack, words};
 
 /// An address below this belongs to no program: a null pointer and a small
 /// offset (`vm.mmap_min_addr` is 64 KiB).
@@ -19,6 +21,18 @@ const X86_64: u32 = 0xc000_003e;
 pub(super) fn explain(cause: &'static str, s: &Signal, d: &mut Death) {
     let name = signals::name(s.number);
     let other = words::who(&s.current);
+    // The end of the thread that made it is what counts (find_new_reaper gives it to
+    // another one); of a process that goes on, that is not the first thread.
+    let parent = match s.current.tid == s.current.key.pid {
+        true => (format!("Its parent {other}"), format!("its parent {other}")),
+        false => (
+            format!(
+                "The thread {} of {other}, which had started it,",
+                s.current.tid
+            ),
+            format!("the thread {} of its parent {other}", s.current.tid),
+        ),
+    };
     let handler = format!("it has no handler for {name}, whose default action ended it");
     let (why, root, advice) = match cause {
         "sysrq" => (
@@ -82,11 +96,11 @@ pub(super) fn explain(cause: &'static str, s: &Signal, d: &mut Death) {
             "",
         ),
         "parent-death-signal" => (
-            format!("Its parent thread ended ({other}), and it had asked for {name} in that case (prctl PR_SET_PDEATHSIG)."),
-            format!("end of its parent {other}"),
+            format!("{} ended, and it had asked for {name} in that case (prctl PR_SET_PDEATHSIG).", parent.0),
+            format!("end of {}", parent.1),
             "if that surprises: the signal comes at the end of the thread that started it, not of the process; start it from a thread that lives on",
         ),
-        "seccomp" => seccomp(s),
+        "seccomp" => seccomp(s, d),
         "exec-failed" => (
             "It called execve(2), and after the old program was gone the new one could not be loaded: there was nothing left to return to.".to_owned(),
             "execve(2) failed past the point of no return".to_owned(),
@@ -137,21 +151,7 @@ pub(super) fn explain(cause: &'static str, s: &Signal, d: &mut Death) {
             "a timer of its own".to_owned(),
             "install the handler before the timer is armed",
         ),
-        "mqueue" => (
-            format!("A message queue notified it (mq_notify), and {handler}."),
-            "a message queue".to_owned(),
-            "",
-        ),
-        "lease" => (
-            format!("Another process opened a file that it holds a lease on (F_SETLEASE), and {handler}."),
-            "a lease on a file was broken".to_owned(),
-            "",
-        ),
-        "async-io" => (
-            format!("A file or socket that it asked to be told about became ready (O_ASYNC, F_SETOWN), and {handler}."),
-            "asynchronous I/O".to_owned(),
-            "",
-        ),
+        "mqueue" | "lease" | "async-io" => notice(cause, s, &handler),
         // Every cause has words of its own; a new one is not told as another.
         _ => (
             format!("The kernel sent it ({cause}), and {handler}."),
@@ -164,6 +164,43 @@ pub(super) fn explain(cause: &'static str, s: &Signal, d: &mut Death) {
     if !advice.is_empty() {
         d.advise(advice);
     }
+}
+
+/// It was told of what somebody did to a file or a queue: who, where that is known.
+fn notice(cause: &str, s: &Signal, handler: &str) -> (String, String, &'static str) {
+    let own = s.current.key == s.target.key;
+    let who = match sender::origin(s) {
+        Origin::KernelForCurrent if own => Some("the process itself".to_owned()),
+        Origin::KernelForCurrent => Some(words::who(&s.current)),
+        _ => None,
+    };
+    let by = (who.as_ref()).map_or_else(String::new, |who| format!(" by {who}"));
+    let (why, root) = match cause {
+        "mqueue" => (
+            format!("A message queue notified it (mq_notify) of a message{by}"),
+            "a message queue",
+        ),
+        "lease" => (
+            format!("A file that it holds a lease on (F_SETLEASE) was opened or changed{by}"),
+            "a lease on a file was broken",
+        ),
+        _ if who.is_none() && stack::interrupted(&s.stack) => (
+            "A file or socket that it asked to be told about became ready (O_ASYNC, F_SETOWN) in an interrupt, which does not tell by whose doing".to_owned(),
+            "asynchronous I/O",
+        ),
+        _ => (
+            format!("A file or socket that it asked to be told about became ready{by} (O_ASYNC, F_SETOWN)"),
+            "asynchronous I/O",
+        ),
+    };
+    (
+        format!("{why}, and {handler}."),
+        match who {
+            Some(who) => format!("{root}, by {who}"),
+            None => root.to_owned(),
+        },
+        "",
+    )
 }
 
 fn cpu_limit(s: &Signal, handler: &str) -> (String, String, &'static str) {
@@ -193,7 +230,10 @@ fn key(number: i32) -> &'static str {
     }
 }
 
-fn seccomp(s: &Signal) -> (String, String, &'static str) {
+/// A filter that kills has the signal forced past any handler (`force_sig_seccomp`,
+/// HANDLER_EXIT); one that traps leaves it to the handler. Before 5.16 the former ends
+/// the process without a signal, so that this one is a trap all the same.
+fn seccomp(s: &Signal, d: &mut Death) -> (String, String, &'static str) {
     let call = match s.detail {
         Detail::SystemCall {
             number,
@@ -206,8 +246,15 @@ fn seccomp(s: &Signal) -> (String, String, &'static str) {
         }
         _ => "a system call".to_owned(),
     };
+    let verdict = if s.state.sa_flags & flag::SA_IMMUTABLE != 0 {
+        d.evidence(Evidence::Field("sa_flags has SA_IMMUTABLE".to_owned()));
+        "kill (SECCOMP_RET_KILL_PROCESS, or SECCOMP_RET_KILL_THREAD of its last thread), whatever handler it has"
+    } else {
+        d.evidence(Evidence::Field("sa_flags has no SA_IMMUTABLE".to_owned()));
+        "send SIGSYS (SECCOMP_RET_TRAP), and it has no handler for that, or blocks it"
+    };
     (
-        format!("It made {call}, which its seccomp filter forbids: the filter's verdict is to kill, or to send SIGSYS (SECCOMP_RET_TRAP), which it has no handler for."),
+        format!("It made {call}, which its seccomp filter forbids: the filter's verdict is to {verdict}."),
         format!("{call}, which its seccomp filter forbids"),
         "look up the number (ausyscall, or syscalls(2)) and allow the call, if it is meant to be (docker run --security-opt seccomp=PROFILE)",
     )

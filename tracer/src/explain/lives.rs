@@ -96,9 +96,9 @@ impl Engine {
                         true if is_last || takings_seen => Waited::ToTheLast,
                         true => Waited::OneOfThem,
                     };
-                    fate::died_first(&open.signal, id, waited)
+                    fate::died_first(&open.signal, id, waited, Some(status))
                 }
-                None => fate::gone(self.view(), open, id, time, false),
+                None => fate::gone(self.view(), open, id, time, open.flushed()),
             };
             self.conclude(o, verdict, id, time);
         }
@@ -226,7 +226,7 @@ impl Engine {
             let Some(open) = self.open.get(o) else {
                 continue;
             };
-            let verdict = fate::died_first(&open.signal, event, Waited::Unknown);
+            let verdict = fate::died_first(&open.signal, event, Waited::Unknown, None);
             self.conclude(o, verdict, event, time);
         }
     }

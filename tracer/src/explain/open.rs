@@ -59,6 +59,11 @@ impl Open {
         }
     }
 
+    /// Whether a look found it gone and ignored.
+    pub(crate) fn flushed(&self) -> bool {
+        self.gone.is_some_and(|(.., flushed)| flushed)
+    }
+
     /// Whether a thread can take it.
     fn can_be_taken_by(&self, tid: u32, number: i32) -> bool {
         self.signal.number == number && self.tid.is_none_or(|t| t == tid)

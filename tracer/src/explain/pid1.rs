@@ -4,7 +4,7 @@
 //! themselves stand in [`super::stopped`], what a process was asked in
 //! [`super::requests`].
 
-use crate::event::{flag, printable, BootTime, Info, Signal, Task};
+use crate::event::{flag, printable, BootTime, Info, ProcessKey, Signal, Task};
 use crate::explain::report::{Certainty, Evidence, Stop};
 use crate::history::note::Fate;
 use crate::history::process::{Fatal, Process};
@@ -20,6 +20,9 @@ pub(crate) use super::requests::{
     acted_before, asks_to_end, became, got, old_sigterm, own, own_sigterm, passed_on,
     perhaps_request, raised_again, request, stop_signal, unanswered, PERHAPS_NS, STOP_NS,
 };
+
+/// So many generations are looked at.
+const ANCESTORS: usize = 64;
 
 /// Why a SIGKILL is the end of a namespace.
 #[derive(Clone, Debug, Default)]
@@ -203,10 +206,40 @@ pub(crate) fn killed(
     } else {
         d.missing("what PID 1 got and did before", Certainty::Inferred);
     }
+    if let Some(entered) = entered(view, victim, one) {
+        d.say(match entered == victim.task.key {
+            true => "It was started from outside (as docker exec and nsenter do), so it is no child of PID 1, which cannot wait for it.".to_owned(),
+            false => "It descends from a process that was started from outside (as docker exec and nsenter do), and not from PID 1, which cannot wait for it.".to_owned(),
+        });
+        d.explanation.advice.clear();
+        d.advise("end what was started from outside (docker exec, nsenter) before the container ends: the end of its PID 1 ends that too");
+    }
     if let Some(owner) = owner {
         d.advise(format!("stop this container before {owner}, or give it a PID namespace of its own: in the one that it shares, the end of {owner} is its end too"));
     }
     d
+}
+
+/// The process or one of those it descends from, that was put into the namespace of a
+/// PID 1 by a process outside, whose child it is.
+fn entered(view: View<'_>, victim: &Process, one: &Task) -> Option<ProcessKey> {
+    let ns = one.pidns()?;
+    let inside = |process: &&Process| process.task.namespaces.contains(&ns);
+    let mut process = victim;
+    for _ in 0..ANCESTORS {
+        let maker = process.made_by.filter(|_| process.task.key != one.key)?;
+        if let Some(maker) = view.history.process(maker).filter(inside) {
+            process = maker;
+            continue;
+        }
+        // Made outside, or by one who was forgotten; whoever is alive inside is known.
+        // A runtime's helper makes it a child of the runtime (CLONE_PARENT).
+        let parent = process.task.ppid;
+        let known = view.history.with_pid(parent);
+        let outside = parent > 1 && parent != one.key.pid && known.filter(inside).is_none();
+        return outside.then_some(process.task.key);
+    }
+    None
 }
 
 /// The container that a PID 1 belongs to, if that is not the victim's own, which

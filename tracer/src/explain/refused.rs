@@ -52,6 +52,9 @@ impl Engine {
         if filter.names(&r.current) {
             self.history.see(&r.current, true);
         }
+        if let Some(target) = denied {
+            self.history.called_now(target.key, target.comm);
+        }
         let target = denied.cloned().or_else(|| meant(self.view(), r));
         let verdict = verdict(self.view(), time, r, target.as_ref());
         let noise = matches!(r.number, signals::CHLD | signals::URG | signals::WINCH);

@@ -100,6 +100,9 @@ pub struct Explanation {
     pub certainty: Certainty,
     /// What proves it.
     pub evidence: Vec<Evidence>,
+    /// Those of its events that are reported nowhere else, and what each is; of those
+    /// of a moment ago, older ones are no longer known.
+    pub moments: Vec<(u64, &'static str)>,
     /// What would be needed to be sure; never empty for `Unknown`.
     pub missing: Vec<String>,
     /// Sentences, each on its own line in text, joined by a space in JSON.
@@ -146,6 +149,9 @@ pub struct SignalReport {
     pub kernel_path: KernelPath,
     /// From generation to the handler, nanoseconds; `None` unless handled.
     pub latency_ns: Option<u64>,
+    /// Only a later look or event showed the fate: it came at some moment within so
+    /// many nanoseconds of the generation. `None`: the moment is known, or the fate open.
+    pub within_ns: Option<u64>,
     /// What handled it; `None` unless handled.
     pub handler: Option<Box<HandlerPlace>>,
     /// A signal that is part of normal life (SIGCHLD, SIGURG …): left out

@@ -19,6 +19,8 @@ const SI_QUEUE: i32 = -1;
 pub(crate) const SI_TKILL: i32 = -6;
 /// `si_code` of a POSIX timer.
 pub(crate) const SI_TIMER: i32 = -2;
+/// `si_code` of a message queue (`__do_notify`).
+const SI_MESGQ: i32 = -3;
 /// `si_code` of the kernel itself.
 pub(crate) const SI_KERNEL: i32 = 0x80;
 
@@ -55,6 +57,13 @@ pub(crate) fn origin(signal: &Signal) -> Origin {
     if stack::find(stack, stack::FOR_CURRENT).is_some() && signal.number != signals::CHLD {
         return Origin::KernelForCurrent;
     }
+    if stack::find(stack, stack::NOTICES).is_some() {
+        let worker = signal.current.flags & flag::PF_KTHREAD != 0;
+        return match !worker && stack::called(stack) {
+            true => Origin::KernelForCurrent,
+            false => Origin::Kernel,
+        };
+    }
     if stack::find(stack, stack::TERMINAL).is_some() {
         return Origin::Terminal;
     }
@@ -67,6 +76,8 @@ pub(crate) fn origin(signal: &Signal) -> Origin {
         Info::Full => match signal.code {
             SI_USER | SI_QUEUE | SI_TKILL => Origin::Process,
             SI_TIMER => Origin::Timer,
+            // In the call that sends the message.
+            SI_MESGQ => Origin::KernelForCurrent,
             // CLD_* to the parent of the current task, faults and seccomp to
             // the current task itself.
             1.. if signal.number == signals::CHLD => Origin::KernelForCurrent,
@@ -162,6 +173,6 @@ pub(crate) fn direction(signal: &Signal) -> &'static str {
         Origin::Process => "from outside its PID namespace",
         Origin::Terminal => "from its terminal",
         Origin::Timer => "from a timer",
-        Origin::Kernel | Origin::KernelForCurrent => "by the kernel",
+        Origin::Kernel | Origin::KernelForCurrent => "from the kernel",
     }
 }

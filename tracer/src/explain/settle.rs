@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::event::{BootTime, Info, Outcome, ProcessKey, Sight, Signal};
-use crate::explain::report::{Report, SignalReport, Update};
+use crate::explain::report::{Explanation, Report, SignalReport, Update};
 use crate::history::note::Fate;
 use crate::history::process::{Fatal, Process};
 
@@ -53,6 +53,7 @@ impl Engine {
             reported,
             ..
         } = open;
+        let later = verdict.later;
         let fatal = (verdict.fate == Fate::Fatal).then(|| Fatal {
             event: id,
             time: generated,
@@ -87,6 +88,7 @@ impl Engine {
         };
         let report = SignalReport {
             settled: true,
+            within_ns: later.then(|| words::between(generated, time)),
             ..report
         };
         self.emit(report, reported, event, time);
@@ -179,8 +181,16 @@ impl Engine {
         let first = open.first.as_deref();
         let then = blocked::waiting(&signal, waited, first, before);
         let now = blocked::waiting(&signal, waited, first, open.seen.as_ref());
-        let words = |v: &Verdict| v.explanation.sentences.clone();
-        if (then.reason, words(&then)) == (now.reason, words(&now)) {
+        // That it is proven now is news as well: the look came after the report.
+        let told = |v: &Verdict| {
+            let Explanation {
+                certainty,
+                sentences,
+                ..
+            } = &v.explanation;
+            (v.reason, *certainty, sentences.clone())
+        };
+        if told(&then) == told(&now) {
             return;
         }
         if let Some(process) = self.history.process_mut(target) {
@@ -276,6 +286,7 @@ impl Engine {
                 ..KernelPath::new(&s.stack)
             },
             latency_ns: verdict.latency_ns,
+            within_ns: None,
             handler: verdict
                 .handler
                 .map(|address| Box::new(self.handlers.place(s.target.key, address))),

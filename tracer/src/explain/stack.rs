@@ -119,6 +119,60 @@ pub(crate) fn system_call(stack: &[Frame]) -> Option<(&'static str, &'static str
 /// it ended, or called reboot(2) inside of a PID namespace.
 pub(crate) const FOR_CURRENT: &[&str] = &["do_notify_parent", "reboot_pid_ns"];
 
+/// Frames below which a process is told of what another one did to a file or a queue:
+/// who writes, opens or sends a message does that in its own system call.
+pub(crate) const NOTICES: &[&str] = &[
+    "__do_notify",
+    "do_mq_timedsend",
+    "__break_lease",
+    "lease_break_callback",
+    "send_sigio_to_task",
+    "send_sigio",
+    "kill_fasync",
+    "send_sigurg",
+    "sk_send_sigurg",
+];
+
+/// Frames of an interrupt, which has nothing to do with the task that it interrupts: a
+/// packet that arrives, even one that was sent on this very machine.
+const INTERRUPTS: &[&str] = &[
+    "__do_softirq",
+    "handle_softirqs",
+    "do_softirq",
+    "net_rx_action",
+    "irq_exit_rcu",
+    "__irq_exit_rcu",
+    "asm_common_interrupt",
+    "common_interrupt",
+    "handle_irq_event",
+];
+
+/// What the functions begin with by which a system call, or the end of a process, gets
+/// to a file or a queue.
+const CALLED: &[&str] = &[
+    "__x64_sys_",
+    "__ia32_sys_",
+    "__arm64_sys_",
+    "__sys_",
+    "do_sys_",
+    "ksys_",
+    "vfs_",
+    "do_mq_",
+    "__fput",
+    "do_exit",
+];
+
+/// Whether the task that ran did it by a system call of its own, or by its end.
+pub(crate) fn called(stack: &[Frame]) -> bool {
+    let called = |name: &str| CALLED.iter().any(|begin| name.starts_with(begin));
+    !interrupted(stack) && names(stack).any(called)
+}
+
+/// Whether an interrupt had the processor.
+pub(crate) fn interrupted(stack: &[Frame]) -> bool {
+    find(stack, INTERRUPTS).is_some()
+}
+
 /// Frames below a terminal's doing.
 pub(crate) const TERMINAL: &[&str] = &[
     "n_tty_receive_signal_char",

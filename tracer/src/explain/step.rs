@@ -16,6 +16,7 @@ impl Engine {
     pub(super) fn step(&mut self, event: Event) {
         let Event { id, time, fact } = event;
         self.clock = time;
+        self.outbox.passes(id, &fact);
         self.supersede(&fact);
         match fact {
             Fact::Signal(signal) => self.signal(id, time, Arc::from(signal)),

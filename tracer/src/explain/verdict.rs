@@ -274,6 +274,7 @@ pub(crate) fn empty(certainty: Certainty) -> Explanation {
     Explanation {
         certainty,
         evidence: Vec::new(),
+        moments: Vec::new(),
         missing: Vec::new(),
         sentences: Vec::new(),
         advice: Vec::new(),

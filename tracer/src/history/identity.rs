@@ -5,7 +5,7 @@
 
 use super::process::Process;
 use super::History;
-use crate::event::{PidNs, ProcessKey, Task, TICK_NS};
+use crate::event::{Comm, PidNs, ProcessKey, Task, TICK_NS};
 
 /// Starts that differ by less are the same process, if one of them is from
 /// `/proc/PID/stat`, which counts in ticks ([`TICK_NS`]). Two exact ones are not:
@@ -51,6 +51,15 @@ impl History {
             process.task.cgroup = task.cgroup;
         }
         process
+    }
+
+    /// Something shows what a process is called by now (`PR_SET_NAME` leaves no record of
+    /// its own); the dead keep their last name.
+    pub fn called_now(&mut self, key: ProcessKey, comm: Comm) {
+        let process = self.process_mut(key).filter(|p| p.exit.is_none());
+        if let Some(process) = process {
+            process.task.comm = comm;
+        }
     }
 
     fn insert(&mut self, key: ProcessKey, task: &Task, exact: bool) {

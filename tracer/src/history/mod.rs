@@ -218,6 +218,7 @@ impl History {
         let always = self.filter.in_cgroup(child);
         let process = self.see(child, true);
         process.parent = Some(parent);
+        process.made_by = Some(parent);
         process.always_in_cgroup = always;
     }
 

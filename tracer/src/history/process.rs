@@ -103,6 +103,8 @@ pub struct Process {
     pub task: Task,
     /// Whether its start time is exact: `/proc` rounds to 10 ms.
     pub exact: bool,
+    /// Who forked it, where that was seen.
+    pub made_by: Option<ProcessKey>,
     /// Its parent: who forked it, and once it has exited, whose child it was
     /// then.
     pub parent: Option<ProcessKey>,
@@ -163,6 +165,7 @@ impl Process {
         Self {
             task,
             exact,
+            made_by: None,
             parent: None,
             dispositions: None,
             looked: None,

@@ -142,6 +142,7 @@ impl Proc {
             (status.tracer, status::comm(&comm.unwrap_or_default()))
         });
         let sight = Sight {
+            comm: Some(status.comm),
             function: function(&folder),
             tracer,
             frozen: frozen::by(&folder, Path::new(CGROUPS)),

@@ -58,14 +58,14 @@ pub(crate) fn signal(context: &Context, report: &SignalReport) -> Block {
 }
 
 /// Whether a signal needs words though it is no failure: a fatal one is explained
-/// at the death, unless that was not seen; what waits for no reason that is known
-/// says what is missing.
+/// at the death, unless that was not seen; what waits for no reason that is known,
+/// or is gone in a way that nobody saw, says what is missing.
 fn alone(context: &Context, report: &SignalReport) -> bool {
     match report.fate {
         "cancelled" => true,
         "stopped" => !report.routine,
         "fatal" => !context.all_signals,
-        "pending" => report.explanation.certainty != Certainty::Proven,
+        "pending" | "accepted" => report.explanation.certainty != Certainty::Proven,
         _ => false,
     }
 }
@@ -148,7 +148,8 @@ pub(crate) fn signal_again(context: &Context, time: BootTime, now: &SignalReport
     let subject = format!("{number} {}", ends(context, now));
     let mut result = wording::fate(now);
     let waited = time.0.saturating_sub(now.time.0);
-    if now.latency_ns.is_none() && waited >= 1_000_000_000 {
+    let told = now.latency_ns.or(now.within_ns).is_some();
+    if !told && waited >= 1_000_000_000 {
         result.push_str(&format!(", {} after it was sent", words::span(waited)));
     }
     let failed = select::failed(now);

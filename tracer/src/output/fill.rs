@@ -152,10 +152,21 @@ fn certainty(certainty: Certainty) -> String {
 }
 
 fn evidence(explanation: &Explanation) -> Vec<shapes::Evidence> {
+    let what = |id: u64| {
+        let moment = explanation.moments.iter().find(|(of, _)| *of == id);
+        moment.map(|(_, what)| (*what).to_owned())
+    };
     let one = |evidence: &Evidence| match evidence {
-        Evidence::Stack(function) => shapes::Evidence::Stack(function.clone()),
-        Evidence::Event(id) => shapes::Evidence::Event(*id),
-        Evidence::Field(value) => shapes::Evidence::Field(value.clone()),
+        Evidence::Stack(function) => shapes::Evidence::Stack {
+            fact: function.clone(),
+        },
+        Evidence::Event(id) => shapes::Evidence::Event {
+            fact: *id,
+            what: what(*id),
+        },
+        Evidence::Field(value) => shapes::Evidence::Field {
+            fact: value.clone(),
+        },
     };
     explanation.evidence.iter().map(one).collect()
 }
@@ -275,6 +286,7 @@ pub(crate) fn signal(context: &Context, report: &SignalReport) -> Line {
         kernel_path: names(&report.kernel_path),
         path: path(context, &report.kernel_path, explanation),
         latency_ns: report.latency_ns,
+        within_ns: report.within_ns,
         handler: report.handler.as_deref().map(handler),
         routine: report.routine,
         explanation: joined(&explanation.sentences),

@@ -95,6 +95,7 @@ fn child() -> Task {
 
 fn nothing(certainty: Certainty) -> Explanation {
     Explanation {
+        moments: Vec::new(),
         certainty,
         evidence: Vec::new(),
         missing: Vec::new(),
@@ -142,6 +143,7 @@ pub(crate) fn sigterm() -> SignalReport {
         mechanism: None,
         kernel_path: KernelPath::default(),
         latency_ns: Some(120_000),
+        within_ns: None,
         handler: Some(Box::new(HandlerPlace {
             address: 0x0040_1136,
             object: Some("app".into()),

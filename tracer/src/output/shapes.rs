@@ -248,6 +248,7 @@ shapes! {
         kernel_path: Option<Vec<String>> = "Functions on the kernel stack, innermost first.",
         path: Option<Vec<Step>> = "With `--path`: the way through the kernel, outermost first.",
         latency_ns: Option<u64> = "From generation to the handler.",
+        within_ns: Option<u64> = "Only a later look or event showed the fate: it came within so long of the generation, and the moment is not known.",
         handler: Option<Handler> = "What handled it.",
         routine: bool = "Part of normal life.",
         explanation: Option<String> = "In sentences; absent where there is nothing to explain.",
@@ -427,7 +428,7 @@ shapes! {
         ended: bool = "Every traced namespace has ended.",
         verdict: Option<String> = "Of namespaces that ended: `clean`, `unclean`, or `incomplete` where nothing bad was seen, but not all was seen.",
         processes_exited: u64 = "Processes that died.",
-        processes_forced: u64 = "Of those, by force.",
+        processes_forced: u64 = "Of those, by force: those with `forced`.",
         processes_ended_badly: u64 = "Of those, by a signal other than SIGHUP, SIGINT, SIGTERM; by force too.",
         ends_unseen: u64 = "Processes whose end was not seen.",
         partial: bool = "A filter by process or cgroup was in force.",
@@ -452,6 +453,7 @@ shapes! {
         sender: Option<Sender> = "As in [`Signal`].",
         target: Option<Task> = "As in [`Signal`].",
         latency_ns: Option<u64> = "As in [`Signal`].",
+        within_ns: Option<u64> = "As in [`Signal`].",
         handler: Option<Handler> = "As in [`Signal`].",
         routine: Option<bool> = "As in [`Signal`].",
         count: Option<u64> = "As in [`Signal`].",
@@ -508,17 +510,24 @@ pub struct Nothing {}
 
 /// What proves an explanation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(
-    tag = "kind",
-    content = "fact",
-    rename_all = "snake_case",
-    deny_unknown_fields
-)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Evidence {
     /// A function on the kernel stack.
-    Stack(String),
-    /// An earlier event's id.
-    Event(u64),
+    Stack {
+        /// Its name.
+        fact: String,
+    },
+    /// An earlier event.
+    Event {
+        /// Its id.
+        fact: u64,
+        /// Of one that is no line of its own: what it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        what: Option<String>,
+    },
     /// A kernel field and its value.
-    Field(String),
+    Field {
+        /// Both.
+        fact: String,
+    },
 }

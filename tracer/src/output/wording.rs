@@ -118,6 +118,9 @@ pub(crate) fn fate(signal: &SignalReport) -> String {
     if let Some(latency) = signal.latency_ns.filter(|&ns| ns >= 100_000_000) {
         said.push_str(&format!(" after {}", words::span(latency)));
     }
+    if let Some(most) = signal.within_ns.filter(|&ns| ns >= 100_000_000) {
+        said.push_str(&format!(" within {}", words::span(most)));
+    }
     if signal.count > 1 {
         said.push_str(&format!(", {} times", signal.count));
     }

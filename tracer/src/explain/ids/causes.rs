@@ -49,7 +49,7 @@ pub(super) const ROWS: &[Row] = &[
      "It kills everything that holds the console open (__do_SAK).",
      ""),
     ("seccomp", "it made a system call that its seccomp filter forbids",
-     "The filter's verdict was to kill (force_sig_seccomp, or straight to the exit before 5.11). In seccomp's strict mode there is no filter, and any other call than read, write, exit and sigreturn ends the thread with the status of a SIGKILL that nobody sent. Container runtimes install such filters.",
+     "The filter's verdict was to kill (force_sig_seccomp, or straight to the exit before 5.16), or to send SIGSYS (SECCOMP_RET_TRAP), which no handler took. In seccomp's strict mode there is no filter, and any other call than read, write, exit and sigreturn ends the thread with the status of a SIGKILL that nobody sent. Container runtimes install such filters.",
      "See which call, and adapt the profile (docker run --security-opt seccomp=…)."),
     ("fault", "the program did something that the processor does not allow",
      "An access to memory that is not there, an illegal instruction, a division by zero (force_sig_fault below the trap). The address and si_code say which.",

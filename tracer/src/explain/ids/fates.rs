@@ -45,7 +45,7 @@ pub(super) const ROWS: &[Row] = &[
     ("swallowed", "a debugger that traces the process did not pass it on",
      "A traced process stops at each signal and its tracer says what to do: pass it on, change it, or suppress it (ptrace_signal).",
      "Detach the debugger, or let it pass the signal."),
-    ("died_first", "the process or thread died of something else before acting on it",
+    ("died_first", "its target ended by itself or by another signal first",
      "The signal was still pending when its target ended, so it never had an effect.",
      ""),
     ("refused", "the system call failed; no signal was sent",

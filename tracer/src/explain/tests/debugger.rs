@@ -325,6 +325,53 @@ fn a_look_tells_that_the_debugger_has_let_go() {
 }
 
 #[test]
+fn what_was_ignored_from_the_start_the_debugger_kept() {
+    // sig_ignored: of a traced process nothing is dropped before its debugger saw it.
+    let look = |w: &mut World, app: &Task, state: u8| {
+        let ignored = bit(USR1);
+        w.observe(
+            app,
+            Dispositions {
+                state,
+                ignored,
+                ..Dispositions::default()
+            },
+        )
+    };
+    let (mut w, sh, app) = without_dequeue();
+    let id = w
+        .send(&sh, &app, USR1)
+        .handler(Handler::Ignore)
+        .set(|s| s.state.traced = true)
+        .go();
+    w.pass(60 * MS);
+    look(&mut w, &app, b't');
+    w.pass(200 * MS);
+    let told = w.run_until(w.now);
+    assert_eq!(told.signal(id).reason, Some("traced"));
+    w.exit(&app, 0);
+    let told = w.run();
+    let s = told.signal(id);
+    assert_eq!((s.fate, s.reason), ("swallowed", Some("tracer")));
+    assert!(s.within_ns.is_some());
+
+    // It lets it pass, and then it is thrown away.
+    let (mut w, sh, app) = without_dequeue();
+    let id = w
+        .send(&sh, &app, USR1)
+        .handler(Handler::Ignore)
+        .set(|s| s.state.traced = true)
+        .go();
+    w.pass(20 * MS);
+    w.deliver(&app, USR1, Handler::Ignore);
+    let told = w.run();
+    let s = told.signal(id);
+    assert_eq!((s.fate, s.reason), ("discarded", Some("sig-ign")));
+    let said = s.explanation.sentences.concat();
+    assert!(said.contains("debugger let it pass"), "{said}");
+}
+
+#[test]
 fn the_end_of_a_tracer_kills_whom_it_traced() {
     for named in [true, false] {
         let (mut w, _, app) = pair();

@@ -49,6 +49,44 @@ fn a_pid1_without_handler_from_inside_and_outside() {
 }
 
 #[test]
+fn what_a_pid1_did_itself_is_no_attempt_to_end_it() {
+    let one = member(100, 1, "init.sh");
+    let by_kernel = |number: i32, stack: &[&str]| {
+        let mut w = World::new();
+        let sending = w.send(&one, &one, number).by_kernel().stack(stack);
+        let id = sending.dropped();
+        let told = w.run();
+        let s = told.signal(id);
+        assert_eq!(s.reason, Some("init-no-handler"));
+        let advice = s.explanation.advice.join(" ");
+        assert!(!advice.contains("SIGKILL from outside"), "{advice}");
+        assert!(!advice.contains("--init"), "{advice}");
+        format!("{} {advice}", s.explanation.sentences.join(" "))
+    };
+    let said = by_kernel(PIPE, &["pipe_write", "vfs_write"]);
+    assert!(
+        said.contains("nobody reads") && said.contains("EPIPE"),
+        "{said}"
+    );
+    let said = by_kernel(ALRM, &["it_real_fn"]);
+    assert!(said.contains("before the timer is armed"), "{said}");
+    let said = by_kernel(XCPU, &["posix_cpu_timers_work"]);
+    assert!(
+        said.contains("RLIMIT_CPU") && said.contains("ulimit -t"),
+        "{said}"
+    );
+    let said = by_kernel(XFSZ, &["generic_write_check_limits", "vfs_write"]);
+    assert!(said.contains("EFBIG"), "{said}");
+    let said = by_kernel(IO, &["send_sigio", "kill_fasync", "vfs_write"]);
+    assert!(said.contains("O_ASYNC"), "{said}");
+    // Somebody else's is one, whatever signal it is.
+    let mut w = World::new();
+    let id = w.send(&member(120, 9, "sh"), &one, PIPE).dropped();
+    let told = w.run();
+    assert!(told.signal(id).explanation.advice[0].contains("SIGKILL from outside"));
+}
+
+#[test]
 fn sigkill_from_outside_that_is_dropped_has_another_reason() {
     // A forced SIGKILL gets through sig_task_ignored, so no-handler is no reason.
     let one = member(100, 1, "init.sh");

@@ -54,3 +54,41 @@ fn the_exact_start_is_used_once_it_is_known() {
     }
     assert!(chain(told.exit(&app)).contains("SIGTERM handled by PID 1"));
 }
+
+#[test]
+fn a_process_that_renames_itself_is_called_as_it_was_last_seen() {
+    // PR_SET_NAME leaves no record; a look shows it.
+    let (one, app) = (member(100, 1, "init"), member(101, 2, "python3"));
+    let child = member(102, 3, "child");
+    let mut w = World::new();
+    w.fork(&host(50, "sh"), &one);
+    w.fork(&one, &app);
+    w.fork(&app, &child);
+    w.send(&host(50, "sh"), &app, TERM).blocked().go();
+    w.pass(60 * MS);
+    let dispositions = Some(crate::event::Dispositions {
+        shared_pending: bit(TERM),
+        state: b'S',
+        ..Default::default()
+    });
+    let sight = crate::event::Sight {
+        comm: Some("realname".into()),
+        ..Default::default()
+    };
+    w.push(crate::event::Fact::Observed {
+        key: app.key,
+        dispositions,
+        sight,
+    });
+    w.exit(&child, 0);
+    w.pass(3_000 * MS);
+    let told = w.run();
+    let parents: Vec<_> = (told.reports.iter())
+        .filter_map(|r| match r {
+            Report::Zombie { parent, .. } => parent.as_ref(),
+            _ => None,
+        })
+        .map(|parent| parent.comm.to_string())
+        .collect();
+    assert_eq!(parents, ["realname"]);
+}

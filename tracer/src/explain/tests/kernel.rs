@@ -258,6 +258,81 @@ fn each_kernel_path_has_its_cause() {
 }
 
 #[test]
+fn a_filter_that_kills_is_not_one_that_traps() {
+    let by_filter = |flags: u64| {
+        killed(SYS, &["force_sig_seccomp", "__seccomp_filter"], |s| {
+            own(s);
+            s.state.sa_flags = flags;
+        })
+    };
+    let e = by_filter(crate::event::flag::SA_IMMUTABLE);
+    assert!(why(&e).contains("verdict is to kill"), "{}", why(&e));
+    assert!(!why(&e).contains("TRAP"), "{}", why(&e));
+    let e = by_filter(0);
+    assert!(why(&e).contains("SECCOMP_RET_TRAP"), "{}", why(&e));
+    assert!(!why(&e).contains("kill"), "{}", why(&e));
+}
+
+#[test]
+fn the_end_of_a_thread_that_had_children_is_not_that_of_its_process() {
+    let ended = |tid: Option<u32>| {
+        killed(TERM, &["do_send_sig_info", "do_exit"], |s| {
+            dying(s);
+            s.pdeath_signal = TERM;
+            s.current.tid = tid.unwrap_or(s.current.tid);
+        })
+    };
+    let e = ended(None);
+    assert!(why(&e).starts_with("Its parent other 60 ended"), "{e:?}");
+    assert!(chain(&e).ends_with("end of its parent other 60"), "{e:?}");
+    let e = ended(Some(61));
+    let said = why(&e);
+    assert!(said.starts_with("The thread 61 of other 60"), "{said}");
+    assert!(chain(&e).contains("the thread 61 of its parent other 60"));
+}
+
+#[test]
+fn who_wrote_or_opened_or_sent_a_message_is_named() {
+    let on_behalf = |number: i32, stack: &[&str], change: Change| {
+        let (other, app) = (host(60, "other"), member(101, 2, "app"));
+        let mut w = World::new();
+        let sending = w.send(&other, &app, number).by_kernel().stack(stack);
+        let id = sending.set(change).handled();
+        match w.run().signal(id).sender.clone() {
+            Sender::Kernel { on_behalf_of } => on_behalf_of.map(|task| task.key.pid),
+            other => panic!("{other:?}"),
+        }
+    };
+    let none: Change = |_| {};
+    let write = ["send_sigio", "kill_fasync", "pipe_write", "vfs_write"];
+    let open = ["kill_fasync", "lease_break_callback", "vfs_open"];
+    let message = ["__do_notify", "do_mq_timedsend"];
+    let packet = ["kill_fasync", "tcp_rcv", "__do_softirq", "__sys_sendto"];
+    assert_eq!(on_behalf(IO, &write, none), Some(60));
+    assert_eq!(on_behalf(IO, &open, none), Some(60));
+    assert_eq!(on_behalf(USR1, &message, none), Some(60));
+    // A packet that arrives interrupts anybody, and a worker writes for others.
+    assert_eq!(on_behalf(IO, &packet, none), None);
+    let worker: Change = |s| s.current.flags |= crate::event::flag::PF_KTHREAD;
+    assert_eq!(on_behalf(IO, &write, worker), None);
+    // Of a stack that was cut nothing is said.
+    assert_eq!(on_behalf(IO, &["send_sigio", "kill_fasync"], none), None);
+    // Without names on the stack the code tells of a message.
+    let by_code: Change = |s| (s.info, s.code) = (Info::Full, -3);
+    assert_eq!(on_behalf(USR1, &[], by_code), Some(60));
+
+    let e = killed(IO, &write, none);
+    assert!(why(&e).contains("became ready by other 60"), "{}", why(&e));
+    assert!(chain(&e).ends_with("asynchronous I/O, by other 60"));
+    let e = killed(IO, &packet, none);
+    assert!(why(&e).contains("interrupt"), "{}", why(&e));
+    let e = killed(IO, &open, own);
+    assert!(why(&e).contains("by the process itself"), "{}", why(&e));
+    let e = killed(USR1, &message, none);
+    assert!(why(&e).contains("of a message by other 60"), "{}", why(&e));
+}
+
+#[test]
 fn what_only_looks_like_it_is_unknown() {
     let cases: &[(i32, &[&str], Change)] = &[
         // It had not asked for it.

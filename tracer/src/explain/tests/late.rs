@@ -110,3 +110,37 @@ fn older_than_sigtrace_but_the_stop_was_seen() {
         "a rounded start and the exact one are the same process"
     );
 }
+
+#[test]
+fn who_was_put_into_the_namespace_from_outside_is_no_child_of_its_pid1() {
+    let (sh, one) = (host(50, "sh"), member(100, 1, "app"));
+    let put = |by: u32| {
+        let nsenter = host(60, "nsenter");
+        let mut shell = member(120, 2, "sh");
+        shell.ppid = by;
+        let child = member(121, 3, "sleep");
+        let mut w = World::new();
+        w.fork(&sh, &one);
+        w.fork(&nsenter, &shell);
+        w.fork(&shell, &child);
+        w.exit(&one, 0);
+        w.zap(&one, &child);
+        w.exit(&child, KILL);
+        let e = w.run().exit(&child).clone();
+        (why(&e), e.explanation.advice.join(" "))
+    };
+    // By nsenter itself; or by a helper of a runtime, whose child it is.
+    for parent in [60, 61] {
+        let (said, advice) = put(parent);
+        assert!(
+            said.contains("descends from a process that was started from outside"),
+            "{said}"
+        );
+        assert!(!advice.contains("wait for its children"), "{advice}");
+        assert!(advice.contains("before the container ends"), "{advice}");
+    }
+    // Whose child PID 1 has become, that it can wait for.
+    let (said, advice) = put(one.key.pid);
+    assert!(!said.contains("from outside"), "{said}");
+    assert!(advice.contains("wait for its children"), "{advice}");
+}

@@ -71,4 +71,9 @@ fn of_the_last_thread_it_is_known_what_was_pending() {
         (s.fate, s.cause, s.explanation.certainty),
         ("died_first", None, Certainty::Proven)
     );
+    // It ended by itself, and died of nothing.
+    assert_eq!(
+        s.explanation.sentences,
+        ["The process exited, with status 0, before it acted on SIGUSR1, which was still in the queue and did nothing to it."]
+    );
 }

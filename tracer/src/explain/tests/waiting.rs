@@ -45,6 +45,22 @@ fn a_fast_handler_gives_one_report() {
 }
 
 #[test]
+fn evidence_that_is_no_report_says_what_it_is() {
+    let (mut w, sh, app) = pair();
+    let first = w.send(&sh, &app, USR1).handled();
+    let second = w.send(&sh, &app, TERM).blocked().go();
+    w.pass(10 * MS);
+    let exit = w.exit_with(&app, 0, true, bit(TERM));
+    let told = w.run();
+    // The delivery is no line; the exit is one.
+    let handled = &told.signal(first).explanation;
+    assert_eq!(handled.moments, [(first + 1, "delivery")]);
+    let died = &told.signal(second).explanation;
+    assert!(died.evidence.contains(&Evidence::Event(exit)), "{died:?}");
+    assert_eq!(died.moments, []);
+}
+
+#[test]
 fn blocked_by_some_threads_only_is_not_blocked() {
     let (mut w, sh, app) = pair();
     let some = w
@@ -342,6 +358,56 @@ fn flushed_by_sigaction() {
 }
 
 #[test]
+fn a_look_that_found_it_flushed_counts_at_the_end_too() {
+    let (mut w, sh, app) = pair();
+    w.coverage.sees_dequeue = false;
+    let id = w.send(&sh, &app, TERM).blocked().go();
+    w.pass(60 * MS);
+    w.observe(
+        &app,
+        Dispositions {
+            state: b'S',
+            ignored: bit(TERM),
+            ..Dispositions::default()
+        },
+    );
+    w.pass(10 * MS);
+    w.exit(&app, 0);
+    let told = w.run();
+    let s = told.signal(id);
+    assert_eq!((s.fate, s.reason), ("discarded", Some("sig-ign")));
+}
+
+#[test]
+fn what_nobody_saw_taken_may_have_been_thrown_away() {
+    // Blocked, set to be ignored and unblocked: no look saw it so.
+    let (mut w, sh, app) = pair();
+    w.coverage.sees_dequeue = false;
+    let id = w.send(&sh, &app, USR1).blocked().go();
+    w.pass(400 * MS);
+    w.exit(&app, 0);
+    let told = w.run();
+    let s = told.signal(id);
+    assert_eq!(
+        (s.fate, s.explanation.certainty),
+        ("accepted", Certainty::Inferred)
+    );
+    let missing = s.explanation.missing.concat();
+    assert!(missing.contains("sigaction"), "{missing}");
+    assert!(s.explanation.sentences.concat().contains("most likely"));
+    assert!(s.within_ns.is_some_and(|ns| ns >= 400 * MS));
+
+    // A hook on the queue rules out that it was taken.
+    let (mut w, sh, app) = pair();
+    let id = w.send(&sh, &app, USR1).blocked().go();
+    w.pass(400 * MS);
+    w.exit(&app, 0);
+    let told = w.run();
+    let s = told.signal(id);
+    assert_eq!((s.fate, s.reason), ("discarded", Some("sig-ign")));
+}
+
+#[test]
 fn a_lost_delivery_leaves_it_open_what_happened() {
     let (mut w, sh, app) = pair();
     let id = w.send(&sh, &app, TERM).handler(USER).go();
@@ -529,6 +595,71 @@ fn the_place_of_an_uninterruptible_sleep_is_named() {
     assert_eq!(s.reason, Some("uninterruptible"));
     let text = &s.explanation.sentences[0];
     assert!(text.contains("in the kernel, in nfs_wait, where"), "{text}");
+}
+
+#[test]
+fn a_look_that_comes_after_the_report_proves_it() {
+    let (mut w, sh, app) = pair();
+    let id = w
+        .send(&sh, &app, USR1)
+        .handler(USER)
+        .set(|s| s.state.state = 2)
+        .go();
+    w.pass(150 * MS);
+    let told = w.run_until(w.now);
+    assert_eq!(told.signal(id).explanation.certainty, Certainty::Inferred);
+    seen(&mut w, &app, b'D', Sight::default());
+    w.pass(50 * MS);
+    let told = w.run_until(w.now);
+    assert_eq!(told.signal(id).explanation.certainty, Certainty::Proven);
+}
+
+#[test]
+fn a_parent_in_vfork_waits_for_its_child() {
+    const KILLABLE: u32 = 0x102;
+    let told = |number: i32, handler: Handler, pending: u64, function: Option<&str>| {
+        let (mut w, sh, app) = pair();
+        let sending = w.send(&sh, &app, number).handler(handler);
+        let id = sending
+            .set(|s| {
+                s.state.state = KILLABLE;
+                s.state.shared_pending |= pending;
+            })
+            .go();
+        w.pass(60 * MS);
+        let sight = Sight {
+            function: function.map(Into::into),
+            ..Sight::default()
+        };
+        let both = Dispositions {
+            shared_pending: bit(number) | pending,
+            state: b'D',
+            ..Dispositions::default()
+        };
+        w.push(Fact::Observed {
+            key: app.key,
+            dispositions: Some(both),
+            sight,
+        });
+        let told = w.run();
+        let s = told.signal(id);
+        assert_eq!((s.fate, s.reason), ("pending", Some("uninterruptible")));
+        s.explanation.sentences.concat()
+    };
+    let said = told(USR1, USER, 0, Some("kernel_clone"));
+    assert!(
+        said.contains("vfork(2)") && !said.contains("disk"),
+        "{said}"
+    );
+    assert!(said.contains("SIGKILL, or one like SIGTERM"), "{said}");
+    // It would be fatal, but for the one before (wants_signal).
+    let said = told(TERM, Handler::Default, bit(USR1), Some("kernel_clone"));
+    assert!(said.contains("another signal been waiting"), "{said}");
+    // Elsewhere it is not known to be that; where the place is hidden, it may be.
+    let said = told(USR1, USER, 0, Some("nfs_wait_bit_killable"));
+    assert!(said.contains("network file system"), "{said}");
+    let said = told(USR1, USER, 0, None);
+    assert!(said.contains("as the parent in vfork(2)"), "{said}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::{
     },
     snapshot,
 };
-use crate::explain::report::{Report, Sender, Summary};
+use crate::explain::report::{Evidence, Report, Sender, Summary};
 
 #[test]
 fn every_kind_in_json() {
@@ -121,6 +121,9 @@ fn every_line_is_as_the_schema_and_the_shapes_say() {
     odd.code = 99;
     odd.target.comm.0[..2].copy_from_slice(b"\xff\xfe");
     odd.sender = Sender::Kernel { on_behalf_of: None };
+    odd.within_ns = Some(5);
+    odd.explanation.evidence = vec![Evidence::Event(49)];
+    odd.explanation.moments = vec![(49, "delivery")];
     reports.push(Report::Signal(Box::new(odd)));
     reports.push(Report::Exit(Box::new(samples::faulted())));
     for signal in [samples::by_neighbour(), samples::by_a_session()] {
