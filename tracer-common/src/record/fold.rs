@@ -1,0 +1,61 @@
+//! Signals that are counted instead of told.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use super::{sizes, Header};
+
+/// Keys of `FOLDS`: what does not fit in is told one by one.
+pub const FOLD_KEYS: u32 = 4096;
+
+/// Signals that came to nothing are being counted in the map `FOLDS`.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct FoldNote {
+    /// `kind` is [`Kind::Folded`].
+    pub header: Header,
+}
+
+/// What signals have in common that are counted together: a key of `FOLDS`. Rejected
+/// forks have the number 0, which no signal has: of one thread
+/// ([`thread`](Self::thread)), with the error as `code`, the stage as `result`, and in
+/// `handler` whether it was a process (0), a thread (1) or is not known (2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct FoldKey {
+    /// Process id of the current task, host's PID namespace.
+    pub sender: u32,
+    /// Process id of the target.
+    pub target: u32,
+    /// Thread id of the target if it was for one thread, else 0.
+    pub thread: u32,
+    /// `si_code`; 0 without a siginfo.
+    pub code: i32,
+    /// `signal_struct.flags` of the target.
+    pub signal_flags: u32,
+    /// Signal number.
+    pub number: u8,
+    /// As in [`Signal::result`].
+    pub result: u8,
+    /// As in [`TargetState::handler`]; 4: an address in user space.
+    pub handler: u8,
+    /// As in [`Signal::info`].
+    pub info: u8,
+}
+
+/// How many were counted: a value of `FOLDS`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Fold {
+    /// Since the key was there; only grows.
+    pub count: u64,
+    /// When the last one came, nanoseconds since boot.
+    pub last_ns: u64,
+    /// When the second began whose first were told, nanoseconds since boot.
+    pub since_ns: u64,
+}
+
+sizes! {
+    FoldNote = 16,
+    FoldKey = 24,
+    Fold = 24,
+}
