@@ -236,6 +236,7 @@ impl Attached {
 
 /// A program whose output is taken and forgotten.
 struct Tool {
+    name: String,
     child: Child,
     heard: Arc<Mutex<Heard>>,
 }
@@ -273,7 +274,8 @@ impl Tool {
                 heard.shown = String::from_utf8_lossy(&heard.first).contains(shows);
             }
         });
-        Ok(Self { child, heard })
+        let name = command.get_program().display().to_string();
+        Ok(Self { name, child, heard })
     }
 
     fn has_shown(&self) -> Result<Option<()>> {
@@ -290,7 +292,10 @@ impl Tool {
     fn end(mut self) -> Result<()> {
         let pid = Pid::from_raw(self.child.id().try_into()?);
         signal::kill(pid, Signal::SIGINT).context("ending it")?;
-        until("its end", || Ok(self.child.try_wait()?)).map(drop)
+        until(&format!("the end of {}", self.name), || {
+            Ok(self.child.try_wait()?)
+        })
+        .map(drop)
     }
 }
 

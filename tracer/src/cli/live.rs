@@ -365,11 +365,14 @@ impl Live {
                 Awaited::Rest => spoke + LAST_WORDS * 3,
             };
             let until = until.min(ended + LONGEST);
+            // What was heard is understood a moment later.
+            let wake = self.next_wake().filter(|wake| *wake < until);
             tokio::select! {
                 Some(heard) = self.told.recv() => {
                     spoke = Instant::now();
                     self.hear(heard)?;
                 }
+                () = sleep_until(wake) => {}
                 () = tokio::time::sleep_until(until) => break,
             }
             self.advance(kernel::now())?;

@@ -2,7 +2,10 @@
 //! the engine to the writer until there is a reason to end. What is wanted is
 //! put together in [`super::request`].
 
-use std::{env, io, path::Path};
+use std::{
+    env, io,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 
@@ -29,7 +32,7 @@ use crate::{
     container::{
         events::{self, Heard},
         follow::Follow,
-        socket::Sockets,
+        socket::{is_of_another, Sockets},
         Container,
     },
     event::{decode::Decoder, BootTime, Fact},
@@ -114,6 +117,13 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
         Some(sockets) => events::listen_to_all(&sockets.found, moment_before(clock, tracing.since)),
         None => listen(&found.containers, clock, tracing.since),
     };
+    let of_containers = found
+        .containers
+        .iter()
+        .filter_map(|one| one.socket.as_deref());
+    let followed = sockets.iter().flat_map(|sockets| &sockets.found);
+    let engines_of_others = of_containers.map(Path::new).any(is_of_another)
+        || followed.map(PathBuf::as_path).any(is_of_another);
     let follow = sockets.map(|sockets| {
         let engines = !sockets.found.is_empty();
         let mut follow = Follow::new(&args.containers, wanted.filter.clone(), engines, args.once);
@@ -157,7 +167,7 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
         clock,
         symbols: facts.on_host.then(Worker::new),
     };
-    kernel::privileges::give_up(&live.ring)?;
+    kernel::privileges::give_up(&live.ring, engines_of_others)?;
     let containers: Vec<_> = live.following.containers().map(Container::fact).collect();
     for container in containers {
         live.push(tracing.since, Fact::Container(Box::new(container)));

@@ -5,7 +5,7 @@ use std::{
     ffi::OsString,
     fs,
     os::unix::fs::{FileTypeExt, MetadataExt},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use super::engine::{Cause, EngineError};
@@ -73,6 +73,15 @@ impl Sockets {
                 self.found.push(path.clone());
             }
         }
+    }
+}
+
+/// Whether a socket belongs to another user than this process.
+pub fn is_of_another(path: &Path) -> bool {
+    let owner = |path| fs::metadata(path).map(|metadata| metadata.uid());
+    match (owner(path), owner(Path::new("/proc/self"))) {
+        (Ok(its), Ok(ours)) => its != ours,
+        _ => false,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::explain::report::{Asked, ExitReport, Link, Report, Update};
 use crate::history::looked_up::LookedUp;
 
 use super::engine::Engine;
-use super::{pid1, signals};
+use super::{pid1, signals, stop_request};
 
 /// Clocks differ, and are read at different moments.
 const SKEW_NS: u64 = 100_000_000;
@@ -21,6 +21,14 @@ const BEFORE_NS: u64 = 5_000_000_000;
 pub(super) const KEPT: usize = 256;
 /// For so long.
 const KEPT_NS: u64 = 60_000_000_000;
+
+/// What an engine was asked for where its stop signal and its SIGKILL are one request.
+const ONE_STOP: [&str; 4] = [
+    "docker stop",
+    "docker restart",
+    "podman stop",
+    "podman restart",
+];
 
 /// A signal of a runtime to the PID 1 of a container, at the end of a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,6 +207,9 @@ impl Engine {
                 continue;
             }
             chain.retain(|link| link.asked.is_none());
+            if ONE_STOP.contains(&&*link.what) {
+                stop_request::was_one(&mut waiting.report.explanation, link.event);
+            }
             chain.push(link);
             let now = Update::Asked(waiting.report.clone());
             let of = waiting.report.id;

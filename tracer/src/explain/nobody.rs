@@ -76,6 +76,7 @@ fn many(v: Verdict, r: &Refused, by: &str) -> Verdict {
         (Call::Pidfd, fd) => v.say(format!(
             "The process that the descriptor {fd} of {by} stands for has ended and was reaped."
         )),
+        (_, -1) if r.current.is_pid1() => v.say(format!("{by} can see no process but itself.")),
         (_, -1) => v.say(format!("{by} can see no process but itself and PID 1.")),
         (_, pid) => v.say(format!(
             "There is no process group {} where {by} looks.",

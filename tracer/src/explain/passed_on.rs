@@ -37,7 +37,7 @@ impl Cut {
 
     fn advice(self, else_this: &'static str) -> &'static str {
         match self.by {
-            Some(signals::KILL) => "make it end faster once it is asked to, or allow more time before the kill (docker stop --timeout)",
+            Some(signals::KILL) => "make it end faster once it is asked to, or allow more time before the kill (stop -t, run --stop-timeout)",
             Some(_) => "find out why PID 1 crashed while it ended",
             None => else_this,
         }
@@ -125,7 +125,9 @@ fn forwarded(stop: &Note, note: &Note, cut: Cut, d: &mut Death) {
                 since_acted,
                 cut.end(" for it to finish")
             ));
-            d.advise(cut.advice("let PID 1 wait for its children (waitpid) before it exits, or use an init that does (docker run --init, tini)"));
+            d.advise(
+                cut.advice("let PID 1 wait for all of its children (waitpid) before it exits"),
+            );
         }
         Fate::Accepted => {
             d.contributing.push("too-slow");
@@ -161,7 +163,9 @@ fn forwarded(stop: &Note, note: &Note, cut: Cut, d: &mut Death) {
                 since_sent,
                 cut.end("")
             ));
-            d.advise(cut.advice("let PID 1 wait for its children (waitpid) before it exits, or use an init that does (docker run --init, tini)"));
+            d.advise(
+                cut.advice("let PID 1 wait for all of its children (waitpid) before it exits"),
+            );
         }
     }
 }
@@ -309,6 +313,16 @@ fn nothing(
         }
     }
     let others = others.len() as u64;
+    if stop
+        .sender
+        .as_ref()
+        .is_some_and(|by| by.key == victim.task.key)
+    {
+        d.say(format!(
+            "This process had sent the {name} itself, to PID 1: that ended it as well, with PID 1."
+        ));
+        return;
+    }
     if started > stop.time {
         d.say(format!(
             "This process never got the {name}: it was started only {} after PID 1 had got it.",
@@ -357,8 +371,8 @@ fn nothing(
         ));
     }
     d.advise(if others > 0 {
-        "forward the signal to every process (kill the process group, tini -g) and wait for them all in PID 1".to_owned()
+        "forward the signal to every process (kill the process group, tini -g), and wait for them all in PID 1 before it exits".to_owned()
     } else {
-        format!("forward {name} in PID 1 and wait for the children, or use an init that does (docker run --init, tini)")
+        words::forward(&name, "PID 1")
     });
 }

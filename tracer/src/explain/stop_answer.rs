@@ -45,7 +45,7 @@ pub(crate) fn became(view: View<'_>, one: &Process, stop: &Note, killed: BootTim
                 reason.map_or_else(String::new, |reason| format!(" ({reason})"))
             ));
             quota::slowed(one, it.then, stop.time, killed, d);
-            d.advise(format!("find out what kept {} from running, or allow more time before the kill (docker stop --timeout)", it.then));
+            d.advise(format!("find out what kept {} from running, or allow more time before the kill (stop -t, run --stop-timeout)", it.then));
         }
     }
 }
@@ -170,6 +170,7 @@ fn acted(view: View<'_>, one: &Process, stop: &Note, killed: BootTime, d: &mut D
         "handled"
     };
     d.contributing.push("too-slow");
+    let mut forward = None;
     let others = one
         .others
         .unwrap_or_else(|| others(view.history, &one.task));
@@ -200,15 +201,15 @@ fn acted(view: View<'_>, one: &Process, stop: &Note, killed: BootTime, d: &mut D
                 "container"
             },
         ));
-        d.advise(format!(
-            "forward {name} in {} and wait for the children, or use an init that does (docker run --init, tini)",
-            it.then
-        ));
+        forward = Some(words::forward(&name, it.then));
     } else {
         d.say(format!("{} {verb} {name} and was still running.", it.first));
     }
     quota::slowed(one, it.then, stop.time, killed, d);
-    d.advise("make it end faster once it is asked to, or allow more time before the kill (docker stop --timeout, docker run --stop-timeout)");
+    d.advise("make it end faster once it is asked to, or allow more time before the kill (stop -t, run --stop-timeout)");
+    if let Some(forward) = forward {
+        d.advise(forward);
+    }
 }
 
 /// How many others live in the container that a process leads. Of one that a

@@ -7,7 +7,7 @@
 //! who is a runtime in [`super::runtime`].
 
 use crate::event::{BootTime, Home, Signal};
-use crate::explain::report::{Certainty, Evidence, Stop};
+use crate::explain::report::{Certainty, Evidence, Explanation, Stop};
 use crate::history::note::{Note, NotedSender};
 use crate::history::process::{Fatal, Process};
 use crate::history::History;
@@ -22,6 +22,22 @@ use super::{chain, pid1, signals, stop_answer, words};
 const EARLY_NS: u64 = 100_000_000;
 /// On a busy host the runtime comes to kill so much later.
 const LATE_NS: u64 = 5_000_000_000;
+
+/// What is missing where the grace period was another one than the container's own.
+const ONE_OR_TWO: &str = "whether this was one stop";
+
+/// The engine says that it was one.
+pub(super) fn was_one(e: &mut Explanation, says: Option<u64>) {
+    let before = e.missing.len();
+    e.missing.retain(|missing| !missing.starts_with(ONE_OR_TWO));
+    if e.missing.len() == before {
+        return;
+    }
+    e.evidence.extend(says.map(Evidence::Event));
+    if e.missing.is_empty() {
+        e.certainty = Certainty::Proven;
+    }
+}
 
 /// Whether a signal is one that a stop of this container begins with: the
 /// configured one, or any that asks to end, because a stop can be asked for with
@@ -182,16 +198,23 @@ pub(crate) fn explain(
     let name = signals::name(stop.number);
     let waited = words::between(stop.time, fatal.time);
     let whom = if one.task.key == victim.task.key {
-        "killed it"
+        "it"
     } else {
-        "killed this process of its container too"
+        "this process of its container too"
     };
     let it = lead::called(one).then;
     let allowed = grace_words(view, one, waited, d);
+    // One program asks and another kills: between them somebody else waits.
+    let (asked, by) = match &stop.sender {
+        Some(by) if by.key != s.current.key => (
+            format!("{} {}", by.comm, by.key.pid),
+            words::who(&s.current),
+        ),
+        _ => (words::who(&s.current), "it".to_owned()),
+    };
     d.say(format!(
-        "The {} {} asked {it} to end with {name}, waited {}{allowed}, then {whom} with SIGKILL.",
+        "The {} {asked} asked {it} to end with {name}; {} later{allowed} {by} killed {whom} with SIGKILL.",
         killer.role.words(),
-        words::who(&s.current),
         words::span(waited),
     ));
     stop_answer::became(view, one, stop, fatal.time, d);
@@ -267,7 +290,7 @@ fn grace_words(view: View<'_>, one: &Process, waited: u64, d: &mut Death) -> Str
     }
     d.missing(
         format!(
-            "whether this was one stop with another grace period (the container's own is {}), or two signals that were asked for one by one",
+            "{ONE_OR_TWO} with another grace period (the container's own is {}), or two signals that were asked for one by one",
             whole(own)
         ),
         Certainty::Inferred,

@@ -182,6 +182,11 @@ pub(crate) fn count(n: u64, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
 
+/// What to change where a PID 1 keeps a request to end to itself.
+pub(crate) fn forward(name: &str, one: &str) -> String {
+    format!("forward {name} in {one} to its children, and wait for them before it exits")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

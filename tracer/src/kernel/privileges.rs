@@ -6,8 +6,8 @@
 //! maps before 5.11. What goes on without any: the mapped ring buffer, open files,
 //! detaching (the kernel closes descriptors), and everything that belongs to the
 //! user that sigtrace runs as. So root still asks root's engines at their sockets;
-//! the socket of another user's engine would take CAP_DAC_OVERRIDE, and has to be
-//! connected before.
+//! the socket of another user's engine (rootless Podman) takes CAP_DAC_OVERRIDE, which
+//! is kept where such an engine is listened to.
 
 use caps::{errors::CapsError, CapSet, Capability, CapsHashSet};
 
@@ -27,9 +27,10 @@ const KEPT: [Capability; 2] = [
 const TO_LOOK: [Capability; 2] = [Capability::CAP_BPF, Capability::CAP_SYS_ADMIN];
 
 /// Gives up all that this process may do and a running trace need not. Counts of
-/// lost events can still be looked up in `ring` afterwards.
-pub fn give_up(ring: &Ring) -> Result<(), KernelError> {
-    reduce(|| ring.can_count()).map_err(KernelError::Privileges)?;
+/// lost events can still be looked up in `ring` afterwards, and with `engines_of_others`
+/// the sockets of other users' engines be connected to.
+pub fn give_up(ring: &Ring, engines_of_others: bool) -> Result<(), KernelError> {
+    reduce(engines_of_others, || ring.can_count()).map_err(KernelError::Privileges)?;
     sys::no_new_privileges().map_err(KernelError::NoNewPrivileges)
 }
 
@@ -54,9 +55,9 @@ pub fn keep_nothing() -> Result<(), KernelError> {
     sys::no_new_privileges().map_err(KernelError::NoNewPrivileges)
 }
 
-fn reduce(can_look: impl Fn() -> bool) -> Result<(), CapsError> {
+fn reduce(engines_of_others: bool, can_look: impl Fn() -> bool) -> Result<(), CapsError> {
     let own = caps::read(None, CapSet::Permitted)?;
-    let mut kept = kept(&own);
+    let mut kept = kept(&own, engines_of_others);
     caps::set(None, CapSet::Effective, &kept)?;
     for capability in TO_LOOK {
         if can_look() {
@@ -71,8 +72,10 @@ fn reduce(can_look: impl Fn() -> bool) -> Result<(), CapsError> {
     caps::set(None, CapSet::Permitted, &kept)
 }
 
-fn kept(own: &CapsHashSet) -> CapsHashSet {
-    KEPT.into_iter().filter(|kept| own.contains(kept)).collect()
+fn kept(own: &CapsHashSet, engines_of_others: bool) -> CapsHashSet {
+    let to_connect = engines_of_others.then_some(Capability::CAP_DAC_OVERRIDE);
+    let wanted = KEPT.into_iter().chain(to_connect);
+    wanted.filter(|kept| own.contains(kept)).collect()
 }
 
 #[cfg(test)]
@@ -82,9 +85,10 @@ mod tests {
     #[test]
     fn nothing_is_kept_that_was_not_there() {
         let root = caps::all();
-        assert_eq!(kept(&root), KEPT.into_iter().collect());
+        assert_eq!(kept(&root, false), KEPT.into_iter().collect());
+        assert!(kept(&root, true).contains(&Capability::CAP_DAC_OVERRIDE));
         let granted = CapsHashSet::from([Capability::CAP_BPF, Capability::CAP_SYS_PTRACE]);
         let expected = CapsHashSet::from([Capability::CAP_SYS_PTRACE]);
-        assert_eq!(kept(&granted), expected);
+        assert_eq!(kept(&granted, true), expected);
     }
 }

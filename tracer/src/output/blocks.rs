@@ -16,7 +16,7 @@ use crate::{
         place,
         refused::{described, error_name},
         report::{
-            Certainty, ExitReport, Explanation, ForkReport, Link, RefusedReport, Report,
+            Certainty, Evidence, ExitReport, Explanation, ForkReport, Link, RefusedReport, Report,
             SignalReport, Unreaped,
         },
         signals::exit_code,
@@ -178,7 +178,13 @@ pub(crate) fn exit_again(context: &Context, time: BootTime, now: &ExitReport) ->
 pub(crate) fn asked(context: &Context, time: BootTime, now: &ExitReport, link: &Link) -> Block {
     let subject = format!("{} {}", kind(now), wording::task(context, &now.task));
     let by = wording::link(context, link);
-    Block::new(time, "asked", &subject, &by, "", Tone::Plain)
+    // Its word may prove what was only likely.
+    let proves = |event| now.explanation.evidence.contains(&Evidence::Event(event));
+    let id = match link.event.is_some_and(proves) {
+        true => exit_id(now),
+        false => String::new(),
+    };
+    Block::new(time, "asked", &subject, &by, &id, Tone::Plain)
 }
 
 /// In which function a fault was, which is all that is new.

@@ -189,7 +189,7 @@ pub(crate) fn dropped() -> SignalReport {
                 waits for or blocks; it has no handler for SIGTERM.",
             ]),
             advice: strings(&[
-                "install a handler for SIGTERM in PID 1, or use an init that does \
+                "install a handler for SIGTERM in PID 1, or use an init that has one \
                 (docker run --init, tini).",
             ]),
             ..nothing(Certainty::Proven)
@@ -294,8 +294,7 @@ pub(crate) fn killed() -> ExitReport {
                 "This process never got the SIGTERM: PID 1 handled it and sent nothing on.",
             ]),
             advice: strings(&[
-                "forward SIGTERM in PID 1 and wait for the children, or use an \
-                init that does (docker run --init, tini).",
+                "forward SIGTERM in PID 1 to its children, and wait for them before it exits.",
             ]),
             ..nothing(Certainty::Proven)
         },

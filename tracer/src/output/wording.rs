@@ -141,7 +141,7 @@ pub(crate) fn end(context: &Context, exit: &ExitReport) -> String {
 }
 
 /// A step of a chain; what an engine was asked for with its time:
-/// `docker stop (API, 02:38:07.40)`.
+/// `docker stop (API, told 02:38:07.40)`: an engine tells when it has done it.
 pub(crate) fn link(context: &Context, link: &Link) -> String {
     let Some(asked) = link.asked else {
         return link.what.clone();
@@ -151,7 +151,7 @@ pub(crate) fn link(context: &Context, link: &Link) -> String {
         .clock
         .zoned(asked.at, &zone)
         .strftime("%H:%M:%S%.2f");
-    format!("{} ({}, {at})", link.what, way(asked))
+    format!("{} ({}, told {at})", link.what, way(asked))
 }
 
 /// How an engine was asked, as far as it tells.

@@ -8,7 +8,7 @@ pub(super) const NOT_REPORTED: &[&str] = &[];
 pub(super) const ROWS: &[Row] = &[
     ("pid1-exited", "PID 1 of its PID namespace ended, so the kernel killed it",
      "A PID namespace lives as long as its PID 1. When that exits, whatever its status, the kernel sends SIGKILL to every process left in the namespace and in those nested in it, unless one is on its way there already (zap_pid_ns_processes, called from do_exit). In a container: the main process ended before its children did. The children are given no time and no SIGTERM.",
-     "Let PID 1 forward the stop signal and wait for its children before it exits, or use an init that does (docker run --init, tini)."),
+     "Let PID 1 forward the stop signal to its children, and wait for them before it exits. An init that signals all (tini -g, dumb-init) does not wait for all."),
     ("stop-timeout", "the container was stopped, the grace period ran out, and the runtime killed it",
      "docker stop and its relatives send a stop signal, wait (10 s by default) and then send SIGKILL. What kept the stop signal from working is listed as contributing.",
      "Look at the contributing reason; make the program end in time or allow more (docker stop -t)."),

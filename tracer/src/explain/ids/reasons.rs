@@ -99,7 +99,7 @@ pub(super) const ROWS: &[Row] = &[
      "Block signals in the starter, or wait for readiness before you stop."),
     ("not-forwarded", "PID 1 did not pass the signal on to this process, or PID 1 itself to any other",
      "A stop signal goes to PID 1 alone. If PID 1 ends without telling its children, they are killed with the namespace.",
-     "Forward it in PID 1 and wait for the children, or use an init that does (docker run --init, tini)."),
+     "Forward it in PID 1 to its children, and wait for them before it exits. An init that signals all (tini -g, dumb-init) does not wait for all."),
     ("too-slow", "it had the signal but was not done when the end came",
      "Its handler was still running, or it had not come to act on the signal, when PID 1 exited or the grace period ended.",
      "Let PID 1 wait for its children, make the handler faster, or allow more time."),

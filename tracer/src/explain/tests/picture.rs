@@ -106,7 +106,7 @@ fn the_picture() {
         .contains(&Evidence::Stack("zap_pid_ns_processes".into())));
     assert_eq!(
         e.explanation.advice,
-        ["forward SIGTERM in PID 1 and wait for the children, or use an init that does (docker run --init, tini)."]
+        ["forward SIGTERM in PID 1 to its children, and wait for them before it exits."]
     );
     assert_eq!(e.contributing, ["not-forwarded"]);
     assert!(

@@ -152,8 +152,8 @@ fn a_stop_that_ran_out_is_one_without_a_pid_1_too() {
     assert_eq!(e.cause, "stop-timeout", "{e:#?}");
     assert_eq!(
         why(e),
-        "The container runtime runc 960 asked the first process to end with SIGTERM, waited 3.0 s \
-         (grace period 3 s), then killed it with SIGKILL. The first process handled SIGTERM, sent \
+        "The container runtime runc 950 asked the first process to end with SIGTERM; 3.0 s later \
+         (grace period 3 s) runc 960 killed it with SIGKILL. The first process handled SIGTERM, sent \
          nothing on to the 1 other process in its container, and was still running."
     );
     assert_eq!(e.contributing, ["too-slow", "not-forwarded"]);

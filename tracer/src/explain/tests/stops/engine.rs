@@ -70,6 +70,39 @@ fn who_asked_is_known_before_and_after_the_death() {
     assert_eq!(now.chain.len(), e.chain.len());
 }
 
+/// `docker stop -t 1` of a container whose own grace period is 3 s.
+#[test]
+fn its_word_proves_that_it_was_one_stop() {
+    for (stop, certainty) in [(true, Certainty::Proven), (false, Certainty::Inferred)] {
+        let (mut w, one, child) = container(TERM);
+        term(&mut w, &one, TERM).dropped();
+        engine_says(&mut w, EngineAction::Kill(Some(TERM)));
+        w.pass(1_000 * MS);
+        w.send(&runc(960), &one, KILL).ancestry(SHIM).fatal();
+        let id = w.exit(&one, KILL);
+        w.zapped(&one, &child);
+        w.pass(100 * MS);
+        engine_says(&mut w, EngineAction::Kill(Some(KILL)));
+        engine_says(&mut w, EngineAction::Die);
+        let word = stop.then(|| engine_says(&mut w, EngineAction::Stop));
+        w.pass(MS);
+        let told = w.run();
+        let before = told.exit(&one);
+        assert_eq!(before.explanation.certainty, Certainty::Inferred);
+        let last = told.reports.iter().rev().find_map(|report| match report {
+            Report::Update {
+                of,
+                now: Update::Asked(now),
+                ..
+            } if *of == id => Some(now),
+            _ => None,
+        });
+        let now = last.map_or(before, |now| now);
+        assert_eq!(now.explanation.certainty, certainty, "{word:?}");
+        assert_eq!(now.explanation.missing.is_empty(), stop);
+    }
+}
+
 #[test]
 fn which_verb_the_events_allow() {
     use EngineAction::{Destroy, Die, Kill, Restart, Start, Stop};

@@ -14,7 +14,8 @@ fn another_grace_period_than_the_containers_own() {
         ("stop-timeout", Certainty::Inferred)
     );
     assert!(
-        why(e).contains("waited 1.0 s (the container's own grace period is 3 s), then killed it"),
+        why(e)
+            .contains("; 1.0 s later (the container's own grace period is 3 s) runc 960 killed it"),
         "{}",
         why(e)
     );
@@ -36,7 +37,7 @@ fn asked_twice_it_is_the_first_that_ran_out() {
     let e = told.exit(&one);
     is_timeout(e, &["init-no-handler"]);
     assert!(
-        why(e).contains("waited 3.0 s (grace period 3 s)"),
+        why(e).contains("; 3.0 s later (grace period 3 s)"),
         "{}",
         why(e)
     );
@@ -53,7 +54,11 @@ fn nothing_is_known_of_the_container() {
     let told = killed(&mut w, &one, &child);
     let e = told.exit(&one);
     is_timeout(e, &["init-no-handler"]);
-    assert!(why(e).contains("waited 10.0 s, then"), "{}", why(e));
+    assert!(
+        why(e).contains("; 10.0 s later runc 960 killed it"),
+        "{}",
+        why(e)
+    );
     assert_eq!(e.stop.as_ref().unwrap().grace_ns, None);
 }
 

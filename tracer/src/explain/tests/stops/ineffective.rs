@@ -12,7 +12,7 @@ fn without_a_handler() {
     is_timeout(e, &["init-no-handler"]);
     assert_eq!(
         why(e),
-        "The container runtime runc 960 asked PID 1 to end with SIGTERM, waited 3.0 s (grace period 3 s), then killed it with SIGKILL. \
+        "The container runtime runc 950 asked PID 1 to end with SIGTERM; 3.0 s later (grace period 3 s) runc 960 killed it with SIGKILL. \
          PID 1 has no handler for SIGTERM, so it was dropped (init-no-handler)."
     );
     assert_eq!(
