@@ -3,7 +3,11 @@
 //! [`container::follow`](crate::container::follow); here is what has to be looked
 //! up for that, and what is done once it is known.
 
-use std::{fs, io, time::Duration};
+use std::{
+    fs,
+    io::{self, Write as _},
+    time::Duration,
+};
 
 use tokio::{sync::mpsc, time::Instant};
 
@@ -18,6 +22,7 @@ use crate::{
         engine::details_of,
         events::Told,
         follow::{Claim, Follow, Name},
+        overlooked::{self, Overlooked},
         Container, Named, Shared,
     },
     event::{BootTime, EngineAction, EngineEvent, Fact, Home, PidNs, ProcessKey},
@@ -50,6 +55,7 @@ pub(super) struct Following {
     follow: Option<Follow>,
     lives: Vec<Life>,
     learnt: (mpsc::Sender<Container>, mpsc::Receiver<Container>),
+    overlooked: Overlooked,
     on_host: bool,
     once: bool,
 }
@@ -81,6 +87,7 @@ impl Following {
             follow,
             lives: lives.collect(),
             learnt: mpsc::channel(64),
+            overlooked: Overlooked::default(),
             on_host,
             once,
         }
@@ -132,17 +139,27 @@ impl Following {
         }
     }
 
-    /// What was given up, for the end.
-    pub(super) fn note(&self) -> Option<String> {
+    /// What was given up and what was not found, for the end.
+    pub(super) fn notes(&self) -> Vec<String> {
         let unclaimed = self.follow.as_ref().map_or(0, Follow::unclaimed);
-        (unclaimed > 0).then(|| {
+        let given_up = (unclaimed > 0).then(|| {
             format!(
                 "{} of new PID namespaces {} dropped, because it did not become known in time \
                  to which containers they belong.",
                 words::count(unclaimed, "event", "events"),
                 if unclaimed == 1 { "was" } else { "were" }
             )
-        })
+        });
+        given_up
+            .into_iter()
+            .chain(self.overlooked.notes())
+            .collect()
+    }
+
+    /// Those that have started and cannot be followed, each once.
+    fn overlooked(&mut self, now: BootTime) -> Vec<String> {
+        let missing = self.follow.as_ref().map(Follow::named_and_missing);
+        self.overlooked.look(&missing.unwrap_or_default(), now)
     }
 }
 
@@ -200,6 +217,10 @@ impl Live {
         };
         for claim in follow.ripen(now) {
             self.claim(claim)?;
+        }
+        for name in self.following.overlooked(now) {
+            // The summary says it, too.
+            let _ = writeln!(io::stderr(), "sigtrace: {}", overlooked::words(&name));
         }
         self.following.expire(now);
         Ok(())

@@ -549,7 +549,7 @@ impl Live {
         }
         let now = kernel::now();
         let (reports, mut summary) = self.engine.finish(now);
-        summary.notes.extend(self.following.note());
+        summary.notes.extend(self.following.notes());
         for report in &reports {
             self.output.report(report)?;
         }

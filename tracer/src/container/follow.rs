@@ -195,6 +195,16 @@ impl Follow {
         self.wanted.iter().all(|wanted| wanted.found)
     }
 
+    /// Those of which an engine has told, and which were not found.
+    pub fn named_and_missing(&self) -> Vec<&str> {
+        let told = |one: &&Wanted| {
+            let mut names = self.names.values();
+            names.any(|name| fit(&one.text, &name.id, Some(&name.name)).is_some())
+        };
+        let missing = self.wanted.iter().filter(|one| !one.found);
+        missing.filter(told).map(|one| &*one.text).collect()
+    }
+
     /// Events of namespaces that were given up, which may have been wanted.
     pub fn unclaimed(&self) -> u64 {
         self.unclaimed

@@ -25,6 +25,7 @@ pub mod follow;
 pub mod host;
 pub mod listener;
 mod origin;
+pub mod overlooked;
 pub mod resolve;
 pub mod socket;
 #[cfg(test)]
