@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 use nix::sys::signal::Signal;
 
-use super::{core, fwd_sig, own, Scenario, Stage, FWD_SIG};
+use super::{core, everywhere, fwd_sig, own, Scenario, Stage, FWD_SIG};
 use crate::judge::told::Told;
 use crate::judge::{Event, Seen};
 use crate::scenarios::Outcome;
@@ -16,7 +16,7 @@ use crate::stage::sigtrace::Sigtrace;
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         core(own("wait", wait)),
-        own("wait-once", wait_once),
+        everywhere(own("wait-once", wait_once)),
         own("restarted", restarted),
         own("name-taken-over", taken_over),
     ]

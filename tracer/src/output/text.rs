@@ -247,7 +247,9 @@ impl<W: io::Write> Text<W> {
 
     /// Once for all that died of the same request.
     fn asked(&mut self, time: BootTime, now: &ExitReport) -> io::Result<()> {
-        if self.left_out(now) {
+        // The first process of a container that shares its PID namespace is no PID 1, and
+        // its clean exit the only one that leads to who asked.
+        if self.left_out(now) && now.task.cgroup.is_none() {
             return Ok(());
         }
         let Some(link) = now.chain.last() else {

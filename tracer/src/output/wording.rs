@@ -151,7 +151,12 @@ pub(crate) fn link(context: &Context, link: &Link) -> String {
         .clock
         .zoned(asked.at, &zone)
         .strftime("%H:%M:%S%.2f");
-    format!("{} ({}, told {at})", link.what, way(asked))
+    // As when it is shut down, and stops its containers for that.
+    let way = match way(asked) {
+        "event" if link.what.starts_with("docker") => "dockerd took no requests then",
+        way => way,
+    };
+    format!("{} ({way}, told {at})", link.what)
 }
 
 /// How an engine was asked, as far as it tells.
