@@ -124,6 +124,9 @@ impl Cause {
         if let Error::RequestTimeoutError = error {
             return Self::Late(PATIENCE);
         }
+        if let Error::SocketNotFoundError(_) = error {
+            return Self::Connection(io::Error::from_raw_os_error(libc::ENOENT));
+        }
         let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
         let mut innermost = error.to_string();
         while let Some(cause) = next {
@@ -187,13 +190,7 @@ async fn ask(
     let path = socket.to_string_lossy();
     // The client counts in whole seconds; the deadline is kept here.
     let docker = Docker::connect_with_unix(&path, patience.as_secs() + 1, API_DEFAULT_VERSION)
-        .map_err(|cause| match cause {
-            Error::SocketNotFoundError(_) => error(
-                socket,
-                Cause::Connection(io::Error::from_raw_os_error(libc::ENOENT)),
-            ),
-            other => error(socket, Cause::of(&other)),
-        })?;
+        .map_err(|cause| error(socket, Cause::of(&cause)))?;
     let all = ListContainersOptionsBuilder::default().all(true).build();
     let containers = async {
         let answer = timeout_at(deadline, docker.list_containers(Some(all))).await;
