@@ -31,6 +31,8 @@ pub(crate) fn checks(places: &Places) -> Result<Tally> {
     )?);
     let clippy = ["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"];
     tally.add(&user_side(places, "clippy", "cargo-clippy", &clippy)?);
+    let doc = ["doc", "--quiet", "--no-deps"];
+    tally.add(&user_side(places, "documentation", "rustdoc", &doc)?);
     tally.add(&kernel_side(places)?);
     Ok(tally)
 }
@@ -44,6 +46,7 @@ fn user_side(places: &Places, what: &str, tool: &str, arguments: &[&str]) -> Res
     let begin = Instant::now();
     let output = Command::new("cargo")
         .args(arguments)
+        .env("RUSTDOCFLAGS", "-D warnings")
         .current_dir(&places.root)
         .stdin(Stdio::null())
         .output()?;

@@ -11,7 +11,7 @@ pub const FOLD_KEYS: u32 = 4096;
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct FoldNote {
-    /// `kind` is [`Kind::Folded`].
+    /// `kind` is [`Kind::Folded`](super::Kind::Folded).
     pub header: Header,
 }
 
@@ -34,11 +34,11 @@ pub struct FoldKey {
     pub signal_flags: u32,
     /// Signal number.
     pub number: u8,
-    /// As in [`Signal::result`].
+    /// As in [`Signal::result`](super::Signal::result).
     pub result: u8,
-    /// As in [`TargetState::handler`]; 4: an address in user space.
+    /// As in [`TargetState::handler`](super::TargetState::handler); 4: an address in user space.
     pub handler: u8,
-    /// As in [`Signal::info`].
+    /// As in [`Signal::info`](super::Signal::info).
     pub info: u8,
 }
 

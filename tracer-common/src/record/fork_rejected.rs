@@ -29,13 +29,13 @@ pub const SEES_FORKS: u32 = 4;
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct ForkRejected {
-    /// `kind` is [`Kind::ForkRejected`].
+    /// `kind` is [`Kind::ForkRejected`](super::Kind::ForkRejected).
     pub header: Header,
     /// Who tried.
     pub current: Task,
-    /// `CLONE_*`, or [`NO_FLAGS`].
+    /// `CLONE_*`, or [`NO_FLAGS`](super::NO_FLAGS).
     pub flags: u64,
-    /// How many processes the user has, or [`NOT_COUNTED`].
+    /// How many processes the user has, or [`NOT_COUNTED`](super::NOT_COUNTED).
     pub nproc: u64,
     /// Its limit (RLIMIT_NPROC).
     pub nproc_limit: u64,

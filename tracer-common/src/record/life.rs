@@ -8,7 +8,7 @@ use super::{sizes, Header, Task, Trace, CGROUP_NAME};
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Fork {
-    /// `kind` is [`Kind::Fork`].
+    /// `kind` is [`Kind::Fork`](super::Kind::Fork).
     pub header: Header,
     /// Who called fork.
     pub parent: Task,
@@ -20,7 +20,7 @@ pub struct Fork {
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Exec {
-    /// `kind` is [`Kind::Exec`].
+    /// `kind` is [`Kind::Exec`](super::Kind::Exec).
     pub header: Header,
     /// The process, already with its new name.
     pub task: Task,
@@ -36,7 +36,7 @@ pub struct Exec {
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Placed {
-    /// `kind` is [`Kind::Placed`].
+    /// `kind` is [`Kind::Placed`](super::Kind::Placed).
     pub header: Header,
     /// The process.
     pub task: Task,
@@ -50,7 +50,7 @@ pub struct Placed {
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Exit {
-    /// `kind` is [`Kind::Exit`].
+    /// `kind` is [`Kind::Exit`](super::Kind::Exit).
     pub header: Header,
     /// The exiting thread.
     pub task: Task,
@@ -80,7 +80,7 @@ pub struct Exit {
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Call {
-    /// `kind` is [`Kind::DoExit`], [`Kind::GroupExit`] or [`Kind::ZapPidNs`].
+    /// `kind` is [`Kind::DoExit`](super::Kind::DoExit), [`Kind::GroupExit`](super::Kind::GroupExit) or [`Kind::ZapPidNs`](super::Kind::ZapPidNs).
     pub header: Header,
     /// The current task.
     pub task: Task,
@@ -93,14 +93,14 @@ pub struct Call {
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Reap {
-    /// `kind` is [`Kind::Release`] or [`Kind::Free`].
+    /// `kind` is [`Kind::Release`](super::Kind::Release) or [`Kind::Free`](super::Kind::Free).
     pub header: Header,
     /// `start_boottime` of the dead process.
     pub start_ns: u64,
     /// Its process id.
     pub tgid: u32,
-    /// Process id of the current task: whoever waited, for [`Kind::Release`];
-    /// a bystander for [`Kind::Free`].
+    /// Process id of the current task: whoever waited, for [`Kind::Release`](super::Kind::Release);
+    /// a bystander for [`Kind::Free`](super::Kind::Free).
     pub by: u32,
 }
 

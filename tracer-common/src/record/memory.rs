@@ -12,7 +12,7 @@ pub const PATH_NAME: usize = 80;
 /// Levels of the memory controller's tree that are named, from a process's own
 /// control group upwards.
 pub const OOM_LEVELS: usize = 8;
-/// [`Signal::queued`] where it is not known or does not matter.
+/// [`Signal::queued`](super::Signal::queued) where it is not known or does not matter.
 pub const NOT_COUNTED: u64 = u64::MAX;
 /// [`Oom::constraint`] where the OOM killer's own words were not read.
 pub const NO_CONSTRAINT: u32 = u32::MAX;
@@ -38,7 +38,7 @@ pub struct MemoryLevel {
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Oom {
-    /// `kind` is [`Kind::Oom`].
+    /// `kind` is [`Kind::Oom`](super::Kind::Oom).
     pub header: Header,
     /// The current task.
     pub current: Task,
@@ -63,7 +63,7 @@ pub struct Oom {
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Fault {
-    /// `kind` is [`Kind::Fault`].
+    /// `kind` is [`Kind::Fault`](super::Kind::Fault).
     pub header: Header,
     /// The current task.
     pub task: Task,

@@ -4,7 +4,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::{sizes, Header, Task, Trace};
 
-/// [`ForkRejected::flags`] where they are not known.
+/// [`ForkRejected::flags`](super::ForkRejected::flags) where they are not known.
 pub const NO_FLAGS: u64 = u64::MAX;
 
 /// The system calls that send signals; the value of [`Refused::call`].
@@ -61,7 +61,7 @@ pub struct Denial {
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Refused {
-    /// `kind` is [`Kind::Refused`].
+    /// `kind` is [`Kind::Refused`](super::Kind::Refused).
     pub header: Header,
     /// Who called.
     pub current: Task,
@@ -96,7 +96,7 @@ pub struct Refused {
     pub pad: u32,
     /// Who stands behind the caller; no stack.
     pub trace: Trace,
-    /// The cgroups that it is in, by the id of their [`Place`].
+    /// The cgroups that it is in, by the id of their [`Place`](super::Place).
     pub current_at: [u64; 2],
 }
 

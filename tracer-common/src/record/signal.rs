@@ -56,7 +56,7 @@ pub struct TargetState {
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Signal {
-    /// `kind` is [`Kind::Signal`] or [`Kind::SignalTraced`].
+    /// `kind` is [`Kind::Signal`](super::Kind::Signal) or [`Kind::SignalTraced`](super::Kind::SignalTraced).
     pub header: Header,
     /// The current task: usually the sender, sometimes a bystander.
     pub current: Task,
@@ -86,7 +86,7 @@ pub struct Signal {
     /// what it asked for at its parent's death.
     pub pdeath_signal: u32,
     /// Of a signal that found no place in a queue: how many are queued for the
-    /// target's user, [`NOT_COUNTED`] where that is not known.
+    /// target's user, [`NOT_COUNTED`](super::NOT_COUNTED) where that is not known.
     pub queued: u64,
     /// The target's RLIMIT_SIGPENDING then.
     pub queue_limit: u64,
@@ -100,7 +100,7 @@ pub struct SignalTraced {
     pub signal: Signal,
     /// Of the current task.
     pub trace: Trace,
-    /// The cgroups that the current task is in, by the id of their [`Place`].
+    /// The cgroups that the current task is in, by the id of their [`Place`](super::Place).
     pub current_at: [u64; 2],
     /// The same of the target.
     pub target_at: [u64; 2],
@@ -110,7 +110,7 @@ pub struct SignalTraced {
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Deliver {
-    /// `kind` is [`Kind::Deliver`].
+    /// `kind` is [`Kind::Deliver`](super::Kind::Deliver).
     pub header: Header,
     /// The current task.
     pub task: Task,
@@ -150,7 +150,7 @@ pub const MEMBERS: u32 = 24;
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Dequeue {
-    /// `kind` is [`Kind::Dequeue`].
+    /// `kind` is [`Kind::Dequeue`](super::Kind::Dequeue).
     pub header: Header,
     /// The current task.
     pub task: Task,
@@ -168,7 +168,7 @@ pub struct Dequeue {
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Ptrace {
-    /// `kind` is [`Kind::Ptrace`].
+    /// `kind` is [`Kind::Ptrace`](super::Kind::Ptrace).
     pub header: Header,
     /// The current task.
     pub tracer: Task,

@@ -97,7 +97,7 @@ pub struct Trace {
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Place {
-    /// `kind` is [`Kind::Place`].
+    /// `kind` is [`Kind::Place`](super::Kind::Place).
     pub header: Header,
     /// The inode of its folder; of cgroup v1 with `CGROUP_V1`.
     pub id: u64,

@@ -1,6 +1,6 @@
 //! Output that is written by a thread of its own. A disk or a reader that is slow for a
 //! moment holds nothing up: meanwhile events are read, so that none is lost for it.
-//! Whoever is slow for longer has us wait, when [`MOST`] is not written yet.
+//! Whoever is slow for longer has us wait, when 16 MiB are not written yet.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
