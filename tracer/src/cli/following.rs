@@ -180,8 +180,11 @@ impl Live {
             _ => None,
         };
         let ours = follow.take(time, fact);
-        // Nothing more is known of a container that is traced already.
-        let placed = placed.filter(|_| ours.is_none());
+        let lives = &self.following.lives;
+        let is_traced = |id: &str| {
+            let mut lives = lives.iter().filter(|life| life.over.is_none());
+            lives.any(|life| life.container.id == id)
+        };
         let claim = placed.and_then(|(task, cgroup, container)| {
             let look = self.following.on_host;
             let container = container.or_else(|| {
@@ -190,7 +193,12 @@ impl Live {
             });
             let file = look.then(|| self.proc.program(task.key)).flatten();
             let runtime = runtime::is_runtime(task.comm, file.as_deref());
-            follow.placed(time, &task, runtime, &cgroup, container)
+            match ours {
+                None => follow.placed(time, &task, runtime, &cgroup, container),
+                // Nothing more is known of a container that is traced already.
+                Some(_) if container.as_ref().is_none_or(|(id, _)| is_traced(id)) => None,
+                Some(_) => follow.joined(time, &task, runtime, &cgroup, container),
+            }
         });
         if let Some(fact) = ours {
             self.push(time, fact);

@@ -45,6 +45,32 @@ impl Follow {
         self.settle(home)
     }
 
+    /// The same of a container that has joined a PID namespace which is traced already: it
+    /// is known from then on. What it did before is told as that namespace's.
+    pub fn joined(
+        &mut self,
+        time: BootTime,
+        task: &Task,
+        runtime: bool,
+        cgroup: &str,
+        container: Option<(String, Option<&'static str>)>,
+    ) -> Option<Claim> {
+        let home = Home::Cgroup(task.cgroup?);
+        container.as_ref()?;
+        if !self.spaces.contains_key(&home) {
+            self.hold(home, task);
+        }
+        if let Some(Space::Held(held)) = self.spaces.get_mut(&home) {
+            // What came before from outside was its runtime on the way in.
+            if held.first.pidns() != task.pidns() {
+                held.first = task.clone();
+                self.kept -= held.facts.len();
+                held.facts.clear();
+            }
+        }
+        self.placed(time, task, runtime, cgroup, container)
+    }
+
     /// Whether a PID 1 is the child of a program that runs in this cgroup: it was not
     /// a runtime that made its namespace.
     pub(super) fn made_inside(&self, cgroup: Home, pid1: &Task) -> bool {

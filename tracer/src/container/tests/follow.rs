@@ -420,6 +420,39 @@ fn a_cgroup_without_a_namespace_is_a_container_itself() {
     assert_eq!(follow.sizes(), (0, 0));
 }
 
+/// `docker run --pid=container:web` while web is traced.
+#[test]
+fn one_that_joins_a_traced_namespace_is_known_from_then_on() {
+    for (of, name, known) in [(A, "a", true), (B, "b", false)] {
+        let mut follow = follow(&["a"], true, false);
+        follow.ours(7, None);
+        let stage = Task {
+            comm: Comm::from("runc"),
+            ..grouped(200, 9, &[])
+        };
+        for fact in [exec(&stage), dead(&stage)] {
+            assert!(!take(&mut follow, fact), "kept");
+        }
+        let now = BootTime(5);
+        // Gone before it was looked at: it is not known to be a runtime.
+        assert_eq!(follow.placed(now, &stage, false, "x", docker(of)), None);
+        let init = grouped(201, 9, &[(7, 30)]);
+        assert!(take(&mut follow, exec(&init)), "told as web's");
+        assert_eq!(follow.joined(now, &init, true, "x", docker(of)), None);
+        assert_eq!(follow.joined(now, &init, false, "x", docker(of)), None);
+        follow.named(named(of, name));
+        let claims = ripen(&mut follow, ALONE_NS);
+        assert_eq!(claims.len(), usize::from(known));
+        for claim in claims {
+            assert_eq!(claim.container.home(), Home::Cgroup(9));
+            assert_eq!(claim.first.key, init.key);
+            assert_eq!((claim.container.pidns, facts(&claim)), (7, 0));
+        }
+        assert_eq!(follow.sizes(), (0, 0));
+        assert!(take(&mut follow, dead(&init)), "still told");
+    }
+}
+
 #[test]
 fn one_that_is_over_before_it_is_known_is_handed_on_whole() {
     let mut follow = follow(&["a"], true, false);
