@@ -50,7 +50,7 @@ impl Tally {
                     println!("and {} more", faults.len() - SHOWN);
                 }
                 let first = faults[0].lines().next().unwrap_or_default();
-                let short: String = first.chars().take(160).collect();
+                let short: String = first.chars().take(1500).collect();
                 println!("FAIL {name}: {short}");
             }
             Err(error) => {

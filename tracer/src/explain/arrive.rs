@@ -253,7 +253,8 @@ impl Engine {
         let perhaps_given = self.perhaps_given(task, traced, d);
         let process = self.history.see(task, true);
         let (fate, reason) = fate::by_delivery(number, d);
-        if signals::default_action(number) == DefaultAction::Ignore || process.fatal.is_some() {
+        let over = process.fatal.is_some() || process.exit.is_some();
+        if signals::default_action(number) == DefaultAction::Ignore || over {
             return;
         }
         process.note(Note {

@@ -4,7 +4,9 @@
 
 use crate::event::{flag, BootTime, Handler, Info, Outcome, Signal};
 use crate::history::note::Fate;
+use crate::history::process::{Exited, Process};
 
+use super::engine::TAKEN_NS;
 use super::verdict::{Verdict, View};
 use super::{abort, kernel_cause, sender, signals, stack, words};
 
@@ -25,9 +27,12 @@ pub(crate) enum Dying {
 /// Whether the target was dying before this signal came. The tracepoint fires
 /// after `complete_signal`, so a GROUP_EXIT with this signal's own number is
 /// this signal's doing, unless an earlier event says otherwise.
-pub(crate) fn dying(view: View<'_>, s: &Signal) -> Dying {
+pub(crate) fn dying(view: View<'_>, time: BootTime, s: &Signal) -> Dying {
     let known = view.history.process(s.target.key);
     let st = &s.state;
+    if known.is_some_and(|one| died_of(one, time, s)) {
+        return Dying::No;
+    }
     let exited = known.is_some_and(|p| p.exit.is_some());
     let dead = st.exit_state & (EXIT_DEAD | EXIT_ZOMBIE) != 0;
     if dead && (exited || st.threads <= 1) {
@@ -44,6 +49,16 @@ pub(crate) fn dying(view: View<'_>, s: &Signal) -> Dying {
         return Dying::Exiting;
     }
     Dying::No
+}
+
+/// Whether a process that has just ended did so of this signal, although it ended first
+/// (see [`super::exit_report`]).
+fn died_of(victim: &Process, time: BootTime, s: &Signal) -> bool {
+    let own = s.outcome != Outcome::Ignored && s.state.group_exit_code & 0x7f == s.number;
+    let marked = s.state.signal_flags & flag::GROUP_EXIT != 0 && own;
+    let of_it =
+        |end: Exited| end.status & 0x7f == s.number && words::between(end.time, time) <= TAKEN_NS;
+    marked && victim.fatal.is_none() && victim.exit.is_some_and(of_it)
 }
 
 /// Whether the target writes a core dump.

@@ -15,6 +15,7 @@ use crate::explain::report::{Coverage, ExitReport, Report, Summary};
 use crate::history::History;
 
 use super::asked::Waiting;
+use super::exit_report::Killed;
 use super::folded::Told;
 use super::forks::ToldForks;
 use super::handlers::Handlers;
@@ -70,6 +71,8 @@ pub(super) enum Deadline {
     Ending(ProcessKey),
     /// Look at a process that a signal was to end.
     Overdue(ProcessKey),
+    /// The kill of a dead process was not seen.
+    Killed(ProcessKey),
     /// A dead process was not reaped.
     Zombie(ProcessKey),
     /// A dead PID 1 waits, and whom it waits for was looked at.
@@ -127,6 +130,8 @@ pub struct Engine {
     pub(super) by_absence: VecDeque<Box<ExitReport>>,
     /// Deaths that an engine may have asked for.
     pub(super) by_request: VecDeque<Waiting>,
+    /// Deaths whose kill may still be seen.
+    pub(super) killed: Vec<Killed>,
     /// Deaths by a fault whose function is not known yet.
     pub(super) by_fault: VecDeque<Box<ExitReport>>,
     /// Where handlers are.
@@ -158,6 +163,7 @@ impl Engine {
             clock: BootTime::default(),
             by_absence: VecDeque::new(),
             by_request: VecDeque::new(),
+            killed: Vec::new(),
             by_fault: VecDeque::new(),
             handlers: Handlers::default(),
             chosen: LastChosen::default(),
@@ -224,6 +230,9 @@ impl Engine {
     /// left in it, or the kernel says that it is gone), and every container without one
     /// (nobody is left in its cgroup).
     pub fn ended(&self) -> bool {
+        if !self.killed.is_empty() {
+            return false;
+        }
         let mut all = self.coverage.filter.containers().peekable();
         all.peek().is_some() && all.all(|home| self.history.ended(home))
     }
@@ -253,6 +262,14 @@ impl Engine {
         }
         for id in self.open.ids() {
             self.report_open(id, now);
+        }
+        for key in self
+            .killed
+            .iter()
+            .map(|killed| killed.key)
+            .collect::<Vec<_>>()
+        {
+            self.no_longer_wait(key, None);
         }
         reports.extend(self.outbox.flush(BootTime(u64::MAX)));
         let mut summary = self.summary.clone();

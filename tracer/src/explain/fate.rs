@@ -15,7 +15,7 @@ use super::words;
 
 /// What the tracepoint alone settles; `None`: it was queued and is open.
 pub(crate) fn at_generation(view: View<'_>, time: BootTime, s: &Signal) -> Option<Verdict> {
-    let dying = dropped::dying(view, s);
+    let dying = dropped::dying(view, time, s);
     let name = signals::name(s.number);
     if s.number == signals::CONT && matches!(dying, Dying::No) {
         let worked = s.state.signal_flags & (flag::CLD_CONTINUED | flag::CLD_STOPPED) != 0;

@@ -6,7 +6,7 @@ use crate::explain::report::{Certainty, ExitReport, Report, Update};
 use crate::history::process::{Exited, LostChild};
 use crate::history::{HELD, NOT_RUN};
 
-use super::engine::{Deadline, Engine, BY_ABSENCE_KEPT, ENDINGS_NS, LOSS_NS, ZOMBIE_NS};
+use super::engine::{Engine, BY_ABSENCE_KEPT, LOSS_NS};
 use super::fate::{ThreadsEnd, Waited};
 use super::{asked, death, fate, signals};
 
@@ -37,7 +37,7 @@ impl Engine {
 
     pub(super) fn exit(
         &mut self,
-        task: Task,
+        task: &Task,
         exited: Exited,
         pending: u64,
         ancestry: &[Ancestor],
@@ -48,7 +48,7 @@ impl Engine {
             time,
             status,
         } = exited;
-        if !self.history.exit(&task, exited) {
+        if !self.history.exit(task, exited) {
             return;
         }
         let key = self.history.resolve(task.key);
@@ -102,8 +102,8 @@ impl Engine {
             };
             self.conclude(o, verdict, id, time);
         }
-        self.lose_child(key, &task, exited);
-        if !self.history.counts(&task) {
+        self.lose_child(key, task, exited);
+        if !self.history.counts(task) {
             return;
         }
         let Some(process) = self.history.process(key) else {
@@ -113,55 +113,7 @@ impl Engine {
         if overdue {
             self.ended_late(id, time, key);
         }
-        let Some(process) = self.history.process(key) else {
-            return;
-        };
-        let death = death::of_exit(self.view(), process, exited, frames);
-        let request = death.request;
-        let number = status & 0x7f;
-        let dump_ended = death::dump_ended(process, number).is_some();
-        let own_pid1 = task.is_pid1() && !task.namespaces.is_empty();
-        let report = ExitReport {
-            id,
-            time,
-            pidns: task.pidns(),
-            pid1: own_pid1,
-            signal: (number != 0).then_some(number),
-            core_dumped: status & 0x80 != 0,
-            exit_code: if number == 0 {
-                (status >> 8) & 0xff
-            } else {
-                128 + number
-            },
-            cause: death.cause,
-            mechanism: death.mechanism,
-            forced: number == signals::KILL && !dump_ended,
-            chain: death.chain,
-            contributing: death.contributing,
-            stop: death.stop,
-            oom: death.oom,
-            throttled: death.throttled,
-            fault: death.fault,
-            kernel_path: death.kernel_path,
-            explanation: death.explanation,
-            task,
-        };
-        self.rests_on_absence(&report);
-        self.may_be_asked(&report, request);
-        self.may_be_named(&report);
-        // The end of a PID 1 that only others depend on is not theirs.
-        if !self.history.filter().is_owner(&report.task) {
-            self.summary.exited += 1;
-            self.summary.forced += u64::from(report.forced);
-            self.summary.ended_badly += u64::from(report.ended_badly());
-        }
-        self.outbox.push(time, id, Report::Exit(Box::new(report)));
-        self.at(time, ZOMBIE_NS, Deadline::Zombie(key));
-        if own_pid1 {
-            for after in ENDINGS_NS {
-                self.at(time, after, Deadline::Ending(key));
-            }
-        }
+        self.tell_death(key, exited, frames);
     }
 
     /// A shell ends with the status of a child that a signal ended.

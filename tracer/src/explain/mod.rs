@@ -29,6 +29,7 @@ mod debugger;
 mod denied;
 mod dropped;
 mod early;
+mod exit_report;
 mod exited;
 mod fate;
 mod folded;

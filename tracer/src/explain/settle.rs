@@ -79,6 +79,7 @@ impl Engine {
                 process.dump_ended.clone_from(&fatal);
             }
         }
+        let ends = fatal.as_ref().map(|fatal| fatal.number);
         let report = match fatal {
             Some(fatal) => {
                 self.expect_end(target, &fatal, time);
@@ -92,6 +93,9 @@ impl Engine {
             ..report
         };
         self.emit(report, reported, event, time);
+        if let Some(number) = ends {
+            self.kill_has_come(target, number);
+        }
     }
 
     /// A signal that ends its target, as of `time`.

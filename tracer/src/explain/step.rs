@@ -89,7 +89,7 @@ impl Engine {
                     status,
                 };
                 if group_dead {
-                    self.exit(task, exited, pending, &ancestry, &stack);
+                    self.exit(&task, exited, pending, &ancestry, &stack);
                 } else {
                     self.history.see(&task, true);
                 }
@@ -261,6 +261,7 @@ impl Engine {
                     self.look_at(key);
                 }
             }
+            Deadline::Killed(key) => self.no_longer_wait(key, None),
             Deadline::Zombie(key) => self.unreaped(time, key),
             Deadline::Waits(key) => self.waits(time, key),
         }

@@ -2,7 +2,7 @@
 
 use super::world::*;
 use crate::event::{BootTime, Handler};
-use crate::explain::report::Report;
+use crate::explain::report::{Certainty, Report};
 use crate::explain::signals::*;
 use crate::explain::Engine;
 
@@ -178,4 +178,29 @@ fn memory_is_bounded() {
     assert!(open <= 256, "{open}");
     assert_eq!(buffered, 0);
     assert!(!engine.finish(BootTime(w.now)).1.notes.is_empty());
+}
+
+#[test]
+fn a_kill_may_come_after_the_death_of_it() {
+    let (sh, child) = (host(50, "sh"), member(101, 2, "app"));
+    let after = |pause: u64| {
+        let mut w = World::new();
+        w.fork(&member(100, 1, "init"), &child);
+        let death = w.exit(&child, KILL);
+        w.told_parent(&child, &member(100, 1, "init"));
+        w.pass(pause);
+        let kill = w.send(&sh, &child, KILL).stack(KILL_STACK).fatal();
+        (w.run(), death, kill)
+    };
+    // complete_signal had marked it, and exit_group(2) saw that without the lock.
+    let (told, death, kill) = after(300 * MS);
+    let e = told.exit(&child);
+    assert_eq!((e.cause, e.id), ("killed-by-process", death));
+    assert_eq!(e.explanation.certainty, Certainty::Proven);
+    assert_eq!(chain(e), "SIGKILL ← sh 50");
+    assert_eq!(told.signal(kill).fate, "fatal");
+    // Much later it is another one.
+    let (told, _, kill) = after(600 * MS);
+    assert_eq!(told.exit(&child).cause, "unknown");
+    assert_eq!(told.signal(kill).fate, "dropped");
 }

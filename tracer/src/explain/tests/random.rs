@@ -8,11 +8,11 @@ use proptest::prelude::*;
 use super::world::*;
 use crate::event::{
     Container, Dispositions, Event, Fact, Frame, Handler, Home, Info, Oom, Outcome, ProcessKey,
-    Shared, Task,
+    Shared, Signal, Task,
 };
 use crate::explain::engine::{SETTLE_NS, TAKEN_NS};
 use crate::explain::ids::{self, Kind};
-use crate::explain::report::{Certainty, Evidence, Explanation, Report, Update};
+use crate::explain::report::{Certainty, Evidence, ExitReport, Explanation, Report, Update};
 use crate::explain::signals::*;
 
 /// One step of a random history, in small numbers.
@@ -279,7 +279,13 @@ fn sound(
             let event = events.get(id);
             prop_assert!(event.is_some(), "evidence {} is no event", id);
             let at = event.map_or((0, 0), |e| (e.time.0, e.id));
-            prop_assert!(at <= latest, "{} is later than what it explains", id);
+            prop_assert!(
+                at <= latest,
+                "{} is later than what it explains: {:?}, {:?}",
+                id,
+                e,
+                event
+            );
         }
     }
     for text in e.sentences.iter().chain(&e.advice).chain(&e.missing) {
@@ -290,6 +296,25 @@ fn sound(
         );
     }
     Ok(())
+}
+
+/// Until when the death is explained: what killed it may pass the tracepoint after its
+/// end (`exit_report`).
+fn latest(e: &ExitReport, events: &HashMap<u64, &Event>) -> (u64, u64) {
+    let end = (e.time.0, e.id);
+    let kills_later = e.explanation.evidence.iter().any(|proof| {
+        let Evidence::Event(id) = proof else {
+            return false;
+        };
+        events.get(id).is_some_and(|event| {
+            let kills = |s: &Signal| s.target.key == e.task.key && Some(s.number) == e.signal;
+            (event.time.0, event.id) > end && matches!(&event.fact, Fact::Signal(s) if kills(s))
+        })
+    });
+    match kills_later {
+        true => (e.time.0 + TAKEN_NS, u64::MAX),
+        false => end,
+    }
 }
 
 fn known(kind: Kind, id: &str) -> bool {
@@ -328,7 +353,7 @@ fn check(w: &World) -> Result<(), TestCaseError> {
                 prop_assert!(!s.explanation.sentences.is_empty(), "{:?}", s);
             }
             Report::Exit(e) => {
-                sound(&e.explanation, &events, (e.time.0, e.id))?;
+                sound(&e.explanation, &events, latest(e, &events))?;
                 prop_assert!(dead.insert(e.task.key), "died twice");
                 prop_assert!(known(Kind::Cause, e.cause));
                 prop_assert!(e.mechanism.is_none_or(|r| known(Kind::Mechanism, r)));
@@ -365,7 +390,8 @@ fn founded(
     e: &crate::explain::report::ExitReport,
     events: &HashMap<u64, &Event>,
 ) -> Result<(), TestCaseError> {
-    let before = || events.values().filter(|v| (v.time, v.id) < (e.time, e.id));
+    let latest = latest(e, events);
+    let before = || events.values().filter(move |v| (v.time.0, v.id) < latest);
     let sent = |number: i32| {
         before().any(|v| matches!(&v.fact, Fact::Signal(s) if s.number == number && s.target.key.pid == e.task.key.pid))
     };
