@@ -206,7 +206,8 @@ impl Bench<'_> {
         command
             .env("LD_LIBRARY_PATH", libraries)
             .args(rival.arguments(load.program.pid));
-        let tool = Tool::start(&mut command, rival.shows())?;
+        let mut tool = Tool::start(&mut command, rival.shows())?;
+        tool.may_hang = true;
         until("the rival to show the load", || {
             load.round(Duration::from_millis(1))?;
             tool.has_shown()
@@ -237,6 +238,8 @@ impl Attached {
 /// A program whose output is taken and forgotten.
 struct Tool {
     name: String,
+    /// One of others, which we cannot mend.
+    may_hang: bool,
     child: Child,
     heard: Arc<Mutex<Heard>>,
 }
@@ -247,6 +250,8 @@ struct Heard {
     shown: bool,
 }
 
+/// How long a tool of others may take to end.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// So much of the output is kept, to look at and for error messages.
 const KEPT: usize = 1 << 16;
 
@@ -275,7 +280,12 @@ impl Tool {
             }
         });
         let name = command.get_program().display().to_string();
-        Ok(Self { name, child, heard })
+        Ok(Self {
+            name,
+            may_hang: false,
+            child,
+            heard,
+        })
     }
 
     fn has_shown(&self) -> Result<Option<()>> {
@@ -292,7 +302,14 @@ impl Tool {
     fn end(mut self) -> Result<()> {
         let pid = Pid::from_raw(self.child.id().try_into()?);
         signal::kill(pid, Signal::SIGINT).context("ending it")?;
-        until(&format!("the end of {}", self.name), || {
+        let begin = Instant::now();
+        let what = format!("the end of {}", self.name);
+        until(&what, || {
+            // bpftrace does not always hear it; what it cost has been measured by then.
+            if self.may_hang && begin.elapsed() > PATIENCE {
+                eprintln!("{} did not end on SIGINT and is killed", self.name);
+                self.child.kill()?;
+            }
             Ok(self.child.try_wait()?)
         })
         .map(drop)
