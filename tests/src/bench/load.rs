@@ -9,7 +9,7 @@ use super::subject::LOAD_CPU;
 use crate::stage::ns::{Ns, Program};
 
 /// What the load does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Kind {
     /// `kill()` of a signal that does nothing by default (SIGWINCH): after three in a
     /// second they are folded.

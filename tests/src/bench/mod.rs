@@ -41,6 +41,9 @@ pub(crate) struct Options {
     /// Milliseconds of work per round
     #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     round_ms: u64,
+    /// Measure this load alone, and neither storms nor waiting; may be repeated
+    #[arg(long, value_name = "LOAD")]
+    only: Vec<Kind>,
     /// JSON instead of a table
     #[arg(long)]
     json: bool,
@@ -72,23 +75,22 @@ pub(crate) fn command(options: &Options) -> Result<bool> {
     };
     let level = bench.level()?;
     let mut all = Vec::new();
-    for kind in Kind::ALL {
+    let kinds = match &options.only[..] {
+        [] => &Kind::ALL[..],
+        only => only,
+    };
+    for &kind in kinds {
         all.extend(measure(&bench, kind, options)?);
     }
-    let storms = flood::SENDERS.map(|senders| flood::storm(&bench, senders, options.rounds));
-    let storms = storms.into_iter().collect::<Result<Vec<_>>>()?;
-    let memory = flood::memory(&bench, options.rounds)?;
-    let idle = watch::idle(&bench)?;
-    let latencies = watch::RATES.map(|rate| watch::latency(&bench, rate, options.rounds));
-    let latencies = latencies.into_iter().collect::<Result<Vec<_>>>()?;
+    let mut table = Table::of(&all, &level)?;
+    if options.only.is_empty() {
+        whole(&bench, options.rounds, &mut table)?;
+    }
     let missing: Vec<_> = Rival::ALL
         .into_iter()
         .filter(|&rival| !bench.has(rival))
         .map(Rival::name)
         .collect();
-    let mut table = Table::of(&all, &level)?;
-    table.storms(&storms, &memory)?;
-    table.watch(idle, &latencies)?;
     if options.json {
         print!("{}", table.json()?);
     } else {
@@ -100,6 +102,17 @@ pub(crate) fn command(options: &Options) -> Result<bool> {
     let (met, of) = table.targets();
     println!("{met} of {of} targets met");
     Ok(met == of)
+}
+
+/// What is not the cost of a load.
+fn whole(bench: &Bench<'_>, rounds: u32, table: &mut Table) -> Result<()> {
+    let storms = flood::SENDERS.map(|senders| flood::storm(bench, senders, rounds));
+    let storms = storms.into_iter().collect::<Result<Vec<_>>>()?;
+    table.storms(&storms, &flood::memory(bench, rounds)?)?;
+    let idle = watch::idle(bench)?;
+    let latencies = watch::RATES.map(|rate| watch::latency(bench, rate, rounds));
+    let latencies = latencies.into_iter().collect::<Result<Vec<_>>>()?;
+    table.watch(idle, &latencies)
 }
 
 fn measure(bench: &Bench<'_>, kind: Kind, options: &Options) -> Result<Vec<Series>> {
