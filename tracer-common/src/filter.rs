@@ -9,6 +9,14 @@ pub const PID_TARGET: u32 = 1;
 pub const PID_SENDER: u32 = 2;
 /// Most entries of each filter map.
 pub const ENTRIES: u32 = 1024;
+/// Entries of the map `NEAR`.
+pub const NEAR_ENTRIES: u32 = 4096;
+
+/// The entry of `NEAR` for an inode. They are given out one after the other.
+pub const fn near(inum: u32) -> u32 {
+    inum % NEAR_ENTRIES
+}
+
 /// New PID namespaces that are told apart from old ones at a time.
 pub const NEW_ENTRIES: u32 = 8192;
 

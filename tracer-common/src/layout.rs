@@ -125,6 +125,8 @@ layout! {
     pid_level = ["pid.level"];
     /// `struct upid numbers[]`.
     pid_numbers = ["pid.numbers"];
+    /// Where it ends; with an array of no fixed length that is where that begins.
+    pid_size = ["sizeof pid"];
     /// Size of one element.
     upid_size = ["sizeof upid"];
     /// `int nr`.

@@ -51,9 +51,8 @@ unsafe fn deliver<M: Mem>(ctx: *mut c_void, number: i32, task: Addr) -> i32 {
         }
         let action = scalar_arg(ctx, 2) as Addr;
         let handler: u64 = Probe::get(action, global!(LAYOUT.sigaction_handler));
-        let time = emit::now();
         if handler > 3 && asks_to_end(number) {
-            fault::before_handler(time, current(), handler);
+            fault::before_handler(current(), handler);
         }
         // As for its generation, of which it is the end.
         let share = share(number, 0, handler);
@@ -61,7 +60,7 @@ unsafe fn deliver<M: Mem>(ctx: *mut c_void, number: i32, task: Addr) -> i32 {
             return 0;
         };
         let out = entry.as_mut_ptr();
-        (*out).header = emit::header(Kind::Deliver, time);
+        (*out).header = emit::header(Kind::Deliver);
         task::fill::<M>(&raw mut (*out).task, task);
         let info = scalar_arg(ctx, 1);
         let (mut kind, mut code) = (info as u32, 0);
@@ -130,7 +129,7 @@ unsafe fn dequeue<M: Mem>(ctx: *mut c_void, number: i32, task: Addr) -> i32 {
             return 0;
         };
         let out = entry.as_mut_ptr();
-        (*out).header = emit::header(Kind::Dequeue, emit::now());
+        (*out).header = emit::header(Kind::Dequeue);
         task::fill::<M>(&raw mut (*out).task, task);
         (*out).number = number;
         (*out).frame_count = trace::stack((&raw mut (*out).stack).cast(), 8, ctx);

@@ -80,11 +80,13 @@ fn has_room(bytes: u64) -> bool {
     used + bytes + u64::from(BPF_RINGBUF_HDR_SZ) < size
 }
 
-/// The header of a record of that kind, with the time as of now.
+/// The header of a record of that kind, with the time as of now. The record must have
+/// been reserved: then all of an earlier time lie in front of what is reserved later,
+/// and the user side knows until when it has seen everything.
 #[inline(always)]
-pub(crate) fn header(kind: Kind, time_ns: u64) -> Header {
+pub(crate) fn header(kind: Kind) -> Header {
     Header {
-        time_ns,
+        time_ns: now(),
         kind: kind as u32,
         // SAFETY: a helper without arguments.
         cpu: unsafe { bpf_get_smp_processor_id() },

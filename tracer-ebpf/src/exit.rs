@@ -184,7 +184,7 @@ unsafe fn exit<M: Mem, T: Turn>(ctx: *mut c_void, task: Addr, group_dead: u32) -
                 return 0;
             };
             let out = entry.as_mut_ptr();
-            (*out).header = emit::header(Kind::Exit, emit::now());
+            (*out).header = emit::header(Kind::Exit);
             task::fill::<M>(&raw mut (*out).task, task);
             (*out).pending = M::get(task, global!(LAYOUT.task_pending));
             (*out).shared_pending = M::get(signal, global!(LAYOUT.signal_shared_pending));
@@ -357,7 +357,7 @@ unsafe fn call<T: Turn>(kind: Kind, task: Addr, argument: u64) {
     // SAFETY: a reserved record, and the current task.
     unsafe {
         let out = entry.as_mut_ptr();
-        (*out).header = emit::header(kind, emit::now());
+        (*out).header = emit::header(kind);
         task::fill::<Probe>(&raw mut (*out).task, task);
         (*out).argument = argument;
     }

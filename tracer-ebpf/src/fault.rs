@@ -49,7 +49,7 @@ pub(crate) struct KnownHandler {
 /// # Safety
 /// `task` must be the current one.
 #[inline(always)]
-pub(crate) unsafe fn before_handler(time: u64, task: Addr, address: u64) {
+pub(crate) unsafe fn before_handler(task: Addr, address: u64) {
     // SAFETY: the caller's duty.
     unsafe {
         let key = KnownHandler {
@@ -64,7 +64,7 @@ pub(crate) unsafe fn before_handler(time: u64, task: Addr, address: u64) {
             return;
         };
         let out = entry.as_mut_ptr();
-        (*out).header = emit::header(Kind::Fault, time);
+        (*out).header = emit::header(Kind::Fault);
         task::fill::<Probe>(&raw mut (*out).task, task);
         (*out).ip = address;
         (*out).build_id = [0; 32];
@@ -82,7 +82,6 @@ pub(crate) unsafe fn before_handler(time: u64, task: Addr, address: u64) {
 /// The arguments are those of `signal_generate`; `ctx` is the program's context.
 #[inline(always)]
 pub(crate) unsafe fn before_signal(
-    time: u64,
     number: i32,
     target: Addr,
     code: i32,
@@ -99,7 +98,7 @@ pub(crate) unsafe fn before_signal(
             return;
         };
         let out = entry.as_mut_ptr();
-        (*out).header = emit::header(Kind::Fault, time);
+        (*out).header = emit::header(Kind::Fault);
         task::fill::<Probe>(&raw mut (*out).task, target);
         (*out).ip = 0;
         (*out).build_id = [0; 32];

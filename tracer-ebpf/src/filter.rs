@@ -5,12 +5,12 @@
 //! side decides exactly (`history::filter`).
 
 use sigtrace_common::{
-    filter::{CGROUP_V1, PID_SENDER, PID_TARGET, PLACED},
+    filter::{near, CGROUP_V1, PID_SENDER, PID_TARGET, PLACED},
     record::NS_LEVELS,
 };
 
 use crate::{
-    globals::{global, CGROUPS, NEW_CGROUPS, NEW_PIDNS, PIDNS, PIDS, TOUCHED},
+    globals::{global, CGROUPS, NEAR, NEW_CGROUPS, NEW_PIDNS, PIDNS, PIDS, TOUCHED},
     mem::{current, pointer, typed_current, Addr, Mem, Probe},
     task,
 };
@@ -74,12 +74,12 @@ unsafe fn between<M: Mem, S: Mem>(target: Addr, sender: Addr) -> Option<Because>
     unsafe {
         if by_pidns() {
             let to = Inside::of::<M>(target);
-            if to.is_wanted() {
+            if to.is_wanted::<M>() {
                 return Some(Because::OfTarget);
             }
             // Nearly all signals stay within a namespace.
             let from = Inside::of::<S>(sender);
-            if from.namespace != to.namespace && from.is_wanted() {
+            if from.namespace != to.namespace && from.is_wanted::<S>() {
                 return Some(Because::OfSender);
             }
         }
@@ -158,6 +158,9 @@ pub(crate) unsafe fn born<M: Mem>(child: Addr) {
     // SAFETY: the caller's duty.
     unsafe {
         if let Some(inum) = first_of::<M>(child) {
+            if let Some(some) = NEAR.get_ptr_mut(near(inum)) {
+                *some = 1;
+            }
             let _ = NEW_PIDNS.insert(inum, 1, 0);
         }
     }
@@ -210,7 +213,7 @@ unsafe fn chosen<M: Mem>(task: Addr) -> bool {
 #[inline(always)]
 unsafe fn named<M: Mem>(task: Addr, roles: u32) -> bool {
     // SAFETY: the caller's duty.
-    unsafe { (by_pidns() && Inside::of::<M>(task).is_wanted()) || besides::<M>(task, roles) }
+    unsafe { (by_pidns() && Inside::of::<M>(task).is_wanted::<M>()) || besides::<M>(task, roles) }
 }
 
 /// The same without the filter by namespace.
@@ -239,6 +242,8 @@ struct Inside {
     level: u32,
     /// The innermost; null: the host's.
     namespace: Addr,
+    /// Whether that may be loaded through.
+    direct: bool,
 }
 
 impl Inside {
@@ -254,6 +259,17 @@ impl Inside {
                     pid: core::ptr::null(),
                     level,
                     namespace: core::ptr::null(),
+                    direct: false,
+                };
+            }
+            // The verifier knows where the first of an array of no fixed length is.
+            if M::TYPED && level == 1 && global!(LAYOUT.pid_size) == global!(LAYOUT.pid_numbers) {
+                let namespace = pointer::<M>(task::upid(pid, 1), global!(LAYOUT.upid_ns));
+                return Self {
+                    pid: core::ptr::null(),
+                    level,
+                    namespace,
+                    direct: true,
                 };
             }
             // To its array with an address that is not typed.
@@ -263,23 +279,30 @@ impl Inside {
                 pid
             };
             let innermost = task::upid(pid, level & 63);
+            let namespace = pointer::<Probe>(innermost, global!(LAYOUT.upid_ns));
             Self {
                 pid,
                 level,
-                namespace: pointer::<Probe>(innermost, global!(LAYOUT.upid_ns)),
+                namespace,
+                direct: false,
             }
         }
     }
 
     /// In a wanted namespace or below one.
     #[inline(always)]
-    unsafe fn is_wanted(&self) -> bool {
+    unsafe fn is_wanted<M: Mem>(&self) -> bool {
         if self.level == 0 {
             return false;
         }
         // SAFETY: addresses of the kernel.
         unsafe {
-            if wanted(Probe::get(self.namespace, global!(LAYOUT.pidns_inum))) {
+            let inum = if self.direct {
+                M::get(self.namespace, global!(LAYOUT.pidns_inum))
+            } else {
+                Probe::get(self.namespace, global!(LAYOUT.pidns_inum))
+            };
+            if wanted(inum) {
                 return true;
             }
             let mut i = 1;
@@ -299,8 +322,11 @@ impl Inside {
 
 #[inline(always)]
 unsafe fn wanted(inum: u32) -> bool {
-    // SAFETY: map values are not read.
+    // SAFETY: map values are not read, but for a number.
     unsafe {
+        if NEAR.get_ptr(near(inum)).is_none_or(|some| *some == 0) {
+            return false;
+        }
         PIDNS.get(inum).is_some()
             || (global!(CONFIG.by_new_pidns) != 0 && NEW_PIDNS.get(inum).is_some())
     }

@@ -2,12 +2,13 @@
 //! place in the queue) the first three of a second are told whole, the rest are
 //! counted in `FOLDS`, exactly. The user side reads the counts.
 
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use sigtrace_common::record::{Fold, FoldKey, FoldNote, Kind};
 
 use crate::{
     emit,
     globals::{global, FOLDS, RECENT},
-    mem::{current, pointer, Addr, Mem, Probe},
+    mem::{pointer, Addr, Mem},
 };
 
 /// How many of a second are told whole.
@@ -36,7 +37,6 @@ pub(crate) struct Recent {
 /// `target` must point to a `task_struct`, `info` be the tracepoint's argument.
 #[inline(always)]
 pub(crate) unsafe fn fold<M: Mem>(
-    time_ns: u64,
     number: i32,
     target: Addr,
     group: i32,
@@ -52,7 +52,7 @@ pub(crate) unsafe fn fold<M: Mem>(
     unsafe {
         let signal = pointer::<M>(target, global!(LAYOUT.task_signal));
         let key = FoldKey {
-            sender: Probe::get(current(), global!(LAYOUT.task_tgid)),
+            sender: (bpf_get_current_pid_tgid() >> 32) as u32,
             target: M::get(target, global!(LAYOUT.task_tgid)),
             thread: if group == 0 {
                 M::get(target, global!(LAYOUT.task_pid))
@@ -66,7 +66,7 @@ pub(crate) unsafe fn fold<M: Mem>(
             handler: if handler > 3 { 4 } else { handler as u8 },
             info: if info > 1 { 2 } else { info as u8 },
         };
-        crowded(time_ns, &key)
+        crowded(emit::now(), &key)
     }
 }
 
@@ -134,7 +134,7 @@ unsafe fn add(key: &FoldKey, time_ns: u64, since_ns: u64, begins: bool) -> bool 
         }
     }
     if begins {
-        note(time_ns);
+        note();
     }
     true
 }
@@ -142,12 +142,12 @@ unsafe fn add(key: &FoldKey, time_ns: u64, since_ns: u64, begins: bool) -> bool 
 /// Tells the user side that there is something to be read. If there is no room, it
 /// looks because of the loss.
 #[inline(always)]
-fn note(time_ns: u64) {
+fn note() {
     if let Some(mut entry) = emit::reserve::<FoldNote>(Kind::Folded) {
         let out = entry.as_mut_ptr();
         // SAFETY: room for a whole record.
         unsafe {
-            (*out).header = emit::header(Kind::Folded, time_ns);
+            (*out).header = emit::header(Kind::Folded);
         }
         entry.submit(0);
     }

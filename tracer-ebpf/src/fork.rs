@@ -350,7 +350,6 @@ fn failed(error: i32, flags: u64, seen: bool) -> i32 {
         } else {
             u8::from(flags & CLONE_THREAD != 0)
         };
-        let time = emit::now();
         let like = FoldKey {
             sender: (key >> 32) as u32,
             target: (key >> 32) as u32,
@@ -362,7 +361,7 @@ fn failed(error: i32, flags: u64, seen: bool) -> i32 {
             handler: kind,
             info: 0,
         };
-        if fold::fold_fork(time, &like) {
+        if fold::fold_fork(emit::now(), &like) {
             return 0;
         }
         let Some(mut entry) = emit::reserve_within::<ForkRejected>(Kind::ForkRejected, Share::Life)
@@ -370,7 +369,7 @@ fn failed(error: i32, flags: u64, seen: bool) -> i32 {
             return 0;
         };
         let out = entry.as_mut_ptr();
-        (*out).header = emit::header(Kind::ForkRejected, time);
+        (*out).header = emit::header(Kind::ForkRejected);
         task::fill::<Probe>(&raw mut (*out).current, task);
         (*out).flags = flags;
         (*out).error = error;

@@ -8,7 +8,7 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use sigtrace_common::{
-    filter::{Config, ENTRIES, NEW_ENTRIES, REFUSALS},
+    filter::{Config, ENTRIES, NEAR_ENTRIES, NEW_ENTRIES, REFUSALS},
     layout::Layout,
     record::{Denial, Fold, FoldKey, FOLD_KEYS, KINDS, LOST_ENTRIES, PLACES},
 };
@@ -40,6 +40,11 @@ pub(crate) static RUNNING: PerCpuArray<u64> = PerCpuArray::with_max_entries(KIND
 /// Wanted PID namespaces, by inode.
 #[map]
 pub(crate) static PIDNS: HashMap<u32, u32> = HashMap::with_max_entries(ENTRIES, 0);
+
+/// Not 0 where one of [`PIDNS`] or [`NEW_PIDNS`] may have an inode that ends in that
+/// number: nearly all tasks are told from those without a look into either.
+#[map]
+pub(crate) static NEAR: Array<u64> = Array::with_max_entries(NEAR_ENTRIES, 0);
 
 /// PID namespaces that were made since, by inode, where those are wanted.
 #[map]

@@ -44,11 +44,7 @@ unsafe fn chosen(oc: Addr) -> i32 {
             return 0;
         };
         let out = entry.as_mut_ptr();
-        fill(
-            out,
-            emit::now(),
-            pointer::<Probe>(oc, global!(LAYOUT.oom_chosen)),
-        );
+        fill(out, pointer::<Probe>(oc, global!(LAYOUT.oom_chosen)));
         let memcg = pointer::<Probe>(oc, global!(LAYOUT.oom_memcg));
         if !memcg.is_null() {
             let css = memcg.wrapping_add(global!(LAYOUT.memcg_css) as usize);
@@ -69,7 +65,7 @@ unsafe fn chosen(oc: Addr) -> i32 {
 /// `target` must point to a `task_struct`; `info` is the argument of
 /// `signal_generate`.
 #[inline(always)]
-pub(crate) unsafe fn before_sigkill(time: u64, target: Addr, info: u64) {
+pub(crate) unsafe fn before_sigkill(target: Addr, info: u64) {
     // SAFETY: the caller's duty.
     unsafe {
         let flags: u32 = Probe::get(current(), global!(LAYOUT.task_flags));
@@ -79,16 +75,16 @@ pub(crate) unsafe fn before_sigkill(time: u64, target: Addr, info: u64) {
         let Some(mut entry) = emit::reserve::<Oom>(Kind::Oom) else {
             return;
         };
-        fill(entry.as_mut_ptr(), time, target);
+        fill(entry.as_mut_ptr(), target);
         entry.submit(0);
     }
 }
 
 #[inline(always)]
-unsafe fn fill(out: *mut Oom, time: u64, victim: Addr) {
+unsafe fn fill(out: *mut Oom, victim: Addr) {
     // SAFETY: the caller's duty.
     unsafe {
-        (*out).header = emit::header(Kind::Oom, time);
+        (*out).header = emit::header(Kind::Oom);
         task::fill::<Probe>(&raw mut (*out).current, current());
         task::fill::<Probe>(&raw mut (*out).victim, victim);
         (*out).mm = Probe::get(victim, global!(LAYOUT.task_mm));

@@ -55,7 +55,7 @@ fn told(cgroup: u64, hierarchy: u64) -> u64 {
             return 0;
         };
         let out = entry.as_mut_ptr();
-        (*out).header = emit::header(Kind::Place, emit::now());
+        (*out).header = emit::header(Kind::Place);
         (*out).id = id;
         let names = (&raw mut (*out).names).cast::<[u8; PLACE_NAME]>();
         let mut i = 0;

@@ -95,7 +95,7 @@ unsafe fn fork<M: Mem, T: Turn>(parent: Addr, child: Addr) -> i32 {
                 return 0;
             };
             let out = entry.as_mut_ptr();
-            (*out).header = emit::header(Kind::Fork, emit::now());
+            (*out).header = emit::header(Kind::Fork);
             task::fill::<M>(&raw mut (*out).parent, parent);
             task::fill::<M>(&raw mut (*out).child, child);
             entry.submit(0);
@@ -164,7 +164,7 @@ unsafe fn exec<M: Mem, T: Turn>(task: Addr, old_pid: u32) -> i32 {
                 return 0;
             };
             let out = entry.as_mut_ptr();
-            (*out).header = emit::header(Kind::Exec, emit::now());
+            (*out).header = emit::header(Kind::Exec);
             task::fill::<M>(&raw mut (*out).task, task);
             (*out).old_pid = old_pid;
             (*out).pad = 0;
@@ -199,7 +199,7 @@ unsafe fn placed<M: Mem>(task: Addr) {
             return;
         };
         let out = entry.as_mut_ptr();
-        (*out).header = emit::header(Kind::Placed, emit::now());
+        (*out).header = emit::header(Kind::Placed);
         task::fill::<M>(&raw mut (*out).task, task);
         // `self` is the first member: a css's address is its cgroup's.
         let parent = pointer::<Probe>(own, global!(LAYOUT.cgroup_parent));
@@ -293,7 +293,7 @@ unsafe fn reap(kind: Kind, tgid: u32, start_ns: u64, by: u32) {
         // SAFETY: a reserved record.
         unsafe {
             let out = entry.as_mut_ptr();
-            (*out).header = emit::header(kind, emit::now());
+            (*out).header = emit::header(kind);
             (*out).tgid = tgid;
             (*out).start_ns = start_ns;
             (*out).by = by;

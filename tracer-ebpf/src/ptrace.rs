@@ -119,7 +119,7 @@ unsafe fn resumed<T: Turn>(child: Addr, request: u64, data: u64) -> i32 {
                 return 0;
             };
             let out = entry.as_mut_ptr();
-            (*out).header = emit::header(Kind::Ptrace, emit::now());
+            (*out).header = emit::header(Kind::Ptrace);
             task::fill::<Probe>(&raw mut (*out).tracer, current());
             task::fill::<Probe>(&raw mut (*out).task, child);
             (*out).data = data;

@@ -369,7 +369,7 @@ fn done(call: u32, regs: u64, returned: i32) -> i32 {
             if let Some(mut entry) = emit::reserve_within::<Refused>(Kind::Refused, Share::Noise) {
                 let out = entry.as_mut_ptr();
                 (*out).current_at = current_at;
-                (*out).header = emit::header(Kind::Refused, emit::now());
+                (*out).header = emit::header(Kind::Refused);
                 let task = current();
                 task::fill::<Probe>(&raw mut (*out).current, task);
                 creds(

@@ -136,18 +136,17 @@ unsafe fn generate<M: Mem>(
         if because == Because::OfSender && result != IGNORED {
             filter::follow::<M>(target);
         }
-        let time = emit::now();
         if global!(CONFIG.sees_oom) == 0 && number == SIGKILL {
-            oom::before_sigkill(time, target, info);
+            oom::before_sigkill(target, info);
         }
-        if fold::fold::<M>(time, number, target, group, result, info, code, handler) {
+        if fold::fold::<M>(number, target, group, result, info, code, handler) {
             return 0;
         }
-        fault::before_signal(time, number, target, code, handler, ctx);
+        fault::before_signal(number, target, code, handler, ctx);
         if global!(CONFIG.all_stacks) == 0 && routine(number, result, handler) {
             if let Some(mut entry) = emit::reserve_within::<Signal>(Kind::Signal, Share::Noise) {
                 let out = entry.as_mut_ptr();
-                (*out).header = emit::header(Kind::Signal, time);
+                (*out).header = emit::header(Kind::Signal);
                 fill::<M>(out, ctx, number, target, group, result, action);
                 entry.submit(0);
             }
@@ -160,7 +159,7 @@ unsafe fn generate<M: Mem>(
             let out = entry.as_mut_ptr();
             (*out).current_at = current_at;
             (*out).target_at = target_at;
-            (*out).signal.header = emit::header(Kind::SignalTraced, time);
+            (*out).signal.header = emit::header(Kind::SignalTraced);
             fill::<M>(
                 &raw mut (*out).signal,
                 ctx,

@@ -24,7 +24,12 @@ use crate::{
     },
     explain::{Awaited, Engine},
     kernel::{
-        self, error::KernelError, log::KernelLog, procfs, procfs::Proc, ring::Ring,
+        self,
+        error::KernelError,
+        log::KernelLog,
+        procfs,
+        procfs::Proc,
+        ring::{Mark, Ring},
         symbols::Symbols,
     },
     output::{spool::Drained, Clock, Ending, Output},
@@ -35,6 +40,12 @@ use crate::{
 const LOSS_EVERY: Duration = Duration::from_millis(10);
 /// And where some are known to be lost.
 const LOSS_AT_ONCE: Duration = Duration::from_millis(1);
+/// How far records may be from the order of time, where not all of them have been read.
+const DISORDER: Duration = Duration::from_millis(20);
+/// How long a record that is being written (its CPU may be a virtual one that stands
+/// still) holds up what came after it, and how often it is looked at.
+const HELD_UP: Duration = Duration::from_secs(1);
+const HELD_UP_FOR: Duration = Duration::from_millis(1);
 /// How often it is checked that the traced namespaces are still there: their
 /// ends are events, so this is for ends that were lost.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
@@ -81,6 +92,9 @@ pub(super) struct Live {
     pub(super) following: Following,
     pub(super) told: mpsc::Receiver<Heard>,
     pub(super) clock: Clock,
+    /// Until when everything has been explained, and what is waited for to go on.
+    pub(super) until: BootTime,
+    pub(super) mark: Option<Mark>,
     /// Names for places of faults; `None` where they cannot be had.
     pub(super) symbols: Option<Worker>,
 }
@@ -393,19 +407,19 @@ impl Live {
             .then(|| self.losses_checked + LOSS_EVERY);
         let ends = self.following.next_end();
         let (counts, ghosts) = (self.ring.counts_due(), self.ghosts.due());
-        let all = [deadline, tick, losses, ends, counts, ghosts]
-            .into_iter()
-            .flatten();
-        all.min()
+        let all = [deadline, tick, losses, ends, counts, ghosts];
+        match (all.into_iter().flatten().min(), &self.mark) {
+            (wake, None) => wake,
+            // Nothing can be done before that record is written.
+            (wake, Some(_)) => Some(wake.unwrap_or(now).max(now + HELD_UP_FOR)),
+        }
     }
 
     /// Takes in what is there, up to a limit, and writes what is settled;
     /// whether there is more.
     fn work(&mut self) -> io::Result<bool> {
         self.log.flush();
-        // Taken before the ring is emptied: all that happened until then is in
-        // the batch.
-        let mut until = kernel::now();
+        let mark = self.mark.take().unwrap_or_else(|| self.ring.mark());
         let (batch, more) = self.ring.drain();
         let mut last = None;
         for record in batch {
@@ -426,9 +440,16 @@ impl Live {
                 self.take(time, fact)?;
             }
         }
-        if more {
-            until = last.unwrap_or(until);
-        }
+        let until = if self.ring.is_past(&mark) {
+            mark.time
+        } else {
+            self.mark = Some(mark);
+            match last.filter(|_| more) {
+                Some(last) => earlier(last, DISORDER),
+                None => earlier(kernel::now(), HELD_UP),
+            }
+        };
+        self.until = self.until.max(until);
         self.losses_unchecked |= last.is_some();
         // Before anything is explained: what was lost makes it less certain.
         let since = self.losses_checked.elapsed();
@@ -448,7 +469,7 @@ impl Live {
                 self.push(kernel::now(), Fact::Reap { key, by: None });
             }
         }
-        self.advance(until)?;
+        self.advance(self.until)?;
         Ok(more)
     }
 
@@ -474,7 +495,13 @@ impl Live {
     /// Detaches the hooks first: what would still come in has no end.
     fn last_facts(&mut self) -> io::Result<()> {
         self.ring.detach();
-        while self.work()? {}
+        let begin = Instant::now();
+        // A program that was running may be about to write its record.
+        while self.work()? || self.mark.is_some() && begin.elapsed() < HELD_UP {
+            if self.mark.is_some() {
+                std::thread::sleep(HELD_UP_FOR);
+            }
+        }
         self.counted();
         self.losses();
         Ok(())
@@ -565,6 +592,10 @@ async fn answer(symbols: Option<&mut Worker>) -> Answer {
         Some(symbols) => symbols.answer().await,
         None => std::future::pending().await,
     }
+}
+
+fn earlier(time: BootTime, by: Duration) -> BootTime {
+    BootTime(time.0.saturating_sub(by.as_nanos() as u64))
 }
 
 async fn sleep_until(time: Option<Instant>) {

@@ -154,6 +154,8 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
         next_id: 1,
         watched: Vec::new(),
         losses_checked: Instant::now(),
+        until: kernel::now(),
+        mark: None,
         losses_unchecked: false,
         ghosts: Ghosts::default(),
         ticks_until: Instant::now(),
@@ -177,6 +179,7 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
     }
     live.output.tracing(&tracing)?;
     live.output.flush()?;
+    live.decoder.functions.read_ahead();
 
     let time_up = async {
         match args.duration {

@@ -9,7 +9,7 @@ use crate::event::{
 use crate::history::note::{Fate, Note, NotedSender, Sent};
 use crate::history::process::Fatal;
 
-use super::engine::{Deadline, Engine, LOOKS_NS, SETTLE_NS, TAKEN_NS, WINDOW_NS};
+use super::engine::{Deadline, Engine, LOOKS_NS, LOOK_NS, SETTLE_NS, TAKEN_NS};
 use super::fate::{self, Delivery};
 use super::open::{Open, OPEN_PER_PROCESS};
 use super::sender::{self, Origin};
@@ -380,7 +380,7 @@ impl Engine {
                 // it came is in the queue for another cause (a debugger, a mask).
                 let was = open.signal.state.handler == Handler::Ignore;
                 open.gone = Some((id, time, seen.ignored & bit != 0 && !was));
-                self.at(time, 2 * WINDOW_NS, Deadline::Gone(o));
+                self.at(time, LOOK_NS, Deadline::Gone(o));
             } else if told && set & bit != 0 {
                 self.waits_for_else(o, id, time, before.as_ref());
             }

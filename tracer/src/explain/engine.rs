@@ -4,7 +4,8 @@
 //!
 //! `now` is the only clock. Events and deadlines are worked off in the order of
 //! time, so it makes no difference how often [`Engine::advance`] is called: a
-//! recording that is replayed at once gives the same reports.
+//! recording that is replayed at once gives the same reports. Whoever calls it
+//! knows that no event of before that time is still to come.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
@@ -25,8 +26,9 @@ use super::unrun::LastChosen;
 use super::verdict::View;
 use super::words;
 
-/// Events are sorted by time within this window: CPUs write independently.
-pub const WINDOW_NS: u64 = 20_000_000;
+/// What a look at a process and a hook tell of the same may lie so far apart: the one
+/// comes from `/proc`, and a virtual CPU can be stopped before the other.
+pub const LOOK_NS: u64 = 40_000_000;
 /// A signal is reported after this time at the latest.
 pub const SETTLE_NS: u64 = 100_000_000;
 /// A signal that an unnamed function took from the queue, and that was not delivered
@@ -172,19 +174,16 @@ impl Engine {
         }
     }
 
-    /// Takes an event, in any order: they are sorted by (time, id) within
-    /// [`WINDOW_NS`].
+    /// Takes an event, in any order: they are worked off by (time, id).
     pub fn push(&mut self, event: Event) {
         self.buffer.push(Reverse(Buffered(event)));
     }
 
-    /// Everything that is settled, given that the clock stands at `now`.
+    /// Everything that is settled, given that the clock stands at `now` and that every
+    /// event until then has been pushed.
     pub fn advance(&mut self, now: BootTime) -> Vec<Report> {
         loop {
-            let event = self
-                .buffer
-                .peek()
-                .map(|Reverse(b)| later(b.0.time, WINDOW_NS));
+            let event = self.buffer.peek().map(|Reverse(b)| b.0.time);
             let deadline = self.deadlines.peek().map(|Reverse((time, _))| *time);
             match (event, deadline) {
                 // At the same moment the event comes first: it may be what the
@@ -202,7 +201,7 @@ impl Engine {
                 _ => break,
             }
         }
-        self.outbox.flush(BootTime(now.0.saturating_sub(WINDOW_NS)))
+        self.outbox.flush(now)
     }
 
     /// Processes with a signal that has no end yet, to be looked at once in
@@ -245,13 +244,12 @@ impl Engine {
     /// The earliest time at which [`advance`](Self::advance) has something to
     /// do even without new events.
     pub fn next_deadline(&self) -> Option<BootTime> {
-        let event = self
-            .buffer
-            .peek()
-            .map(|Reverse(b)| later(b.0.time, WINDOW_NS));
+        let event = self.buffer.peek().map(|Reverse(b)| b.0.time);
         let deadline = self.deadlines.peek().map(|Reverse((time, _))| *time);
-        let report = self.outbox.next().map(|time| later(time, WINDOW_NS + 1));
-        [event, deadline, report].into_iter().flatten().min()
+        [event, deadline, self.outbox.next()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The end: reports everything that is left, as it stands.

@@ -7,7 +7,7 @@ use crate::explain::report::{Explanation, Report, SignalReport, Update};
 use crate::history::note::Fate;
 use crate::history::process::{Fatal, Process};
 
-use super::engine::{Deadline, Engine, TAKEN_NS, WINDOW_NS};
+use super::engine::{Deadline, Engine, LOOK_NS, TAKEN_NS};
 use super::open::Open;
 use super::path::{Decision, KernelPath};
 use super::verdict::Verdict;
@@ -143,7 +143,7 @@ impl Engine {
         }
         // Somebody has taken it already; what became of it is about to be known.
         if let Some((_, seen, _)) = open.gone {
-            return self.at(seen, 2 * WINDOW_NS + 1, Deadline::Report(id));
+            return self.at(seen, LOOK_NS + 1, Deadline::Report(id));
         }
         if let Some((_, taken)) = open.taken {
             return self.at(taken, TAKEN_NS + 1, Deadline::Report(id));

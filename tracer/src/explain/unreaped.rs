@@ -10,7 +10,7 @@ use crate::explain::report::{Kept, Report, Unreaped};
 use crate::history::process::Process;
 
 use super::blocked;
-use super::engine::{later, Deadline, Engine, WINDOW_NS, ZOMBIE_NS};
+use super::engine::{later, Deadline, Engine, LOOK_NS, ZOMBIE_NS};
 
 /// So many of those that a PID 1 waits for are named.
 const NAMED: usize = 16;
@@ -59,7 +59,7 @@ impl Engine {
             self.zombie(time, key);
         } else if state != b'X' && self.history.waits_in_zap(key) {
             // The looks at the others come with this one.
-            self.at(time, 2 * WINDOW_NS, Deadline::Waits(key));
+            self.at(time, LOOK_NS, Deadline::Waits(key));
         }
     }
 

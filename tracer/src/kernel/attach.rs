@@ -15,6 +15,8 @@ use aya::{
     Btf, Ebpf,
 };
 
+use sigtrace_common::filter::near;
+
 use super::{
     attachments::Attachments,
     error::KernelError,
@@ -81,6 +83,8 @@ pub struct Attached {
     pub held: Attachments,
     /// The PID namespaces that they trace.
     namespaces: aya::maps::HashMap<MapData, u32, u32>,
+    /// Where those are to be looked for.
+    near: aya::maps::Array<MapData, u64>,
     /// What they write, where that was asked for.
     pub log: KernelLog,
     /// How each hook was attached.
@@ -98,6 +102,8 @@ pub struct Attached {
 impl Attached {
     /// This PID namespace too, as if it had been asked for.
     pub fn also(&mut self, pidns: PidNs) -> Result<(), KernelError> {
+        let near = self.near.set(near(pidns), 1, 0);
+        near.map_err(|error| KernelError::Map("NEAR", Box::new(error)))?;
         let added = self.namespaces.insert(pidns, 1, 0);
         added.map_err(|error| KernelError::Map("PIDNS", Box::new(error)))
     }
@@ -290,8 +296,10 @@ fn finish(
     let namespaces = map(&mut ebpf, "PIDNS")?
         .try_into()
         .map_err(failed("PIDNS"))?;
+    let near = map(&mut ebpf, "NEAR")?.try_into().map_err(failed("NEAR"))?;
     Ok(Attached {
         held,
+        near,
         namespaces,
         log: KernelLog::new(&mut ebpf, log_level),
         choices,

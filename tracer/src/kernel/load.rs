@@ -2,9 +2,12 @@
 //! of maps, and the ids that BTF-typed programs are attached by. What is
 //! attached is [`super::attach`]'s.
 
-use aya::{maps::HashMap, Btf, Ebpf, EbpfLoader, Endianness};
+use aya::{
+    maps::{Array, HashMap},
+    Btf, Ebpf, EbpfLoader, Endianness,
+};
 use sigtrace_common::{
-    filter::{Config, CGROUP_V1},
+    filter::{near, Config, CGROUP_V1},
     record::{SEES_ALLOC_PID, SEES_FORKS, SEES_PIDS},
 };
 use zerocopy::IntoBytes;
@@ -122,6 +125,13 @@ pub(super) fn ids(types: &Types, choices: &[Choice]) -> Result<Btf, aya::BtfErro
 /// Who is traced.
 pub(super) fn fill_filters(ebpf: &mut Ebpf, request: &Request) -> Result<(), KernelError> {
     let namespaces = request.namespaces.iter().map(|&ns| (ns, 1));
+    if let Some(map) = ebpf.map_mut("NEAR") {
+        let failed = |error| KernelError::Map("NEAR", Box::new(error));
+        let mut map: Array<_, u64> = map.try_into().map_err(failed)?;
+        for &ns in &request.namespaces {
+            map.set(near(ns), 1, 0).map_err(failed)?;
+        }
+    }
     fill(ebpf, "PIDNS", namespaces)?;
     fill(ebpf, "CGROUPS", request.cgroups.iter().map(|&id| (id, 1)))?;
     fill(ebpf, "PIDS", request.pids.iter().copied())

@@ -58,7 +58,7 @@ impl Losses {
             })
         });
         Ok(Self {
-            counts: Shared::new(lost.fd().as_fd(), LOST_ENTRIES)?,
+            counts: Shared::new(lost.fd().as_fd(), 0, LOST_ENTRIES)?,
             programs: programs.collect::<io::Result<_>>()?,
             told: [0; KINDS],
             told_missed: Missed::default(),

@@ -6,7 +6,12 @@
 //! burst. All that is there is copied out at once: the buffer is free again
 //! before anything is explained or written.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    os::fd::AsFd,
+    sync::atomic::{fence, Ordering},
+    time::Duration,
+};
 
 use aya::maps::{MapData, RingBuf};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -20,11 +25,15 @@ use super::{
     error::KernelError,
     folds::{Counted, Folds},
     losses::{Losses, FOLDED},
-    sys,
+    sys::{self, Shared},
 };
+use crate::event::BootTime;
 
 /// How long to wait for more after the first record.
 const LINGER: Duration = Duration::from_millis(2);
+/// Pages of the map that hold where the reader and the writers are (`bpf_ringbuf`).
+const CONSUMER: usize = 0;
+const PRODUCERS: usize = 1;
 /// Most bytes to copy at once: between two batches Ctrl-C is heard, and what is
 /// explained at a time must not grow with what comes in.
 const BATCH: usize = 512 << 10;
@@ -32,16 +41,31 @@ const BATCH: usize = 512 << 10;
 /// The ring buffer, to be waited for.
 pub struct Ring {
     fd: AsyncFd<RingBuf<MapData>>,
+    consumer: Shared,
+    producers: Shared,
     losses: Losses,
     folds: Folds,
     /// `None` once detached.
     held: Option<Attachments>,
 }
 
+/// A place in the buffer, and a moment: what happened until then and was recorded lies in
+/// front of it, since each record gets its time after its place (`emit::header`).
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    /// The moment.
+    pub time: BootTime,
+    place: u64,
+}
+
 impl Ring {
     /// Takes over attached programs; must be called within tokio's runtime.
     pub fn new(attached: Attached) -> Result<Self, KernelError> {
+        let positions = |page| Shared::new(attached.ring.as_fd(), page, 1);
+        let (consumer, producers) = (positions(CONSUMER), positions(PRODUCERS));
         Ok(Self {
+            consumer: consumer.map_err(KernelError::Wait)?,
+            producers: producers.map_err(KernelError::Wait)?,
             fd: sys::wait_for(attached.ring).map_err(KernelError::Wait)?,
             losses: attached.losses,
             folds: attached.folds,
@@ -54,6 +78,23 @@ impl Ring {
         self.fd.readable_mut().await?.clear_ready();
         tokio::time::sleep(LINGER).await;
         Ok(())
+    }
+
+    /// What happened until now.
+    pub fn mark(&self) -> Mark {
+        // The time first: what comes in between has a later one.
+        let time = super::now();
+        fence(Ordering::SeqCst);
+        Mark {
+            time,
+            place: self.producers.get(0),
+        }
+    }
+
+    /// Whether all of that has been taken out: not if there is more than fits in a batch,
+    /// nor behind a record that is still being written.
+    pub fn is_past(&self, mark: &Mark) -> bool {
+        self.consumer.get(0) >= mark.place
     }
 
     /// Everything that is there, up to a limit, as a batch of records; and

@@ -1,9 +1,9 @@
 //! Names of kernel functions, from `/proc/kallsyms`.
 //!
 //! Only functions are kept (a third of the lines), as one text and two `u32`
-//! each: about 2 MB instead of the 40 MB of a map of strings. Read at the
-//! first use, since formatting the file costs the kernel some 50 ms that the
-//! start of a trace need not wait for.
+//! each: about 2 MB instead of the 40 MB of a map of strings. Read once tracing has
+//! begun, since formatting the file costs the kernel some 50 ms that neither the start
+//! nor the first event need wait for.
 
 use std::{
     collections::HashMap,
@@ -11,8 +11,10 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     sync::Arc,
+    thread::{self, JoinHandle},
 };
 
+use super::sys;
 use crate::event::decode::Functions;
 
 /// Functions longer than this do not exist; an address further from its
@@ -102,11 +104,12 @@ pub fn are_visible(kallsyms: &Path) -> bool {
         .any(|line| function(&line).is_some())
 }
 
-/// Names addresses, reading the table when the first one comes.
+/// Names addresses.
 pub struct Symbols {
     /// Until then. The kernel decides when the file is opened whether it shows
     /// addresses, so it has to be open before privileges are given up.
     file: Option<File>,
+    reader: Option<JoinHandle<Table>>,
     table: Table,
     /// Addresses that were asked for: stacks repeat.
     cache: HashMap<u64, Option<Arc<str>>>,
@@ -117,9 +120,26 @@ impl Symbols {
     pub fn open(path: impl AsRef<Path>) -> Self {
         Self {
             file: File::open(path).ok(),
+            reader: None,
             table: Table::default(),
             cache: HashMap::new(),
         }
+    }
+
+    /// Begins to read the table.
+    pub fn read_ahead(&mut self) {
+        let Some(file) = self.file.take() else { return };
+        let read = || {
+            let table = Table::read(BufReader::with_capacity(1 << 16, file));
+            sys::give_back_memory();
+            table
+        };
+        // Without a thread there are no names, and what rests on them is said to be
+        // inferred.
+        self.reader = thread::Builder::new()
+            .name("symbols".into())
+            .spawn(read)
+            .ok();
     }
 }
 
@@ -128,9 +148,9 @@ impl Functions for Symbols {
         if let Some(name) = self.cache.get(&address) {
             return name.clone();
         }
-        if let Some(file) = self.file.take() {
-            let file = BufReader::with_capacity(1 << 16, file);
-            self.table = Table::read(file);
+        self.read_ahead();
+        if let Some(reader) = self.reader.take() {
+            self.table = reader.join().unwrap_or_default();
         }
         // A return address: behind a call that ends its function, it is the
         // next function's first.

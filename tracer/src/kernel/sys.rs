@@ -13,7 +13,8 @@ use std::{
 use aya::maps::{MapData, RingBuf};
 use tokio::io::{unix::AsyncFd, Interest};
 
-/// Numbers in memory that the kernel side shares (a map with BPF_F_MMAPABLE).
+/// Numbers in memory that the kernel shares: a map with BPF_F_MMAPABLE, or the positions
+/// of a ring buffer.
 pub(super) struct Shared {
     first: *const AtomicU64,
     len: usize,
@@ -23,8 +24,8 @@ pub(super) struct Shared {
 unsafe impl Send for Shared {}
 
 impl Shared {
-    /// `len`: how many there are in the map.
-    pub(super) fn new(map: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
+    /// `len`: how many there are, from that page of the map on.
+    pub(super) fn new(map: BorrowedFd<'_>, page: usize, len: usize) -> io::Result<Self> {
         // SAFETY: a new mapping, and one that is only read.
         let first = unsafe {
             libc::mmap(
@@ -33,7 +34,7 @@ impl Shared {
                 libc::PROT_READ,
                 libc::MAP_SHARED,
                 map.as_raw_fd(),
-                0,
+                (page * page_size()) as libc::off_t,
             )
         };
         if first == libc::MAP_FAILED {
@@ -49,7 +50,7 @@ impl Shared {
     pub(super) fn get(&self, at: usize) -> u64 {
         assert!(at < self.len, "{at} of {}", self.len);
         // SAFETY: within the mapping, and aligned: the kernel maps whole pages.
-        unsafe { (*self.first.add(at)).load(Ordering::Relaxed) }
+        unsafe { (*self.first.add(at)).load(Ordering::Acquire) }
     }
 }
 
@@ -63,6 +64,13 @@ impl Drop for Shared {
             )
         };
     }
+}
+
+/// Bytes of a page.
+fn page_size() -> usize {
+    // SAFETY: takes and gives numbers.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(size).unwrap_or(4096)
 }
 
 /// Sets the nice value of the calling thread, and of those that it will make; lower goes
@@ -247,12 +255,14 @@ pub(super) fn limit(resource: u32, most: u64) -> io::Result<()> {
 
 /// Has the allocator take blocks of this size and more from the system one by
 /// one. Left to itself it stops that with the first one that is freed, and then
-/// holds twice the memory while a large block grows.
+/// holds twice the memory while a large block grows. And has all threads share one heap:
+/// each of their own would keep what is free in it.
 pub(super) fn large_blocks_apart(from_bytes: i32) {
     #[cfg(target_env = "gnu")]
     // SAFETY: sets a number.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, from_bytes);
+        libc::mallopt(libc::M_ARENA_MAX, 1);
     }
     #[cfg(not(target_env = "gnu"))]
     let _ = from_bytes;
