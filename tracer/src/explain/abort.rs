@@ -26,7 +26,8 @@ const LOOK: &str =
 
 /// Whether it is the SIGABRT of abort(3).
 pub(super) fn raised(s: &Signal) -> bool {
-    let own = s.current.key == s.target.key;
+    // A watchdog's pthread_kill(3) is another thread's.
+    let own = s.current.key == s.target.key && s.current.tid == s.target.tid;
     own && s.number == signals::ABRT && s.code == SI_TKILL
 }
 

@@ -14,7 +14,7 @@ use super::fate::{self, Delivery};
 use super::open::{Open, OPEN_PER_PROCESS};
 use super::sender::{self, Origin};
 use super::signals::{self, DefaultAction};
-use super::{blocked, lead, stack, stop_request};
+use super::{blocked, dropped, lead, stack, stop_request};
 
 impl Engine {
     pub(super) fn signal(&mut self, id: u64, time: BootTime, s: Arc<Signal>) {
@@ -55,7 +55,8 @@ impl Engine {
 
         let target = self.history.resolve(s.target.key);
         let verdict = fate::at_generation(self.view(), time, &s)
-            .map(|verdict| fate::undid(verdict, &s, &cancelled));
+            .map(|verdict| fate::undid(verdict, &s, &cancelled))
+            .or_else(|| Some(dropped::merged(&s, self.shares_its_bit(target, &s)?)));
         if verdict.is_some() {
             self.told_whole(&s, verdict.as_ref());
         }
@@ -104,6 +105,22 @@ impl Engine {
             Some(verdict) => self.settle(open, verdict, id, time),
             None => self.wait(open),
         }
+    }
+
+    /// An earlier signal of the same number and queue that has an entry there, where this
+    /// one has none.
+    fn shares_its_bit(&self, target: ProcessKey, s: &Signal) -> Option<u64> {
+        if s.outcome != Outcome::LoseInfo || s.number < signals::RTMIN {
+            return None;
+        }
+        let tid = (!s.to_process).then_some(s.target.tid);
+        let open = &self.history.process(target)?.open;
+        open.iter().copied().find(|&o| {
+            self.open.get(o).is_some_and(|o| {
+                let same = o.signal.number == s.number && o.tid == tid;
+                same && o.taken.is_none() && o.got.is_none()
+            })
+        })
     }
 
     /// It was queued: its end comes later.

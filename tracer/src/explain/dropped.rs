@@ -7,6 +7,7 @@ use crate::history::note::Fate;
 use crate::history::process::{Exited, Process};
 
 use super::engine::TAKEN_NS;
+use super::signals::DefaultAction;
 use super::verdict::{Verdict, View};
 use super::{abort, kernel_cause, sender, signals, stack, words};
 
@@ -281,13 +282,27 @@ fn no_handler(view: View<'_>, time: BootTime, s: &Signal, v: Verdict) -> Verdict
             ))
             .advise(format!("let PID 1 end by exit where it is asked to with {name} (in Go: handle it with signal.Notify), or run it below an init (docker run --init, tini)"));
     }
+    let otherwise = match signals::default_action(s.number) {
+        DefaultAction::Stop => "Any other process it would have stopped",
+        _ => "For any other process it would have been fatal",
+    };
     if let Some((why, advice)) = told_by_kernel(s, &name) {
         return v
             .say(format!(
                 "PID 1 has no handler for {name}, and the kernel drops every such signal to the PID 1 of a namespace. {why}"
             ))
-            .say("For any other process it would have been fatal; PID 1 goes on.")
+            .say(format!("{otherwise}; PID 1 goes on."))
             .advise(advice);
+    }
+    let v = v.say(format!(
+        "PID 1 has no handler for {name}, and the kernel drops every such signal to the PID 1 of a namespace; this one came {}.",
+        sender::direction(s)
+    ))
+    .say(format!("{otherwise}; a PID 1 gets only the signals that it handles, waits for or blocks."));
+    if signals::default_action(s.number) == DefaultAction::Stop {
+        return v.advise(format!(
+            "install a handler for {name} in PID 1 if it is to act on it; SIGSTOP from outside stops it: kill -STOP {pid} on the host, or docker pause for the whole container"
+        ));
     }
     // Nobody should write a handler for a fault only to be killed by it.
     let remedy = if signals::is_fault(s.number) || s.number == signals::ABRT {
@@ -295,12 +310,9 @@ fn no_handler(view: View<'_>, time: BootTime, s: &Signal, v: Verdict) -> Verdict
     } else {
         format!("install a handler for {name} in PID 1, or use an init that has one (docker run --init, tini);")
     };
-    v.say(format!(
-        "PID 1 has no handler for {name}, and the kernel drops every such signal to the PID 1 of a namespace; this one came {}.",
-        sender::direction(s)
+    v.advise(format!(
+        "{remedy} SIGKILL from outside ends it: kill -9 {pid} on the host"
     ))
-    .say("For any other process it would have been fatal; a PID 1 gets only the signals that it handles, waits for or blocks.".to_owned())
-    .advise(format!("{remedy} SIGKILL from outside ends it: kill -9 {pid} on the host"))
 }
 
 /// What the kernel tells a PID 1 of what it did or asked for itself, where nobody
@@ -365,6 +377,21 @@ pub(crate) fn coalesced(s: &Signal) -> Verdict {
         .because("already-pending")
         .field(format!("{name} is pending for the {queue}"))
         .say(format!("One {name} was waiting for this {queue} already, and a queue holds only one: this one adds nothing."))
+}
+
+/// A real-time signal that left only its pending bit, while others of its number have
+/// entries in the queue: the bit goes with the last of those (`collect_signal`).
+/// `before`: one of them.
+pub(crate) fn merged(s: &Signal, before: u64) -> Verdict {
+    let name = signals::name(s.number);
+    Verdict::inferred(
+        Fate::Coalesced,
+        "whether the earlier one was still in the queue",
+    )
+    .because("already-pending")
+    .event(before)
+    .field("result=4: no entry in the queue, only the pending bit")
+    .say(format!("Another {name} was in the queue already, whose pending bit it shares: the kernel clears that when it hands out the last one that has an entry, so that this one adds nothing."))
 }
 
 /// `TRACE_SIGNAL_OVERFLOW_FAIL`: either the limit is reached (`sigqueue_alloc`

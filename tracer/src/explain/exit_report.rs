@@ -27,7 +27,15 @@ impl Engine {
             return;
         };
         let death = death::of_exit(self.view(), process, exited, stack);
+        let unsent = process.fatal.is_none() && death.mechanism == Some("exit");
         let signalled = exited.status & 0x7f != 0;
+        let cause = death.cause;
+        if let Some(process) = self.history.process_mut(key) {
+            process.on_the_spot = (signalled && unsent).then_some(cause);
+        }
+        let Some(process) = self.history.process(key) else {
+            return;
+        };
         if signalled && process.fatal.is_none() && death.cause == "unknown" {
             self.outbox.hold(exited.time, exited.event);
             self.at(exited.time, TAKEN_NS, Deadline::Killed(key));

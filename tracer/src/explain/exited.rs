@@ -11,6 +11,10 @@ use super::death::Death;
 use super::verdict::{Blind, View};
 use super::{pid1, signals, words};
 
+/// An exit so soon after a request to end is told as what came of it; a later one may
+/// have had another reason.
+const SOON_NS: u64 = 1_000_000_000;
+
 /// It exited with a status.
 pub(super) fn by_itself(view: View<'_>, victim: &Process, exited: Exited) -> Death {
     let status = (exited.status >> 8) & 0xff;
@@ -46,6 +50,15 @@ pub(super) fn by_itself(view: View<'_>, victim: &Process, exited: Exited) -> Dea
     if let Some(note) = pid1::request(victim, exited.time) {
         d.say(format!("{exit}, {}.", after(note)));
         d.evidence(Evidence::Event(note.event));
+        if words::between(note.settled.unwrap_or(note.time), exited.time) > SOON_NS {
+            d.missing(
+                format!(
+                    "whether it exited because of {}: that it came after is all that was seen",
+                    signals::name(note.number)
+                ),
+                Certainty::Inferred,
+            );
+        }
         link_note(view, victim, note, role.trim_end(), &mut d);
     } else if let Some(note) = pid1::perhaps_request(victim, exited.time) {
         d.say(format!(

@@ -67,6 +67,18 @@ const CPU_TIMERS: &[&str] = &[
     "check_cpu_itimer",
 ];
 
+/// Below these a program is loaded.
+pub(super) const EXEC: &[&str] = &["bprm_execve", "begin_new_exec", "do_execveat_common"];
+
+/// Below these a handler is made ready to run.
+const DELIVERS: &[&str] = &[
+    "handle_signal",
+    "arch_do_signal_or_restart",
+    "arch_do_signal",
+    "do_signal",
+    "setup_rt_frame",
+];
+
 /// By which anything is sent.
 const SENDING: &[&str] = &[
     "__send_signal",
@@ -152,22 +164,39 @@ const RULES: &[Rule] = &[
         let own = own_doing(s) && s.info == Info::Kernel && s.state.traced;
         own && stack::names(&s.stack).all(|f| SENDING.contains(&f) || stack::noise(f))
     }),
+    // What a successful execve(2) sends to one that is traced (ptrace_event).
+    rule_if("tracer-injected", EXEC, |s| {
+        own_doing(s) && s.number == signals::TRAP && s.state.traced
+    }),
+    // TRAP_TRACE: a step that its debugger had it make.
     rule_if(
-        "exec-failed",
-        &["bprm_execve", "begin_new_exec", "do_execveat_common"],
-        own_doing,
+        "tracer-injected",
+        &["exc_debug_user", "exc_debug", "send_sigtrap"],
+        |s| {
+            let step = s.number == signals::TRAP && s.info == Info::Full && s.code == 2;
+            own_doing(s) && step && s.state.traced
+        },
     ),
+    rule_if("exec-failed", EXEC, |s| {
+        own_doing(s) && [signals::SEGV, signals::KILL].contains(&s.number)
+    }),
     rule_if(
         "bad-signal-frame",
         &[
             "signal_setup_done",
-            "force_sigsegv",
             "__do_sys_rt_sigreturn",
             "__x64_sys_rt_sigreturn",
             "__ia32_sys_rt_sigreturn",
         ],
         |s| s.number == signals::SEGV,
     ),
+    // Restartable sequences end so as well, on the way back from anything
+    // (`__rseq_handle_notify_resume`).
+    rule_if("bad-signal-frame", &["force_sigsegv"], |s| {
+        let delivers = stack::find(&s.stack, DELIVERS).is_some();
+        let rseq = stack::names(&s.stack).any(|f| f.contains("rseq"));
+        s.number == signals::SEGV && delivers && !rseq
+    }),
     rule_if(
         "perf",
         &["send_sig_perf", "perf_sigtrap", "perf_pending_task"],

@@ -7,7 +7,7 @@ use crate::explain::report::Evidence;
 
 use super::death::Death;
 use super::sender::{self, Origin};
-use super::{signals, stack, words};
+use super::{kernel_cause, signals, stack, words};
 
 /// An address below this belongs to no program: a null pointer and a small
 /// offset (`vm.mmap_min_addr` is 64 KiB).
@@ -33,7 +33,10 @@ pub(super) fn explain(cause: &'static str, s: &Signal, d: &mut Death) {
             format!("the thread {} of its parent {other}", s.current.tid),
         ),
     };
-    let handler = format!("it has no handler for {name}, whose default action ended it");
+    let handler = match s.number {
+        signals::KILL => "nothing can handle that".to_owned(),
+        _ => format!("it has no handler for {name}, whose default action ended it"),
+    };
     let (why, root, advice) = match cause {
         "sysrq" => (
             "Somebody used the system request key (SysRq, or a write to /proc/sysrq-trigger), which sends signals to everything or calls the OOM killer.".to_owned(),
@@ -83,6 +86,16 @@ pub(super) fn explain(cause: &'static str, s: &Signal, d: &mut Death) {
         "ptrace-exitkill" => (
             format!("{other}, which traced it, ended and had asked for its death (PTRACE_O_EXITKILL)."),
             format!("end of its tracer {other}"),
+            "",
+        ),
+        "tracer-injected" if stack::find(&s.stack, kernel_cause::EXEC).is_some() => (
+            format!("It executed a program (execve) while it was traced, which the kernel tells the debugger by {name}; the debugger let it have that, and {handler}."),
+            "its debugger".to_owned(),
+            "",
+        ),
+        "tracer-injected" if s.number == signals::TRAP && s.code == 2 => (
+            format!("Its debugger had it make a single step (ptrace), which ends with {name}, and let it have that; {handler}."),
+            "its debugger".to_owned(),
             "",
         ),
         "tracer-injected" => (
@@ -270,6 +283,7 @@ fn fault(s: &Signal) -> (String, String, &'static str) {
         ),
         _ => (String::new(), "memory".to_owned()),
     };
+    let untold = (s.number, s.code) == (signals::BUS, 1) && matches!(s.detail, Detail::Address(0));
     let (what, code) = match (s.number, s.code) {
         (signals::SEGV, 1) if matches!(s.detail, Detail::Address(address) if address >= KERNELS) => (
             format!("It used {of}, which is the kernel's and no program's"),
@@ -285,7 +299,7 @@ fn fault(s: &Signal) -> (String, String, &'static str) {
             "SI_KERNEL",
         ),
         // exc_alignment_check tells no address.
-        (signals::BUS, 1) if matches!(s.detail, Detail::Address(0)) => (
+        (signals::BUS, 1) if untold => (
             "It used an address that is not aligned as it must be; the processor does not tell which".to_owned(),
             "BUS_ADRALN",
         ),
@@ -316,7 +330,14 @@ fn fault(s: &Signal) -> (String, String, &'static str) {
             format!("It executed an instruction{at} that does not exist or is forbidden"),
             if code == 2 { "ILL_ILLOPN" } else { "SIGILL" },
         ),
-        (signals::TRAP, _) => (format!("It ran into a breakpoint or a trap of its own{at}, with no debugger there"), "SIGTRAP"),
+        (signals::TRAP, _) if s.state.traced => (
+            format!("It ran into a breakpoint or a trap{at}, and its debugger let it have the signal of that"),
+            "SIGTRAP",
+        ),
+        (signals::TRAP, _) => (
+            format!("It ran into a breakpoint or a trap of its own{at}, with no debugger there"),
+            "SIGTRAP",
+        ),
         _ => (format!("The processor refused what it did{at}"), "a fault"),
     };
     let null = matches!(s.detail, Detail::Address(address) if address < NULL_PAGE)
@@ -328,7 +349,7 @@ fn fault(s: &Signal) -> (String, String, &'static str) {
     };
     (
         format!("{what} ({code}).{null}"),
-        format!("fault{at}"),
+        if untold { "fault".to_owned() } else { format!("fault{at}") },
         "it is an error in the program: look at the core dump, if one was written (coredumpctl, gdb), for the place",
     )
 }

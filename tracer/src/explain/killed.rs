@@ -79,6 +79,16 @@ pub(super) fn by_process(
                 sender::direction(s)
             )
         }
+        (_, true) if s.current.tid != s.target.tid && s.number != signals::KILL => {
+            let to = match s.to_process {
+                true => "the process".to_owned(),
+                false => format!("its thread {}", s.target.tid),
+            };
+            format!(
+                "A thread of the process ({}) sent {name} to {to}, and the process has no handler for it.",
+                s.current.tid
+            )
+        }
         (_, true) if s.number == signals::KILL => "The process killed itself with SIGKILL.".to_owned(),
         (_, true) => format!("The process sent {name} to itself and has no handler for it."),
         _ if s.number == signals::KILL => {

@@ -131,6 +131,8 @@ pub(crate) enum End {
     Exited(i32),
     /// A signal ended it.
     Killed(i32),
+    /// The kernel ended it without one: the cause.
+    OnTheSpot(&'static str),
     /// Not known.
     Unknown,
 }
@@ -143,7 +145,10 @@ pub(crate) fn end(one: &Process, before: BootTime) -> End {
         .filter(|e| e.time <= before)
         .map(|e| e.status);
     match (status, &one.fatal) {
-        (Some(status), _) if status & 0x7f != 0 => End::Killed(status & 0x7f),
+        (Some(status), _) if status & 0x7f != 0 => {
+            let killed = End::Killed(status & 0x7f);
+            one.on_the_spot.map_or(killed, End::OnTheSpot)
+        }
         (Some(status), _) => End::Exited((status >> 8) & 0xff),
         (None, Some(fatal)) if fatal.time <= before => End::Killed(fatal.number),
         (None, _) => End::Unknown,
@@ -197,10 +202,13 @@ pub(crate) fn killed(
         match end {
             End::Exited(status) => format!("{whose} exited with status {status}"),
             End::Killed(number) => format!("{whose} killed by {}", signals::name(number)),
+            End::OnTheSpot(cause) => format!("{whose} ended by the kernel ({cause})"),
             End::Unknown => format!("{whose} ended"),
         },
     );
-    if let Some(p) = known {
+    if let (Some(_), End::OnTheSpot(_)) = (known, &end) {
+        d.advise("look at the end of PID 1: the cause of all of this is its own");
+    } else if let Some(p) = known {
         stopped::about(view, victim, p, &end, killed_at, &mut d);
         d.stop = d.stop.or_else(|| stop_of(view, p, killed_at));
     } else {
@@ -281,6 +289,9 @@ fn first_sentence(one: &Task, end: &End, outer: bool, owner: Option<&str>) -> St
             format!("crashed ({})", signals::name(*number))
         }
         End::Killed(number) => format!("was killed by {}", signals::name(*number)),
+        End::OnTheSpot(cause) => {
+            format!("was ended by the kernel on the spot, without a signal ({cause})")
+        }
         End::Unknown => "ended".to_owned(),
     };
     format!("{whose} {what}, so the kernel killed everything left {left} (zap_pid_ns_processes).")

@@ -158,7 +158,7 @@ pub fn exit_code(code: i32) -> Option<String> {
         129..=192 => {
             let number = code - 128;
             format!(
-                "128 + {number}: ended by {}, as shells and container engines report it",
+                "128 + {number}, by which shells and container engines report an end by {}",
                 name(number)
             )
         }

@@ -145,6 +145,8 @@ pub struct Process {
     pub exiting: Option<Exited>,
     /// It is dead.
     pub exit: Option<Exited>,
+    /// The kernel ended it on the spot, without a signal: the cause.
+    pub on_the_spot: Option<&'static str>,
     /// Its parent waited for it.
     pub reaped: bool,
     /// Its end was to be seen and was not, as far as is known.
@@ -181,6 +183,7 @@ impl Process {
             given: None,
             others: None,
             lost_child: None,
+            on_the_spot: None,
             fault: None,
             overdue: false,
             exiting: None,

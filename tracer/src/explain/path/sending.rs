@@ -56,6 +56,7 @@ pub(super) const ROWS: &[Row] = &[
     ("kernel_dequeue_signal", "a kernel thread takes a signal on purpose"),
     ("do_sigaction", "sigaction(2): what is ignored from now on is taken from the queues"),
     ("signal_setup_done", "the frame of a handler could not be written to the stack: force_sigsegv"),
+    ("send_sigtrap", "sends SIGTRAP for a breakpoint, a watchpoint or a single step"),
     ("handle_signal", "puts the frame of a handler on the stack"),
     ("arch_do_signal_or_restart|do_signal", "asks get_signal on the way back to the program"),
     ("exit_to_user_mode_loop|exit_to_user_mode_prepare|syscall_exit_to_user_mode|irqentry_exit_to_user_mode|irqentry_exit", "on the way back to the program: what is left to do before"),

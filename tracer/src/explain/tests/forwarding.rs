@@ -204,7 +204,7 @@ fn tini_takes_the_signal_and_forces_nothing() {
     );
     assert_eq!(told.summary.forced, 0);
     let e = told.exit(&tini);
-    assert!(why(e).contains("128 + 15: ended by SIGTERM"), "{}", why(e));
+    assert!(why(e).contains("128 + 15, by which shells"), "{}", why(e));
     assert!(why(e).contains("after it took SIGTERM"), "{}", why(e));
 }
 

@@ -24,6 +24,7 @@ mod late;
 mod left_out;
 mod lives;
 mod memory;
+mod near_misses;
 mod origins;
 mod own;
 mod path;
