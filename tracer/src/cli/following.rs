@@ -11,11 +11,7 @@ use std::{
 
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{
-    cgroup::Cgroup,
-    live::{Live, Watched},
-    scope,
-};
+use super::{cgroup::Cgroup, live::Live, scope, watched::Watched};
 use crate::{
     container::{
         self,
@@ -106,6 +102,12 @@ impl Following {
     /// Nothing that is waited for is still to come.
     pub(super) fn all_found(&self) -> bool {
         self.follow.as_ref().is_none_or(Follow::all_found)
+    }
+
+    /// Whether something has to be looked at from time to time.
+    pub(super) fn is_busy(&self) -> bool {
+        let busy = |follow: &Follow| follow.sizes().0 > 0 || !follow.named_and_missing().is_empty();
+        self.follow.as_ref().is_some_and(busy)
     }
 
     pub(super) fn expire(&mut self, now: BootTime) {
@@ -309,7 +311,7 @@ impl Live {
         self.watched.retain(|watched| watched.home != home);
         match (home, cgroup) {
             (Home::PidNs(ns), _) if self.following.on_host => {
-                self.watched.push(Watched::new(ns, pid1.key));
+                self.watched.push(Watched::new(ns, pid1.key, &self.proc));
             }
             (Home::Cgroup(_), Some(cgroup)) => self.watched.push(Watched::cgroup(cgroup)),
             _ => {}

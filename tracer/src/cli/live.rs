@@ -10,17 +10,28 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior},
+};
 
 use super::{
-    cgroup::Cgroup, following::Following, ghosts::Ghosts, namesakes::Namesakes, origins::Origins,
-    programs::Programs, quotas::Readings, request::Wanted, Failure,
+    cgroup::Cgroup,
+    following::Following,
+    ghosts::Ghosts,
+    namesakes::Namesakes,
+    origins::Origins,
+    programs::Programs,
+    quotas::Readings,
+    request::Wanted,
+    watched::{self, Watched},
+    Failure,
 };
 use crate::{
     container::{self, events::Heard},
     event::{
         decode::{self, Decoder},
-        printable, BootTime, CgroupId, Event, Fact, Home, PidNs, ProcessKey,
+        printable, BootTime, CgroupId, Event, Fact, Home,
     },
     explain::{Awaited, Engine},
     kernel::{
@@ -99,50 +110,6 @@ pub(super) struct Live {
     pub(super) symbols: Option<Worker>,
 }
 
-/// Something that is traced to its end.
-pub(super) struct Watched {
-    pub(super) home: Home,
-    by: Sign,
-    /// It was gone when it was looked at.
-    gone: bool,
-}
-
-/// By what it is seen that something is there.
-enum Sign {
-    /// The first process of a namespace: not there, or a zombie.
-    Pid1(ProcessKey),
-    /// Those in a cgroup.
-    Members(Cgroup),
-}
-
-impl Watched {
-    pub(super) fn new(pidns: PidNs, pid1: ProcessKey) -> Self {
-        Self {
-            home: Home::PidNs(pidns),
-            by: Sign::Pid1(pid1),
-            gone: false,
-        }
-    }
-
-    pub(super) fn cgroup(cgroup: Cgroup) -> Self {
-        Self {
-            home: Home::Cgroup(cgroup.id),
-            by: Sign::Members(cgroup),
-            gone: false,
-        }
-    }
-
-    fn is_gone(&self, proc: &Proc) -> bool {
-        match &self.by {
-            // A zombie has seen all others of its namespace reaped.
-            Sign::Pid1(pid1) => proc
-                .observe(*pid1)
-                .is_none_or(|(seen, _)| seen.state == b'Z'),
-            Sign::Members(cgroup) => cgroup.is_empty(),
-        }
-    }
-}
-
 impl Live {
     pub(super) fn push(&mut self, time: BootTime, fact: Fact) {
         self.engine.push(Event {
@@ -201,7 +168,7 @@ impl Live {
                 .pidns()
                 .filter(|ns| task.is_pid1() && namespaces.contains(ns))
             {
-                self.watched.push(Watched::new(ns, task.key));
+                self.watched.push(Watched::new(ns, task.key, &self.proc));
                 self.following.ours(ns, task.key);
             }
             self.push(
@@ -233,6 +200,7 @@ impl Live {
 
     pub(super) async fn run(&mut self) -> io::Result<Ending> {
         let mut watch = tokio::time::interval(WATCH_EVERY);
+        watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut more = false;
         loop {
             if more {
@@ -245,10 +213,12 @@ impl Live {
             } else {
                 let wake = self.next_wake();
                 let symbols = self.symbols.as_mut();
+                let look = self.following.is_busy() || self.watched.iter().any(Watched::is_due);
                 tokio::select! {
                     readable = self.ring.readable() => readable?,
                     () = sleep_until(wake) => {}
-                    _ = watch.tick() => self.watch()?,
+                    _ = watch.tick(), if look => self.watch()?,
+                    () = watched::first_end(&mut self.watched) => {}
                     Some(heard) = self.told.recv() => self.hear(heard)?,
                     container = self.following.learnt() => self.learn(container),
                     answer = answer(symbols) => self.name(answer),
@@ -285,13 +255,10 @@ impl Live {
             return;
         };
         let namespaces = &place.task.namespaces;
-        let pid1s = self
-            .watched
-            .iter()
-            .filter_map(|watched| match (watched.home, &watched.by) {
-                (Home::PidNs(ns), Sign::Pid1(key)) if namespaces.contains(&ns) => Some(key.pid),
-                _ => None,
-            });
+        let pid1s = self.watched.iter().filter_map(|watched| {
+            let in_it = matches!(watched.home, Home::PidNs(ns) if namespaces.contains(&ns));
+            watched.pid1().filter(|_| in_it)
+        });
         let wall = time.0.saturating_add_signed(self.clock.offset_ns);
         symbols.ask(Question {
             key: place.task.key,

@@ -27,6 +27,7 @@ pub mod size;
 pub mod symbolize;
 mod topic;
 pub mod trace;
+mod watched;
 
 #[cfg(test)]
 mod tests;

@@ -7,10 +7,15 @@ use std::{
     collections::{HashMap, HashSet},
     fs::{self, File},
     io,
-    os::unix::fs::MetadataExt,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::fs::MetadataExt,
+    },
     path::{Path, PathBuf},
     sync::Arc,
 };
+
+use tokio::io::unix::AsyncFd;
 
 pub use self::quota::Groups;
 use self::{frozen::CGROUPS, quota::cpu_time, status::Status};
@@ -126,6 +131,19 @@ impl Proc {
             task,
             dispositions: status.dispositions,
         })
+    }
+
+    /// A descriptor that becomes readable at the end of a process (`pidfd_open(2)`, Linux
+    /// 5.3); `None` also where pids are not those of this `/proc`. Must be called within
+    /// tokio's runtime.
+    pub fn end_of(&self, key: ProcessKey) -> Option<AsyncFd<OwnedFd>> {
+        let fd = sys::pidfd(key.pid)?;
+        let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).ok()?;
+        let pid = info.lines().find_map(|line| line.strip_prefix("Pid:"))?;
+        let own = self.root == Path::new("/proc") && pid.trim().parse() == Ok(key.pid);
+        // By now it would be another process, if it were one.
+        let it_is = own && self.observe(key).is_some();
+        it_is.then(|| sys::wait_for_end(fd).ok())?
     }
 
     /// A second look at a process, and what keeps it: `None` if it is gone, or its

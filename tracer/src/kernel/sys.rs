@@ -6,7 +6,7 @@ use std::{
     ffi::CStr,
     fs::File,
     io,
-    os::fd::{AsRawFd, BorrowedFd, FromRawFd},
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -71,6 +71,16 @@ fn page_size() -> usize {
     // SAFETY: takes and gives numbers.
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     usize::try_from(size).unwrap_or(4096)
+}
+
+/// A descriptor of a process, whose end makes it readable (`pidfd_open(2)`).
+pub(super) fn pidfd(pid: u32) -> Option<OwnedFd> {
+    // SAFETY: takes numbers, and gives a descriptor that nobody else has.
+    unsafe {
+        let fd = libc::syscall(libc::SYS_pidfd_open, pid as libc::pid_t, 0);
+        let fd = i32::try_from(fd).ok().filter(|fd| *fd >= 0)?;
+        Some(OwnedFd::from_raw_fd(fd))
+    }
 }
 
 /// Sets the nice value of the calling thread, and of those that it will make; lower goes
@@ -339,6 +349,12 @@ pub(super) fn wait_for(ring: RingBuf<MapData>) -> io::Result<AsyncFd<RingBuf<Map
     // SAFETY: the buffer's descriptor stays open and the same for as long as
     // the buffer lives.
     unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }.map_err(io::Error::from)
+}
+
+/// The same of a process; must be called within tokio's runtime.
+pub(super) fn wait_for_end(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an owned descriptor stays open and the same for as long as it lives.
+    unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }.map_err(io::Error::from)
 }
 
 #[cfg(test)]

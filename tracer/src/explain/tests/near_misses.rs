@@ -54,7 +54,7 @@ fn a_single_step_is_the_debuggers() {
     assert_eq!(e.cause, "fault");
     assert!(why(&e).contains("no debugger there"), "{}", why(&e));
     let e = own(TRAP, &["force_sig_fault", "exc_int3"], |s| {
-        s.state.traced = true
+        s.state.traced = true;
     });
     assert!(why(&e).contains("its debugger let it have"), "{}", why(&e));
 }
