@@ -91,7 +91,8 @@ impl Table {
             &format!("refused signals too ({by}): kill() of others, over without"),
             "ns",
             routine(Subject::Refused, Subject::Elsewhere),
-            Some(Target::AtMost(60.0)),
+            // Where every system call is looked at, that costs more, and has to be asked for.
+            (!level.every_call).then_some(Target::AtMost(60.0)),
         )?;
         row(
             "another system call (getppid): sigtrace, over bare",

@@ -237,6 +237,12 @@ fn load_all(ebpf: &mut Ebpf, choices: &[Choice], btf: &Btf) -> Result<(), Refusa
             }
         }
     }
+    // The longest first: it is what the others are loaded beside.
+    chosen.sort_by_key(|(hook, ..)| match hook {
+        Hook::SignalGenerate => 0,
+        Hook::ProcessExit => 1,
+        _ => 2,
+    });
     let chosen = Mutex::new(chosen.into_iter());
     let next = || chosen.lock().unwrap_or_else(PoisonError::into_inner).next();
     let refused = Mutex::new(None);

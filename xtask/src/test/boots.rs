@@ -366,6 +366,7 @@ impl Job {
         let column = Column {
             title: self.column.clone(),
             grades: std::mem::take(&mut report.grades),
+            skips: std::mem::take(&mut report.skips),
         };
         (tell(&title, report, &errors, begin), column)
     }

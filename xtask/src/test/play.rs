@@ -25,6 +25,8 @@ pub(crate) struct Report {
     pub(crate) text: String,
     /// What was claimed, and how surely.
     pub(crate) grades: Vec<Grade>,
+    /// Scenarios that were not played there, with why.
+    pub(crate) skips: Vec<(String, String)>,
 }
 
 impl Report {
@@ -42,6 +44,8 @@ impl Report {
                 Some(("SKIP", rest)) => {
                     report.tally.skipped += 1;
                     let _ = writeln!(report.text, "  SKIP {rest}");
+                    let (name, why) = rest.split_once(": ").unwrap_or((rest, ""));
+                    report.skips.push((name.to_owned(), why.to_owned()));
                 }
                 Some(("GRADE", rest)) => {
                     report.grades.extend(Grade::read(rest));
@@ -104,6 +108,10 @@ mod tests {
             }
         );
         assert_eq!(report.grades.len(), 1);
+        assert_eq!(
+            report.skips,
+            [("c".to_owned(), "no kprobes here".to_owned())]
+        );
         assert!(!report.text.contains("noise of a"));
         assert!(
             report

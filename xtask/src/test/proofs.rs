@@ -28,7 +28,8 @@ than this page fails, and prints what it saw (`SIGTRACE_BLESS=1` writes the page
 
 **P** proven · **p** proven, but not in every situation (see the notes) · **i** inferred: something is missing, and the
 event says what · **x** impossible there: sigtrace says `unknown` and what is missing · empty: nothing makes it
-happen there. The column `engines` is Docker and Podman of Debian 12. Ids that no boot makes happen stand at the end.
+happen there. The column `engines` is Docker and Podman of Debian 12. Scenarios that some boot cannot play, and ids that
+no boot makes happen, stand at the end.
 ";
 
 /// One id that a scenario claimed, and how surely.
@@ -60,6 +61,7 @@ impl Grade {
 pub(crate) struct Column {
     pub(crate) title: String,
     pub(crate) grades: Vec<Grade>,
+    pub(crate) skips: Vec<(String, String)>,
 }
 
 /// Compares the page with what was seen, or writes it.
@@ -145,6 +147,11 @@ fn page(contract: &str, columns: &[Column]) -> String {
     }
     let _ = write!(
         page,
+        "\n## What is not played everywhere\n\n{}",
+        unplayed_there(columns)
+    );
+    let _ = write!(
+        page,
         "\n## What no boot makes happen\n\nThese have unit tests over histories alone, or no rule leads to them yet \
          (`sigtrace explain ID` says which).\n\n{unplayed}"
     );
@@ -165,6 +172,22 @@ fn cell(grades: &[Grade], kind: &str, id: &str) -> &'static str {
         (_, true, _) => "i",
         _ => "x",
     }
+}
+
+/// Which scenarios were left out where, and why.
+fn unplayed_there(columns: &[Column]) -> String {
+    let mut skips: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for column in columns {
+        for (name, why) in &column.skips {
+            skips.entry((name, why)).or_default().push(&column.title);
+        }
+    }
+    skips
+        .iter()
+        .fold(String::new(), |mut text, ((name, why), places)| {
+            let _ = writeln!(text, "- `{name}` on {}: {why}.", places.join(", "));
+            text
+        })
 }
 
 /// Why an id is less than proven, and in which columns.
@@ -202,6 +225,7 @@ mod tests {
         Column {
             title: title.to_owned(),
             grades: grades.iter().filter_map(|text| Grade::read(text)).collect(),
+            skips: vec![("perf".into(), "no counters".into())],
         }
     }
 
@@ -232,6 +256,10 @@ mod tests {
         );
         assert!(
             page.contains("- `zombie` impossible on 6.12 auto: too late."),
+            "{page}"
+        );
+        assert!(
+            page.contains("- `perf` on 5.10 raw, 6.12 auto: no counters."),
             "{page}"
         );
         assert!(
