@@ -129,6 +129,8 @@ pub struct Resolved {
 const MORE: u32 = 30;
 /// The same where the name is waited for anyway, and others are to be traced.
 const WAITING: u32 = 5;
+/// The same where all have been found, and it could have others of the same names.
+const OTHERS: u32 = 3;
 
 /// Finds the running containers of these names; those of which none runs are an
 /// error, or with `wait` something to wait for. Where an engine is late with what
@@ -144,7 +146,11 @@ pub async fn find(
     let failed: Vec<_> = sockets.failed.drain(..).map(Arc::new).collect();
     let mut survey = survey(proc, &sockets, names, patience).await;
     if lacks(&survey, names) {
-        let more = if wait { WAITING } else { MORE };
+        let more = match (are_known(&survey, names), wait) {
+            (true, _) => OTHERS,
+            (false, true) => WAITING,
+            (false, false) => MORE,
+        };
         survey = self::survey(proc, &sockets, names, patience * more).await;
     }
     survey.failed.splice(0..0, failed);
@@ -168,13 +174,23 @@ pub async fn find(
     }
     let note = |error: &Arc<engine::EngineError>| {
         let why = error::chain(error.as_ref());
-        format!("{why}; its containers are known by id alone, and by name where conmon runs them")
+        format!("{why}; its containers are known by id alone, and by name where conmon runs them (one of the same name may be among them)")
     };
     let listed = survey.engines.iter().flat_map(|engine| &engine.containers);
     let named = listed.filter_map(|one| Some((one.id.clone(), one.name.clone()?)));
     resolved.names = named.collect();
     resolved.notes = survey.failed.iter().map(note).collect();
     Ok(resolved)
+}
+
+/// Whether each of these runs, and another engine could only have one of the same name.
+fn are_known(survey: &resolve::Survey, names: &[String]) -> bool {
+    names.iter().all(|name| {
+        let found = resolve::resolve(survey, name).ok();
+        let is = |one: &&engine::Listed| found.as_ref().is_some_and(|found| found.id == one.id);
+        let mut listed = survey.engines.iter().flat_map(|engine| &engine.containers);
+        listed.find(is).is_some_and(|one| one.details.is_some())
+    })
 }
 
 /// Whether an engine that needs more time may know more of these: their name,

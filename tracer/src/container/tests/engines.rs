@@ -389,6 +389,29 @@ async fn an_engine_that_is_slow_is_waited_for_if_nobody_else_knows() {
 }
 
 #[tokio::test]
+async fn a_silent_engine_is_not_waited_for_long_if_another_knows() {
+    let folder = Proc::new()
+        .with(&[1], 10, "systemd", "0::/init.scope\n")
+        .with(&[60, 1], 20, "c-init-sig", &docker(ID));
+    let silent = |_: &str| {
+        std::thread::sleep(Duration::from_secs(60));
+        None
+    };
+    let found = [
+        listen(&folder, "silent", silent),
+        listen(&folder, "good", good),
+    ];
+    let names = ["fwd_sig".to_owned()];
+    let begun = Instant::now();
+    let patience = Duration::from_millis(300);
+    let resolved = find(&folder.0, sockets(&found), &names, true, patience).await;
+    assert!(begun.elapsed() < patience * 8, "{:?}", begun.elapsed());
+    let resolved = resolved.unwrap();
+    assert_eq!(resolved.containers[0].pidns, 20);
+    assert!(resolved.notes[0].contains("no answer"), "{resolved:?}");
+}
+
+#[tokio::test]
 async fn from_a_name_to_the_namespace_past_a_broken_engine() {
     let folder = Proc::new()
         .with(&[1], 10, "systemd", "0::/init.scope\n")
