@@ -25,6 +25,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         shared("ptrace-injected", kept, act_injected, injected),
         shared("ptrace-replaced", kept, act_replaced, replaced),
         shared("ptrace-syscall-stop", kept, act_at_call, at_call),
+        shared("ptrace-step", kept, act_step, step),
         shared("ptrace-kill", kept, act_kill, kill),
         shared("ptrace-exitkill", kept, act_exitkill, exitkill),
     ]
@@ -211,6 +212,32 @@ fn at_call(scene: &Scene, judge: &mut Judge<'_>) {
     judge
         .death("the target", target)
         .cause("tracer-injected", mechanism, 128 + TERM);
+    judge.cleared(scene.pid1());
+}
+
+/// One step, and its SIGTRAP passed on: no trap of the program's own.
+fn act_step(scene: &mut Scene, _: &Sigtrace) -> Result<()> {
+    let target = scene.spawn("spins", "")?.host;
+    let traced = attached(target)?;
+    ptrace::step(traced, None)?;
+    held(traced, Signal::SIGTRAP)?;
+    ptrace::detach(traced, Signal::SIGTRAP)?;
+    wait_until_dead(target)?;
+    scene.clear()
+}
+
+fn step(scene: &Scene, judge: &mut Judge<'_>) {
+    let target = scene.pid("spins");
+    stop(judge, target);
+    judge
+        .signal("SIGTRAP", libc::SIGTRAP, From::KernelFor(target), target)
+        .fate("fatal", None)
+        .field("/cause", "tracer-injected");
+    judge
+        .death("the target", target)
+        .cause("tracer-injected", "kernel-signal", 128 + libc::SIGTRAP)
+        .chain(&["SIGTRAP by the kernel", "its debugger"])
+        .words(&["single step"]);
     judge.cleared(scene.pid1());
 }
 
