@@ -1,9 +1,10 @@
 //! The system calls that have no safe wrapper: fork, a handler that rings a
-//! bell, clone3 with a chosen pid, the end of one thread. With [`rare`] and
-//! [`rarest`] the only file of the tests with `unsafe`; everything else goes through `nix`.
+//! bell, clone3 with a chosen pid, the end of one thread. With [`rare`],
+//! [`rarest`] and [`terminal`] the only file of the tests with `unsafe`; everything else goes through `nix`.
 
 pub(crate) mod rare;
 pub(crate) mod rarest;
+pub(crate) mod terminal;
 
 use std::fs::File;
 use std::io::{self, Read};

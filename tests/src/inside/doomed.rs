@@ -7,10 +7,9 @@ use std::os::unix::fs::FileExt;
 use std::{env, fs, process};
 
 use anyhow::{bail, Context, Result};
-use nix::pty;
+use nix::sys::prctl;
 use nix::sys::resource::{self, Resource};
 use nix::sys::signal::{self, Signal};
-use nix::sys::{prctl, wait};
 use nix::unistd;
 
 use super::tools;
@@ -73,12 +72,6 @@ pub(super) fn play(role: &str) -> Result<bool> {
             signal::raise(Signal::SIGTERM)?;
         }
         "bereaves" => bereaves()?,
-        "types" => at_terminal(role, "typed", |master| {
-            // ^C, as a terminal emulator writes it.
-            File::from(master.try_clone()?).write_all(b"\x03")?;
-            Ok(Some(master))
-        })?,
-        "hangs-up" => at_terminal(role, "hung-up", |_| Ok(None))?,
         "eats" | "eats-shared" => {
             let mut bell = Bell::for_signals(&[Signal::SIGUSR1])?;
             prepare(role)?;
@@ -115,32 +108,6 @@ fn bereaves() -> Result<()> {
     }
     drop(write);
     read.read_to_end(&mut Vec::new())?;
-    process::exit(0);
-}
-
-/// Its child leads the session of a terminal; what is done at the other end of
-/// that ends the child.
-fn at_terminal(
-    role: &str,
-    child: &str,
-    act: impl Fn(std::os::fd::OwnedFd) -> Result<Option<std::os::fd::OwnedFd>>,
-) -> Result<()> {
-    prepare(role)?;
-    let (mut read, write) = pipe()?;
-    let pty = pty::openpty(None, None).context("openpty")?;
-    if let Side::Child = sys::fork()? {
-        drop((read, pty.master));
-        unistd::setsid().context("setsid")?;
-        sys::take_terminal(&pty.slave)?;
-        prepare(child)?;
-        drop(write);
-        tools::sleep_for_ever();
-    }
-    drop((write, pty.slave));
-    read.read_to_end(&mut Vec::new())?;
-    let kept = act(pty.master)?;
-    wait::wait().context("wait")?;
-    drop(kept);
     process::exit(0);
 }
 

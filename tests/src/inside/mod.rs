@@ -15,6 +15,7 @@ pub(crate) mod rarest;
 mod refused;
 mod role;
 pub(crate) mod storm;
+mod terminal;
 mod tools;
 
 use std::fs;

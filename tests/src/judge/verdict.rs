@@ -17,6 +17,8 @@ pub(crate) enum From {
     Process(u32),
     /// The kernel on behalf of a process.
     KernelFor(u32),
+    /// A terminal on behalf of a process.
+    TerminalFor(u32),
     /// The kernel, a terminal or a timer: `sender.kind`. Whoever ran then had
     /// nothing to do with it.
     Nobody(&'static str),
@@ -349,6 +351,9 @@ fn is_signal(event: &Event, number: i32, from: From, to: u32) -> bool {
             From::Process(pid) => sender["kind"] == "process" && sender["pid"] == pid,
             From::KernelFor(pid) => {
                 sender["kind"] == "kernel" && sender["on_behalf_of"]["pid"] == pid
+            }
+            From::TerminalFor(pid) => {
+                sender["kind"] == "terminal" && sender["on_behalf_of"]["pid"] == pid
             }
             From::Nobody(kind) => sender["kind"] == kind && sender["on_behalf_of"].is_null(),
             From::Program(name) => sender["kind"] == "process" && sender["comm"] == name,

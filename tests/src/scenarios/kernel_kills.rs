@@ -100,44 +100,6 @@ pub(super) fn scenarios() -> Vec<Scenario> {
                 j.death("the parent", parent).cause("exit", "exit", 0);
             },
         ),
-        shared(
-            "tty-interrupt",
-            kept,
-            |s, _| follows(s, "types", "typed"),
-            |s, j| {
-                let number = Signal::SIGINT;
-                by(
-                    s,
-                    j,
-                    "typed",
-                    number,
-                    From::Nobody("terminal"),
-                    "tty-interrupt",
-                    &["SIGINT by its terminal", "a key on"],
-                );
-                j.death("who typed", s.pid("types"))
-                    .cause("exit", "exit", 0);
-            },
-        ),
-        shared(
-            "tty-hangup",
-            kept,
-            |s, _| follows(s, "hangs-up", "hung-up"),
-            |s, j| {
-                let number = Signal::SIGHUP;
-                by(
-                    s,
-                    j,
-                    "hung-up",
-                    number,
-                    From::Nobody("terminal"),
-                    "tty-hangup",
-                    &["SIGHUP by its terminal", "hangup of its terminal"],
-                );
-                j.death("who hung up", s.pid("hangs-up"))
-                    .cause("exit", "exit", 0);
-            },
-        ),
     ]
 }
 
@@ -154,7 +116,7 @@ pub(super) fn follows(scene: &mut Scene, role: &'static str, child: &'static str
     scene.remember(child, person);
     // It waits for its child, or its child outlives it by a moment, or goes first.
     wait_until_dead(parent.host)?;
-    if role == "bereaves" {
+    if matches!(role, "bereaves" | "abandons" | "leads") {
         wait_until_dead(person.host)?;
     }
     scene.clear()

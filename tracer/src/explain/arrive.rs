@@ -14,7 +14,7 @@ use super::fate::{self, Delivery};
 use super::open::{Open, OPEN_PER_PROCESS};
 use super::sender::{self, Origin};
 use super::signals::{self, DefaultAction};
-use super::{blocked, dropped, lead, stack, stop_request};
+use super::{blocked, dropped, lead, stack, stop_request, terminal};
 
 impl Engine {
     pub(super) fn signal(&mut self, id: u64, time: BootTime, s: Arc<Signal>) {
@@ -31,7 +31,11 @@ impl Engine {
         let origin = sender::origin(&s);
         // For timers, terminals and the kernel's own signals the current task is
         // a bystander, who has nothing to do with it whatever filter names it.
-        let by_current = matches!(origin, Origin::Process | Origin::KernelForCurrent);
+        let by_current = match origin {
+            Origin::Process | Origin::KernelForCurrent => true,
+            Origin::Terminal => terminal::doer(&s).is_some(),
+            Origin::Kernel | Origin::Timer => false,
+        };
         let filter = &self.coverage.filter;
         let sent = by_current && filter.sender(&s.current);
         let counts = sent || filter.target(&s.target);

@@ -3,13 +3,12 @@
 
 use crate::event::Signal;
 
+use super::terminal::{self, Doing};
 use super::{signals, stack, words};
 
 /// Somebody in the background reads from the terminal, writes to it or changes it
 /// (`tty_check_change`, `job_control`).
 const BACKGROUND: &str = "__tty_check_change";
-/// A key.
-const KEY: &[&str] = &["isig", "__isig", "n_tty_receive_signal_char"];
 
 /// The cause of a stop signal of a terminal, and what is to be said of it first.
 pub(super) fn remark(s: &Signal) -> Option<(&'static str, String)> {
@@ -26,9 +25,18 @@ pub(super) fn remark(s: &Signal) -> Option<(&'static str, String)> {
                 words::who(&s.current)
             )
         }
-        signals::TSTP if stack::find(&s.stack, KEY).is_some() => format!(
-            "The key that suspends (Ctrl-Z) was pressed on its terminal; the kernel sends {name} to the process group in the foreground for that (job control)."
-        ),
+        signals::TSTP => {
+            let who = words::who(&s.current);
+            let why = match terminal::doing(s) {
+                Doing::Typed => {
+                    "The key that suspends (Ctrl-Z) was pressed on its terminal".to_owned()
+                }
+                Doing::PutIn => format!("{who} put the key that suspends (Ctrl-Z) into the input of its terminal (ioctl TIOCSTI)"),
+                Doing::Asked => format!("{who} asked its terminal for that (ioctl TIOCSIG)"),
+                _ => return None,
+            };
+            format!("{why}; the kernel sends {name} to the process group in the foreground for that (job control).")
+        }
         _ => return None,
     };
     Some(("tty-job", why))

@@ -10,7 +10,7 @@ use super::death::Death;
 use super::path::KernelPath;
 use super::sender::{self, Origin};
 use super::verdict::View;
-use super::{kernel_words, oom, place, signals, stack};
+use super::{kernel_words, oom, place, signals, stack, terminal};
 
 /// One row: a cause, and what must be on the stack and be true of the signal.
 struct Rule {
@@ -118,13 +118,30 @@ const RULES: &[Rule] = &[
     ),
     rule_if(
         "tty-interrupt",
-        &["isig", "__isig", "pty_signal", "n_tty_receive_signal_char"],
+        &[
+            "isig",
+            "__isig",
+            "n_tty_receive_signal_char",
+            "pty_signal",
+            "pty_unix98_ioctl",
+            "pty_bsd_ioctl",
+        ],
         |s| s.number == signals::INT || s.number == signals::QUIT,
     ),
-    rule_if("tty-job", &["__tty_check_change", "isig", "__isig"], |s| {
-        use signals::{TSTP, TTIN, TTOU};
-        [TSTP, TTIN, TTOU].contains(&s.number)
-    }),
+    rule_if(
+        "tty-job",
+        &[
+            "__tty_check_change",
+            "isig",
+            "__isig",
+            "pty_signal",
+            "pty_unix98_ioctl",
+        ],
+        |s| {
+            use signals::{TSTP, TTIN, TTOU};
+            [TSTP, TTIN, TTOU].contains(&s.number)
+        },
+    ),
     rule("orphaned-pgrp", &["kill_orphaned_pgrp"]),
     rule_if("orphaned-pgrp", &["__kill_pgrp_info"], exiting),
     rule_if("ptrace-exitkill", &["exit_ptrace"], |s| {
@@ -421,6 +438,8 @@ pub(super) fn of(view: View<'_>, fatal: &Fatal, s: &Signal) -> Death {
     d.link(Some(fatal.event), format!("{name} by {by}"));
     if cause.starts_with("oom-") {
         oom::explain(view, fatal, s, cause, &mut d);
+    } else if matches!(cause, "tty-hangup" | "tty-interrupt") {
+        terminal::explain(view, fatal, s, cause, &mut d);
     } else {
         kernel_words::explain(cause, s, &mut d);
     }

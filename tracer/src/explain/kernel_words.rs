@@ -63,16 +63,6 @@ pub(super) fn explain(cause: &'static str, s: &Signal, d: &mut Death) {
             "secure attention key".to_owned(),
             "",
         ),
-        "tty-hangup" => (
-            format!("Its terminal went away (a closed window, a lost connection, or the end of the session's leader), and {handler}."),
-            "hangup of its terminal".to_owned(),
-            "use nohup, setsid, tmux or a service manager for what is to outlive the terminal",
-        ),
-        "tty-interrupt" => (
-            format!("A key on its terminal ({}) sent {name} to the foreground process group, and {handler}.", key(s.number)),
-            "a key on its terminal".to_owned(),
-            "",
-        ),
         "tty-job" => (
             format!("Its terminal's job control sent {name}."),
             "job control of its terminal".to_owned(),
@@ -233,14 +223,6 @@ fn cpu_limit(s: &Signal, handler: &str) -> (String, String, &'static str) {
         "limit of processor time".to_owned(),
         "raise the limit (ulimit -t)",
     )
-}
-
-fn key(number: i32) -> &'static str {
-    if number == signals::INT {
-        "usually Ctrl-C"
-    } else {
-        "usually Ctrl-\\"
-    }
 }
 
 /// A filter that kills has the signal forced past any handler (`force_sig_seccomp`,

@@ -63,6 +63,7 @@ mod step;
 mod stop_answer;
 mod stop_request;
 mod stopped;
+mod terminal;
 mod unreaped;
 mod unrun;
 mod verdict;

@@ -9,7 +9,7 @@ use crate::explain::report::Sender;
 use crate::history::note::NotedSender;
 use crate::history::History;
 
-use super::{runtime, signals, stack};
+use super::{runtime, signals, stack, terminal};
 
 /// `si_code` of kill(2).
 pub(crate) const SI_USER: i32 = 0;
@@ -143,7 +143,9 @@ pub(crate) fn sender(history: &History, signal: &Signal) -> Sender {
             on_behalf_of: Some(signal.current.clone()),
         },
         Origin::Kernel => Sender::Kernel { on_behalf_of: None },
-        Origin::Terminal => Sender::Terminal,
+        Origin::Terminal => Sender::Terminal {
+            on_behalf_of: terminal::doer(signal).cloned(),
+        },
         Origin::Timer => Sender::Timer,
     }
 }

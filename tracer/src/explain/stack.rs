@@ -154,6 +154,8 @@ const CALLED: &[&str] = &[
     "__ia32_sys_",
     "__arm64_sys_",
     "__sys_",
+    // All that is there of those without arguments.
+    "__do_sys_",
     "do_sys_",
     "ksys_",
     "vfs_",
@@ -183,6 +185,8 @@ pub(crate) const TERMINAL: &[&str] = &[
     "tty_vhangup_session",
     "disassociate_ctty",
     "pty_signal",
+    "pty_unix98_ioctl",
+    "pty_bsd_ioctl",
     "tty_do_resize",
     "pty_resize",
     "__do_SAK",

@@ -106,7 +106,9 @@ fn sender(context: &Context, sender: &Sender) -> shapes::Sender {
         Sender::Kernel { on_behalf_of } => shapes::Sender::Kernel(shapes::KernelSender {
             on_behalf_of: on_behalf_of.as_ref().map(|by| task(context, by)),
         }),
-        Sender::Terminal => shapes::Sender::Terminal(shapes::Nothing {}),
+        Sender::Terminal { on_behalf_of } => shapes::Sender::Terminal(shapes::TerminalSender {
+            on_behalf_of: on_behalf_of.as_ref().map(|by| task(context, by)),
+        }),
         Sender::Timer => shapes::Sender::Timer(shapes::Nothing {}),
     }
 }

@@ -409,7 +409,7 @@ pub(crate) fn every_kind() -> Vec<Report> {
         id: 23,
         number: 2,
         code: 128,
-        sender: Sender::Terminal,
+        sender: Sender::Terminal { on_behalf_of: None },
         ..sigterm()
     };
     let routine = SignalReport {

@@ -172,6 +172,10 @@ shapes! {
     KernelSender {
         on_behalf_of: Option<Task> = "The dying PID 1, the faulting process.",
     }
+    /// What came from a terminal, and by whose doing.
+    TerminalSender {
+        on_behalf_of: Option<Task> = "Who closed, gave up or hung up the terminal, led its session and ended, or asked it for a signal; absent for keys.",
+    }
     /// A step of a chain.
     Link {
         id: Option<u64> = "The event it stands for.",
@@ -491,8 +495,8 @@ pub enum Sender {
     Process(ProcessSender),
     /// The kernel.
     Kernel(KernelSender),
-    /// A key on a terminal.
-    Terminal(Nothing),
+    /// A terminal.
+    Terminal(TerminalSender),
     /// A timer.
     Timer(Nothing),
 }

@@ -102,7 +102,10 @@ pub(crate) fn sender(context: &Context, sender: &Sender) -> String {
             on_behalf_of: Some(by),
         } => format!("kernel for {}", task(context, by)),
         Sender::Kernel { on_behalf_of: None } => "kernel".to_owned(),
-        Sender::Terminal => "terminal".to_owned(),
+        Sender::Terminal {
+            on_behalf_of: Some(by),
+        } => format!("terminal for {}", task(context, by)),
+        Sender::Terminal { on_behalf_of: None } => "terminal".to_owned(),
         Sender::Timer => "timer".to_owned(),
     }
 }

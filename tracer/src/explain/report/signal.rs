@@ -41,8 +41,11 @@ pub enum Sender {
         /// The process whose doing it was (a dying PID 1, the faulting one).
         on_behalf_of: Option<Task>,
     },
-    /// A key on a terminal.
-    Terminal,
+    /// A terminal: a key, or what a process did to it.
+    Terminal {
+        /// The process whose doing it was, where that is known.
+        on_behalf_of: Option<Task>,
+    },
     /// A timer that ran out.
     Timer,
 }

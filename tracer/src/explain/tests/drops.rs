@@ -366,7 +366,10 @@ fn current_is_not_always_the_sender() {
     assert_eq!(told.signal(timer).sender, Sender::Timer);
     assert_eq!(told.signal(posix).sender, Sender::Timer);
     assert!(told.signal(timer).routine);
-    assert_eq!(told.signal(key).sender, Sender::Terminal);
+    assert_eq!(
+        told.signal(key).sender,
+        Sender::Terminal { on_behalf_of: None }
+    );
     assert_eq!(
         told.signal(io).sender,
         Sender::Kernel { on_behalf_of: None }

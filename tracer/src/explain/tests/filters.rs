@@ -282,8 +282,10 @@ fn whoever_came_into_the_cgroup_later_has_an_unknown_past() {
 fn sent_by(s: &SignalReport) -> Option<&Task> {
     match &s.sender {
         Sender::Process { task, .. } => Some(task),
-        Sender::Kernel { on_behalf_of } => on_behalf_of.as_ref(),
-        Sender::Terminal | Sender::Timer => None,
+        Sender::Kernel { on_behalf_of } | Sender::Terminal { on_behalf_of } => {
+            on_behalf_of.as_ref()
+        }
+        Sender::Timer => None,
     }
 }
 

@@ -34,3 +34,20 @@ fn job_control_is_told_from_what_others_send() {
     // A shell's own, with kill(2).
     assert_eq!(told(TTIN, KILL_STACK).0, None);
 }
+
+#[test]
+fn who_asks_for_a_stop_is_named() {
+    let asked = [
+        "__kill_pgrp_info",
+        "kill_pgrp",
+        "pty_unix98_ioctl",
+        "tty_ioctl",
+    ];
+    let (cause, why) = told(TSTP, &asked);
+    assert_eq!(cause, Some("tty-job"));
+    assert!(why.contains("app 101 asked its terminal"), "{why}");
+    let put_in = ["__kill_pgrp_info", "isig", "tty_ioctl"];
+    let (cause, why) = told(TSTP, &put_in);
+    assert_eq!(cause, Some("tty-job"));
+    assert!(why.contains("TIOCSTI"), "{why}");
+}

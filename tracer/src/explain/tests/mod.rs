@@ -35,6 +35,7 @@ mod random;
 mod refused;
 mod shared;
 mod stops;
+mod terminals;
 mod threads;
 mod together;
 mod unreaped;
