@@ -7,9 +7,9 @@ use std::os::unix::fs::FileExt;
 use std::{env, fs, process};
 
 use anyhow::{bail, Context, Result};
-use nix::sys::prctl;
 use nix::sys::resource::{self, Resource};
 use nix::sys::signal::{self, Signal};
+use nix::sys::{prctl, sendfile};
 use nix::unistd;
 
 use super::tools;
@@ -43,6 +43,14 @@ pub(super) fn play(role: &str) -> Result<bool> {
             drop(read);
             prepare(role)?;
             File::from(write).write_all(b"?")?;
+        }
+        "sends-file" => {
+            sys::default_action(Signal::SIGPIPE)?;
+            let (read, write) = unistd::pipe()?;
+            drop(read);
+            let own = File::open(env::current_exe()?)?;
+            prepare(role)?;
+            sendfile::sendfile(write, own, None, 1).context("sendfile")?;
         }
         "too-large" => {
             let path = env::temp_dir().join(format!("too-large-{}", process::id()));

@@ -46,6 +46,21 @@ pub(super) fn play(role: &str) -> Result<bool> {
             }
             tools::sleep_for_ever();
         }
+        "watches" => {
+            let path = scratch(role)?;
+            fs::create_dir(&path)?;
+            let directory = File::open(&path)?;
+            prepare(role)?;
+            rare::watch(&directory)?;
+            if let Side::Child = sys::fork()? {
+                prepare("creates")?;
+                let file = path.join("file");
+                File::create(&file)?;
+                fs::remove_file(&file)?;
+                tools::sleep_for_ever();
+            }
+            tools::sleep_for_ever();
+        }
         "leases" => {
             let path = scratch(role)?;
             fs::write(&path, "?")?;
@@ -97,7 +112,7 @@ pub(super) fn play(role: &str) -> Result<bool> {
             late.thread_block()?;
             let mut bell = Bell::for_signals(&[Signal::SIGALRM, Signal::SIGUSR1])?;
             prepare(role)?;
-            let timer = rare::Timer::new()?;
+            let timer = rare::Timer::new(Signal::SIGALRM)?;
             timer.tick()?;
             // The kernel does not set it again before its signal is taken; when the
             // program does, it runs out with one in the queue.

@@ -35,6 +35,16 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             },
         ),
         shared(
+            "broken-pipe-sendfile",
+            kept,
+            |s, _| ends(s, "sends-file"),
+            |s, j| {
+                let root = "write to a pipe or socket without";
+                let chain = ["SIGPIPE by the kernel", root];
+                own_doing(s, j, "sends-file", Signal::SIGPIPE, "broken-pipe", &chain);
+            },
+        ),
+        shared(
             "file-size-limit",
             kept,
             |s, _| ends(s, "too-large"),

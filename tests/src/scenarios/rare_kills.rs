@@ -24,6 +24,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             |s, _| follows(s, "is-told", "tells"),
             async_io,
         ),
+        shared("async-io-directory", kept, act_watch, watched),
         shared("lease", kept, |s, _| ends_with_file(s, "leases"), lease),
         shared("mqueue", kept, |s, _| ends(s, "is-notified"), mqueue),
         shared(
@@ -83,6 +84,29 @@ fn async_io(scene: &Scene, judge: &mut Judge<'_>) {
         &chain,
     );
     judge.zapped("who wrote", scene.pid("tells"), scene.pid1());
+}
+
+fn act_watch(scene: &mut Scene, _: &Sigtrace) -> Result<()> {
+    let pid = scene.spawn("watches", "")?.host;
+    let child = scene.ns.pid1.meet("creates")?;
+    scene.remember("creates", child);
+    wait_until_dead(pid)?;
+    let file = scene.pid("watches");
+    let directory = env::temp_dir().join(format!("watches-{file}"));
+    crate::stage::until("the end of a file", || {
+        Ok((!directory.join("file").exists()).then_some(()))
+    })?;
+    fs::remove_dir(&directory).with_context(|| directory.display().to_string())?;
+    scene.clear()
+}
+
+fn watched(scene: &Scene, judge: &mut Judge<'_>) {
+    let child = scene.pid("creates");
+    let root = format!("a change in a directory that it watches (F_NOTIFY), by creates {child}");
+    let chain = ["SIGIO by the kernel", &root];
+    let (who, from) = ("watches", From::KernelFor(child));
+    by(scene, judge, who, Signal::SIGIO, from, "async-io", &chain);
+    judge.zapped("who made a file", child, scene.pid1());
 }
 
 fn lease(scene: &Scene, judge: &mut Judge<'_>) {

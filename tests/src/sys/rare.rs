@@ -166,16 +166,27 @@ pub(crate) fn handle_without_stack() -> Result<()> {
     }
 }
 
-/// A timer (timer_create) that sends SIGALRM.
+/// SIGIO when somebody makes a file in the directory.
+pub(crate) fn watch(directory: &impl AsRawFd) -> Result<()> {
+    /// `uapi/linux/fcntl.h`.
+    const DN_CREATE: libc::c_int = 4;
+    // SAFETY: takes numbers.
+    done(
+        unsafe { libc::fcntl(directory.as_raw_fd(), libc::F_NOTIFY, DN_CREATE) },
+        "fcntl F_NOTIFY",
+    )
+}
+
+/// A timer (timer_create).
 pub(crate) struct Timer(libc::timer_t);
 
 impl Timer {
-    pub(crate) fn new() -> Result<Self> {
+    pub(crate) fn new(signal: Signal) -> Result<Self> {
         // SAFETY: zeroes are valid for both; they live through the call.
         unsafe {
             let mut event: libc::sigevent = std::mem::zeroed();
             event.sigev_notify = libc::SIGEV_SIGNAL;
-            event.sigev_signo = libc::SIGALRM;
+            event.sigev_signo = signal as libc::c_int;
             let mut timer: libc::timer_t = std::mem::zeroed();
             let made = libc::timer_create(libc::CLOCK_MONOTONIC, &mut event, &mut timer);
             done(made, "timer_create")?;
@@ -185,13 +196,19 @@ impl Timer {
 
     /// Runs out every millisecond from now on.
     pub(crate) fn tick(&self) -> Result<()> {
-        let every = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 1_000_000,
-        };
+        self.set(1_000_000)
+    }
+
+    /// Runs out in a millisecond.
+    pub(crate) fn once(&self) -> Result<()> {
+        self.set(0)
+    }
+
+    fn set(&self, interval_ns: libc::c_long) -> Result<()> {
+        let span = |tv_nsec| libc::timespec { tv_sec: 0, tv_nsec };
         let time = libc::itimerspec {
-            it_interval: every,
-            it_value: every,
+            it_interval: span(interval_ns),
+            it_value: span(1_000_000),
         };
         // SAFETY: the timer is ours and never deleted; the struct lives through the call.
         done(

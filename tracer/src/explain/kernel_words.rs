@@ -14,6 +14,8 @@ use super::{kernel_cause, signals, stack, words};
 const NULL_PAGE: u64 = 1 << 16;
 /// Addresses from here on are the kernel's half.
 const KERNELS: u64 = 1 << 63;
+/// Tells of a change in a directory.
+const DNOTIFY: &str = "dnotify_handle_event";
 /// `AUDIT_ARCH_X86_64`.
 const X86_64: u32 = 0xc000_003e;
 
@@ -186,6 +188,10 @@ fn notice(cause: &str, s: &Signal, handler: &str) -> (String, String, &'static s
         "lease" => (
             format!("A file that it holds a lease on (F_SETLEASE) was opened or changed{by}"),
             "a lease on a file was broken",
+        ),
+        _ if stack::has(&s.stack, DNOTIFY) => (
+            format!("A directory that it asked to be told about (fcntl F_NOTIFY) was changed{by}"),
+            "a change in a directory that it watches (F_NOTIFY)",
         ),
         _ if who.is_none() && stack::interrupted(&s.stack) => (
             "A file or socket that it asked to be told about became ready (O_ASYNC, F_SETOWN) in an interrupt, which does not tell by whose doing".to_owned(),

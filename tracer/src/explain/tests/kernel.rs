@@ -205,6 +205,14 @@ fn each_kernel_path_has_its_cause() {
             "broken-pipe",
         ),
         (
+            PIPE,
+            &["send_sig", "wait_for_space", "splice_file_to_pipe"],
+            own,
+            "broken-pipe",
+        ),
+        // What is in between is inlined.
+        (PIPE, &["send_sig", "do_sendfile"], own, "broken-pipe"),
+        (
             XFSZ,
             &["send_sig", "generic_write_check_limits"],
             own,
@@ -334,6 +342,12 @@ fn who_wrote_or_opened_or_sent_a_message_is_named() {
     assert!(why(&e).contains("interrupt"), "{}", why(&e));
     let e = killed(IO, &open, own);
     assert!(why(&e).contains("by the process itself"), "{}", why(&e));
+    let change = ["send_sigio", "dnotify_handle_event", "vfs_create"];
+    let e = killed(IO, &change, none);
+    assert_eq!(e.cause, "async-io");
+    let said = why(&e);
+    assert!(said.contains("(fcntl F_NOTIFY) was changed by other 60"));
+    assert!(!said.contains("O_ASYNC"), "{said}");
     let e = killed(USR1, &message, none);
     assert!(why(&e).contains("of a message by other 60"), "{}", why(&e));
 }
