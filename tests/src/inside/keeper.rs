@@ -1,11 +1,11 @@
 //! `keeper`: a PID 1 that does what the play tells it, a line at a time: `spawn
-//! ROLE …`, `reap`, `unshare` and `outlive` (see `forks`), `again PID HOSTPID ROLE …` (a child with these pids).
+//! ROLE …`, `reap`, `timer SIGNAL` (which runs out at once), `unshare` and `outlive` (see `forks`), `again PID HOSTPID ROLE …` (a child with these pids).
 
 use anyhow::{bail, Context, Result};
 use nix::sys::wait;
 
 use super::{role, tools};
-use crate::sys::{self, Side};
+use crate::sys::{self, rare, Side};
 
 pub(crate) fn run() -> Result<()> {
     tools::set_name(b"keeper")?;
@@ -19,6 +19,10 @@ pub(crate) fn run() -> Result<()> {
                 }
             }
             ["unshare"] => super::forks::unshare()?,
+            ["timer", signal] => {
+                // It is there as long as this process is.
+                rare::Timer::new(tools::signal(signal)?)?.once()?;
+            }
             ["outlive"] => super::forks::outlive()?,
             ["reap"] => {
                 let ended = wait::wait().context("wait")?;

@@ -5,7 +5,7 @@ use std::env;
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 
-use super::{play, shared, Scenario, Scene, Set};
+use super::{kept, play, shared, Scenario, Scene, Set};
 use crate::judge::phrases::Phrase;
 use crate::judge::{From, Judge};
 use crate::stage::host::{self, Host};
@@ -18,6 +18,7 @@ const KILL: i32 = Signal::SIGKILL as i32;
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         shared("no-handler", set_no_handler, act_no_handler, no_handler),
+        shared("no-handler-timer", kept, act_timer, timer),
         shared(
             "tini",
             |_| ready_made(&["tini", "tini-static"]),
@@ -38,6 +39,27 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 fn terminate(scene: &mut Scene, _: &Sigtrace) -> Result<()> {
     ns::kill(scene.pid1(), Signal::SIGTERM)?;
     scene.ns.pid1.wait().map(drop)
+}
+
+/// Its own timer sends it SIGKILL, while whoever runs is not of its namespace.
+fn act_timer(scene: &mut Scene, sigtrace: &Sigtrace) -> Result<()> {
+    scene.ns.pid1.tell("timer KILL")?;
+    let target = format!(r#""target":{{"pid":{},"#, scene.pid1());
+    sigtrace.wait_for(&[&target, r#""sender":{"kind":"timer"}"#])?;
+    scene.clear()
+}
+
+fn timer(scene: &Scene, judge: &mut Judge<'_>) {
+    judge
+        .signal(
+            "the timer",
+            libc::SIGKILL,
+            From::Nobody("timer"),
+            scene.pid1(),
+        )
+        .fate("dropped", Some("init-no-handler"))
+        .words(&["A timer of PID 1 had run out"]);
+    judge.cleared(scene.pid1());
 }
 
 fn set_no_handler(_: &Host) -> Result<Set> {

@@ -14,7 +14,7 @@ use super::fate::{self, Delivery};
 use super::open::{Open, OPEN_PER_PROCESS};
 use super::sender::{self, Origin};
 use super::signals::{self, DefaultAction};
-use super::{blocked, dropped, lead, stack, stop_request, terminal};
+use super::{blocked, lead, queued, stack, stop_request, terminal};
 
 impl Engine {
     pub(super) fn signal(&mut self, id: u64, time: BootTime, s: Arc<Signal>) {
@@ -60,7 +60,7 @@ impl Engine {
         let target = self.history.resolve(s.target.key);
         let verdict = fate::at_generation(self.view(), time, &s)
             .map(|verdict| fate::undid(verdict, &s, &cancelled))
-            .or_else(|| Some(dropped::merged(&s, self.shares_its_bit(target, &s)?)));
+            .or_else(|| Some(queued::merged(&s, self.shares_its_bit(target, &s)?)));
         if verdict.is_some() {
             self.told_whole(&s, verdict.as_ref());
         }

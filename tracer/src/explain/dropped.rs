@@ -1,8 +1,7 @@
 //! Signals that did nothing at once: why the kernel dropped them, in the
-//! kernel's own order (`prepare_signal`, `sig_ignored`, `sig_task_ignored`),
-//! and those that were pending already or found no place.
+//! kernel's own order (`prepare_signal`, `sig_ignored`, `sig_task_ignored`).
 
-use crate::event::{flag, BootTime, Handler, Info, Outcome, Signal};
+use crate::event::{flag, BootTime, Handler, Outcome, Signal};
 use crate::history::note::Fate;
 use crate::history::process::{Exited, Process};
 
@@ -244,6 +243,13 @@ fn no_handler(view: View<'_>, time: BootTime, s: &Signal, v: Verdict) -> Verdict
             ))
             .advise("end with exit: a PID 1 cannot kill or stop itself");
     }
+    if signals::kernel_only(s.number) && sender::origin(s) == sender::Origin::Timer {
+        return v
+            .say(format!(
+                "A timer of PID 1 had run out (timer_create) that sends {name}; for a PID 1 that counts as sent from inside its PID namespace, and from there it never reaches it: the kernel dropped it (sig_task_ignored)."
+            ))
+            .advise("have the timer send a signal that PID 1 handles");
+    }
     if signals::kernel_only(s.number) {
         let (short, engines) = match s.number {
             signals::STOP => ("STOP", "docker pause"),
@@ -341,7 +347,7 @@ fn told_by_kernel(s: &Signal, name: &str) -> Option<(&'static str, String)> {
             if stack::find(&s.stack, stack::NOTICES).is_some() || s.number == signals::IO =>
         {
             (
-                "The kernel told it of a file or queue, as it had asked for (O_ASYNC, F_SETLEASE, mq_notify).",
+                "The kernel told it of a file or queue, as it had asked for (O_ASYNC, F_NOTIFY, F_SETLEASE, mq_notify).",
                 format!("install a handler for {name} in PID 1 before it asks for that"),
             )
         }
@@ -357,73 +363,5 @@ pub(crate) fn handler(handler: Handler) -> String {
         Handler::KernelThread => "SIG_KTHREAD".to_owned(),
         Handler::KernelThreadKernel => "SIG_KTHREAD_KERNEL".to_owned(),
         Handler::User(address) => format!("{address:#x}"),
-    }
-}
-
-/// `TRACE_SIGNAL_ALREADY_PENDING`.
-pub(crate) fn coalesced(s: &Signal) -> Verdict {
-    let name = signals::name(s.number);
-    let queue = if s.to_process { "process" } else { "thread" };
-    // setitimer(2) and alarm(2) send what they send without an overrun count.
-    let posix_timer = s.info == Info::Full && s.code == sender::SI_TIMER;
-    if posix_timer && sender::origin(s) == sender::Origin::Timer {
-        return Verdict::proven(Fate::Coalesced)
-            .because("timer-overrun")
-            .say(format!(
-            "The timer ran out again before its last {name} was taken: it counts as an overrun."
-        ));
-    }
-    Verdict::proven(Fate::Coalesced)
-        .because("already-pending")
-        .field(format!("{name} is pending for the {queue}"))
-        .say(format!("One {name} was waiting for this {queue} already, and a queue holds only one: this one adds nothing."))
-}
-
-/// A real-time signal that left only its pending bit, while others of its number have
-/// entries in the queue: the bit goes with the last of those (`collect_signal`).
-/// `before`: one of them.
-pub(crate) fn merged(s: &Signal, before: u64) -> Verdict {
-    let name = signals::name(s.number);
-    Verdict::inferred(
-        Fate::Coalesced,
-        "whether the earlier one was still in the queue",
-    )
-    .because("already-pending")
-    .event(before)
-    .field("result=4: no entry in the queue, only the pending bit")
-    .say(format!("Another {name} was in the queue already, whose pending bit it shares: the kernel clears that when it hands out the last one that has an entry, so that this one adds nothing."))
-}
-
-/// `TRACE_SIGNAL_OVERFLOW_FAIL`: either the limit is reached (`sigqueue_alloc`
-/// counts this one too), or there was no memory.
-pub(crate) fn rejected(s: &Signal) -> Verdict {
-    const ADVICE: &str =
-        "let the target take its signals faster, or raise its limit (ulimit -i, RLIMIT_SIGPENDING)";
-    let name = signals::name(s.number);
-    let v = || Verdict::proven(Fate::Rejected).field("result=3");
-    match s.queues {
-        Some((queued, limit)) if queued >= limit => v()
-            .because("queue-full")
-            .field(format!("RLIMIT_SIGPENDING={limit}"))
-            .field(format!("{queued} queued for its user"))
-            .say(format!(
-                "{name} found no place: {} queued for the processes of the target's user, and the target's limit is {limit} (RLIMIT_SIGPENDING). The sender got EAGAIN.",
-                words::count(queued, "signal is", "signals are")
-            ))
-            .advise(ADVICE),
-        Some((queued, limit)) => v()
-            .because("no-memory")
-            .field(format!("RLIMIT_SIGPENDING={limit}"))
-            .field(format!("{queued} queued for its user"))
-            .say(format!(
-                "{name} found no place although the limit was not reached ({queued} of {limit} queued): the kernel had no memory for it. The sender got EAGAIN."
-            ))
-            .advise("look for memory pressure at that time"),
-        None => Verdict::inferred(Fate::Rejected, "the count of queued signals and RLIMIT_SIGPENDING of the target")
-            .field("result=3")
-            .say(format!(
-                "The kernel had no place to queue {name}: the queue of real-time signals is full (RLIMIT_SIGPENDING, counted per user), or memory is short. The sender got EAGAIN."
-            ))
-            .advise(ADVICE),
     }
 }

@@ -8,6 +8,7 @@ use crate::history::note::Fate;
 use super::debugger;
 use super::dropped::{self, Dying};
 use super::open::Open;
+use super::queued;
 use super::sender::{self, Origin};
 use super::signals::{self, DefaultAction};
 use super::verdict::{Verdict, View};
@@ -33,9 +34,9 @@ pub(crate) fn at_generation(view: View<'_>, time: BootTime, s: &Signal) -> Optio
         Outcome::Ignored => return Some(dropped::dropped(view, time, s, &dying)),
         // Before 6.0 the dead are not told apart here; below they are.
         Outcome::AlreadyPending if matches!(dying, Dying::No) => {
-            return Some(dropped::coalesced(s));
+            return Some(queued::coalesced(s));
         }
-        Outcome::OverflowFail => return Some(dropped::rejected(s)),
+        Outcome::OverflowFail => return Some(queued::rejected(s)),
         Outcome::AlreadyPending | Outcome::Delivered | Outcome::LoseInfo => {}
     }
     if !matches!(dying, Dying::No) {

@@ -50,6 +50,7 @@ mod pid1;
 mod pid1_killed;
 pub(crate) mod place;
 pub mod purpose;
+mod queued;
 mod quota;
 mod recent;
 pub(crate) mod refused;

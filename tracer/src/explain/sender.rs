@@ -19,6 +19,8 @@ const SI_QUEUE: i32 = -1;
 pub(crate) const SI_TKILL: i32 = -6;
 /// `si_code` of a POSIX timer.
 pub(crate) const SI_TIMER: i32 = -2;
+/// `si_code` of a file that is ready, without an own signal for that.
+const SI_SIGIO: i32 = -5;
 /// `si_code` of a message queue (`__do_notify`).
 const SI_MESGQ: i32 = -3;
 /// `si_code` of the kernel itself.
@@ -160,9 +162,22 @@ pub(crate) fn inside(current: &Task, target: &Task) -> bool {
 /// The kernel's `force` of `prepare_signal`: from the kernel itself, or from
 /// outside of the target's PID namespace.
 pub(crate) fn forced(signal: &Signal) -> bool {
-    signal.info == Info::Kernel
-        || (signal.info == Info::Full && signal.code == SI_KERNEL)
-        || !inside(&signal.current, &signal.target)
+    let outside = !inside(&signal.current, &signal.target);
+    match signal.info {
+        Info::Kernel => true,
+        Info::None => outside,
+        Info::Full => signal.code == SI_KERNEL || (names_sender(signal) && outside),
+    }
+}
+
+/// Whether its siginfo has room for a sender (`has_si_pid_and_uid`): where it has none,
+/// whoever runs is not asked after, and is a bystander as a rule.
+fn names_sender(signal: &Signal) -> bool {
+    match signal.code {
+        SI_TIMER | SI_SIGIO => false,
+        1.. => signal.number == signals::CHLD,
+        _ => true,
+    }
 }
 
 /// `from inside`, `from outside`, or `by the kernel`.

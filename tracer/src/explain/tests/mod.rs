@@ -13,6 +13,7 @@ mod endings;
 mod faults;
 mod filters;
 mod folded;
+mod forced;
 mod forks;
 mod forwarding;
 mod handlers;
