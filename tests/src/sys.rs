@@ -2,6 +2,7 @@
 //! bell, clone3 with a chosen pid, the end of one thread. With [`rare`],
 //! [`rarest`] and [`terminal`] the only file of the tests with `unsafe`; everything else goes through `nix`.
 
+pub(crate) mod crashing;
 pub(crate) mod rare;
 pub(crate) mod rarest;
 pub(crate) mod terminal;

@@ -51,8 +51,22 @@ unsafe fn deliver<M: Mem>(ctx: *mut c_void, number: i32, task: Addr) -> i32 {
         }
         let action = scalar_arg(ctx, 2) as Addr;
         let handler: u64 = Probe::get(action, global!(LAYOUT.sigaction_handler));
-        if handler > 3 && asks_to_end(number) {
-            fault::before_handler(current(), handler);
+        let info = scalar_arg(ctx, 1);
+        let (mut kind, mut code) = (info as u32, 0);
+        if info > 1 {
+            kind = 2;
+            code = Probe::get(info as Addr, global!(LAYOUT.siginfo_code));
+        }
+        let mut ip = 0;
+        if handler > 3 {
+            let of_fault = fault::is_fault(number, code);
+            if of_fault {
+                ip = fault::instruction(ctx);
+            }
+            if of_fault || asks_to_end(number) {
+                let address = if of_fault { ip } else { handler };
+                fault::before_handler(current(), address, of_fault, ctx);
+            }
         }
         // As for its generation, of which it is the end.
         let share = share(number, 0, handler);
@@ -62,12 +76,6 @@ unsafe fn deliver<M: Mem>(ctx: *mut c_void, number: i32, task: Addr) -> i32 {
         let out = entry.as_mut_ptr();
         (*out).header = emit::header(Kind::Deliver);
         task::fill::<M>(&raw mut (*out).task, task);
-        let info = scalar_arg(ctx, 1);
-        let (mut kind, mut code) = (info as u32, 0);
-        if info > 1 {
-            kind = 2;
-            code = Probe::get(info as Addr, global!(LAYOUT.siginfo_code));
-        }
         (*out).info = kind;
         (*out).code = code;
         (*out).number = number;
@@ -83,6 +91,7 @@ unsafe fn deliver<M: Mem>(ctx: *mut c_void, number: i32, task: Addr) -> i32 {
             NOT_ASKED
         };
         (*out).reserved = 0;
+        (*out).ip = ip;
         entry.submit(0);
         0
     }

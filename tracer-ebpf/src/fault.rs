@@ -1,7 +1,9 @@
 //! Where in its program a process was when it faulted: the instruction, and the
 //! mapping that this lies in. The process is about to die, and with it all that
 //! `/proc` could tell; so it is taken while the signal is made. The same for handlers,
-//! which often end their process at once.
+//! which often end their process at once, and for faults that a handler takes: of these,
+//! which may come by the thousand (safepoints of a runtime, barriers of a garbage
+//! collector), each place is told once, and where a fault was stands in its delivery.
 
 use core::{arch::asm, ffi::c_void, ptr::null};
 
@@ -15,7 +17,8 @@ use sigtrace_common::{
 
 use crate::{
     emit::{self, Share},
-    globals::{global, HANDLERS},
+    fold::Recent,
+    globals::{global, FAULTS, PLACES},
     mem::{current, pointer, Addr, Mem, Probe},
     task,
 };
@@ -35,32 +38,35 @@ const NODE_TYPE_SHIFT: u64 = 3;
 const NODE_TYPE_MASK: u64 = 0xf;
 const NODE_MASK: u64 = 0xff;
 
-/// A handler of one program: with another one there is another `mm_struct`.
+/// A place in one program: with another one there is another `mm_struct`.
 #[derive(Clone, Copy)]
 #[repr(C)]
-pub(crate) struct KnownHandler {
+pub(crate) struct KnownPlace {
     mm: u64,
     address: u64,
     tgid: u64,
 }
 
-/// Tells where a handler of the current task is, once.
+/// Tells where in the current task's program an address is, once: that of a handler
+/// that is about to run, or of the instruction whose fault it takes.
 ///
 /// # Safety
-/// `task` must be the current one.
+/// `task` must be the current one, `ctx` the program's context.
 #[inline(always)]
-pub(crate) unsafe fn before_handler(task: Addr, address: u64) {
+pub(crate) unsafe fn before_handler(task: Addr, address: u64, of_fault: bool, ctx: *mut c_void) {
     // SAFETY: the caller's duty.
     unsafe {
-        let key = KnownHandler {
+        let key = KnownPlace {
             mm: Probe::get(task, global!(LAYOUT.task_mm)),
             address,
             tgid: u64::from(Probe::get::<u32>(task, global!(LAYOUT.task_tgid))),
         };
-        if HANDLERS.get(key).is_some() {
+        if address == 0 || PLACES.get(key).is_some() {
             return;
         }
-        let Some(mut entry) = emit::reserve_within::<Fault>(Kind::Fault, Share::Life) else {
+        // A program may fault wherever it likes.
+        let share = if of_fault { Share::Noise } else { Share::Life };
+        let Some(mut entry) = emit::reserve_within::<Fault>(Kind::Fault, share) else {
             return;
         };
         let out = entry.as_mut_ptr();
@@ -69,9 +75,56 @@ pub(crate) unsafe fn before_handler(task: Addr, address: u64) {
         (*out).ip = address;
         (*out).build_id = [0; 32];
         (*out).handler = 1;
+        if of_fault {
+            build_id(out, ctx);
+        }
         mapping(out, task);
         entry.submit(0);
-        let _ = HANDLERS.insert(key, 1, 0);
+        let _ = PLACES.insert(key, 1, 0);
+    }
+}
+
+/// Whether a signal tells a thread of what it did itself, as its number and code have it.
+#[inline(always)]
+pub(crate) fn is_fault(number: i32, code: i32) -> bool {
+    let fault = number == 4 || number == 5 || number == 7 || number == 8 || number == 11;
+    fault && code > 0
+}
+
+/// The instruction that the current task was at when it came into the kernel.
+///
+/// # Safety
+/// `ctx` must be the program's context.
+#[inline(always)]
+pub(crate) unsafe fn instruction(ctx: *mut c_void) -> u64 {
+    let mut ip = 0u64;
+    // SAFETY: the first frame of the user's stack is the instruction itself.
+    unsafe { bpf_get_stack(ctx, (&raw mut ip).cast(), 8, USER_STACK) };
+    ip
+}
+
+/// What the linker called the file of that instruction.
+#[inline(always)]
+unsafe fn build_id(out: *mut Fault, ctx: *mut c_void) {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let id = (&raw mut (*out).build_id).cast::<c_void>();
+        bpf_get_stack(ctx, id, 32, USER_STACK | USER_BUILD_ID);
+    }
+}
+
+/// Whether a fault that a handler takes is told with its kernel stack: a few of each
+/// process in a second are.
+#[inline(always)]
+pub(crate) fn is_seldom(tgid: u32) -> bool {
+    let now = emit::now();
+    // SAFETY: a number more or less does no harm.
+    unsafe {
+        let Some(recent) = FAULTS.get_ptr_mut(tgid) else {
+            let _ = FAULTS.insert(tgid, Recent::first(now), 0);
+            return true;
+        };
+        (*recent).once_more(now)
     }
 }
 
@@ -88,8 +141,7 @@ pub(crate) unsafe fn before_signal(
     handler: u64,
     ctx: *mut c_void,
 ) {
-    let fault = number == 4 || number == 5 || number == 7 || number == 8 || number == 11;
-    if !fault || code <= 0 || handler > 3 || target != current() {
+    if !is_fault(number, code) || handler > 3 || target != current() {
         return;
     }
     // SAFETY: the caller's duty.
@@ -100,13 +152,10 @@ pub(crate) unsafe fn before_signal(
         let out = entry.as_mut_ptr();
         (*out).header = emit::header(Kind::Fault);
         task::fill::<Probe>(&raw mut (*out).task, target);
-        (*out).ip = 0;
+        (*out).ip = instruction(ctx);
         (*out).build_id = [0; 32];
         (*out).handler = 0;
-        // The first frame of the user's stack is the instruction itself.
-        bpf_get_stack(ctx, (&raw mut (*out).ip).cast(), 8, USER_STACK);
-        let id = (&raw mut (*out).build_id).cast::<c_void>();
-        bpf_get_stack(ctx, id, 32, USER_STACK | USER_BUILD_ID);
+        build_id(out, ctx);
         mapping(out, target);
         entry.submit(0);
     }

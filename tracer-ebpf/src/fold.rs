@@ -30,6 +30,29 @@ pub(crate) struct Recent {
     pad: u32,
 }
 
+impl Recent {
+    /// The first one of its second.
+    #[inline(always)]
+    pub(crate) fn first(now: u64) -> Self {
+        Self {
+            since_ns: now,
+            count: 1,
+            pad: 0,
+        }
+    }
+
+    /// Counts another; whether it is one of the few that are told whole.
+    #[inline(always)]
+    pub(crate) fn once_more(&mut self, now: u64) -> bool {
+        if now.wrapping_sub(self.since_ns) >= SECOND_NS {
+            *self = Self::first(now);
+            return true;
+        }
+        self.count += 1;
+        self.count <= WHOLE
+    }
+}
+
 /// Whether this signal is counted and not told. Signals to one target come one
 /// after the other (siglock is held), so that nothing here is done twice at once.
 ///
@@ -87,12 +110,7 @@ unsafe fn crowded(time_ns: u64, key: &FoldKey) -> bool {
             }
         }
         let Some(recent) = RECENT.get_ptr_mut(key) else {
-            let first = Recent {
-                since_ns: time_ns,
-                count: 1,
-                pad: 0,
-            };
-            let _ = RECENT.insert(key, first, 0);
+            let _ = RECENT.insert(key, Recent::first(time_ns), 0);
             return false;
         };
         if time_ns.wrapping_sub((*recent).since_ns) >= SECOND_NS {

@@ -10,10 +10,10 @@ use aya_ebpf::{
 use sigtrace_common::{
     filter::{Config, ENTRIES, NEAR_ENTRIES, NEW_ENTRIES, REFUSALS},
     layout::Layout,
-    record::{Denial, Fold, FoldKey, FOLD_KEYS, KINDS, LOST_ENTRIES, PLACES},
+    record::{self, Denial, Fold, FoldKey, FOLD_KEYS, KINDS, LOST_ENTRIES},
 };
 
-use crate::{fault::KnownHandler, fold::Recent, fork::Forking};
+use crate::{fault::KnownPlace, fold::Recent, fork::Forking};
 
 /// Set by the loader from the running kernel's BTF.
 #[unsafe(no_mangle)]
@@ -75,7 +75,8 @@ pub(crate) static TOUCHED: LruHashMap<u32, u32> = LruHashMap::with_max_entries(4
 
 /// cgroups that a [`sigtrace_common::record::Place`] was told of, by its id.
 #[map]
-pub(crate) static TOLD_PLACES: LruHashMap<u64, u32> = LruHashMap::with_max_entries(PLACES, 0);
+pub(crate) static TOLD_PLACES: LruHashMap<u64, u32> =
+    LruHashMap::with_max_entries(record::PLACES, 0);
 
 /// What the first of two equal programs has reported and the second has not
 /// come to yet: see `emit::Turn`.
@@ -91,9 +92,14 @@ pub(crate) static RECENT: LruHashMap<FoldKey, Recent> = LruHashMap::with_max_ent
 #[map]
 pub(crate) static FOLDS: HashMap<FoldKey, Fold> = HashMap::with_max_entries(FOLD_KEYS, 0);
 
-/// Handlers that have been told of.
+/// Places in programs that have been told of: handlers, and instructions whose faults
+/// they took.
 #[map]
-pub(crate) static HANDLERS: LruHashMap<KnownHandler, u32> = LruHashMap::with_max_entries(4096, 0);
+pub(crate) static PLACES: LruHashMap<KnownPlace, u32> = LruHashMap::with_max_entries(4096, 0);
+
+/// By process: how many of its faults a handler took lately.
+#[map]
+pub(crate) static FAULTS: LruHashMap<u32, Recent> = LruHashMap::with_max_entries(1024, 0);
 
 /// By thread: whom its system call may not signal. These six are for refused
 /// signals alone; the loader makes them small where those are not looked at.

@@ -143,7 +143,12 @@ unsafe fn generate<M: Mem>(
             return 0;
         }
         fault::before_signal(number, target, code, handler, ctx);
-        if global!(CONFIG.all_stacks) == 0 && routine(number, result, handler) {
+        let whole = global!(CONFIG.all_stacks) != 0
+            || !routine(number, result, handler)
+            || (fault::is_fault(number, code)
+                && target == current()
+                && fault::is_seldom(M::get(target, global!(LAYOUT.task_tgid))));
+        if !whole {
             if let Some(mut entry) = emit::reserve_within::<Signal>(Kind::Signal, Share::Noise) {
                 let out = entry.as_mut_ptr();
                 (*out).header = emit::header(Kind::Signal);

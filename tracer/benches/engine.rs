@@ -104,6 +104,7 @@ fn stream(count: usize) -> Vec<Event> {
                 signal_flags: 0,
                 group_exit_code: 0,
                 traced: false,
+                fault_at: None,
                 orphaned: None,
             });
         }

@@ -3,6 +3,7 @@
 //! when they are set up, and hear on stdin what to do; `stage::ns` is the other
 //! end. What they stand for is said by the scenario that plays them.
 
+mod crashing;
 mod doomed;
 pub(crate) mod forks;
 mod forwarder;

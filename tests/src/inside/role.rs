@@ -95,6 +95,7 @@ pub(crate) fn play(role: &str, words: &[&str]) -> Result<()> {
         (role, []) if super::doomed::play(role)? || super::rare::play(role)? => Ok(()),
         (role, []) if super::terminal::play(role)? => Ok(()),
         (role, rest) if super::rarest::play(role, rest)? => Ok(()),
+        (role, rest) if super::crashing::play(role, rest)? => Ok(()),
         (role, rest) if super::refused::play(&[&[role], rest].concat())? => Ok(()),
         (role, rest) if super::forks::play(&[&[role], rest].concat())? => Ok(()),
         other => bail!("no such role: {other:?}"),

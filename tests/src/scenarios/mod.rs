@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod configurations;
+mod crashes;
 mod deaths;
 mod debuggers;
 mod dumping;
@@ -240,6 +241,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         terminals::scenarios(),
         dumping::scenarios(),
         faults::scenarios(),
+        crashes::scenarios(),
         memory::scenarios(),
         processes::scenarios(),
         threads::scenarios(),

@@ -82,7 +82,8 @@ pub struct Fault {
     pub inode: u64,
     /// `s_dev` of its file system.
     pub device: u32,
-    /// 1: it is a handler.
+    /// 0: the process is about to be ended there. Else it is told once of each place: a
+    /// handler, or an instruction whose faults a handler takes.
     pub handler: u32,
     /// Its name, that of the folder that it is in, and so on, each ended by a zero;
     /// within one file system, whose root is called `/`.

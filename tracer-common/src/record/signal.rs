@@ -134,6 +134,8 @@ pub struct Deliver {
     pub orphaned: u32,
     /// Padding.
     pub reserved: u32,
+    /// Of a fault that a handler takes: the instruction; else 0.
+    pub ip: u64,
 }
 
 /// [`Deliver::orphaned`]: not asked for, or the group has more members than are asked.
@@ -188,7 +190,7 @@ sizes! {
     TargetState = 96,
     Signal = 400,
     SignalTraced = 960,
-    Deliver = 184,
+    Deliver = 192,
     Dequeue = 208,
     Ptrace = 800,
 }

@@ -194,6 +194,8 @@ pub enum Fact {
         /// Of SIGTSTP, SIGTTIN and SIGTTOU without a handler: the process group is
         /// orphaned. `None`: not known.
         orphaned: Option<bool>,
+        /// Of a fault that a handler takes: the instruction.
+        fault_at: Option<u64>,
     },
     /// A signal was taken from a queue; by `get_signal` (a delivery follows at
     /// once), or on purpose (`sigtimedwait`, `signalfd`).
@@ -296,11 +298,12 @@ pub enum Fact {
         /// Source file and line; any text.
         source: Option<Arc<str>>,
     },
-    /// Where a handler is; its signal is about to be delivered.
+    /// Where a handler is, or the instruction whose fault it takes; the signal is about to
+    /// be delivered.
     HandlerFound(Box<Fault>),
-    /// Which function that is, from the symbols of just that file.
+    /// Which function that is, or is in, from the symbols of just that file.
     HandlerNamed {
-        /// Whose handler.
+        /// Whose.
         key: ProcessKey,
         /// Where in its memory.
         address: u64,

@@ -1,5 +1,6 @@
 //! Where in its program a process was when it faulted, or where a handler of it is, as
-//! the kernel side reports it: right before the signal, or its delivery.
+//! the kernel side reports it: right before the signal, or its delivery. Of places that
+//! handlers have to do with it tells once each.
 
 use super::Task;
 

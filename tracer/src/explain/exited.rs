@@ -9,7 +9,7 @@ use crate::history::process::{Exited, LostChild, Process};
 use super::chain::link_note;
 use super::death::Death;
 use super::verdict::{Blind, View};
-use super::{pid1, signals, words};
+use super::{crashes, pid1, signals, words};
 
 /// An exit so soon after a request to end is told as what came of it; a later one may
 /// have had another reason.
@@ -84,6 +84,7 @@ pub(super) fn by_itself(view: View<'_>, victim: &Process, exited: Exited) -> Dea
             words::span(words::between(lost.time, exited.time))
         ));
     }
+    crashes::before_exit(victim, exited, &mut d);
     let raised = pid1::raised_again(victim, exited.time).filter(|_| status == 2);
     if let Some(again) = raised {
         d.evidence(Evidence::Event(again.event));

@@ -5,7 +5,6 @@
 use crate::event::{flag, BootTime, Handler, Outcome, Signal};
 use crate::history::note::Fate;
 
-use super::debugger;
 use super::dropped::{self, Dying};
 use super::open::Open;
 use super::queued;
@@ -13,6 +12,7 @@ use super::sender::{self, Origin};
 use super::signals::{self, DefaultAction};
 use super::verdict::{Verdict, View};
 use super::words;
+use super::{crashes, debugger};
 
 /// What the tracepoint alone settles; `None`: it was queued and is open.
 pub(crate) fn at_generation(view: View<'_>, time: BootTime, s: &Signal) -> Option<Verdict> {
@@ -84,6 +84,8 @@ pub(crate) struct Delivery {
     pub(crate) pid1: bool,
     /// Its process group is orphaned, where that counts; `None`: not known.
     pub(crate) orphaned: Option<bool>,
+    /// Of a fault that a handler takes: the instruction.
+    pub(crate) fault_at: Option<u64>,
 }
 
 /// The fate that a delivery shows, also for a signal whose generation was not
@@ -132,6 +134,7 @@ pub(crate) fn at_delivery(generated: BootTime, s: &Signal, d: &Delivery) -> Verd
                 Handler::User(address) => Some(address),
                 _ => None,
             };
+            v.fault_at = d.fault_at.filter(|_| crashes::is(s));
             v.say(format!("Its handler for {name} began {} later.", words::span(waited)))
         }
         Fate::Discarded => match reason {

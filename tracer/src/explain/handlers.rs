@@ -1,13 +1,14 @@
-//! Where in their programs handlers are, as far as somebody has looked it up; names
-//! come later than the signals that they handled.
+//! Where in their programs handlers are, and the faults that they took, as far as somebody
+//! has looked it up; names come later than the signals that were handled.
 
 use std::collections::VecDeque;
 
-use crate::event::{printable, BootTime, Fault, MappedFile, ProcessKey};
+use crate::event::{printable, BootTime, Fault, ProcessKey};
 use crate::history::hash::Map;
+use crate::history::process::NotedFault;
 
 use super::engine::Engine;
-use super::place::{function, Named};
+use super::place::{self, function, Named};
 use super::report::{HandlerPlace, Report, SignalReport, Update};
 
 /// So many are known at a time.
@@ -18,7 +19,7 @@ const KEPT: usize = 64;
 /// All that is known.
 #[derive(Debug, Default)]
 pub(crate) struct Handlers {
-    places: Map<(ProcessKey, u64), HandlerPlace>,
+    places: Map<(ProcessKey, u64), NotedFault>,
     waiting: VecDeque<Box<SignalReport>>,
 }
 
@@ -26,32 +27,42 @@ impl Handlers {
     /// Where this one is.
     pub(crate) fn place(&self, key: ProcessKey, address: u64) -> HandlerPlace {
         let known = self.places.get(&(key, address));
-        known.cloned().unwrap_or(HandlerPlace {
+        let file = known.and_then(|known| known.fault.mapping.as_ref()?.file.as_ref());
+        let name = file.and_then(|file| file.names.first());
+        HandlerPlace {
             address,
-            object: None,
-            offset: None,
-            function: None,
-        })
+            object: name.map(|name| printable(&String::from_utf8_lossy(name))),
+            offset: file.map(|file| file.offset),
+            function: known.and_then(|known| known.function.as_ref().map(function)),
+        }
     }
 
-    fn found(&mut self, key: ProcessKey, address: u64, file: &MappedFile) {
+    /// What is known of an address in a process's program.
+    pub(super) fn known(&self, key: ProcessKey, address: u64) -> Option<&NotedFault> {
+        self.places.get(&(key, address))
+    }
+
+    fn found(&mut self, event: u64, place: Fault) {
         if self.places.len() >= KNOWN {
             self.places.clear();
         }
-        let name = file.names.first();
-        let place = HandlerPlace {
-            address,
-            object: name.map(|name| printable(&String::from_utf8_lossy(name))),
-            offset: Some(file.offset),
-            function: None,
+        let function = None;
+        let (key, address) = (place.task.key, place.ip);
+        let place = NotedFault {
+            event,
+            fault: place,
+            function,
         };
         self.places.insert((key, address), place);
     }
 
     /// A signal whose handler may still be named.
     pub(crate) fn wait_for_name(&mut self, report: &SignalReport) {
-        let place = report.handler.as_ref();
-        if place.is_none_or(|place| place.object.is_none() || place.function.is_some()) {
+        let handler = report.handler.as_ref();
+        let handler = handler.is_some_and(|h| h.object.is_some() && h.function.is_none());
+        let fault = report.fault.as_ref();
+        let fault = fault.is_some_and(|f| f.object.is_some() && f.function.is_none());
+        if !handler && !fault {
             return;
         }
         if self.waiting.len() == KEPT {
@@ -67,12 +78,9 @@ impl Handlers {
 }
 
 impl Engine {
-    /// Where a handler is that is about to run.
-    pub(super) fn handler_found(&mut self, place: &Fault) {
-        let mapping = place.mapping.as_ref();
-        if let Some(file) = mapping.and_then(|mapping| mapping.file.as_ref()) {
-            self.handlers.found(place.task.key, place.ip, file);
-        }
+    /// Where a handler is that is about to run, or the fault that it takes.
+    pub(super) fn handler_found(&mut self, event: u64, place: Fault) {
+        self.handlers.found(event, place);
     }
 
     /// Somebody has looked up which function it is.
@@ -86,20 +94,30 @@ impl Engine {
         let Some(place) = self.handlers.places.get_mut(&(key, address)) else {
             return;
         };
-        place.function = Some(function(named));
-        let place = place.clone();
+        place.function = Some(named.clone());
+        let place = self.handlers.place(key, address);
         let is_it = |report: &SignalReport| {
             let handler = report.handler.as_ref();
-            report.target.key == key && handler.is_some_and(|h| h.address == address)
+            let handler = handler.is_some_and(|h| h.address == address);
+            let fault = report.fault.as_ref().is_some_and(|f| f.ip == address);
+            report.target.key == key && (handler || fault)
         };
         let waiting = self.handlers.waiting.drain(..);
-        let (named, others): (VecDeque<_>, _) = waiting.partition(|report| is_it(report));
+        let (known, others): (VecDeque<_>, _) = waiting.partition(|report| is_it(report));
         self.handlers.waiting = others;
-        for mut now in named {
+        for mut now in known {
             let of = now.id;
-            now.handler = Some(Box::new(place.clone()));
+            if now.handler.as_ref().is_some_and(|h| h.address == address) {
+                now.handler = Some(Box::new(place.clone()));
+            }
+            if let Some(fault) = now.fault.as_mut().filter(|f| f.ip == address) {
+                place::rename(fault, function(named), &mut now.explanation, &mut []);
+            }
+            // The other of the two may still be named.
+            self.handlers.wait_for_name(&now);
             let now = Update::HandlerNamed(now);
             self.outbox.push(time, id, Report::Update { of, time, now });
         }
+        self.crash_named(id, time, (key, address), named);
     }
 }

@@ -262,7 +262,7 @@ fn seccomp(s: &Signal, d: &mut Death) -> (String, String, &'static str) {
 }
 
 /// `sigaction(2)` has the codes.
-fn fault(s: &Signal) -> (String, String, &'static str) {
+pub(super) fn fault(s: &Signal) -> (String, String, &'static str) {
     // Nothing is said of an address where the processor tells none.
     let (at, of) = match s.detail {
         Detail::Address(address) => (

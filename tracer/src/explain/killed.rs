@@ -12,7 +12,7 @@ use super::death::Death;
 use super::path::KernelPath;
 use super::sender::{self, SI_TKILL, SI_USER};
 use super::verdict::View;
-use super::{abort, dropped, lead, pid1, runtime, signals, stack, stop_request, words};
+use super::{abort, crashes, dropped, lead, pid1, runtime, signals, stack, stop_request, words};
 
 /// Kills a child that is forked into a control group which is being killed.
 pub(super) const FORKED_INTO: &str = "cgroup_post_fork";
@@ -61,6 +61,7 @@ pub(super) fn by_process(
     let from = runtime::called(view.history, &sender, victim);
     if cause == "abort" {
         abort::explain(fatal, &mut d);
+        crashes::before_signal(victim, fatal, s, &mut d);
         return d;
     }
     d.link(Some(fatal.event), format!("{name}{}", into(Some(&sender))));
@@ -97,6 +98,9 @@ pub(super) fn by_process(
         _ => format!("{from} sent {name} {}, and the process has no handler for it: the default action ended it.", sender::direction(s)),
     });
     d.stop = pid1::stop(view, victim, at);
+    if own && crashes::before_signal(victim, fatal, s, &mut d) {
+        return d;
+    }
     if let Some(handled) = raised_again(victim, fatal, s) {
         d.evidence(Evidence::Event(handled.event));
         d.say(format!(

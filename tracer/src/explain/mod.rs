@@ -24,6 +24,7 @@ mod arrive;
 mod asked;
 mod blocked;
 mod chain;
+mod crashes;
 mod death;
 mod debugger;
 mod denied;

@@ -1,10 +1,13 @@
 //! Where in its program a fault was: the file and the place in it, as the kernel
-//! side has seen it, and the function, where somebody has looked that up.
+//! side has seen it, and the function, where somebody has looked that up. Faults that a
+//! handler took stand in [`super::crashes`].
 
 use std::sync::Arc;
 
 use crate::event::{printable, BootTime, MappedFile, ProcessKey, Signal};
-use crate::explain::report::{Evidence, ExitReport, FaultFunction, FaultPlace, Report, Update};
+use crate::explain::report::{
+    Evidence, ExitReport, Explanation, FaultFunction, FaultPlace, Link, Report, Update,
+};
 use crate::history::process::NotedFault;
 
 use super::death::Death;
@@ -36,7 +39,7 @@ pub(super) fn explain(view: View<'_>, s: &Signal, d: &mut Death) {
     d.fault = Some(Box::new(place));
 }
 
-fn place(noted: &NotedFault, s: &Signal) -> Option<FaultPlace> {
+pub(super) fn place(noted: &NotedFault, s: &Signal) -> Option<FaultPlace> {
     let fault = &noted.fault;
     if fault.ip == 0 {
         return None;
@@ -86,11 +89,32 @@ impl Engine {
         if let Some(noted) = self.history.process_mut(key).and_then(|p| p.fault.as_mut()) {
             noted.function = Some(named);
         }
-        let reported = self.by_fault.iter().position(|r| r.task.key == key);
+        self.death_named(id, time, key, found, |_| true);
+    }
+
+    /// The death of a process by the fault that is meant, if it was reported.
+    pub(super) fn death_named(
+        &mut self,
+        id: u64,
+        time: BootTime,
+        key: ProcessKey,
+        found: FaultFunction,
+        is_it: impl Fn(&FaultPlace) -> bool,
+    ) {
+        let is_it = |r: &ExitReport| r.task.key == key && r.fault.as_deref().is_some_and(&is_it);
+        let reported = self.by_fault.iter().position(|report| is_it(report));
         let Some(mut now) = reported.and_then(|at| self.by_fault.remove(at)) else {
             return;
         };
-        rename(&mut now, found);
+        let ExitReport {
+            fault: place,
+            explanation,
+            chain,
+            ..
+        } = &mut *now;
+        if let Some(place) = place {
+            rename(place, found, explanation, chain);
+        }
         let of = now.id;
         let now = Update::Named(now);
         self.outbox.push(time, id, Report::Update { of, time, now });
@@ -116,18 +140,20 @@ impl Engine {
 const KEPT: usize = 64;
 
 /// Says what was said of the place with its function.
-fn rename(report: &mut ExitReport, function: FaultFunction) {
-    let Some(place) = &mut report.fault else {
-        return;
-    };
+pub(super) fn rename(
+    place: &mut FaultPlace,
+    function: FaultFunction,
+    explanation: &mut Explanation,
+    chain: &mut [Link],
+) {
     let (said, behind) = (sentence(place), beside(place));
     place.function = Some(function);
-    for text in &mut report.explanation.sentences {
+    for text in &mut explanation.sentences {
         if *text == said {
             *text = sentence(place);
         }
     }
-    for link in &mut report.chain {
+    for link in chain {
         if let Some(root) = link.what.strip_suffix(&behind) {
             link.what = format!("{root}{}", beside(place));
         }

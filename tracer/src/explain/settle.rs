@@ -12,7 +12,8 @@ use super::open::Open;
 use super::path::{Decision, KernelPath};
 use super::verdict::Verdict;
 use super::{
-    blocked, death, debugger, dropped, jobs, routine, sender, signals, stop_answer, words,
+    blocked, crashes, death, debugger, dropped, jobs, place, routine, sender, signals, stop_answer,
+    words,
 };
 
 /// `TRACE_SIGNAL_LOSE_INFO`: `__sigqueue_alloc` gave nothing. The limit does not
@@ -80,6 +81,7 @@ impl Engine {
             }
         }
         let ends = fatal.as_ref().map(|fatal| fatal.number);
+        self.note_crash(id, generated, &signal, &verdict, time);
         let report = match fatal {
             Some(fatal) => {
                 self.expect_end(target, &fatal, time);
@@ -256,6 +258,13 @@ impl Engine {
         verdict: &Verdict,
     ) -> SignalReport {
         let mut explanation = verdict.explanation.clone();
+        if let Some(ip) = verdict.fault_at {
+            crashes::explain(
+                &crashes::noted(&self.handlers, id, s, ip),
+                s,
+                &mut explanation,
+            );
+        }
         if s.outcome == Outcome::LoseInfo {
             explanation.sentences.push(without_siginfo(s));
         }
@@ -294,6 +303,10 @@ impl Engine {
             handler: verdict
                 .handler
                 .map(|address| Box::new(self.handlers.place(s.target.key, address))),
+            fault: verdict.fault_at.and_then(|ip| {
+                let noted = crashes::noted(&self.handlers, id, s, ip);
+                place::place(&noted, s).map(Box::new)
+            }),
             routine: verdict.routine || routine::is(s, sender::origin(s), verdict.fate),
             explanation,
             count: 1,

@@ -28,6 +28,7 @@ impl Engine {
                 signal_flags,
                 traced,
                 orphaned,
+                fault_at,
                 ..
             } => {
                 // The end of a thread whose group exits (get_signal), not a signal.
@@ -39,6 +40,7 @@ impl Engine {
                         signal_flags,
                         pid1: task.is_pid1(),
                         orphaned,
+                        fault_at,
                     };
                     self.deliver(&task, number, traced, &delivery);
                 }
@@ -72,6 +74,7 @@ impl Engine {
             }
             Fact::Exec { task, old_tid } => {
                 self.handlers.forget(task.key);
+                self.forget_crash(task.key);
                 self.exec(id, time, task, old_tid);
             }
             Fact::Exit {
@@ -122,7 +125,7 @@ impl Engine {
                 offset,
                 source,
             } => self.fault_named(id, time, key, (name, offset, source)),
-            Fact::HandlerFound(place) => self.handler_found(&place),
+            Fact::HandlerFound(place) => self.handler_found(id, *place),
             Fact::HandlerNamed {
                 key,
                 address,

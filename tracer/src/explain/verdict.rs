@@ -169,6 +169,8 @@ pub(crate) struct Verdict {
     pub(crate) latency_ns: Option<u64>,
     /// Address of the handler.
     pub(crate) handler: Option<u64>,
+    /// Of a fault that it takes: the instruction.
+    pub(crate) fault_at: Option<u64>,
     /// Part of normal life, by what the rule knows ([`super::routine`] judges by
     /// the signal alone).
     pub(crate) routine: bool,
@@ -186,6 +188,7 @@ impl Verdict {
             explanation: empty(Certainty::Proven),
             latency_ns: None,
             handler: None,
+            fault_at: None,
             routine: false,
             later: false,
         }

@@ -68,6 +68,21 @@ pub struct NotedFault {
     pub function: Option<(Arc<str>, u64, Option<Arc<str>>)>,
 }
 
+/// A fault that a handler took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crash {
+    /// Its signal.
+    pub signal: Arc<Signal>,
+    /// When that was generated.
+    pub time: BootTime,
+    /// When its handler began.
+    pub handled: BootTime,
+    /// Where it was; its event is the signal's.
+    pub place: NotedFault,
+    /// The process had outlived others before.
+    pub again: bool,
+}
+
 /// The end of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exited {
@@ -133,6 +148,8 @@ pub struct Process {
     pub dump_ended: Option<Fatal>,
     /// Where it last faulted.
     pub fault: Option<Box<NotedFault>>,
+    /// The last fault of its that a handler took.
+    pub crash: Option<Box<Crash>>,
     /// What its debugger gave one of its threads last, which has not acted on it yet.
     pub given: Option<Given>,
     /// It was reported to be there still a while after that.
@@ -185,6 +202,7 @@ impl Process {
             lost_child: None,
             on_the_spot: None,
             fault: None,
+            crash: None,
             overdue: false,
             exiting: None,
             exit: None,

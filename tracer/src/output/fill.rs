@@ -290,6 +290,7 @@ pub(crate) fn signal(context: &Context, report: &SignalReport) -> Line {
         latency_ns: report.latency_ns,
         within_ns: report.within_ns,
         handler: report.handler.as_deref().map(handler),
+        fault: report.fault.as_deref().map(fault),
         routine: report.routine,
         explanation: joined(&explanation.sentences),
         advice: advice(&explanation.advice),

@@ -154,6 +154,7 @@ pub(crate) fn sigterm() -> SignalReport {
                 source: None,
             }),
         })),
+        fault: None,
         routine: false,
         explanation: nothing(Certainty::Proven),
         count: 1,
@@ -182,6 +183,7 @@ pub(crate) fn dropped() -> SignalReport {
         ),
         latency_ns: None,
         handler: None,
+        fault: None,
         explanation: Explanation {
             evidence: vec![Evidence::Field("sa_handler=SIG_DFL".into())],
             sentences: strings(&[
@@ -218,6 +220,7 @@ pub(crate) fn sigkill() -> SignalReport {
         ),
         latency_ns: None,
         handler: None,
+        fault: None,
         ..sigterm()
     }
 }
@@ -381,6 +384,7 @@ pub(crate) fn every_kind() -> Vec<Report> {
         reason: Some("blocked-mask"),
         latency_ns: None,
         handler: None,
+        fault: None,
         explanation: Explanation {
             sentences: strings(&["Every thread blocks SIGTERM: it waits until one unblocks it."]),
             ..nothing(Certainty::Proven)
@@ -402,6 +406,7 @@ pub(crate) fn every_kind() -> Vec<Report> {
         outcome: Outcome::AlreadyPending,
         latency_ns: None,
         handler: None,
+        fault: None,
         count: 120,
         ..sigterm()
     };

@@ -20,6 +20,7 @@ pub(super) fn deliver(r: &record::Deliver) -> Fact {
             record::NOT_ORPHANED => Some(false),
             _ => None,
         },
+        fault_at: (r.ip != 0).then_some(r.ip),
     }
 }
 

@@ -123,7 +123,7 @@ pub struct ExitReport {
     pub oom: Option<Box<OomKill>>,
     /// How much of the time that it had to end its control group was kept from running.
     pub throttled: Option<Box<Throttled>>,
-    /// Where in its program it was, for the cause `fault`.
+    /// Where in its program it faulted: of the cause `fault`, or before its handler ended it.
     pub fault: Option<Box<FaultPlace>>,
     /// The same of what killed it.
     pub kernel_path: KernelPath,
@@ -140,7 +140,9 @@ impl ExitReport {
     /// what is shown as an alarm and for what makes a whole unclean.
     pub fn ended_badly(&self) -> bool {
         let rudely = self.signal.is_some_and(|number| !POLITE.contains(&number));
-        self.forced || self.core_dumped || rudely
+        // Of one that exited: its handler of a fault brought that about.
+        let crashed = self.signal.is_none() && self.fault.is_some();
+        self.forced || self.core_dumped || rudely || crashed
     }
 }
 

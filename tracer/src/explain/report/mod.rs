@@ -83,7 +83,8 @@ pub enum Update {
     Asked(Box<ExitReport>),
     /// In which function a fault was, which is all that changed.
     Named(Box<ExitReport>),
-    /// Which function the handler was, which is all that changed.
+    /// Which function the handler was, or a fault that it took was in, which is all that
+    /// changed.
     HandlerNamed(Box<SignalReport>),
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Explanation, FaultFunction};
+use super::{Explanation, FaultFunction, FaultPlace};
 use crate::event::{BootTime, Call, Comm, Origin, PidNs, ProcessKey, Task};
 use crate::explain::path::KernelPath;
 use crate::explain::runtime::Recognized;
@@ -93,6 +93,8 @@ pub struct SignalReport {
     pub within_ns: Option<u64>,
     /// What handled it; `None` unless handled.
     pub handler: Option<Box<HandlerPlace>>,
+    /// Of a fault that was handled: where in its program the thread was.
+    pub fault: Option<Box<FaultPlace>>,
     /// A signal that is part of normal life (SIGCHLD, SIGURG …): left out
     /// unless `--all-signals`, and counted.
     pub routine: bool,

@@ -145,6 +145,7 @@ fn the_end_of_a_thread_is_no_signal() {
         signal_flags: 0,
         group_exit_code: 0,
         traced: false,
+        fault_at: None,
         orphaned: None,
     });
     w.push(Fact::Exec {

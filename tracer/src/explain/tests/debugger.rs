@@ -66,6 +66,7 @@ impl World {
             signal_flags: 0,
             group_exit_code: 0,
             traced: by,
+            fault_at: None,
             orphaned: None,
         })
     }

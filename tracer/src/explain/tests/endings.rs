@@ -185,6 +185,7 @@ fn pid1_crashed() {
         signal_flags: 0,
         group_exit_code: 0,
         traced: false,
+        fault_at: None,
         orphaned: None,
     });
     w.exit(&one, SEGV | 0x80);

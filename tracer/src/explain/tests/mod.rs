@@ -4,6 +4,7 @@ mod aborts;
 mod bounds;
 mod children;
 mod clockwork;
+mod crashes;
 mod deaths;
 mod debugger;
 mod drops;

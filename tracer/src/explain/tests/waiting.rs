@@ -442,6 +442,7 @@ fn delivered_without_a_handler_after_all() {
         signal_flags: 4,
         group_exit_code: QUIT,
         traced: false,
+        fault_at: None,
         orphaned: None,
     });
     w.exit(&app, QUIT | 0x80);
@@ -479,6 +480,7 @@ fn terminal_stop(
         signal_flags: 0,
         group_exit_code: 0,
         traced: false,
+        fault_at: None,
         orphaned: group,
     });
     let told = w.run();

@@ -237,6 +237,7 @@ impl World {
             signal_flags,
             group_exit_code: 0,
             traced: false,
+            fault_at: None,
             orphaned: None,
         })
     }

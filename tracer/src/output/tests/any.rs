@@ -119,6 +119,7 @@ fn blocked_then_fatal() -> [Report; 2] {
         cause,
         latency_ns: None,
         handler: None,
+        fault: None,
         target: killed().task,
         ..samples::sigterm()
     };
