@@ -19,6 +19,8 @@ const KEPT: u64 = 1 << 2 | 1 << 19;
 /// CAP_BPF, without which counts cannot be looked up before 6.0 where
 /// unprivileged_bpf_disabled is set.
 const BEFORE_6_0: u64 = 1 << 39;
+/// Of a trace with CAP_SYS_RESOURCE.
+const OOM_SCORE_ADJ: &str = "-900";
 /// The least buffer: all the rest of the memory is sigtrace's own.
 const BUFFER: &str = "4096";
 const MOST_KB: u64 = 15 << 10;
@@ -88,7 +90,11 @@ fn privileges(stage: &Stage<'_>) -> Result<Outcome> {
     let sigtrace = Sigtrace::attached(stage.host, &["--pidns", &ino, "--once", "-o", "json"])?;
     let new = stage.host.series_is_at_least(6, 0);
     let allowed = if new { KEPT } else { KEPT | BEFORE_6_0 };
-    let faults = may_do(sigtrace.pid(), allowed)?;
+    let mut faults = may_do(sigtrace.pid(), allowed)?;
+    let score = fs::read_to_string(format!("/proc/{}/oom_score_adj", sigtrace.pid()))?;
+    if stage.host.guest && score.trim() != OOM_SCORE_ADJ {
+        faults.push(format!("its oom_score_adj is {}", score.trim()));
+    }
     ns::kill(ns.pid1.pid, Signal::SIGTERM)?;
     ns.pid1.wait()?;
     let ended = sigtrace.ended()?.well()?;

@@ -79,7 +79,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
                     ("leads", "led"),
                     "end of its session's leader with status 5",
                     5,
-                )
+                );
             },
         ),
         shared(
@@ -93,7 +93,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
                     ("gives-up", "given-up"),
                     "its session's leader gave the terminal up",
                     0,
-                )
+                );
             },
         ),
         shared("tty-hangup-vhangup", kept, act_vhangup, |s, j| {

@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashMap,
+    fs,
     sync::{Mutex, PoisonError},
     thread,
 };
@@ -35,6 +36,9 @@ use crate::event::{BootTime, PidNs};
 /// its turn even among hundreds of processes that never sleep, which are what people
 /// want to know about.
 const AHEAD: i32 = -10;
+/// The OOM killer takes nearly everybody else before it: who tells why others were killed
+/// should be there to tell (proc_pid_oom_score_adj(5)).
+const OOM_SCORE_ADJ: &str = "-900";
 
 /// Programs that are verified at a time. Two of them need most of the time.
 const LOADERS: usize = 4;
@@ -139,6 +143,8 @@ pub fn attach(facts: &mut Facts, request: &Request) -> Result<Attached, KernelEr
     let types = check(facts)?.clone();
     sys::raise_memlock();
     sys::nice(AHEAD);
+    // Who may not (CAP_SYS_RESOURCE) goes on as before.
+    let _ = fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ);
     loop {
         let choices = choose(&facts.hooks, request.wish);
         needed(&choices, facts)?;
