@@ -238,7 +238,7 @@ impl Live {
     /// found.
     fn look_into(&mut self, time: BootTime, fact: &Fact) {
         let (place, what) = match fact {
-            Fact::Fault(place) => (place, What::Fault),
+            Fact::Fault(place) => (place, What::Fault(place.ip)),
             Fact::HandlerFound(place) => (place, What::Handler(place.ip)),
             _ => return,
         };
@@ -279,8 +279,9 @@ impl Live {
         let (key, name) = (answer.key, function.name.into());
         let (offset, source) = (function.offset, function.source.map(Into::into));
         let fact = match answer.what {
-            What::Fault => Fact::FaultNamed {
+            What::Fault(ip) => Fact::FaultNamed {
                 key,
+                ip,
                 name,
                 offset,
                 source,

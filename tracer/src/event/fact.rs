@@ -289,6 +289,8 @@ pub enum Fact {
     Fault(Box<Fault>),
     /// The function that a fault was in, from the symbols of just that file.
     FaultNamed {
+        /// The instruction.
+        ip: u64,
         /// Whose fault.
         key: ProcessKey,
         /// The function's name; any text.

@@ -20,12 +20,10 @@ const NOTHING_MAPPED: i32 = 1;
 
 /// Adds it to a death by a fault.
 pub(super) fn explain(view: View<'_>, s: &Signal, d: &mut Death) {
-    let noted = view
-        .history
-        .process(s.target.key)
-        .and_then(|p| p.fault.as_deref());
+    let faults = view.history.process(s.target.key).map(|one| &one.faults);
     // Another thread may have come to a fault of its own meanwhile.
-    let Some(noted) = noted.filter(|noted| noted.fault.task.tid == s.target.tid) else {
+    let own = |noted: &&NotedFault| noted.fault.task.tid == s.target.tid;
+    let Some(noted) = faults.and_then(|faults| faults.iter().find(own)) else {
         return;
     };
     let Some(place) = place(noted, s) else {
@@ -83,13 +81,21 @@ pub(super) fn function((name, offset, source): &Named) -> FaultFunction {
 
 impl Engine {
     /// Somebody has looked up the function of a fault.
-    pub(super) fn fault_named(&mut self, id: u64, time: BootTime, key: ProcessKey, named: Named) {
-        let found = function(&named);
+    pub(super) fn fault_named(
+        &mut self,
+        id: u64,
+        time: BootTime,
+        (key, ip): (ProcessKey, u64),
+        named: &Named,
+    ) {
+        let found = function(named);
         let key = self.history.resolve(key);
-        if let Some(noted) = self.history.process_mut(key).and_then(|p| p.fault.as_mut()) {
-            noted.function = Some(named);
+        if let Some(process) = self.history.process_mut(key) {
+            for noted in process.faults.iter_mut().filter(|n| n.fault.ip == ip) {
+                noted.function = Some(named.clone());
+            }
         }
-        self.death_named(id, time, key, found, |_| true);
+        self.death_named(id, time, key, found, |place| place.ip == ip);
     }
 
     /// The death of a process by the fault that is meant, if it was reported.

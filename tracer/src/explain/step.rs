@@ -113,18 +113,19 @@ impl Engine {
             Fact::Fault(fault) => {
                 let process = self.history.see(&fault.task, true);
                 let fault = *fault;
-                process.fault = Some(Box::new(NotedFault {
+                process.faulted(NotedFault {
                     event: id,
                     fault,
                     function: None,
-                }));
+                });
             }
             Fact::FaultNamed {
                 key,
+                ip,
                 name,
                 offset,
                 source,
-            } => self.fault_named(id, time, key, (name, offset, source)),
+            } => self.fault_named(id, time, (key, ip), &(name, offset, source)),
             Fact::HandlerFound(place) => self.handler_found(id, *place),
             Fact::HandlerNamed {
                 key,

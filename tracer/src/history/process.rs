@@ -57,6 +57,9 @@ pub struct Given {
     pub by: Arc<Resumed>,
 }
 
+/// Faults of a process that are remembered: its threads may come to one at once.
+pub const FAULTS: usize = 4;
+
 /// Where a process faulted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotedFault {
@@ -146,8 +149,8 @@ pub struct Process {
     pub fatal: Option<Fatal>,
     /// A SIGKILL that ended its core dump: of `fatal` it was dying already.
     pub dump_ended: Option<Fatal>,
-    /// Where it last faulted.
-    pub fault: Option<Box<NotedFault>>,
+    /// Where its threads last faulted, the newest last; [`FAULTS`] at most.
+    pub faults: Vec<NotedFault>,
     /// The last fault of its that a handler took.
     pub crash: Option<Box<Crash>>,
     /// What its debugger gave one of its threads last, which has not acted on it yet.
@@ -179,6 +182,16 @@ pub struct Process {
 }
 
 impl Process {
+    /// One of its threads has faulted.
+    pub fn faulted(&mut self, noted: NotedFault) {
+        self.faults
+            .retain(|old| old.fault.task.tid != noted.fault.task.tid);
+        if self.faults.len() == FAULTS {
+            self.faults.remove(0);
+        }
+        self.faults.push(noted);
+    }
+
     /// One of which nothing is known yet.
     pub fn new(task: Task, exact: bool) -> Self {
         Self {
@@ -201,7 +214,7 @@ impl Process {
             others: None,
             lost_child: None,
             on_the_spot: None,
-            fault: None,
+            faults: Vec::new(),
             crash: None,
             overdue: false,
             exiting: None,

@@ -30,8 +30,8 @@ const LINE: u64 = 4096;
 /// What is at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
-    /// The instruction of a fault.
-    Fault,
+    /// The instruction of a fault, at this address.
+    Fault(u64),
     /// The handler at this address.
     Handler(u64),
 }
@@ -131,7 +131,7 @@ fn work(inbox: &Receiver<Question>, outbox: &UnboundedSender<Answer>) {
     while let Ok(question) = inbox.recv() {
         let Question { key, what, .. } = question;
         let function = match what {
-            What::Fault => function(&question),
+            What::Fault(_) => function(&question),
             // The same program runs in many processes, which all have the same one.
             What::Handler(_) => {
                 let file = &question.file;

@@ -112,6 +112,30 @@ fn another_threads_fault_is_not_this_ones() {
     assert!(chain(&death).ends_with("fault at address 0x10"));
 }
 
+/// Each is told by its own place.
+#[test]
+fn two_threads_fault_at_once() {
+    let victim = member(102, 3, "app");
+    let other = Task {
+        tid: 1102,
+        ..victim.clone()
+    };
+    let mut w = World::new();
+    fault(&mut w, &victim, IP, mapping(Some(app())));
+    fault(&mut w, &other, IP + 0x10, mapping(Some(app())));
+    name(&mut w, &victim);
+    w.send(&victim, &victim, SEGV)
+        .by_kernel()
+        .stack(&["force_sig_fault", "exc_page_fault"])
+        .go();
+    w.deliver(&victim, SEGV, Handler::Default);
+    w.exit(&victim, SEGV);
+    let told = w.run();
+    let place = told.exit(&victim).fault.clone().unwrap();
+    assert_eq!(place.ip, IP);
+    assert!(place.function.is_some());
+}
+
 #[test]
 fn a_hostile_name_is_shown_escaped() {
     let file = MappedFile {
@@ -126,6 +150,7 @@ fn a_hostile_name_is_shown_escaped() {
 fn name(w: &mut World, task: &Task) {
     w.push(Fact::FaultNamed {
         key: task.key,
+        ip: IP,
         name: "crash\u{1b}".into(),
         offset: 6,
         source: Some("src/app.c:12".into()),
