@@ -80,6 +80,14 @@ pub(super) fn play(role: &str) -> Result<bool> {
             signal::raise(Signal::SIGTERM)?;
         }
         "bereaves" => bereaves()?,
+        "dumps-shared" => {
+            sys::default_action(Signal::SIGSEGV)?;
+            prepare(role)?;
+            let inside = sys::clone_with_memory(false)?;
+            let children = fs::read_to_string("/proc/thread-self/children")?;
+            tools::say(&format!("shares {} {inside}", children.trim()))?;
+            sys::read_near_zero();
+        }
         "eats" | "eats-shared" => {
             let mut bell = Bell::for_signals(&[Signal::SIGUSR1])?;
             prepare(role)?;

@@ -11,11 +11,12 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd;
 
+use super::kernel_kills::ended;
 use super::rare_kills::in_guest;
 use super::signals::wait_until_dead;
 use super::{kept, play, shared, Scenario, Scene, Set};
 use crate::judge::{From, Judge};
-use crate::stage::host::Host;
+use crate::stage::host::{self, Host};
 use crate::stage::ns::{self, Ns};
 use crate::stage::sigtrace::Sigtrace;
 use crate::stage::until;
@@ -30,9 +31,50 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         shared("target-dumping", in_guest, act_dumping, dumping),
         shared("dump-killed", in_guest, act_dump_killed, dump_killed),
+        shared("dump-of-shared-memory", kept, act_shared, shares),
         shared("target-exiting", kept, act_exiting, exiting),
         shared("target-exited", set_exited, act_exited, exited),
     ]
+}
+
+/// The one faults, and the other has the same memory and nothing else to do with it.
+fn act_shared(scene: &mut Scene, _: &Sigtrace) -> Result<()> {
+    let pid = scene.spawn("dumps-shared", "")?.host;
+    let other = scene.ns.pid1.meet("shares")?;
+    scene.remember("shares", other);
+    wait_until_dead(pid)?;
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    if !host::is_at_least(&release, 5, 16) {
+        wait_until_dead(other.host)?;
+    }
+    scene.clear()
+}
+
+fn shares(scene: &Scene, judge: &mut Judge<'_>) {
+    let (pid, other) = (scene.pid("dumps-shared"), scene.pid("shares"));
+    let chain = ["SIGSEGV by the kernel", "fault at address 0x10"];
+    let from = From::KernelFor(pid);
+    ended(
+        scene,
+        judge,
+        "dumps-shared",
+        Signal::SIGSEGV,
+        from,
+        "fault",
+        &chain,
+    );
+    judge.cleared(scene.pid1());
+    if judge.place.kernel != "5.10" {
+        judge.zapped("who shares its memory", other, scene.pid1());
+        return;
+    }
+    let root = format!("core dump of a process that shares its memory: dumps-shared {pid}");
+    judge
+        .death("who shares its memory", other)
+        .cause("coredump-zap", "kernel-signal", 128 + libc::SIGSEGV)
+        .field("/signal", "SIGSEGV")
+        .words(&["Nobody sent it a signal"])
+        .chain(&["ended as if by SIGSEGV", &root, "SIGSEGV by the kernel"]);
 }
 
 /// Core dumps go to a program from here on, until this is dropped.

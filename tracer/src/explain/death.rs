@@ -13,7 +13,9 @@ use super::asked::Request;
 use super::path::KernelPath;
 use super::sender::{self, Origin};
 use super::verdict::{empty, View};
-use super::{abort, debugger, exited, kernel_cause, killed, pid1, runtime, signals, stack, words};
+use super::{
+    abort, debugger, dumped, exited, kernel_cause, killed, pid1, runtime, signals, stack, words,
+};
 
 /// How far a chain is followed from one death to the next.
 const CHAIN_DEPTH: usize = 8;
@@ -190,6 +192,9 @@ fn unseen(
     let name = signals::name(number);
     // What its own stack shows is no other's doing, whoever dies at that moment.
     if let Some(death) = kernel_cause::at_exit(number, exited.event, exit_stack) {
+        return death;
+    }
+    if let Some(death) = dumped::with_another(view, victim, exited) {
         return death;
     }
     if number == signals::KILL {

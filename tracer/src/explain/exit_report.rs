@@ -75,6 +75,7 @@ impl Engine {
             event: id,
             time,
             status,
+            ..
         } = exited;
         let task = process.task.clone();
         let request = death.request;

@@ -47,6 +47,7 @@ impl Engine {
             event: id,
             time,
             status,
+            ..
         } = exited;
         if !self.history.exit(task, exited) {
             return;

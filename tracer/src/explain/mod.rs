@@ -29,6 +29,7 @@ mod death;
 mod debugger;
 mod denied;
 mod dropped;
+mod dumped;
 mod early;
 mod exit_report;
 mod exited;

@@ -81,6 +81,7 @@ impl Engine {
                 task,
                 group_dead,
                 status,
+                signal_flags,
                 pending,
                 ancestry,
                 stack,
@@ -90,6 +91,7 @@ impl Engine {
                     event: id,
                     time,
                     status,
+                    signal_flags,
                 };
                 if group_dead {
                     self.exit(&task, exited, pending, &ancestry, &stack);
@@ -105,6 +107,7 @@ impl Engine {
                     event: id,
                     time,
                     status,
+                    signal_flags: 0,
                 });
             }
             Fact::ZapPidNs { task, pidns } => self.history.zap(&task, pidns, id, time),

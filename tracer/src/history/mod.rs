@@ -146,6 +146,11 @@ impl History {
         })
     }
 
+    /// All that are kept.
+    pub fn all(&self) -> impl Iterator<Item = &Process> {
+        self.processes.values().map(|process| &**process)
+    }
+
     /// How many processes are kept.
     pub fn len(&self) -> usize {
         self.processes.len()

@@ -95,6 +95,8 @@ pub struct Exited {
     pub time: BootTime,
     /// In the format of wait(2).
     pub status: i32,
+    /// `SIGNAL_*` at that moment.
+    pub signal_flags: u32,
 }
 
 /// A child that a signal ended.

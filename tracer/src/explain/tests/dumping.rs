@@ -76,3 +76,61 @@ fn a_pid1_that_has_exited_is_no_zombie_before_the_others_are_gone() {
     assert!(why.contains("until every other process of its PID namespace is gone"));
     assert_eq!(told.signal(late).reason, Some("zombie"));
 }
+
+/// Ends a process with the mark that another's core dump leaves (before 5.16).
+fn zapped(w: &mut World, task: &Task, number: i32) {
+    w.push(crate::event::Fact::Exit {
+        task: exiting(task),
+        group_dead: true,
+        status: number,
+        signal_flags: crate::event::flag::GROUP_EXIT | crate::event::flag::GROUP_COREDUMP_5_10,
+        pending: 0,
+        pdeath_signal: 0,
+        ancestry: vec![],
+        stack: frames(&["do_exit", "do_group_exit", "get_signal"]),
+    });
+}
+
+#[test]
+fn the_core_dump_of_another_ends_those_who_share_its_memory() {
+    let (parent, child) = (member(101, 2, "parent"), member(102, 3, "child"));
+    let mut w = World::new();
+    w.fork(&host(50, "sh"), &parent);
+    w.fork(&parent, &child);
+    w.send(&child, &child, SEGV)
+        .by_kernel()
+        .stack(&["force_sig_fault", "exc_page_fault"])
+        .go();
+    w.deliver(&child, SEGV, Handler::Default);
+    zapped(&mut w, &parent, SEGV);
+    w.exit(&child, SEGV | 0x80);
+    let told = w.run();
+    let e = told.exit(&parent);
+    assert_eq!(
+        (e.cause, e.mechanism, e.explanation.certainty),
+        ("coredump-zap", Some("kernel-signal"), Certainty::Proven)
+    );
+    assert!(why(e).contains("Nobody sent it a signal"), "{}", why(e));
+    assert!(why(e).contains("only child 102 died of SIGSEGV"));
+    assert_eq!(
+        chain(e),
+        "ended as if by SIGSEGV ← core dump of a process that shares its memory: child 102 ← \
+         SIGSEGV by the kernel ← fault"
+    );
+    assert_eq!(told.exit(&child).cause, "fault");
+}
+
+#[test]
+fn of_two_dumps_at_once_neither_is_named() {
+    let (parent, child) = (member(101, 2, "parent"), member(102, 3, "child"));
+    let mut w = World::new();
+    for task in [&child, &member(103, 4, "other")] {
+        w.deliver(task, SEGV, Handler::Default);
+    }
+    zapped(&mut w, &parent, SEGV);
+    let told = w.run();
+    let e = told.exit(&parent);
+    assert_eq!(e.cause, "coredump-zap");
+    assert!(!why(e).contains("child"), "{}", why(e));
+    assert!(chain(e).ends_with("that shares its memory"), "{}", chain(e));
+}
