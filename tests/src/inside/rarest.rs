@@ -41,6 +41,10 @@ pub(super) fn play(role: &str, words: &[&str]) -> Result<bool> {
             bell.wait()?;
             rarest::use_up_memory()?;
         }
+        ("oopses", []) => {
+            prepare(role)?;
+            rarest::return_to_nowhere();
+        }
         ("holds-console", []) => {
             let _console = OpenOptions::new()
                 .read(true)

@@ -23,6 +23,7 @@ mod late;
 mod loss;
 mod masses;
 mod memory;
+mod oops;
 mod open;
 mod overload;
 mod path;
@@ -261,6 +262,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         bad_input::scenarios(),
         itself::scenarios(),
         configurations::scenarios(),
+        oops::scenarios(),
     ];
     groups.into_iter().flatten().collect()
 }

@@ -36,6 +36,23 @@ pub(crate) fn kill_by_program(pid: u32, signal: Signal) -> Result<OwnedFd> {
     super::attach(c"sys_enter", &program).context("a program that sends a signal")
 }
 
+/// iretq to where nobody can return to. A real processor refuses that to the program;
+/// an emulated one changes its state first, so that the kernel's own handler faults.
+pub(crate) fn return_to_nowhere() {
+    // SAFETY: the process does not go on behind it.
+    unsafe {
+        std::arch::asm!(
+            "push 0x2b",
+            "push 0x7f00",
+            "push 0x202",
+            "push 0x13",
+            "push 0",
+            "iretq",
+            options(noreturn)
+        );
+    }
+}
+
 /// A counter of this thread's page faults that traps at the first one (SIGTRAP, 5.13).
 pub(crate) fn trap_at_page_fault() -> Result<OwnedFd> {
     /// `struct perf_event_attr` of linux/perf_event.h, up to `sig_data`.
