@@ -41,7 +41,11 @@ pub(crate) fn at_generation(view: View<'_>, time: BootTime, s: &Signal) -> Optio
     }
     if !matches!(dying, Dying::No) {
         // SIGKILL still ends a core dump.
-        let ends_dump = dropped::dumping(s) && s.number == signals::KILL;
+        let known = view.history.process(s.target.key);
+        // Before 5.16 the dead may have the mark of a dump that was another's.
+        let over =
+            matches!(dying, Dying::Zombie) || known.is_some_and(|process| process.exit.is_some());
+        let ends_dump = dropped::dumping(s) && s.number == signals::KILL && !over;
         if !ends_dump {
             return Some(dropped::to_the_dying(view, s, &dying));
         }
