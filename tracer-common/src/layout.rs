@@ -262,6 +262,14 @@ layout! {
     regs_number = ["pt_regs.orig_ax"];
     /// Code segment: of a 32-bit caller another.
     regs_segment = ["pt_regs.cs"];
+    /// Stack segment.
+    regs_stack_segment = ["pt_regs.ss"];
+    /// Size of all of them.
+    regs_size = ["sizeof pt_regs"];
+    /// `void *stack`: the lower end of its stack in the kernel.
+    task_stack = ["task_struct.stack"];
+    /// `u32 thread_info.status`: of x86-64, whether it is in a call of 32-bit programs.
+    task_status = ["task_struct.thread_info.status"];
     /// `unsigned int policy`: how it is scheduled.
     task_policy = ["task_struct.policy"];
     /// `struct nsproxy *nsproxy`.

@@ -18,7 +18,7 @@ use crate::{
     filter,
     globals::{global, DEAD},
     mem::{current, pointer, Addr, Direct, Mem, Probe},
-    task, trace,
+    syscall, task, trace,
 };
 
 const SIGNAL_GROUP_EXIT: u32 = 0x4;
@@ -203,9 +203,14 @@ unsafe fn exit<M: Mem, T: Turn>(ctx: *mut c_void, task: Addr, group_dead: u32) -
             // a signal ends (`get_signal` marks it) got here by that signal, which
             // has brought its own stack: when hundreds are killed at once, less work
             // here is fewer misses. Without the mark the kernel ended it on the spot.
-            let killed = flags & SIGNAL_GROUP_EXIT != 0
-                && (*out).status & 0x7f == SIGKILL
-                && (*out).task.flags & PF_SIGNALED != 0;
+            let signalled = (*out).task.flags & PF_SIGNALED != 0;
+            let killed =
+                flags & SIGNAL_GROUP_EXIT != 0 && (*out).status & 0x7f == SIGKILL && signalled;
+            ((*out).call_number, (*out).call_arch) = if (*out).status & 0x7f != 0 && !signalled {
+                syscall::of(task)
+            } else {
+                (0, 0)
+            };
             if killed {
                 trace::fill::<1>(&raw mut (*out).trace, None);
             } else {

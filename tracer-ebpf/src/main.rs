@@ -30,6 +30,7 @@ mod process;
 mod ptrace;
 mod refused;
 mod signal;
+mod syscall;
 mod task;
 mod trace;
 

@@ -210,7 +210,8 @@ fn seccomp(scene: &Scene, judge: &mut Judge<'_>) {
     judge
         .death("the target", pid)
         .cause("seccomp", "exit", 128 + libc::SIGSYS)
-        .field("/signal", "SIGSYS");
+        .field("/signal", "SIGSYS")
+        .chain(&["ended as if by SIGSYS", "system call 110 of x86-64"]);
     judge.cleared(scene.pid1());
 }
 
@@ -223,7 +224,7 @@ fn seccomp_strict(scene: &Scene, judge: &mut Judge<'_>) {
         .words(&["strict mode of seccomp"])
         .chain(&[
             "ended as if by SIGKILL",
-            "a system call that strict seccomp",
+            "system call 110 of x86-64 that strict seccomp",
         ]);
     judge.cleared(scene.pid1());
 }

@@ -72,6 +72,10 @@ pub struct Exit {
     pub pdeath_signal: i32,
     /// `task_struct.exit_signal` of the leader: what its parent gets.
     pub exit_signal: i32,
+    /// Of one that the kernel ended on the spot: the system call that it was in.
+    pub call_number: u32,
+    /// `AUDIT_ARCH_*` of that; 0: not known.
+    pub call_arch: u32,
     /// Its parent and the path by which it got here.
     pub trace: Trace,
 }
@@ -108,7 +112,7 @@ sizes! {
     Fork = 256,
     Exec = 144,
     Placed = 392,
-    Exit = 704,
+    Exit = 712,
     Call = 144,
     Reap = 32,
 }

@@ -14,7 +14,8 @@ use self::{
     signal::{code, deliver, detail, handler, info, outcome, state},
 };
 use super::{
-    fork, Ancestor, BootTime, Comm, Fact, Frame, Handler, Like, Places, ProcessKey, Signal, Task,
+    fork, Ancestor, BootTime, Comm, Detail, Fact, Frame, Handler, Like, Places, ProcessKey, Signal,
+    Task,
 };
 
 /// Names the function that an address of the kernel lies in.
@@ -161,6 +162,13 @@ impl<F: Functions> Decoder<F> {
             signal_flags: r.signal_flags,
             pending: r.pending | r.shared_pending,
             pdeath_signal: r.pdeath_signal,
+            call: match r.call_arch {
+                0 => Detail::None,
+                arch => Detail::SystemCall {
+                    number: r.call_number,
+                    arch,
+                },
+            },
             ancestry: ancestry(&r.trace),
             stack: self.stack(&r.trace.stack, r.trace.frame_count),
         }

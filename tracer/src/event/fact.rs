@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::{
-    Ancestor, BootTime, CgroupId, Comm, CpuTime, Fault, ForkRejected, Frame, Handler, Home, Info,
-    LikeFork, Oom, Outcome, PidNs, ProcessKey, Quotas, Refused, Signal, Task,
+    Ancestor, BootTime, CgroupId, Comm, CpuTime, Detail, Fault, ForkRejected, Frame, Handler, Home,
+    Info, LikeFork, Oom, Outcome, PidNs, ProcessKey, Quotas, Refused, Signal, Task,
 };
 
 /// What sort of signals a process does what with, from `/proc/PID/status`.
@@ -256,6 +256,8 @@ pub enum Fact {
         pending: u64,
         /// Signal it asked for at its parent's death (prctl), 0 for none.
         pdeath_signal: i32,
+        /// The system call that it was in, if the kernel ended it on the spot.
+        call: Detail,
         /// Its ancestry.
         ancestry: Vec<Ancestor>,
         /// By which path it got here.

@@ -191,7 +191,7 @@ fn unseen(
 ) -> Death {
     let name = signals::name(number);
     // What its own stack shows is no other's doing, whoever dies at that moment.
-    if let Some(death) = kernel_cause::at_exit(number, exited.event, exit_stack) {
+    if let Some(death) = kernel_cause::at_exit(number, exited, exit_stack) {
         return death;
     }
     if let Some(death) = dumped::with_another(view, victim, exited) {

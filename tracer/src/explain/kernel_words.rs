@@ -18,6 +18,8 @@ const KERNELS: u64 = 1 << 63;
 const DNOTIFY: &str = "dnotify_handle_event";
 /// `AUDIT_ARCH_X86_64`.
 const X86_64: u32 = 0xc000_003e;
+/// `AUDIT_ARCH_I386`.
+const I386: u32 = 0x4000_0003;
 
 /// Sentences, the chain's root and advice.
 pub(super) fn explain(cause: &'static str, s: &Signal, d: &mut Death) {
@@ -231,22 +233,28 @@ fn cpu_limit(s: &Signal, handler: &str) -> (String, String, &'static str) {
     )
 }
 
-/// A filter that kills has the signal forced past any handler (`force_sig_seccomp`,
-/// HANDLER_EXIT); one that traps leaves it to the handler. Before 5.16 the former ends
-/// the process without a signal, so that this one is a trap all the same.
-fn seccomp(s: &Signal, d: &mut Death) -> (String, String, &'static str) {
-    let call = match s.detail {
+/// `system call 110 of x86-64`.
+pub(super) fn system_call(detail: Detail) -> String {
+    match detail {
         Detail::SystemCall {
             number,
             arch: X86_64,
-        } => {
-            format!("system call {number} of x86-64")
+        } => format!("system call {number} of x86-64"),
+        Detail::SystemCall { number, arch: I386 } => {
+            format!("system call {number} of 32-bit x86")
         }
         Detail::SystemCall { number, arch } => {
             format!("system call {number} of architecture {arch:#x}")
         }
         _ => "a system call".to_owned(),
-    };
+    }
+}
+
+/// A filter that kills has the signal forced past any handler (`force_sig_seccomp`,
+/// HANDLER_EXIT); one that traps leaves it to the handler. Before 5.16 the former ends
+/// the process without a signal, so that this one is a trap all the same.
+fn seccomp(s: &Signal, d: &mut Death) -> (String, String, &'static str) {
+    let call = system_call(s.detail);
     let verdict = if s.state.sa_flags & flag::SA_IMMUTABLE != 0 {
         d.evidence(Evidence::Field("sa_flags has SA_IMMUTABLE".to_owned()));
         "kill (SECCOMP_RET_KILL_PROCESS, or SECCOMP_RET_KILL_THREAD of its last thread), whatever handler it has"

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{BootTime, Event, Fact, Home, Info, Task};
+use crate::event::{BootTime, Detail, Event, Fact, Home, Info, Task};
 use crate::explain::report::Report;
 use crate::history::process::{Exited, NotedFault};
 
@@ -82,6 +82,7 @@ impl Engine {
                 group_dead,
                 status,
                 signal_flags,
+                call,
                 pending,
                 ancestry,
                 stack,
@@ -92,6 +93,7 @@ impl Engine {
                     time,
                     status,
                     signal_flags,
+                    call,
                 };
                 if group_dead {
                     self.exit(&task, exited, pending, &ancestry, &stack);
@@ -108,6 +110,7 @@ impl Engine {
                     time,
                     status,
                     signal_flags: 0,
+                    call: Detail::None,
                 });
             }
             Fact::ZapPidNs { task, pidns } => self.history.zap(&task, pidns, id, time),

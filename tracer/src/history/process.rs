@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::event::{
-    BootTime, Comm, Dispositions, Fault, ProcessKey, Quotas, Resumed, Sight, Signal, Task,
+    BootTime, Comm, Detail, Dispositions, Fault, ProcessKey, Quotas, Resumed, Sight, Signal, Task,
 };
 
 use super::note::{Fate, Note, Recent, Sent};
@@ -97,6 +97,8 @@ pub struct Exited {
     pub status: i32,
     /// `SIGNAL_*` at that moment.
     pub signal_flags: u32,
+    /// The system call that it was in, if the kernel ended it on the spot.
+    pub call: Detail,
 }
 
 /// A child that a signal ended.

@@ -18,7 +18,7 @@ const POINTER: u32 = 8;
 
 /// Fields that a kernel may lack: what they tell is told less well without
 /// them. Without any other, identities or fates would be wrong.
-const OPTIONAL_FIELDS: [&str; 84] = [
+const OPTIONAL_FIELDS: [&str; 88] = [
     "task_pdeath_signal",
     "task_last_siginfo",
     "siginfo_signo",
@@ -90,6 +90,10 @@ const OPTIONAL_FIELDS: [&str; 84] = [
     "regs_fourth",
     "regs_number",
     "regs_segment",
+    "regs_stack_segment",
+    "regs_size",
+    "task_stack",
+    "task_status",
     "task_policy",
     "task_nsproxy",
     "nsproxy_children",

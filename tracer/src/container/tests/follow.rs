@@ -367,6 +367,7 @@ fn dead(task: &Task) -> Fact {
         signal_flags: 0,
         pending: 0,
         pdeath_signal: 0,
+        call: crate::event::Detail::None,
         ancestry: vec![],
         stack: vec![],
     }

@@ -86,6 +86,7 @@ fn zapped(w: &mut World, task: &Task, number: i32) {
         signal_flags: crate::event::flag::GROUP_EXIT | crate::event::flag::GROUP_COREDUMP_5_10,
         pending: 0,
         pdeath_signal: 0,
+        call: crate::event::Detail::None,
         ancestry: vec![],
         stack: frames(&["do_exit", "do_group_exit", "get_signal"]),
     });
@@ -104,7 +105,14 @@ fn the_core_dump_of_another_ends_those_who_share_its_memory() {
     w.deliver(&child, SEGV, Handler::Default);
     zapped(&mut w, &parent, SEGV);
     w.exit(&child, SEGV | 0x80);
+    let late = w.send(&host(50, "sh"), &exiting(&parent), KILL).set(|s| {
+        s.state.signal_flags =
+            crate::event::flag::GROUP_EXIT | crate::event::flag::GROUP_COREDUMP_5_10;
+        s.state.exit_state = 32;
+    });
+    let late = late.go();
     let told = w.run();
+    assert_eq!(told.signal(late).reason, Some("zombie"));
     let e = told.exit(&parent);
     assert_eq!(
         (e.cause, e.mechanism, e.explanation.certainty),

@@ -464,6 +464,33 @@ fn deaths_on_the_spot_are_told_by_the_stack_of_the_exit() {
     }
 }
 
+#[test]
+fn the_system_call_of_a_death_on_the_spot_is_named() {
+    let app = member(101, 2, "app");
+    let ended = |number: i32, call: Detail| {
+        let mut w = World::new();
+        w.exit_by(&app, number, &["do_exit", "__secure_computing"]);
+        if let Some(crate::event::Fact::Exit { call: of, .. }) =
+            w.events.last_mut().map(|event| &mut event.fact)
+        {
+            *of = call;
+        }
+        let told = w.run();
+        let e = told.exit(&app);
+        (why(e), chain(e))
+    };
+    let call = |arch| Detail::SystemCall { number: 110, arch };
+    let (said, chained) = ended(SYS, call(0xc000_003e));
+    assert!(said.contains("made system call 110 of x86-64,"), "{said}");
+    assert!(chained.contains("← system call 110 of x86-64, which its"));
+    let (said, chained) = ended(KILL, call(0x4000_0003));
+    assert!(said.contains("made system call 110 of 32-bit x86:"));
+    assert!(chained.ends_with("110 of 32-bit x86 that strict seccomp forbids"));
+    let (said, chained) = ended(KILL, Detail::None);
+    assert!(said.contains("made another one:"), "{said}");
+    assert!(chained.ends_with("a system call that strict seccomp forbids"));
+}
+
 /// The SIGKILL of its status was sent by nobody, not by a PID 1 that dies
 /// meanwhile.
 #[test]

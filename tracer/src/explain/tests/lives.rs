@@ -261,6 +261,7 @@ fn the_parent_of_a_zombie_is_not_whoever_has_its_pid_now() {
             signal_flags: 0,
             pending: 0,
             pdeath_signal: 0,
+            call: crate::event::Detail::None,
             ancestry: vec![crate::event::Ancestor {
                 key: parent.key,
                 comm: parent.comm,

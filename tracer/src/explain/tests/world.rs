@@ -269,6 +269,7 @@ impl World {
             signal_flags: flag::GROUP_EXIT,
             pending,
             pdeath_signal: 0,
+            call: crate::event::Detail::None,
             ancestry: vec![],
             stack: frames(&["do_exit", "do_group_exit"]),
         })
@@ -283,6 +284,7 @@ impl World {
             signal_flags: 0,
             pending: 0,
             pdeath_signal: 0,
+            call: crate::event::Detail::None,
             ancestry: vec![],
             stack: frames(stack),
         })
