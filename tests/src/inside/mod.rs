@@ -4,6 +4,7 @@
 //! end. What they stand for is said by the scenario that plays them.
 
 mod crashing;
+mod delegates;
 mod doomed;
 pub(crate) mod forks;
 mod forwarder;

@@ -25,6 +25,7 @@ pub(crate) fn play(role: &str, words: &[&str]) -> Result<()> {
     match (role, words) {
         ("sleeper" | "execed", []) => asleep(role),
         ("handles", names) => handles(names),
+        ("delegates", [signal, by]) => super::delegates::run(signal, by),
         ("relays", [name, pid]) => relays(name, pid.parse()?),
         ("own-session", []) => {
             nix::unistd::setsid().context("setsid")?;

@@ -32,6 +32,7 @@ mod processes;
 mod rare_kills;
 mod rarest_kills;
 mod refused;
+mod relays;
 mod shared;
 mod signals;
 mod starts;
@@ -227,6 +228,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         picture::scenarios(),
         inits::scenarios(),
         forwarding::scenarios(),
+        relays::scenarios(),
         signals::scenarios(),
         refused::scenarios(),
         forks::scenarios(),

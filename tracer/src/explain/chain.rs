@@ -1,5 +1,5 @@
 //! The chain of a death, from the signal to whoever stands behind it: links for
-//! the senders with their lineage, for what PID 1 passed on, and for what an
+//! the senders with their lineage, for what PID 1 or another passed on, and for what an
 //! engine was asked for.
 
 use crate::event::BootTime;
@@ -10,6 +10,7 @@ use crate::history::History;
 
 use super::asked::{self, Request};
 use super::death::Death;
+use super::relayed::{self, Relay};
 use super::verdict::View;
 use super::{lead, pid1, runtime, signals, words};
 
@@ -84,8 +85,8 @@ pub(crate) fn into(sender: Option<&NotedSender>) -> String {
 }
 
 /// The sender of what a process got, with those behind it; where that is PID 1
-/// passing on what it was asked, the chain goes on there, and the signal that
-/// it was asked by is returned.
+/// passing on what it was asked, or another process does, the chain goes on there, and
+/// what it was asked by is returned.
 pub(crate) fn link_sender(
     view: View<'_>,
     of: &Process,
@@ -93,9 +94,13 @@ pub(crate) fn link_sender(
     number: i32,
     sent: BootTime,
     d: &mut Death,
-) -> Option<i32> {
+) -> Option<Passed> {
     let (pid, comm) = (sender.key.pid, sender.comm);
     let Some(asked) = pid1::passed_on(view, of, sender.key, number, sent) else {
+        let relay = relayed::by(view, of, sender, number, sent);
+        if let Some(relay) = relay.filter(|_| d.chain.len() < LONGEST) {
+            return Some(link_relay(view, of, sender, &relay, d));
+        }
         d.link_process(view.history, sender, of, true);
         d.link_asked(view.history, sender, of, number, sent);
         return None;
@@ -119,5 +124,100 @@ pub(crate) fn link_sender(
     if let Some(one) = one {
         link_note(view, one, &taken, it, d);
     }
-    Some(asked.number)
+    Some(Passed {
+        number: asked.number,
+        by: one
+            .map_or("PID 1", |one| lead::called(one).first)
+            .to_owned(),
+        sure: true,
+        ago: words::between(asked.time, sent),
+    })
+}
+
+/// A chain through processes that pass a request on to each other ends somewhere.
+const LONGEST: usize = 32;
+
+/// A request to end that a process had got before it ended another.
+pub(crate) struct Passed {
+    /// The signal that it was asked by.
+    pub(crate) number: i32,
+    /// Who, at the beginning of a sentence.
+    pub(crate) by: String,
+    /// It passed that on; else it may have had another cause.
+    pub(crate) sure: bool,
+    /// How long before.
+    pub(crate) ago: u64,
+}
+
+impl Passed {
+    /// What that says of an end by `number`; of one that was forced there is nothing to add
+    /// where it is sure.
+    pub(crate) fn sentence(&self, number: i32) -> Option<String> {
+        let Self { by, sure, ago, .. } = self;
+        let request = signals::name(self.number);
+        match (sure, number) {
+            (true, signals::KILL) => None,
+            (true, _) => Some(format!(
+                "{by} passed on the request to end that it had got ({request}): nothing was forced."
+            )),
+            (false, _) => Some(format!(
+                "{by} had handled {request} {} before; whether it did this because of that is not known.",
+                words::span(*ago)
+            )),
+        }
+    }
+}
+
+/// Goes on at another process that was asked to end.
+fn link_relay(
+    view: View<'_>,
+    of: &Process,
+    sender: &NotedSender,
+    relay: &Relay<'_>,
+    d: &mut Death,
+) -> Passed {
+    let one = relay.one;
+    if relay.by_child {
+        d.link_process(view.history, sender, of, false);
+    }
+    for between in &relay.between {
+        d.link(None, between.clone());
+    }
+    let leads = one.task.is_pid1() || lead::led(view.history, &one.task).is_some();
+    let (comm, pid) = (one.task.comm, one.task.key.pid);
+    let (who, by, first) = match leads {
+        true => {
+            let called = lead::called(one);
+            (
+                format!("{} {comm} {pid}", called.then),
+                called.then.to_owned(),
+                called.first.to_owned(),
+            )
+        }
+        false => {
+            let who = format!("{comm} {pid}");
+            (who.clone(), comm.to_string(), who)
+        }
+    };
+    d.link(None, who);
+    d.evidence(Evidence::Event(relay.asked.event));
+    if !relay.sure {
+        let name = signals::name(relay.asked.number);
+        let what = if relay.by_child {
+            "had this sent"
+        } else {
+            "sent this"
+        };
+        d.missing(
+            format!("whether {by} {what} because of the {name} that it had handled before: only the order in time tells"),
+            Certainty::Inferred,
+        );
+    }
+    link_note(view, one, relay.asked, &by, d);
+    Passed {
+        number: relay.asked.number,
+        by: first,
+        sure: relay.sure,
+        ago: relay.ago,
+    }
 }

@@ -144,6 +144,9 @@ pub(super) fn before_exit(victim: &Process, exited: Exited, d: &mut Death) {
     if asked.is_some_and(|note| note.time >= crash.time) {
         return;
     }
+    if asked.is_none() && d.chain.len() > 1 {
+        return;
+    }
     if asked.is_some() {
         // It crashed while it ended: who had asked for that stays in the sentences.
         d.chain.truncate(1);

@@ -9,7 +9,7 @@ use crate::history::process::{Exited, LostChild, Process};
 use super::chain::link_note;
 use super::death::Death;
 use super::verdict::{Blind, View};
-use super::{crashes, pid1, signals, words};
+use super::{bereaved, crashes, pid1, signals, words};
 
 /// An exit so soon after a request to end is told as what came of it; a later one may
 /// have had another reason.
@@ -83,6 +83,7 @@ pub(super) fn by_itself(view: View<'_>, victim: &Process, exited: Exited) -> Dea
             signals::name(lost.number),
             words::span(words::between(lost.time, exited.time))
         ));
+        bereaved::behind(view, lost, exited.time, &mut d);
     }
     crashes::before_exit(victim, exited, &mut d);
     let raised = pid1::raised_again(victim, exited.time).filter(|_| status == 2);

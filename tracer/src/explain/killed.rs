@@ -112,13 +112,8 @@ pub(super) fn by_process(
         return d;
     }
     let asked = link_sender(view, victim, &sender, s.number, fatal.time, &mut d);
-    if let (Some(asked), true) = (asked, s.number != signals::KILL) {
-        let request = signals::name(asked);
-        let one = lead::of(view.history, &victim.task).map(|lead| lead.one);
-        d.say(format!(
-            "{} passed on the request to end that it had got ({request}): nothing was forced.",
-            one.map_or("PID 1", |one| lead::called(one).first)
-        ));
+    if let Some(said) = asked.and_then(|asked| asked.sentence(s.number)) {
+        d.say(said);
     }
     if s.number == signals::KILL {
         left_over(view, victim, &sender, fatal.time, &mut d);

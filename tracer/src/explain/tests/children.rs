@@ -2,7 +2,7 @@
 
 use super::world::*;
 use crate::event::{Fact, Task};
-use crate::explain::report::Evidence;
+use crate::explain::report::{Certainty, Evidence};
 use crate::explain::signals::*;
 
 fn family() -> (World, Task, Task, Task) {
@@ -11,6 +11,18 @@ fn family() -> (World, Task, Task, Task) {
     w.fork(&bash, &sh);
     w.fork(&sh, &sleep);
     (w, bash, sh, sleep)
+}
+
+#[test]
+fn a_shell_that_was_asked_itself_ended_for_that() {
+    let (mut w, bash, sh, sleep) = family();
+    w.send(&bash, &sh, TERM).handled();
+    dies(&mut w, &sh, &sleep, TERM, Some(101));
+    w.exit(&sh, 143 << 8);
+    assert_eq!(
+        chain(w.run().exit(&sh)),
+        "exited with status 143 ← SIGTERM handled ← bash 50"
+    );
 }
 
 /// The child dies of a signal and is reaped; then the shell exits.
@@ -37,6 +49,11 @@ fn the_child_that_it_waited_for() {
         "Its child sleep 102, which it had waited for, had been ended by SIGKILL 1.0 ms before."
     );
     assert!(e.explanation.evidence.contains(&Evidence::Event(death)));
+    assert_eq!(
+        chain(e),
+        "exited with status 137 ← its child sleep 102 ended by SIGKILL ← SIGKILL ← bash 50"
+    );
+    assert_eq!(e.explanation.certainty, Certainty::Proven);
 }
 
 #[test]
@@ -45,10 +62,14 @@ fn where_nobody_sees_who_reaps() {
     w.coverage.sees_release = false;
     dies(&mut w, &bash, &sleep, KILL, None);
     w.exit(&sh, 137 << 8);
+    let told = w.run();
+    let e = told.exit(&sh);
     assert_eq!(
-        w.run().exit(&sh).explanation.sentences[1],
+        e.explanation.sentences[1],
         "Its child sleep 102 had been ended by SIGKILL 1.0 ms before."
     );
+    assert!(chain(e).contains("its child sleep 102 ended by SIGKILL"));
+    assert_eq!(e.explanation.certainty, Certainty::Inferred);
 }
 
 #[test]

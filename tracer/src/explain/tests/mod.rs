@@ -35,6 +35,7 @@ mod queues;
 mod quota;
 mod random;
 mod refused;
+mod relays;
 mod shared;
 mod stops;
 mod terminals;
