@@ -46,6 +46,10 @@ fn stopped(scene: &Scene, judge: &mut Judge<'_>) {
     judge
         .signal("SIGUSR1", USR1, from, pid)
         .fate_at_first("pending", "stopped")
+        .said_meanwhile(&[
+            "It was stopped by the SIGSTOP of sigtrace-play ",
+            " before that came.",
+        ])
         .fate("handled", None);
     judge
         .signal("SIGCONT", libc::SIGCONT, from, pid)

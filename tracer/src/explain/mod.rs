@@ -37,6 +37,7 @@ mod exited;
 mod fate;
 mod folded;
 pub(crate) mod forks;
+mod halted;
 mod handlers;
 mod jobs;
 mod killed;

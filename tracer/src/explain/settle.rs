@@ -12,8 +12,8 @@ use super::open::Open;
 use super::path::{Decision, KernelPath};
 use super::verdict::Verdict;
 use super::{
-    blocked, crashes, death, debugger, dropped, jobs, place, routine, sender, signals, stop_answer,
-    words,
+    blocked, crashes, death, debugger, dropped, halted, jobs, place, routine, sender, signals,
+    stop_answer, words,
 };
 
 /// `TRACE_SIGNAL_LOSE_INFO`: `__sigqueue_alloc` gave nothing. The limit does not
@@ -161,7 +161,10 @@ impl Engine {
         let waited = words::between(generated, now);
         let verdict = match open.got {
             Some((event, ..)) => blocked::held(&signal, waited, event),
-            None => blocked::waiting(&signal, waited, first.as_deref(), seen.as_ref()),
+            None => {
+                let v = blocked::waiting(&signal, waited, first.as_deref(), seen.as_ref());
+                halted::say(self.view(), self.history.process(target), generated, v)
+            }
         };
         if let Some(process) = self.history.process_mut(target) {
             process.settle(id, verdict.fate, verdict.reason, Some(now));
@@ -187,6 +190,8 @@ impl Engine {
         let first = open.first.as_deref();
         let then = blocked::waiting(&signal, waited, first, before);
         let now = blocked::waiting(&signal, waited, first, open.seen.as_ref());
+        let process = self.history.process(target);
+        let [then, now] = [then, now].map(|v| halted::say(self.view(), process, generated, v));
         // That it is proven now is news as well: the look came after the report.
         let told = |v: &Verdict| {
             let Explanation {

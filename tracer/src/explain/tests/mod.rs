@@ -17,6 +17,7 @@ mod folded;
 mod forced;
 mod forks;
 mod forwarding;
+mod halted;
 mod handlers;
 mod harmless;
 mod identity;
