@@ -84,6 +84,7 @@ pub(crate) fn play(role: &str, words: &[&str]) -> Result<()> {
             asleep(role)
         }
         ("vforks", []) => vforks(),
+        ("vforks-aside", []) => vforks_aside(),
         ("alarmed", []) => alarmed(),
         ("leaderless", []) => leaderless(role),
         ("execs", []) => execs(),
@@ -160,6 +161,25 @@ fn vforks() -> Result<()> {
     sys::clone_with_memory(true)?;
     bell.wait()?;
     tools::say("rang")?;
+    tools::sleep_for_ever();
+}
+
+/// Its first thread blocks SIGUSR1; the other, which does not, sleeps in the kernel until
+/// its child has ended, and then acts on it.
+fn vforks_aside() -> Result<()> {
+    let mut bell = Bell::for_signals(&[Signal::SIGUSR1])?;
+    set([Signal::SIGUSR1]).thread_block()?;
+    prepare("vforks-aside")?;
+    let aside = thread::spawn(move || -> Result<()> {
+        set([Signal::SIGUSR1]).thread_unblock()?;
+        sys::clone_with_memory(true)?;
+        bell.wait()?;
+        tools::say("rang")
+    });
+    match aside.join() {
+        Ok(done) => done?,
+        Err(_) => bail!("the thread panicked"),
+    }
     tools::sleep_for_ever();
 }
 

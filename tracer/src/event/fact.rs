@@ -41,6 +41,23 @@ pub struct Sight {
     pub quotas: Option<Quotas>,
     /// How much its first thread has run; `None`: not known.
     pub cpu: Option<CpuTime>,
+    /// Its threads, the first among them, if it has several; not all of very many.
+    pub threads: Vec<Thread>,
+}
+
+/// What a look at one thread shows.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Thread {
+    /// Which.
+    pub tid: u32,
+    /// State letter.
+    pub state: u8,
+    /// SigPnd.
+    pub pending: u64,
+    /// SigBlk.
+    pub blocked: u64,
+    /// The kernel function that it sleeps in.
+    pub function: Option<Arc<str>>,
 }
 
 /// A container, as far as its engine tells what a stop of it would be.

@@ -16,6 +16,7 @@ mod refused;
 
 pub use fact::{
     Container, Dispositions, EngineAction, EngineEvent, Event, Fact, Like, Resumed, Shared, Sight,
+    Thread,
 };
 pub use fault::{Fault, MappedFile, Mapping};
 pub use fork::{ForkRejected, FullGroup, FullNs, LikeFork, Machine, Stage};

@@ -14,7 +14,7 @@ use super::fate::{self, Delivery};
 use super::open::{Open, OPEN_PER_PROCESS};
 use super::sender::{self, Origin};
 use super::signals::{self, DefaultAction};
-use super::{blocked, lead, queued, stack, stop_request, terminal};
+use super::{blocked, eligible, lead, queued, stack, stop_request, terminal};
 
 impl Engine {
     pub(super) fn signal(&mut self, id: u64, time: BootTime, s: Arc<Signal>) {
@@ -387,12 +387,12 @@ impl Engine {
                 continue;
             };
             open.first.get_or_insert_with(|| sight.clone());
-            let before = open.seen.replace((seen.state, sight.clone()));
+            let of_takers = eligible::seen(open, seen.state, &sight);
+            let before = open.seen.replace(of_takers);
             let told = open.reported;
-            let set = match open.tid {
-                None => seen.shared_pending,
-                Some(tid) if tid == leader => seen.pending,
-                Some(_) => continue,
+            let own = (leader, seen.pending);
+            let Some(set) = eligible::queue(open, own, seen.shared_pending, &sight) else {
+                continue;
             };
             let bit = signals::bit(open.signal.number);
             if set & bit == 0 && open.gone.is_none() && time > open.time {

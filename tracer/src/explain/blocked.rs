@@ -8,7 +8,7 @@ use crate::history::note::Fate;
 
 use super::signals::{self, DefaultAction};
 use super::verdict::Verdict;
-use super::{quota, starved, words};
+use super::{eligible, quota, starved, words};
 
 /// Bits of `__state` (`include/linux/sched.h`).
 const UNINTERRUPTIBLE: u32 = 0x2;
@@ -169,10 +169,10 @@ pub(crate) fn waiting(
         let killable = st.state & WAKEKILL != 0;
         let place = sight.and_then(|sight| sight.function.as_deref());
         let vfork = killable && place.is_some_and(|function| VFORK.contains(&function));
-        // The state may have changed since, and is that of the leader alone.
-        let v = match (seen, st.threads) {
-            (Some(_), 0 | 1) => v,
-            (Some(_), n) => v.but(format!("the states of {} further threads", n - 1)),
+        // The state may have changed since.
+        let v = match (seen, eligible::unseen(s, sight)) {
+            (Some(_), 0) => v,
+            (Some(_), n) => v.but(format!("the states of {n} further threads")),
             (None, _) => v.but(
                 "a later look at its state: this is the one in which it was when the signal came",
             ),

@@ -8,7 +8,7 @@ use crate::history::process::{Exited, Process};
 use super::engine::TAKEN_NS;
 use super::signals::DefaultAction;
 use super::verdict::{Verdict, View};
-use super::{abort, kernel_cause, sender, signals, stack, words};
+use super::{abort, eligible, kernel_cause, sender, signals, stack, words};
 
 /// Bits of `exit_state` (`include/linux/sched.h`).
 const EXIT_DEAD: u32 = 16;
@@ -22,6 +22,8 @@ pub(crate) enum Dying {
     Exiting,
     /// It is dead and waits for its parent.
     Zombie,
+    /// The thread alone is that the signal is for.
+    Thread,
 }
 
 /// Whether the target was dying before this signal came. The tracepoint fires
@@ -48,6 +50,9 @@ pub(crate) fn dying(view: View<'_>, time: BootTime, s: &Signal) -> Dying {
     if exits || last_thread || known.is_some_and(|p| p.fatal.is_some()) {
         return Dying::Exiting;
     }
+    if eligible::to_dead_thread(s) {
+        return Dying::Thread;
+    }
     Dying::No
 }
 
@@ -68,6 +73,9 @@ pub(crate) fn dumping(s: &Signal) -> bool {
 
 /// A signal to a process that was dying before.
 pub(crate) fn to_the_dying(view: View<'_>, s: &Signal, dying: &Dying) -> Verdict {
+    if matches!(dying, Dying::Thread) {
+        return eligible::dead_thread(s);
+    }
     let name = signals::name(s.number);
     let mut v = match dying {
         Dying::Zombie => Verdict::proven(Fate::Dropped).because("zombie").say(format!(

@@ -32,6 +32,7 @@ mod denied;
 mod dropped;
 mod dumped;
 mod early;
+mod eligible;
 mod exit_report;
 mod exited;
 mod fate;

@@ -10,7 +10,7 @@ use crate::history::process::Fatal;
 use super::engine::{Deadline, Engine, OVERDUE_NS};
 use super::signals::{self, DefaultAction};
 use super::verdict::Verdict;
-use super::{blocked, words};
+use super::{blocked, eligible, words};
 
 impl Engine {
     /// A signal ends this process: it should be gone soon.
@@ -54,7 +54,8 @@ impl Engine {
         process.overdue = true;
         let verdict = Verdict::proven(Fate::Fatal).event(id);
         let mut report = self.fatal_report(key, &fatal, signal, verdict, time);
-        let (reason, why, advice) = blocked::keeps(seen.state, sight, signal.state.throttled);
+        let (state, sight) = eligible::living(key, seen.state, sight);
+        let (reason, why, advice) = blocked::keeps(state, &sight, signal.state.throttled);
         report.settled = false;
         report.reason = reason;
         report.explanation.sentences.insert(

@@ -25,6 +25,7 @@ use crate::event::{Dispositions, Machine, PidNs, ProcessKey, Sight, Task, TICK_N
 mod frozen;
 mod quota;
 mod status;
+mod threads;
 
 /// A `/proc`.
 pub struct Proc {
@@ -166,6 +167,10 @@ impl Proc {
             frozen: frozen::by(&folder, Path::new(CGROUPS)),
             quotas: Groups::of(&folder, Path::new(CGROUPS)).map(|groups| groups.read(super::now())),
             cpu: cpu_time(&folder),
+            threads: match status.threads {
+                0 | 1 => Vec::new(),
+                _ => threads::of(&folder),
+            },
         };
         Some((status.dispositions, sight))
     }

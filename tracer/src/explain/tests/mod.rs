@@ -10,6 +10,7 @@ mod debugger;
 mod drops;
 mod dumping;
 mod early;
+mod eligible;
 mod endings;
 mod faults;
 mod filters;

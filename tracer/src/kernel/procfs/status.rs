@@ -12,13 +12,28 @@ pub(super) struct Status {
     pub(super) uid: u32,
     pub(super) ns_pids: Vec<u32>,
     pub(super) tracer: u32,
+    pub(super) threads: u32,
     pub(super) dispositions: Dispositions,
 }
 
 impl Status {
+    /// Of a process, by its first thread.
     pub(super) fn parse(text: &[u8]) -> Self {
-        let mut status = Self::default();
-        let mut threads = 1;
+        let mut status = Self::of_thread(text);
+        // A leader that has ended while its other threads go on is called a zombie,
+        // and the process is none.
+        if status.dispositions.state == b'Z' && status.threads > 1 {
+            status.dispositions.state = 0;
+        }
+        status
+    }
+
+    /// Of one thread.
+    pub(super) fn of_thread(text: &[u8]) -> Self {
+        let mut status = Self {
+            threads: 1,
+            ..Self::default()
+        };
         for line in text.split(|&b| b == b'\n') {
             let Some(colon) = line.iter().position(|&b| b == b':') else {
                 continue;
@@ -39,7 +54,7 @@ impl Status {
                 b"TracerPid" => status.tracer = number(),
                 b"PPid" => status.ppid = number(),
                 b"Uid" => status.uid = number(),
-                b"Threads" => threads = number(),
+                b"Threads" => status.threads = number(),
                 b"NSpid" => status.ns_pids = words().filter_map(|w| w.parse().ok()).collect(),
                 b"SigPnd" => d.pending = set(),
                 b"ShdPnd" => d.shared_pending = set(),
@@ -48,11 +63,6 @@ impl Status {
                 b"SigCgt" => d.caught = set(),
                 _ => {}
             }
-        }
-        // A leader that has ended while its other threads go on is called a zombie,
-        // and the process is none.
-        if status.dispositions.state == b'Z' && threads > 1 {
-            status.dispositions.state = 0;
         }
         status
     }
