@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use divan::{counter::ItemsCount, Bencher};
 use sigtrace::event::{
-    BootTime, Event, Fact, Handler, Info, Outcome, ProcessKey, Signal, TargetState, Task,
+    BootTime, Detail, Event, Fact, Handler, Info, Outcome, ProcessKey, Signal, TargetState, Task,
 };
 use sigtrace::explain::report::Coverage;
 use sigtrace::explain::Engine;
@@ -119,6 +119,7 @@ fn stream(count: usize) -> Vec<Event> {
                 old_tid: child.tid,
             });
             add(Fact::Exit {
+                call: Detail::None,
                 task: child.clone(),
                 group_dead: true,
                 status: 0,

@@ -67,6 +67,15 @@ const CPU_TIMERS: &[&str] = &[
     "check_cpu_itimer",
 ];
 
+/// Below these a thread traps after a step.
+const STEPS: &[&str] = &[
+    "exc_debug_user",
+    "exc_debug",
+    "noist_exc_debug",
+    "send_sigtrap",
+    "force_sig_fault",
+];
+
 /// Below these a program is loaded.
 pub(super) const EXEC: &[&str] = &["bprm_execve", "begin_new_exec", "do_execveat_common"];
 
@@ -186,14 +195,10 @@ const RULES: &[Rule] = &[
         own_doing(s) && s.number == signals::TRAP && s.state.traced
     }),
     // TRAP_TRACE: a step that its debugger had it make.
-    rule_if(
-        "tracer-injected",
-        &["exc_debug_user", "exc_debug", "send_sigtrap"],
-        |s| {
-            let step = s.number == signals::TRAP && s.info == Info::Full && s.code == 2;
-            own_doing(s) && step && s.state.traced
-        },
-    ),
+    rule_if("tracer-injected", STEPS, |s| {
+        let step = s.number == signals::TRAP && s.info == Info::Full && s.code == 2;
+        own_doing(s) && step && s.state.traced
+    }),
     rule_if("exec-failed", EXEC, |s| {
         own_doing(s) && [signals::SEGV, signals::KILL].contains(&s.number)
     }),
