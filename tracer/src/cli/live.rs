@@ -477,10 +477,12 @@ impl Live {
 
     pub(super) fn advance(&mut self, until: BootTime) -> io::Result<()> {
         for key in self.engine.to_observe(until) {
+            // What comes while it is read may not be in it.
+            let begun = kernel::now();
             let (dispositions, sight) = self.proc.observe(key).unzip();
             let sight = sight.unwrap_or_default();
             self.push(
-                kernel::now(),
+                begun,
                 Fact::Observed {
                     key,
                     dispositions,
