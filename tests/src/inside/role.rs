@@ -164,14 +164,14 @@ fn vforks() -> Result<()> {
     tools::sleep_for_ever();
 }
 
-/// Its first thread blocks SIGUSR1; the other, which does not, sleeps in the kernel until
+/// Its first thread blocks SIGUSR2; the other, which does not, sleeps in the kernel until
 /// its child has ended, and then acts on it.
 fn vforks_aside() -> Result<()> {
-    let mut bell = Bell::for_signals(&[Signal::SIGUSR1])?;
-    set([Signal::SIGUSR1]).thread_block()?;
+    let mut bell = Bell::for_signals(&[Signal::SIGUSR2])?;
+    set([Signal::SIGUSR2]).thread_block()?;
     prepare("vforks-aside")?;
     let aside = thread::spawn(move || -> Result<()> {
-        set([Signal::SIGUSR1]).thread_unblock()?;
+        set([Signal::SIGUSR2]).thread_unblock()?;
         sys::clone_with_memory(true)?;
         bell.wait()?;
         tools::say("rang")
