@@ -126,6 +126,7 @@ fn stream(count: usize) -> Vec<Event> {
                 signal_flags: 0,
                 pending: 0,
                 pdeath_signal: 0,
+                call: sigtrace::event::Detail::None,
                 ancestry: Vec::new(),
                 stack: Vec::new(),
             });
