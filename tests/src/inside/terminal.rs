@@ -68,8 +68,8 @@ fn at_other_end(
     process::exit(0);
 }
 
-/// Leads the session; its child, alone in the foreground, holds the other end, so that
-/// nobody closes that.
+/// Leads the session; its child is alone in the foreground. Both hold the other end, so
+/// that the end of neither closes that while the other one uses the terminal.
 fn leads(role: &str, child: &str, act: impl Fn(&OwnedFd) -> Result<()>) -> Result<()> {
     prepare(role)?;
     let (mut read, write) = pipe()?;
@@ -87,7 +87,7 @@ fn leads(role: &str, child: &str, act: impl Fn(&OwnedFd) -> Result<()>) -> Resul
         }
         Side::Parent(led) => led,
     };
-    drop((write, pty.master));
+    drop(write);
     read.read_to_end(&mut Vec::new())?;
     unistd::tcsetpgrp(&pty.slave, led).context("tcsetpgrp")?;
     act(&pty.slave)?;
