@@ -37,7 +37,7 @@ fn signal(number: i32, current: Task, target: Task, handler: Handler, outcome: O
         number,
         code: 0,
         info: Info::Full,
-        detail: sigtrace::event::Detail::None,
+        detail: Detail::None,
         pdeath_signal: 0,
         queues: None,
         to_process: true,
@@ -119,14 +119,13 @@ fn stream(count: usize) -> Vec<Event> {
                 old_tid: child.tid,
             });
             add(Fact::Exit {
-                call: Detail::None,
                 task: child.clone(),
                 group_dead: true,
                 status: 0,
                 signal_flags: 0,
                 pending: 0,
                 pdeath_signal: 0,
-                call: sigtrace::event::Detail::None,
+                call: Detail::None,
                 ancestry: Vec::new(),
                 stack: Vec::new(),
             });
