@@ -14,7 +14,8 @@ use super::path::KernelPath;
 use super::sender::{self, Origin};
 use super::verdict::{empty, View};
 use super::{
-    abort, debugger, dumped, exited, kernel_cause, killed, pid1, runtime, signals, stack, words,
+    abort, debugger, dumped, exited, kernel_cause, killed, on_the_spot, pid1, runtime, signals,
+    stack, words,
 };
 
 /// How far a chain is followed from one death to the next.
@@ -191,7 +192,7 @@ fn unseen(
 ) -> Death {
     let name = signals::name(number);
     // What its own stack shows is no other's doing, whoever dies at that moment.
-    if let Some(death) = kernel_cause::at_exit(number, exited, exit_stack) {
+    if let Some(death) = on_the_spot::at_exit(number, exited, exit_stack) {
         return death;
     }
     if let Some(death) = dumped::with_another(view, victim, exited) {

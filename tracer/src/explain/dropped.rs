@@ -8,7 +8,7 @@ use crate::history::process::{Exited, Process};
 use super::engine::TAKEN_NS;
 use super::signals::DefaultAction;
 use super::verdict::{Verdict, View};
-use super::{abort, eligible, kernel_cause, sender, signals, stack, words};
+use super::{abort, eligible, kernel_rules, sender, signals, stack, words};
 
 /// Bits of `exit_state` (`include/linux/sched.h`).
 const EXIT_DEAD: u32 = 16;
@@ -124,8 +124,8 @@ fn sent_again(view: View<'_>, s: &Signal) -> bool {
         let by_same = [first, s].map(sender::origin) == [sender::Origin::Process; 2]
             && first.current.key == s.current.key;
         // The OOM killer kills a group whole, the chosen one with it.
-        let by_oom = stack::has(&s.stack, kernel_cause::OOM_GROUP)
-            && stack::find(&first.stack, kernel_cause::OOM).is_some()
+        let by_oom = stack::has(&s.stack, kernel_rules::OOM_GROUP)
+            && stack::find(&first.stack, kernel_rules::OOM).is_some()
             && first.current.key == s.current.key;
         by_oom || by_same && [first.number, signals::CONT].contains(&s.number)
     })

@@ -7,7 +7,7 @@ use crate::explain::report::Evidence;
 
 use super::death::Death;
 use super::sender::{self, Origin};
-use super::{kernel_cause, signals, stack, words};
+use super::{kernel_rules, signals, stack, words};
 
 /// An address below this belongs to no program: a null pointer and a small
 /// offset (`vm.mmap_min_addr` is 64 KiB).
@@ -82,7 +82,7 @@ pub(super) fn explain(cause: &'static str, s: &Signal, d: &mut Death) {
             format!("end of its tracer {other}"),
             "",
         ),
-        "tracer-injected" if stack::find(&s.stack, kernel_cause::EXEC).is_some() => (
+        "tracer-injected" if stack::find(&s.stack, kernel_rules::EXEC).is_some() => (
             format!("It executed a program (execve) while it was traced, which the kernel tells the debugger by {name}; the debugger let it have that, and {handler}."),
             "its debugger".to_owned(),
             "",

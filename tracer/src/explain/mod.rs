@@ -14,6 +14,7 @@
 pub mod engine;
 pub mod ids;
 mod kernel_cause;
+mod kernel_rules;
 mod kernel_words;
 pub mod report;
 pub mod runtime;
@@ -45,6 +46,7 @@ mod killed;
 mod lead;
 mod lives;
 mod nobody;
+mod on_the_spot;
 mod oom;
 mod open;
 mod outbox;

@@ -9,7 +9,7 @@ use crate::history::NotedOom;
 
 use super::death::Death;
 use super::verdict::View;
-use super::{kernel_cause, stack, words};
+use super::{kernel_rules, stack, words};
 
 /// A SIGKILL belongs to a lack of memory that is no older: the group of the
 /// chosen one may be large.
@@ -42,7 +42,7 @@ fn find<'a>(view: View<'a>, fatal: &Fatal, s: &Signal) -> Option<Lack<'a>> {
     };
     let mine = |n: &&NotedOom| n.oom.choice.is_some() || n.oom.victim.key == s.target.key;
     let noted = view.history.ooms().filter(same_task).find(mine)?;
-    let grouped = stack::has(&s.stack, kernel_cause::OOM_GROUP);
+    let grouped = stack::has(&s.stack, kernel_rules::OOM_GROUP);
     if noted.oom.choice.is_some() {
         let other = noted.oom.victim.key != s.target.key;
         return Some(Lack {
@@ -57,8 +57,8 @@ fn find<'a>(view: View<'a>, fatal: &Fatal, s: &Signal) -> Option<Lack<'a>> {
         let first = view.history.process(n.oom.victim.key);
         let first = first.and_then(|p| p.fatal.as_ref()?.signal.as_deref());
         first.is_some_and(|s| {
-            stack::find(&s.stack, kernel_cause::OOM).is_some()
-                && !stack::has(&s.stack, kernel_cause::OOM_GROUP)
+            stack::find(&s.stack, kernel_rules::OOM).is_some()
+                && !stack::has(&s.stack, kernel_rules::OOM_GROUP)
         })
     };
     let before = || {

@@ -130,7 +130,7 @@ impl KernelPath {
 #[cfg(test)]
 mod tests {
     use super::functions::find;
-    use crate::explain::{kernel_cause, killed, stack};
+    use crate::explain::{kernel_rules, killed, stack};
 
     #[test]
     fn every_function_that_a_rule_names_is_explained() {
@@ -138,7 +138,7 @@ mod tests {
         let listed = lists.into_iter().flatten().copied();
         let calls = stack::calls();
         for name in listed
-            .chain(kernel_cause::frames())
+            .chain(kernel_rules::frames())
             .chain(calls)
             .chain([killed::FORKED_INTO])
         {

@@ -3,7 +3,7 @@
 
 use crate::event::{Detail, Handler, Info, Signal};
 use crate::explain::ids;
-use crate::explain::kernel_cause;
+use crate::explain::kernel_rules;
 use crate::explain::report::{Certainty, ExitReport, Sender};
 use crate::explain::signals::*;
 
@@ -514,7 +514,7 @@ fn strict_seccomp_is_not_the_end_of_the_namespace() {
 
 #[test]
 fn every_cause_of_a_rule_is_in_the_table() {
-    for cause in kernel_cause::causes() {
+    for cause in kernel_rules::causes() {
         let entry = ids::find(cause);
         assert!(entry.is_some_and(|e| e.reported), "{cause}");
     }

@@ -435,7 +435,7 @@ fn founded(
         }
         "unknown" => {}
         _ => {
-            prop_assert!(crate::explain::kernel_cause::causes().any(|c| c == cause));
+            prop_assert!(crate::explain::kernel_rules::causes().any(|c| c == cause));
             prop_assert!(e.signal.is_some_and(sent), "{:?}", e);
             let proofs = e.explanation.evidence.iter();
             let mut frames = proofs.filter(|proof| matches!(proof, Evidence::Stack(_)));
