@@ -139,7 +139,7 @@ pub(crate) fn waiting(
     let name = signals::name(s.number);
     let waited = words::span(waited_ns);
     if blocked(s) {
-        return by_mask(s, &name, &waited);
+        return by_mask(s, &name, &waited, sight);
     }
     let st = &s.state;
     let v = Verdict::proven(Fate::Pending).field(format!("__state={:#x}", st.state));
@@ -231,7 +231,7 @@ fn wakes(s: &Signal, name: &str) -> String {
     " Only a signal that ends it at once wakes it: SIGKILL, or one like SIGTERM that it has no handler for.".to_owned()
 }
 
-fn by_mask(s: &Signal, name: &str, waited: &str) -> Verdict {
+fn by_mask(s: &Signal, name: &str, waited: &str, sight: Option<&Sight>) -> Verdict {
     let st = &s.state;
     let v = Verdict::proven(Fate::Blocked).because("blocked-mask");
     let (v, who) = if s.to_process && st.threads_seen > 0 {
@@ -265,11 +265,17 @@ fn by_mask(s: &Signal, name: &str, waited: &str) -> Verdict {
             },
         )
     };
+    let which = match s.to_process {
+        true => sight.and_then(|sight| eligible::blocking(s, sight)),
+        false if st.threads > 1 => Some(format!("thread {}", s.target.tid)),
+        false => None,
+    };
+    let which = which.map_or_else(String::new, |which| format!("; {which}"));
     let v = if s.to_process && st.threads_seen == 0 && st.threads > 1 {
         v.but(format!("the masks of {} further threads", st.threads - 1))
     } else {
         v
     };
-    v.say(format!("{who} {name} (sigprocmask); it has waited for {waited} and acts once it is unblocked or waited for."))
+    v.say(format!("{who} {name} (sigprocmask{which}); it has waited for {waited} and acts once it is unblocked or waited for."))
         .advise(format!("unblock {name}, or take it with sigwait or signalfd"))
 }

@@ -10,11 +10,35 @@ use super::open::Open;
 use super::signals;
 use super::verdict::Verdict;
 
+/// So many threads are named one by one.
+const LISTED: usize = 8;
+
 /// Whether a signal is for one thread that has ended, or is ending, in a process that
 /// goes on. Nobody takes it, and what it may do to all it does at once (SIGCONT).
 pub(super) fn to_dead_thread(s: &Signal) -> bool {
     let ended = s.state.exit_state != 0 || s.target.flags & flag::PF_EXITING != 0;
     !s.to_process && ended && s.number != signals::CONT
+}
+
+/// Which threads of several were seen to block it, in words.
+pub(super) fn blocking(s: &Signal, sight: &Sight) -> Option<String> {
+    let bit = signals::bit(s.number);
+    let threads = sight.threads.iter().filter(|thread| alive(thread));
+    let blocking: Vec<String> = threads
+        .filter(|thread| thread.blocked & bit != 0)
+        .map(|thread| thread.tid.to_string())
+        .collect();
+    let (last, others) = blocking
+        .split_last()
+        .filter(|(_, others)| !others.is_empty())?;
+    Some(match blocking.len() {
+        ..=LISTED => format!("threads {} and {last}", others.join(", ")),
+        many => format!(
+            "threads {} and {} more",
+            blocking[..LISTED].join(", "),
+            many - LISTED
+        ),
+    })
 }
 
 /// What that is.

@@ -147,3 +147,35 @@ fn what_is_for_one_thread_waits_for_that() {
     assert_eq!(reason, Some("uninterruptible"));
     assert!(said.contains("rpc_wait_bit_killable"), "{said}");
 }
+
+#[test]
+fn the_threads_that_block_it_are_named() {
+    let blocking = |count: u32| {
+        let (mut w, sh, app) = pair();
+        let sending = w.send(&sh, &app, USR1).handler(USER).blocked().set(|s| {
+            s.state.threads = count;
+            s.state.threads_seen = count;
+            s.state.threads_blocking = count;
+        });
+        let id = sending.go();
+        w.pass(50 * MS);
+        let tids = 101..101 + count;
+        w.push(Fact::Observed {
+            key: app.key,
+            dispositions: Some(Dispositions {
+                state: b'S',
+                shared_pending: bit(USR1),
+                ..Dispositions::default()
+            }),
+            sight: Sight {
+                threads: tids.map(|tid| thread(tid, b'S', bit(USR1), "")).collect(),
+                ..Sight::default()
+            },
+        });
+        w.run().signal(id).explanation.sentences.join(" ")
+    };
+    let said = blocking(3);
+    assert!(said.contains("; threads 101, 102 and 103)"), "{said}");
+    let said = blocking(10);
+    assert!(said.contains("107, 108 and 2 more)"), "{said}");
+}
