@@ -463,6 +463,8 @@ impl Live {
     /// Detaches the hooks first: what would still come in has no end.
     fn last_facts(&mut self) -> io::Result<()> {
         self.ring.detach();
+        // One of before would not have what comes in until then behind it.
+        self.mark = None;
         let begin = Instant::now();
         // A program that was running may be about to write its record.
         while self.work()? || self.mark.is_some() && begin.elapsed() < HELD_UP {

@@ -154,7 +154,7 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
         next_id: 1,
         watched: Vec::new(),
         losses_checked: Instant::now(),
-        until: kernel::now(),
+        until: tracing.since,
         mark: None,
         losses_unchecked: false,
         ghosts: Ghosts::default(),

@@ -97,6 +97,7 @@ impl Engine {
                 fate,
                 reason: None,
                 sender,
+                unsent: false,
                 stop,
                 settled: None,
             };
@@ -121,7 +122,8 @@ impl Engine {
         let open = &self.history.process(target)?.open;
         open.iter().copied().find(|&o| {
             self.open.get(o).is_some_and(|o| {
-                let same = o.signal.number == s.number && o.tid == tid;
+                let has_entry = o.signal.outcome != Outcome::LoseInfo;
+                let same = o.signal.number == s.number && o.tid == tid && has_entry;
                 same && o.taken.is_none() && o.got.is_none()
             })
         })
@@ -285,6 +287,7 @@ impl Engine {
             fate,
             reason,
             sender: None,
+            unsent: true,
             stop: false,
             settled: Some(d.time),
         });

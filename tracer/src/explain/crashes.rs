@@ -124,10 +124,12 @@ enum Told {
 fn before(victim: &Process, at: BootTime, tid: Option<u32>) -> Option<(&Crash, Told)> {
     let crash = victim.crash.as_deref().filter(|c| c.handled <= at)?;
     let after = words::between(crash.handled, at);
-    let same = tid.is_none_or(|tid| tid == crash.signal.target.tid);
-    let close = same && after <= AT_ONCE_NS;
+    // An exit may be any thread's, and come after the handler has returned; a thread that
+    // sends itself a signal at once does so in its handler.
+    let same = tid == Some(crash.signal.target.tid);
+    let close = after <= AT_ONCE_NS;
     match crash.again {
-        false if close => Some((crash, Told::AtOnce)),
+        false if close && same => Some((crash, Told::AtOnce)),
         false if after <= REPORTING_NS => Some((crash, Told::Perhaps)),
         true if close => Some((crash, Told::Perhaps)),
         _ => None,

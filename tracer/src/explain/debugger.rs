@@ -185,6 +185,7 @@ impl Engine {
             fate,
             reason,
             sender: Some(NotedSender::of(&signal)),
+            unsent: false,
             stop: false,
             settled: Some(d.time),
         });

@@ -63,7 +63,7 @@ fn died_of(victim: &Process, time: BootTime, s: &Signal) -> bool {
     let marked = s.state.signal_flags & flag::GROUP_EXIT != 0 && own;
     let of_it =
         |end: Exited| end.status & 0x7f == s.number && words::between(end.time, time) <= TAKEN_NS;
-    marked && victim.fatal.is_none() && victim.exit.is_some_and(of_it)
+    marked && victim.awaits_kill && victim.exit.is_some_and(of_it)
 }
 
 /// Whether the target writes a core dump.

@@ -1,8 +1,8 @@
 //! The end of those who share their memory with one that writes a core dump: before
 //! Linux 5.16 the kernel ends them with it (`zap_threads`), and sends them nothing.
 
-use crate::event::flag;
-use crate::explain::report::Evidence;
+use crate::event::{flag, BootTime};
+use crate::explain::report::{Certainty, Evidence};
 use crate::history::process::{Exited, Process};
 
 use super::death::{self, Death};
@@ -32,7 +32,9 @@ pub(super) fn with_another(view: View<'_>, victim: &Process, exited: Exited) -> 
     let key = victim.task.key;
     let dying = |other: &&Process| {
         let fatal = other.fatal.as_ref();
-        let of_it = fatal.is_some_and(|f| f.number == number && f.time < exited.time);
+        let soon = |at: BootTime| words::between(at, exited.time) <= TAKEN_NS;
+        let of_it =
+            fatal.is_some_and(|f| f.number == number && f.time < exited.time && soon(f.time));
         let then = |end: Exited| words::between(end.time, exited.time) <= TAKEN_NS;
         other.task.key != key && of_it && other.exit.is_none_or(then)
     };
@@ -44,6 +46,12 @@ pub(super) fn with_another(view: View<'_>, victim: &Process, exited: Exited) -> 
             d.say(format!(
                 "Of those that are traced only {who} died of {name} then."
             ));
+            d.missing(
+                format!(
+                    "whether {who} shared its memory: no other that is traced died of {name} then"
+                ),
+                Certainty::Inferred,
+            );
             d.link(None, format!("{root}: {who}"));
             if let Some(fatal) = &one.fatal {
                 d.evidence(Evidence::Event(fatal.event));

@@ -49,15 +49,15 @@ pub(super) fn dead_thread(s: &Signal) -> Verdict {
     } else {
         format!("thread {}, while its process goes on", s.target.tid)
     };
-    let field = match s.state.exit_state {
-        0 => "flags has PF_EXITING".to_owned(),
-        state => format!("exit_state={state}"),
+    let (field, ended) = match s.state.exit_state {
+        0 => ("flags has PF_EXITING".to_owned(), "was ending already"),
+        state => (format!("exit_state={state}"), "had ended already"),
     };
     Verdict::proven(Fate::Dropped)
         .because("target-exiting")
         .field(field)
         .say(format!(
-            "{name} was for one thread alone (tkill, tgkill), and that had ended already: {which}. Nobody takes it."
+            "{name} was for one thread alone (tkill, tgkill), and that {ended}: {which}. Nobody takes it."
         ))
         .advise(format!(
             "send it to the process: kill(2) and pidfd_send_signal(2) reach its other threads (kill -{} {})",

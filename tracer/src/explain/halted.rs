@@ -32,6 +32,13 @@ pub(super) fn say(
         return v;
     }
     let Some((process, note)) = process.and_then(|p| Some((p, last(p)?))) else {
+        let forgotten = process.is_some_and(|p| {
+            let begun = BootTime(p.task.key.start_ns);
+            !p.notes.complete_since(begun)
+        });
+        if forgotten {
+            return v.say("Who stopped it is no longer known.");
+        }
         let why = process
             .and_then(|p| view.blind_to(signals::STOP, BootTime(p.task.key.start_ns), p))
             .map_or_else(String::new, |blind| format!(": {}", blind.because()));
@@ -41,6 +48,7 @@ pub(super) fn say(
     let by = match &note.sender {
         Some(_) if pid1::own(process, note) => format!("by itself, with {name}"),
         Some(by) => format!("by the {name} of {} {}", by.comm, by.key.pid),
+        None if note.unsent => format!("by {name}; who sent that was not seen"),
         None if note.number == signals::STOP => format!("by a {name} of the kernel"),
         None => format!("by {name} of its terminal (job control)"),
     };

@@ -13,6 +13,8 @@ use super::report::{HandlerPlace, Report, SignalReport, Update};
 
 /// So many are known at a time.
 const KNOWN: usize = 1024;
+/// And of one process.
+const OF_ONE: usize = 256;
 /// Signals whose handlers may still be named.
 const KEPT: usize = 64;
 
@@ -20,6 +22,8 @@ const KEPT: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct Handlers {
     places: Map<(ProcessKey, u64), NotedFault>,
+    /// The same by age, the oldest first.
+    order: VecDeque<(ProcessKey, u64)>,
     waiting: VecDeque<Box<SignalReport>>,
 }
 
@@ -43,17 +47,30 @@ impl Handlers {
     }
 
     fn found(&mut self, event: u64, place: Fault) {
-        if self.places.len() >= KNOWN {
-            self.places.clear();
-        }
         let function = None;
         let (key, address) = (place.task.key, place.ip);
+        if !self.places.contains_key(&(key, address)) {
+            self.make_room(key);
+            self.order.push_back((key, address));
+        }
         let place = NotedFault {
             event,
             fault: place,
             function,
         };
         self.places.insert((key, address), place);
+    }
+
+    /// A program that faults everywhere pushes out its own places, not those of others.
+    fn make_room(&mut self, key: ProcessKey) {
+        let own = self.order.iter().filter(|(of, _)| *of == key).count();
+        let oldest = match own {
+            OF_ONE.. => self.order.iter().position(|(of, _)| *of == key),
+            _ => (self.order.len() >= KNOWN).then_some(0),
+        };
+        if let Some(old) = oldest.and_then(|at| self.order.remove(at)) {
+            self.places.remove(&old);
+        }
     }
 
     /// A signal whose handler may still be named.
@@ -74,6 +91,7 @@ impl Handlers {
     /// Another program has other handlers.
     pub(crate) fn forget(&mut self, key: ProcessKey) {
         self.places.retain(|&(of, _), _| of != key);
+        self.order.retain(|&(of, _)| of != key);
     }
 }
 

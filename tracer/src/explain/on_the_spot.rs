@@ -65,14 +65,21 @@ pub(super) fn at_exit(number: i32, exited: Exited, exit_stack: &[Frame]) -> Opti
         Some(exited.event),
         format!("ended as if by {}", signals::name(number)),
     );
+    let known = exited.call != Detail::None;
     let (root, advice) = match cause {
         "seccomp" if strict => (
             format!("{call} that strict seccomp forbids"),
-            "find out which call it was (the audit log has it, or strace); the program itself asked for that mode (prctl PR_SET_SECCOMP)",
+            match known {
+                true => "the program itself asked for that mode (prctl PR_SET_SECCOMP)",
+                false => "find out which call it was (the audit log has it, or strace); the program itself asked for that mode (prctl PR_SET_SECCOMP)",
+            },
         ),
         "seccomp" => (
             format!("{call}, which its seccomp filter forbids"),
-            "find out which call it was (the audit log has it, or strace) and allow it, if it is meant to be (docker run --security-opt seccomp=PROFILE)",
+            match known {
+                true => "allow that call, if it is meant to be (docker run --security-opt seccomp=PROFILE)",
+                false => "find out which call it was (the audit log has it, or strace) and allow it, if it is meant to be (docker run --security-opt seccomp=PROFILE)",
+            },
         ),
         _ => (
             "an error in the kernel".to_owned(),

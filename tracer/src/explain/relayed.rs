@@ -82,8 +82,8 @@ fn asked(one: &Process, number: i32, before: BootTime) -> Option<(&Note, u64, bo
     };
     let note = one.notes.iter().rev().find(is)?;
     let ago = words::between(acted(note), before);
-    let same = note.number == number
-        || (number == signals::TERM && matches!(note.number, signals::INT | signals::QUIT));
+    // A program that is asked by another signal than it sends may do that for itself.
+    let same = note.number == number;
     let ends = matches!(number, signals::KILL | signals::TERM);
     // A shell at a terminal handles each ^C, and goes on.
     let within = match note.number {

@@ -59,7 +59,9 @@ pub(super) fn doing(s: &Signal) -> Doing {
         return Doing::Asked;
     }
     if on(KEY) {
-        return match on(&["tty_ioctl", "tiocsti"]) {
+        // What is pasted at a console goes through an ioctl as well.
+        let pasted = on(&["paste_selection", "tioclinux", "vt_ioctl"]);
+        return match on(&["tty_ioctl", "tiocsti"]) && !pasted {
             true => Doing::PutIn,
             false => Doing::Typed,
         };

@@ -129,6 +129,8 @@ pub struct Note {
     pub reason: Option<&'static str>,
     /// The process that sent it; `None` if none did, or if not known.
     pub sender: Option<NotedSender>,
+    /// Its delivery alone was seen: who sent it is not known.
+    pub unsent: bool,
     /// A container runtime sent it to a PID 1 to stop the container.
     pub stop: bool,
     /// When its fate was settled, or it was taken from the queue to be; `None`: it was

@@ -169,6 +169,8 @@ pub struct Process {
     pub exiting: Option<Exited>,
     /// It is dead.
     pub exit: Option<Exited>,
+    /// Its end names a signal that may still be seen.
+    pub awaits_kill: bool,
     /// The kernel ended it on the spot, without a signal: the cause.
     pub on_the_spot: Option<&'static str>,
     /// Its parent waited for it.
@@ -217,6 +219,7 @@ impl Process {
             given: None,
             others: None,
             lost_child: None,
+            awaits_kill: false,
             on_the_spot: None,
             faults: Vec::new(),
             crash: None,

@@ -38,7 +38,7 @@ use crate::event::{BootTime, PidNs};
 const AHEAD: i32 = -10;
 /// The OOM killer takes nearly everybody else before it: who tells why others were killed
 /// should be there to tell (proc_pid_oom_score_adj(5)).
-const OOM_SCORE_ADJ: &str = "-900";
+const OOM_SCORE_ADJ: i32 = -900;
 
 /// Programs that are verified at a time. Two of them need most of the time.
 const LOADERS: usize = 4;
@@ -143,8 +143,7 @@ pub fn attach(facts: &mut Facts, request: &Request) -> Result<Attached, KernelEr
     let types = check(facts)?.clone();
     sys::raise_memlock();
     sys::nice(AHEAD);
-    // Who may not (CAP_SYS_RESOURCE) goes on as before.
-    let _ = fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ);
+    spare();
     loop {
         let choices = choose(&facts.hooks, request.wish);
         needed(&choices, facts)?;
@@ -175,6 +174,20 @@ pub fn attach(facts: &mut Facts, request: &Request) -> Result<Attached, KernelEr
             }
             Err((hook, level, error)) => learn(facts, hook, level, &error),
         }
+    }
+}
+
+/// Spares this process, if it is not better off: who may not (CAP_SYS_RESOURCE) goes on as
+/// before.
+fn spare() {
+    const FILE: &str = "/proc/self/oom_score_adj";
+    let now = fs::read_to_string(FILE).unwrap_or_default();
+    if now
+        .trim()
+        .parse::<i32>()
+        .is_ok_and(|now| now > OOM_SCORE_ADJ)
+    {
+        let _ = fs::write(FILE, OOM_SCORE_ADJ.to_string());
     }
 }
 

@@ -9,6 +9,8 @@
 //! the socket of another user's engine (rootless Podman) takes CAP_DAC_OVERRIDE, which
 //! is kept where such an engine is listened to.
 
+use std::fs;
+
 use caps::{errors::CapsError, CapSet, Capability, CapsHashSet};
 
 use super::{error::KernelError, ring::Ring, sys};
@@ -46,6 +48,8 @@ pub fn keep_nothing() -> Result<(), KernelError> {
         (libc::RLIMIT_AS, 2 << 30),
     ];
     sys::nice(0);
+    // Nor need the OOM killer spare it, as it does who made it.
+    let _ = fs::write("/proc/self/oom_score_adj", "0");
     for (resource, most) in limits {
         sys::limit(resource, most).map_err(KernelError::NoNewPrivileges)?;
     }

@@ -34,6 +34,8 @@ const LINGER: Duration = Duration::from_millis(2);
 /// Pages of the map that hold where the reader and the writers are (`bpf_ringbuf`).
 const CONSUMER: usize = 0;
 const PRODUCERS: usize = 1;
+/// Longer than a CPU keeps to itself what it has written.
+const SEEN_LATE_NS: u64 = 10_000;
 /// Most bytes to copy at once: between two batches Ctrl-C is heard, and what is
 /// explained at a time must not grow with what comes in.
 const BATCH: usize = 512 << 10;
@@ -82,8 +84,9 @@ impl Ring {
 
     /// What happened until now.
     pub fn mark(&self) -> Mark {
-        // The time first: what comes in between has a later one.
-        let time = super::now();
+        // The time first: what comes in between has a later one. And a little less, since a
+        // place that was taken on another CPU may be seen a moment after it was.
+        let time = BootTime(super::now().0.saturating_sub(SEEN_LATE_NS));
         fence(Ordering::SeqCst);
         Mark {
             time,

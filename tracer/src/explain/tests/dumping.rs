@@ -116,7 +116,7 @@ fn the_core_dump_of_another_ends_those_who_share_its_memory() {
     let e = told.exit(&parent);
     assert_eq!(
         (e.cause, e.mechanism, e.explanation.certainty),
-        ("coredump-zap", Some("kernel-signal"), Certainty::Proven)
+        ("coredump-zap", Some("kernel-signal"), Certainty::Inferred)
     );
     assert!(why(e).contains("Nobody sent it a signal"), "{}", why(e));
     assert!(why(e).contains("only child 102 died of SIGSEGV"));
