@@ -204,3 +204,24 @@ fn a_kill_may_come_after_the_death_of_it() {
     assert_eq!(told.exit(&child).cause, "unknown");
     assert_eq!(told.signal(kill).fate, "dropped");
 }
+
+/// Its process is forgotten by the time.
+#[test]
+fn a_death_that_waits_for_its_kill_is_told_in_a_crowd() {
+    let (init, child) = (member(100, 1, "init"), member(101, 2, "app"));
+    let mut w = World::new();
+    w.fork(&host(50, "sh"), &init);
+    w.fork(&init, &child);
+    w.exit(&child, KILL);
+    w.reaped(&child);
+    for pid in 200..800 {
+        let other = member(pid, pid, "other");
+        w.fork(&init, &other);
+        w.exit(&other, 0);
+        w.reaped(&other);
+    }
+    let told = w.run();
+    assert_eq!(told.exit(&child).cause, "unknown");
+    assert_eq!(told.summary.exited, 601);
+    assert_eq!(told.summary.forced, 1);
+}
