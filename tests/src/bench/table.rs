@@ -232,7 +232,7 @@ impl Table {
         for latency in latencies {
             let figure = figure(&latency.p99_ms).context("too few rounds")?;
             let what = format!(
-                "event to its line, {} a second: 99 of 100 within",
+                "event to its line, a second after the start, {} a second: 99 of 100 within",
                 latency.rate
             );
             let row = Row::new(&what, "ms", figure, Some(Target::AtMost(20.0)));

@@ -79,7 +79,11 @@ pub(crate) fn latency(bench: &Bench<'_>, rate: u64, rounds: u32) -> Result<Laten
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
         let mut child = command.spawn().context("cannot start sigtrace")?;
-        let told = read(&mut child, || load.round(TIME).map(drop));
+        let told = read(&mut child, || {
+            // What is left to do after the start: names of kernel functions are read.
+            thread::sleep(TIME);
+            load.round(TIME).map(drop)
+        });
         let status = child.wait()?;
         let told = told?;
         ensure!(status.success(), "sigtrace ended with {status}");
