@@ -92,3 +92,20 @@ fn a_stop_that_comes_after_it_holds_it_too() {
     let text = said(&w, id);
     assert!(text.contains("of sh 50, 1.0 ms after that came"), "{text}");
 }
+
+/// Its delivery alone was seen: that is no word on who sent it.
+#[test]
+fn a_stop_whose_sending_was_missed_is_nobodys() {
+    for number in [STOP, TSTP] {
+        let (mut w, sh, app) = pair();
+        w.deliver(&app, number, Handler::Default);
+        let id = w.send(&sh, &app, USR1).handler(USER).go();
+        look(&mut w, &app);
+        let text = said(&w, id);
+        assert!(text.contains("who sent that was not seen"), "{text}");
+        assert!(
+            !text.contains("kernel") && !text.contains("terminal"),
+            "{text}"
+        );
+    }
+}

@@ -41,6 +41,8 @@ fn the_same_request_at_once_is_passed_on() {
 fn what_only_the_order_in_time_tells_is_inferred() {
     for (asked, after, sent, name) in [
         (TERM, MS, KILL, "SIGKILL"),
+        // ^C at a shell, and a kill(1) that is typed right after.
+        (INT, 300 * MS, TERM, "SIGTERM"),
         (TERM, 30_000 * MS, TERM, "SIGTERM"),
         (QUIT, 30_000 * MS, TERM, "SIGTERM"),
     ] {
