@@ -305,19 +305,21 @@ fn with_engines(guest: Guest, engine: Engine, all: bool) -> Job {
 }
 
 impl Job {
-    /// An emulated CPU can hang where the kernel's text is changed under it, as it is
-    /// when functions are hooked. So a guest that comes to no end under emulation, and in
-    /// which nothing has failed, is booted once more, and that is shown and counted.
+    /// An emulated CPU can hang, or crash, where the kernel's text is changed under it, as
+    /// it is when functions are hooked and when the first process is limited
+    /// ([`Boot::stale_breakpoint`](crate::vm::run::Boot::stale_breakpoint)). So a guest to
+    /// which that happens under emulation, and in which nothing has failed, is booted
+    /// once more, and that is shown and counted. No other crash is ever forgiven.
     fn run(&self) -> Result<(Tally, Column)> {
         let emulated = self.guest.accelerator == Accelerator::Tcg;
         let first = self.boot()?;
         // The missing end is a failure, too.
         let all_well = first.report.tally.failed == 1;
-        let Some(why) = first.hung.as_deref().filter(|_| emulated && all_well) else {
+        let Some(why) = first.emulator.as_deref().filter(|_| emulated && all_well) else {
             return Ok(self.tell(first));
         };
         println!(
-            "{}: the emulated machine hung and is booted once more: {why}",
+            "{}: the emulated machine failed and is booted once more: {why}",
             self.title
         );
         let (mut tally, column) = self.tell(self.boot()?);
@@ -332,8 +334,9 @@ impl Job {
             .guest
             .run(&self.command, &self.options, out.sink(), err.sink())?;
         let mut report = Report::read(&out.text());
-        let hung = match &boot.ending {
+        let emulator = match &boot.ending {
             Ending::Late(why) => Some(why.clone()),
+            Ending::Lost(why) if boot.stale_breakpoint() => Some(why.clone()),
             _ => None,
         };
         if let Ending::Lost(why) | Ending::Late(why) = boot.ending {
@@ -351,7 +354,7 @@ impl Job {
             begin,
             report,
             errors: err.text(),
-            hung,
+            emulator,
         })
     }
 
@@ -377,8 +380,8 @@ struct Played {
     begin: Instant,
     report: Report,
     errors: String,
-    /// Why it came to no end, if it did not.
-    hung: Option<String>,
+    /// Why it came to no end, if that is the emulator's fault, or may be.
+    emulator: Option<String>,
 }
 
 fn kprobe_too(series: Series) -> Option<&'static str> {
