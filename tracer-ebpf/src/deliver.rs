@@ -15,6 +15,7 @@ use crate::{
     globals::global,
     mem::{current, pointer, typed_current, Addr, Direct, Mem, Probe},
     pgrp,
+    siginfo::{Action, Info},
     signal::{asks_to_end, scalar_arg, share},
     task, trace,
 };
@@ -49,14 +50,10 @@ unsafe fn deliver<M: Mem>(ctx: *mut c_void, number: i32, task: Addr) -> i32 {
         if !filter::signal_number(number) || !filter::process::<M>(task) {
             return 0;
         }
-        let action = scalar_arg(ctx, 2) as Addr;
-        let handler: u64 = Probe::get(action, global!(LAYOUT.sigaction_handler));
-        let info = scalar_arg(ctx, 1);
-        let (mut kind, mut code) = (info as u32, 0);
-        if info > 1 {
-            kind = 2;
-            code = Probe::get(info as Addr, global!(LAYOUT.siginfo_code));
-        }
+        let action = Action::at(scalar_arg(ctx, 2) as Addr);
+        let handler = action.handler;
+        let info = Info::of(scalar_arg(ctx, 1));
+        let code = info.code();
         let mut ip = 0;
         if handler > 3 {
             let of_fault = fault::is_fault(number, code);
@@ -76,11 +73,11 @@ unsafe fn deliver<M: Mem>(ctx: *mut c_void, number: i32, task: Addr) -> i32 {
         let out = entry.as_mut_ptr();
         (*out).header = emit::header(Kind::Deliver);
         task::fill::<M>(&raw mut (*out).task, task);
-        (*out).info = kind;
+        (*out).info = info.kind();
         (*out).code = code;
         (*out).number = number;
         (*out).handler = handler;
-        (*out).sa_flags = Probe::get(action, global!(LAYOUT.sigaction_flags));
+        (*out).sa_flags = action.flags;
         let signal = pointer::<M>(task, global!(LAYOUT.task_signal));
         (*out).signal_flags = M::get(signal, global!(LAYOUT.signal_flags));
         (*out).group_exit_code = M::get(signal, global!(LAYOUT.signal_group_exit_code));

@@ -198,7 +198,7 @@ pub(crate) unsafe fn first_of<M: Mem>(task: Addr) -> Option<u32> {
         }
         let upid = task::upid(pid, level);
         let nr: u32 = Probe::get(upid, global!(LAYOUT.upid_nr));
-        (nr == 1).then(|| task::ns_inum(upid))
+        (nr == 1).then(|| task::ns_inum::<Probe>(upid))
     }
 }
 
@@ -310,7 +310,7 @@ impl Inside {
                 if i >= self.level {
                     break;
                 }
-                if wanted(task::ns_inum(task::upid(self.pid, i))) {
+                if wanted(task::ns_inum::<Probe>(task::upid(self.pid, i))) {
                     return true;
                 }
                 i += 1;

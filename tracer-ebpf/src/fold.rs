@@ -9,6 +9,7 @@ use crate::{
     emit,
     globals::{global, FOLDS, RECENT},
     mem::{pointer, Addr, Mem},
+    siginfo::Info,
 };
 
 /// How many of a second are told whole.
@@ -57,15 +58,14 @@ impl Recent {
 /// after the other (siglock is held), so that nothing here is done twice at once.
 ///
 /// # Safety
-/// `target` must point to a `task_struct`, `info` be the tracepoint's argument.
+/// `target` must point to a `task_struct`.
 #[inline(always)]
 pub(crate) unsafe fn fold<M: Mem>(
     number: i32,
     target: Addr,
     group: i32,
     result: i32,
-    info: u64,
-    code: i32,
+    info: &Info,
     handler: u64,
 ) -> bool {
     if !ENDED.contains(&result) || matches!(number, SIGKILL | SIGCONT | SIGSTOP) {
@@ -82,12 +82,12 @@ pub(crate) unsafe fn fold<M: Mem>(
             } else {
                 0
             },
-            code: if info > 1 { code } else { 0 },
+            code: info.code(),
             signal_flags: M::get(signal, global!(LAYOUT.signal_flags)),
             number: number as u8,
             result: result as u8,
             handler: if handler > 3 { 4 } else { handler as u8 },
-            info: if info > 1 { 2 } else { info as u8 },
+            info: info.kind() as u8,
         };
         crowded(emit::now(), &key)
     }

@@ -29,6 +29,7 @@ mod place;
 mod process;
 mod ptrace;
 mod refused;
+mod siginfo;
 mod signal;
 mod syscall;
 mod task;

@@ -22,7 +22,9 @@ use crate::{
     fold,
     globals::global,
     mem::{current, pointer, typed_current, Addr, Direct, Mem, Probe},
-    oom, place, task, trace,
+    oom, place,
+    siginfo::{Action, Info, BY_KERNEL},
+    task, trace,
 };
 
 /// `TRACE_SIGNAL_IGNORED`.
@@ -34,8 +36,6 @@ const LOSE_INFO: i32 = 4;
 const RLIMIT_CPU: u32 = 0;
 const RLIMIT_SIGPENDING: u32 = 11;
 const RLIMIT_RTTIME: u32 = 15;
-/// `SEND_SIG_PRIV`.
-const BY_KERNEL: u64 = 1;
 const SIGHUP: i32 = 1;
 const SIGQUIT: i32 = 3;
 const SIGKILL: i32 = 9;
@@ -119,11 +119,12 @@ unsafe fn generate<M: Mem>(
         let Some(because) = filter::signal::<M>(target) else {
             return 0;
         };
-        let info = scalar_arg(ctx, 1);
-        let code = if info > 1 {
-            Probe::get(info as Addr, global!(LAYOUT.siginfo_code))
+        let info = Info::of(scalar_arg(ctx, 1));
+        // SEND_SIG_PRIV stands for SI_KERNEL, which is above 0 too.
+        let code = if info.argument > BY_KERNEL {
+            info.code()
         } else {
-            info as i32
+            info.argument as i32
         };
         let sighand = pointer::<M>(target, global!(LAYOUT.task_sighand));
         let action = sighand.wrapping_add(
@@ -131,15 +132,16 @@ unsafe fn generate<M: Mem>(
                 + (number as u32).wrapping_sub(1) % 64 * global!(LAYOUT.sigaction_size))
                 as usize,
         );
-        let handler: u64 = Probe::get(action, global!(LAYOUT.sigaction_handler));
+        let action = Action::at(action);
+        let handler = action.handler;
         // A signal that was dropped has no future.
         if because == Because::OfSender && result != IGNORED {
             filter::follow::<M>(target);
         }
         if global!(CONFIG.sees_oom) == 0 && number == SIGKILL {
-            oom::before_sigkill(target, info);
+            oom::before_sigkill(target, info.argument);
         }
-        if fold::fold::<M>(number, target, group, result, info, code, handler) {
+        if fold::fold::<M>(number, target, group, result, &info, handler) {
             return 0;
         }
         fault::before_signal(number, target, code, handler, ctx);
@@ -152,7 +154,7 @@ unsafe fn generate<M: Mem>(
             if let Some(mut entry) = emit::reserve_within::<Signal>(Kind::Signal, Share::Noise) {
                 let out = entry.as_mut_ptr();
                 (*out).header = emit::header(Kind::Signal);
-                fill::<M>(out, ctx, number, target, group, result, action);
+                fill::<M>(out, number, target, group, result, &info, action);
                 entry.submit(0);
             }
             return 0;
@@ -167,11 +169,11 @@ unsafe fn generate<M: Mem>(
             (*out).signal.header = emit::header(Kind::SignalTraced);
             fill::<M>(
                 &raw mut (*out).signal,
-                ctx,
                 number,
                 target,
                 group,
                 result,
+                &info,
                 action,
             );
             trace::fill::<ANCESTORS>(&raw mut (*out).trace, Some(ctx));
@@ -212,37 +214,33 @@ pub(crate) fn share(number: i32, result: i32, handler: u64) -> Share {
 #[inline(always)]
 unsafe fn fill<M: Mem>(
     out: *mut Signal,
-    ctx: *mut c_void,
     number: i32,
     target: Addr,
     group: i32,
     result: i32,
-    action: Addr,
+    info: &Info,
+    action: Action,
 ) {
     // SAFETY: the caller's duty.
     unsafe {
         (*out).number = number;
         (*out).group = u32::from(group != 0);
         (*out).result = result as u32;
-        let info = scalar_arg(ctx, 1);
-        let (mut code, mut pid, mut uid) = (0, 0, 0);
-        let mut kind = info as u32;
-        if info > 1 {
-            let info = info as Addr;
-            kind = 2;
-            code = Probe::get(info, global!(LAYOUT.siginfo_code));
+        let code = info.code();
+        let (mut pid, mut uid) = (0, 0);
+        if info.argument > BY_KERNEL {
             // SI_USER, SI_QUEUE, SI_TKILL, and CLD_* of SIGCHLD name a process.
             if code == 0 || code == -1 || code == -6 || number == SIGCHLD {
-                pid = Probe::get(info, global!(LAYOUT.siginfo_pid));
-                uid = Probe::get(info, global!(LAYOUT.siginfo_uid));
+                pid = info.word(global!(LAYOUT.siginfo_pid));
+                uid = info.word(global!(LAYOUT.siginfo_uid));
             } else if code > 0 {
                 // A union: `si_addr` of a fault lies where `si_pid` and `si_uid`
                 // do, SIGSYS has its call's number and architecture behind.
                 let value = global!(LAYOUT.siginfo_pid) + if number == SIGSYS { 8 } else { 0 };
-                pid = Probe::get(info, value);
-                uid = Probe::get(info, value + 4);
+                pid = info.word(value);
+                uid = info.word(value + 4);
             }
-        } else if info == BY_KERNEL
+        } else if info.argument == BY_KERNEL
             && (number == SIGXCPU || number == SIGKILL)
             && global!(LAYOUT.signal_rlim) != ABSENT
         {
@@ -250,7 +248,7 @@ unsafe fn fill<M: Mem>(
             pid = limit::<M>(target, RLIMIT_CPU, number);
             uid = limit::<M>(target, RLIMIT_RTTIME, number);
         }
-        (*out).info = kind;
+        (*out).info = info.kind();
         (*out).code = code;
         (*out).si_pid = pid;
         (*out).si_uid = uid;
@@ -321,14 +319,14 @@ unsafe fn state<M: Mem>(
     number: i32,
     target: Addr,
     group: i32,
-    action: Addr,
+    action: Action,
 ) {
     // SAFETY: the caller's duty.
     unsafe {
         let signal = pointer::<M>(target, global!(LAYOUT.task_signal));
         let blocked: u64 = M::get(target, global!(LAYOUT.task_blocked));
-        (*out).handler = Probe::get(action, global!(LAYOUT.sigaction_handler));
-        (*out).sa_flags = Probe::get(action, global!(LAYOUT.sigaction_flags));
+        (*out).handler = action.handler;
+        (*out).sa_flags = action.flags;
         (*out).blocked = blocked;
         (*out).real_blocked = M::get(target, global!(LAYOUT.task_real_blocked));
         (*out).pending = M::get(target, global!(LAYOUT.task_pending));
@@ -338,7 +336,7 @@ unsafe fn state<M: Mem>(
         (*out).ptrace = M::get(target, global!(LAYOUT.task_ptrace));
         // `long` before 5.14, `unsigned int` since: the low half is the state
         // in both, on this byte order.
-        (*out).state = Probe::get(target, global!(LAYOUT.task_state));
+        (*out).state = M::get(target, global!(LAYOUT.task_state));
         (*out).exit_state = M::get(target, global!(LAYOUT.task_exit_state));
         let threads: u32 = M::get(signal, global!(LAYOUT.signal_nr_threads));
         (*out).threads = threads;

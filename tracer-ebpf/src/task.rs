@@ -35,10 +35,14 @@ pub(crate) unsafe fn fill<M: Mem>(out: *mut Task, task: Addr) {
         (*out).cgroup = filter::cgroup::<M>(task);
         (*out).pad = 0;
         comm(&raw mut (*out).comm, leader);
-        namespaces(
-            out,
-            pointer::<Probe>(leader, global!(LAYOUT.task_thread_pid)),
-        );
+        // The verifier knows the elements of an array of no fixed length, others not.
+        if M::TYPED && global!(LAYOUT.pid_size) == global!(LAYOUT.pid_numbers) {
+            let pid = pointer::<M>(leader, global!(LAYOUT.task_thread_pid));
+            namespaces::<M>(out, pid);
+        } else {
+            let pid = pointer::<Probe>(leader, global!(LAYOUT.task_thread_pid));
+            namespaces::<Probe>(out, pid);
+        }
     }
 }
 
@@ -63,18 +67,18 @@ pub(crate) unsafe fn comm(out: *mut [u8; COMM_LEN], task: Addr) {
 /// Not `nsproxy->pid_ns_for_children`: that one is about children, and gone
 /// once a task exits.
 #[inline(always)]
-unsafe fn namespaces(out: *mut Task, pid: Addr) {
+unsafe fn namespaces<M: Mem>(out: *mut Task, pid: Addr) {
     // SAFETY: the caller's duty.
     unsafe {
-        let level: u32 = Probe::get(pid, global!(LAYOUT.pid_level));
+        let level: u32 = M::get(pid, global!(LAYOUT.pid_level));
         (*out).level = level as u16;
         let mut i = 0;
         while i < NS_LEVELS {
             let (mut nr, mut inum) = (0, 0);
             if (i as u32) < level {
                 let upid = upid(pid, i as u32 + 1);
-                nr = Probe::get(upid, global!(LAYOUT.upid_nr));
-                inum = ns_inum(upid);
+                nr = M::get(upid, global!(LAYOUT.upid_nr));
+                inum = ns_inum::<M>(upid);
             }
             *(&raw mut (*out).ns_pids).cast::<u32>().add(i) = nr;
             *(&raw mut (*out).ns_inums).cast::<u32>().add(i) = inum;
@@ -95,11 +99,11 @@ pub(crate) fn upid(pid: Addr, level: u32) -> Addr {
 /// # Safety
 /// `upid` must point to one.
 #[inline(always)]
-pub(crate) unsafe fn ns_inum(upid: Addr) -> u32 {
+pub(crate) unsafe fn ns_inum<M: Mem>(upid: Addr) -> u32 {
     // SAFETY: the caller's duty.
     unsafe {
-        let ns = pointer::<Probe>(upid, global!(LAYOUT.upid_ns));
-        Probe::get(ns, global!(LAYOUT.pidns_inum))
+        let ns = pointer::<M>(upid, global!(LAYOUT.upid_ns));
+        M::get(ns, global!(LAYOUT.pidns_inum))
     }
 }
 
