@@ -212,9 +212,9 @@ unsafe fn exit<M: Mem, T: Turn>(ctx: *mut c_void, task: Addr, group_dead: u32) -
                 (0, 0)
             };
             if killed {
-                trace::fill::<1>(&raw mut (*out).trace, None);
+                trace::fill::<Probe, 1>(&raw mut (*out).trace, None);
             } else {
-                trace::fill::<1>(&raw mut (*out).trace, Some(ctx));
+                trace::fill::<Probe, 1>(&raw mut (*out).trace, Some(ctx));
             }
             entry.submit(0);
             0

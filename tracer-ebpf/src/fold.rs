@@ -7,7 +7,7 @@ use sigtrace_common::record::{Fold, FoldKey, FoldNote, Kind};
 
 use crate::{
     emit,
-    globals::{global, FOLDS, RECENT},
+    globals::{global, FIRST, FOLDS, RECENT},
     mem::{pointer, Addr, Mem},
     siginfo::Info,
 };
@@ -21,6 +21,20 @@ const SIGSTOP: i32 = 19;
 /// `TRACE_SIGNAL_IGNORED`, `_ALREADY_PENDING`, `_OVERFLOW_FAIL`: they have no
 /// future, so that all that is to be known of them is known here.
 const ENDED: core::ops::RangeInclusive<i32> = 1..=3;
+
+/// What came first in its second, of all keys that share this place: nearly all signals
+/// have nothing before them that is like them, and are told without a look into any
+/// other map.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct First {
+    since_ns: u64,
+    /// Which key; others have the same with a probability of 2^-64.
+    hash: u64,
+}
+
+/// Places for [`First`].
+pub(crate) const FIRSTS: u32 = 4096;
 
 /// How often the signals of a key came in the second that began then.
 #[derive(Clone, Copy)]
@@ -45,12 +59,17 @@ impl Recent {
     /// Counts another; whether it is one of the few that are told whole.
     #[inline(always)]
     pub(crate) fn once_more(&mut self, now: u64) -> bool {
-        if now.wrapping_sub(self.since_ns) >= SECOND_NS {
+        if self.is_over(now) {
             *self = Self::first(now);
             return true;
         }
         self.count += 1;
         self.count <= WHOLE
+    }
+
+    #[inline(always)]
+    fn is_over(&self, now: u64) -> bool {
+        now.wrapping_sub(self.since_ns) >= SECOND_NS
     }
 }
 
@@ -101,6 +120,16 @@ pub(crate) unsafe fn fold<M: Mem>(
 unsafe fn crowded(time_ns: u64, key: &FoldKey) -> bool {
     // SAFETY: the caller's duty.
     unsafe {
+        let hash = key.hash();
+        let Some(first) = FIRST.get_ptr_mut(hash as u32 % FIRSTS) else {
+            return false;
+        };
+        // Others may write here at the same time; then one more is told.
+        if time_ns.wrapping_sub((*first).since_ns) >= SECOND_NS {
+            (*first).since_ns = time_ns;
+            (*first).hash = hash;
+            return false;
+        }
         // In a storm there is one look-up, not two.
         if let Some(fold) = FOLDS.get_ptr_mut(key) {
             if time_ns.wrapping_sub((*fold).since_ns) < SECOND_NS {
@@ -109,13 +138,22 @@ unsafe fn crowded(time_ns: u64, key: &FoldKey) -> bool {
                 return true;
             }
         }
+        // This one is the second, unless it is another key's second that has begun.
+        let so_far = if (*first).hash == hash {
+            Recent {
+                since_ns: (*first).since_ns,
+                count: 2,
+                pad: 0,
+            }
+        } else {
+            Recent::first(time_ns)
+        };
         let Some(recent) = RECENT.get_ptr_mut(key) else {
-            let _ = RECENT.insert(key, Recent::first(time_ns), 0);
+            let _ = RECENT.insert(key, so_far, 0);
             return false;
         };
-        if time_ns.wrapping_sub((*recent).since_ns) >= SECOND_NS {
-            (*recent).since_ns = time_ns;
-            (*recent).count = 1;
+        if (*recent).is_over(time_ns) {
+            *recent = so_far;
             return false;
         }
         (*recent).count += 1;

@@ -389,7 +389,7 @@ fn failed(error: i32, flags: u64, seen: bool) -> i32 {
         };
         namespaces(out, ns, &full);
         processes(out, task);
-        trace::fill::<ANCESTORS>(&raw mut (*out).trace, None);
+        trace::fill::<Probe, ANCESTORS>(&raw mut (*out).trace, None);
         entry.submit(0);
         0
     }

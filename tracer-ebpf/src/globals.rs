@@ -13,7 +13,7 @@ use sigtrace_common::{
     record::{self, Denial, Fold, FoldKey, FOLD_KEYS, KINDS, LOST_ENTRIES},
 };
 
-use crate::{fault::KnownPlace, fold::Recent, fork::Forking};
+use crate::{fault::KnownPlace, fold::{First, Recent, FIRSTS}, fork::Forking};
 
 /// Set by the loader from the running kernel's BTF.
 #[unsafe(no_mangle)]
@@ -83,7 +83,11 @@ pub(crate) static TOLD_PLACES: LruHashMap<u64, u32> =
 #[map]
 pub(crate) static SEEN: LruHashMap<u64, u64> = LruHashMap::with_max_entries(8192, 0);
 
-/// How often signals that came to nothing came lately, by what they have in common.
+/// Signals that came to nothing, and were the first of their second.
+#[map]
+pub(crate) static FIRST: Array<First> = Array::with_max_entries(FIRSTS, 0);
+
+/// How often such signals came in that second, if they came again, by what they have in common.
 #[map]
 pub(crate) static RECENT: LruHashMap<FoldKey, Recent> = LruHashMap::with_max_entries(4096, 0);
 

@@ -125,7 +125,7 @@ unsafe fn resumed<T: Turn>(child: Addr, request: u64, data: u64) -> i32 {
             (*out).data = data;
             (*out).stopped = stopped;
             (*out).request = request as u32;
-            trace::fill::<ANCESTORS>(&raw mut (*out).trace, None);
+            trace::fill::<Probe, ANCESTORS>(&raw mut (*out).trace, None);
             entry.submit(0);
             0
         }

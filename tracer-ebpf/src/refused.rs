@@ -404,7 +404,7 @@ fn done(call: u32, regs: u64, returned: i32) -> i32 {
                 (*out).reached = reached;
                 (*out).counted = counted;
                 (*out).pad = 0;
-                trace::fill::<ANCESTORS>(&raw mut (*out).trace, None);
+                trace::fill::<Probe, ANCESTORS>(&raw mut (*out).trace, None);
                 entry.submit(0);
             }
         }

@@ -176,7 +176,7 @@ unsafe fn generate<M: Mem>(
                 &info,
                 action,
             );
-            trace::fill::<ANCESTORS>(&raw mut (*out).trace, Some(ctx));
+            trace::fill::<M, ANCESTORS>(&raw mut (*out).trace, Some(ctx));
             entry.submit(0);
         }
         0

@@ -9,7 +9,7 @@ use sigtrace_common::record::{Trace, FRAMES};
 
 use crate::{
     globals::global,
-    mem::{current, pointer, Mem, Probe},
+    mem::{current, pointer, typed_current, Addr, Mem, Probe},
     task,
 };
 
@@ -20,10 +20,14 @@ use crate::{
 /// `out` must point into a reserved record, `ctx` be the program's context, or
 /// `None` for no stack.
 #[inline(always)]
-pub(crate) unsafe fn fill<const LEVELS: usize>(out: *mut Trace, ctx: Option<*mut c_void>) {
+pub(crate) unsafe fn fill<M: Mem, const LEVELS: usize>(out: *mut Trace, ctx: Option<*mut c_void>) {
     // SAFETY: the caller's duty.
     unsafe {
-        ancestry::<LEVELS>(out);
+        if M::TYPED && global!(CONFIG.typed_current) != 0 {
+            ancestry::<M, LEVELS>(out, typed_current());
+        } else {
+            ancestry::<Probe, LEVELS>(out, current());
+        }
         (*out).frame_count = match ctx {
             Some(ctx) => stack((&raw mut (*out).stack).cast(), FRAMES as u32, ctx),
             None => 0,
@@ -48,22 +52,22 @@ pub(crate) unsafe fn stack(out: *mut u64, frames: u32, ctx: *mut c_void) -> u32 
 }
 
 #[inline(always)]
-unsafe fn ancestry<const LEVELS: usize>(out: *mut Trace) {
+unsafe fn ancestry<M: Mem, const LEVELS: usize>(out: *mut Trace, task: Addr) {
     // SAFETY: the caller's duty.
     unsafe {
-        let mut at = current();
+        let mut at = task;
         let mut count = 0u32;
         let mut i = 0;
         while i < LEVELS {
-            let parent = pointer::<Probe>(at, global!(LAYOUT.task_real_parent));
-            at = pointer::<Probe>(parent, global!(LAYOUT.task_group_leader));
-            let tgid: u32 = Probe::get(at, global!(LAYOUT.task_tgid));
+            let parent = pointer::<M>(at, global!(LAYOUT.task_real_parent));
+            at = pointer::<M>(parent, global!(LAYOUT.task_group_leader));
+            let tgid: u32 = M::get(at, global!(LAYOUT.task_tgid));
             let slot = (&raw mut (*out).ancestors)
                 .cast::<sigtrace_common::record::Ancestor>()
                 .add(i);
             (*slot).tgid = tgid;
             (*slot).pad = 0;
-            (*slot).start_ns = Probe::get(at, global!(LAYOUT.task_start));
+            (*slot).start_ns = M::get(at, global!(LAYOUT.task_start));
             task::comm(&raw mut (*slot).comm, at);
             // The swapper, pid 0, is the parent of PID 1 and its own.
             if tgid != 0 {
@@ -73,8 +77,8 @@ unsafe fn ancestry<const LEVELS: usize>(out: *mut Trace) {
         }
         (*out).ancestor_count = count;
         // Whether somebody is behind the last one.
-        let parent = pointer::<Probe>(at, global!(LAYOUT.task_real_parent));
-        (*out).beyond = Probe::get(parent, global!(LAYOUT.task_tgid));
+        let parent = pointer::<M>(at, global!(LAYOUT.task_real_parent));
+        (*out).beyond = M::get(parent, global!(LAYOUT.task_tgid));
         (*out).pad = 0;
     }
 }

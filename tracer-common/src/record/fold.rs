@@ -42,6 +42,22 @@ pub struct FoldKey {
     pub info: u8,
 }
 
+impl FoldKey {
+    /// Multiplied and folded, word by word.
+    #[inline(always)]
+    pub fn hash(&self) -> u64 {
+        /// 2^64 divided by the golden ratio.
+        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let words: [u64; 3] = zerocopy::transmute!(*self);
+        let mut hash = 0u64;
+        for word in words {
+            hash = (hash ^ word).wrapping_mul(SPREAD);
+            hash ^= hash >> 32;
+        }
+        hash
+    }
+}
+
 /// How many were counted: a value of `FOLDS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
@@ -58,4 +74,44 @@ sizes! {
     FoldNote = 16,
     FoldKey = 24,
     Fold = 24,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::FoldKey;
+
+    const KEY: FoldKey = FoldKey {
+        sender: 4711,
+        target: 815,
+        thread: 0,
+        code: 0,
+        signal_flags: 0,
+        number: 15,
+        result: 1,
+        handler: 0,
+        info: 2,
+    };
+
+    /// Keys that differ little fall on places that differ, as dice would throw them.
+    #[test]
+    fn keys_spread() {
+        const PLACES: u64 = 4096;
+        let keys: [fn(u32) -> FoldKey; 5] = [
+            |n| FoldKey { sender: n, ..KEY },
+            |n| FoldKey { target: n, ..KEY },
+            |n| FoldKey { code: -(n as i32), ..KEY },
+            |n| FoldKey { thread: n, ..KEY },
+            |n| FoldKey { sender: n, target: n + 1, ..KEY },
+        ];
+        for key in keys {
+            let places: HashSet<_> = (0..500).map(|n| key(n).hash() % PLACES).collect();
+            assert!(places.len() > 450, "{} of 500", places.len());
+        }
+        let numbers: HashSet<_> = (1..=64)
+            .map(|number| FoldKey { number, ..KEY }.hash() % PLACES)
+            .collect();
+        assert!(numbers.len() > 58, "{} of 64", numbers.len());
+    }
 }
