@@ -52,7 +52,8 @@ unsafe fn deliver<M: Mem>(ctx: *mut c_void, number: i32, task: Addr) -> i32 {
         }
         let action = Action::at(scalar_arg(ctx, 2) as Addr);
         let handler = action.handler;
-        let info = Info::of(scalar_arg(ctx, 1));
+        let mut info = Info::NONE;
+        info.read(ctx, 1);
         let code = info.code();
         let mut ip = 0;
         if handler > 3 {

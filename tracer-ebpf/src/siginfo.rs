@@ -1,6 +1,9 @@
 //! What a signal brings along (`struct kernel_siginfo`) and what its target does about it
 //! (`struct k_sigaction`), each read at once: a read costs more than what is read.
 
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use sigtrace_common::layout::ABSENT;
 
 use crate::{
@@ -15,35 +18,52 @@ const WHOLE: u32 = 2;
 /// Words of a siginfo that are read: up to `si_syscall` and `si_arch`.
 const WORDS: usize = 8;
 
-/// The argument of a tracepoint, and what it points to.
-#[derive(Clone, Copy)]
+/// The argument of a tracepoint, and what it points to. Both stay in memory that a helper
+/// has written, and are loaded anew each time: of a number that it has seen compared once
+/// the verifier would go both ways to the end of the program.
 pub(crate) struct Info {
-    /// The argument: [`BY_KERNEL`] or less, or an address.
-    pub(crate) argument: u64,
+    argument: u64,
     words: [u32; WORDS],
 }
 
 impl Info {
+    pub(crate) const NONE: Self = Self {
+        argument: 0,
+        words: [0; WORDS],
+    };
+
+    /// Reads the `n`th argument of a tracepoint.
+    ///
     /// # Safety
-    /// `argument` must be the tracepoint's.
+    /// `ctx` must be the context of a program that has it.
     #[inline(always)]
-    pub(crate) unsafe fn of(argument: u64) -> Self {
-        let words = if argument > BY_KERNEL {
-            // SAFETY: the helper checks the address.
-            unsafe { Probe::get(argument as Addr, 0) }
-        } else {
-            [0; WORDS]
-        };
-        Self { argument, words }
+    pub(crate) unsafe fn read(&mut self, ctx: *mut c_void, n: usize) {
+        // SAFETY: the context has that argument. Where that is no address the second read
+        // fails without a fault, and gives zeros.
+        unsafe {
+            let argument = ctx.cast::<u64>().add(n);
+            bpf_probe_read_kernel((&raw mut self.argument).cast(), 8, argument.cast());
+            let info = self.argument() as Addr;
+            let bytes = size_of_val(&self.words) as u32;
+            bpf_probe_read_kernel((&raw mut self.words).cast(), bytes, info.cast());
+        }
+    }
+
+    /// [`BY_KERNEL`] or less, or an address that must never be loaded through.
+    #[inline(always)]
+    pub(crate) fn argument(&self) -> u64 {
+        // SAFETY: a reference to a plain integer.
+        unsafe { core::ptr::read_volatile(&raw const self.argument) }
     }
 
     /// As a record has it: 0 SEND_SIG_NOINFO, 1 SEND_SIG_PRIV, 2 a siginfo.
     #[inline(always)]
     pub(crate) fn kind(&self) -> u32 {
-        if self.argument > BY_KERNEL {
+        let argument = self.argument();
+        if argument > BY_KERNEL {
             WHOLE
         } else {
-            self.argument as u32
+            argument as u32
         }
     }
 
@@ -59,7 +79,9 @@ impl Info {
         if offset == ABSENT {
             return 0;
         }
-        self.words[(offset / 4) as usize % WORDS]
+        let word = &self.words[(offset / 4) as usize % WORDS];
+        // SAFETY: a reference to a plain integer.
+        unsafe { core::ptr::read_volatile(word) }
     }
 }
 

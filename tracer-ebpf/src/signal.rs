@@ -119,13 +119,9 @@ unsafe fn generate<M: Mem>(
         let Some(because) = filter::signal::<M>(target) else {
             return 0;
         };
-        let info = Info::of(scalar_arg(ctx, 1));
-        // SEND_SIG_PRIV stands for SI_KERNEL, which is above 0 too.
-        let code = if info.argument > BY_KERNEL {
-            info.code()
-        } else {
-            info.argument as i32
-        };
+        let mut info = Info::NONE;
+        info.read(ctx, 1);
+        let code = info.code();
         let sighand = pointer::<M>(target, global!(LAYOUT.task_sighand));
         let action = sighand.wrapping_add(
             (global!(LAYOUT.sighand_action)
@@ -139,7 +135,7 @@ unsafe fn generate<M: Mem>(
             filter::follow::<M>(target);
         }
         if global!(CONFIG.sees_oom) == 0 && number == SIGKILL {
-            oom::before_sigkill(target, info.argument);
+            oom::before_sigkill(target, info.argument());
         }
         if fold::fold::<M>(number, target, group, result, &info, handler) {
             return 0;
@@ -228,7 +224,7 @@ unsafe fn fill<M: Mem>(
         (*out).result = result as u32;
         let code = info.code();
         let (mut pid, mut uid) = (0, 0);
-        if info.argument > BY_KERNEL {
+        if info.argument() > BY_KERNEL {
             // SI_USER, SI_QUEUE, SI_TKILL, and CLD_* of SIGCHLD name a process.
             if code == 0 || code == -1 || code == -6 || number == SIGCHLD {
                 pid = info.word(global!(LAYOUT.siginfo_pid));
@@ -240,7 +236,7 @@ unsafe fn fill<M: Mem>(
                 pid = info.word(value);
                 uid = info.word(value + 4);
             }
-        } else if info.argument == BY_KERNEL
+        } else if info.argument() == BY_KERNEL
             && (number == SIGXCPU || number == SIGKILL)
             && global!(LAYOUT.signal_rlim) != ABSENT
         {

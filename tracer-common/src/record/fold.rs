@@ -78,6 +78,8 @@ sizes! {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use std::collections::HashSet;
 
     use super::FoldKey;
