@@ -1,7 +1,7 @@
 //! What becomes of a signal: a thread acts on it (`signal_deliver`), or takes it from a
 //! queue (`dequeue_signal`).
 
-use core::ffi::c_void;
+use core::{ffi::c_void, mem::MaybeUninit};
 
 use aya_ebpf::{
     macros::{btf_tracepoint, fexit, kretprobe, raw_tracepoint},
@@ -52,8 +52,8 @@ unsafe fn deliver<M: Mem>(ctx: *mut c_void, number: i32, task: Addr) -> i32 {
         }
         let action = Action::at(scalar_arg(ctx, 2) as Addr);
         let handler = action.handler;
-        let mut info = Info::NONE;
-        info.read(ctx, 1);
+        let mut room = MaybeUninit::uninit();
+        let info = Info::read(&mut room, ctx, 1);
         let code = info.code();
         let mut ip = 0;
         if handler > 3 {

@@ -19,7 +19,7 @@ use crate::{
     emit::{self, Share},
     fold::Recent,
     globals::{global, FAULTS, PLACES},
-    mem::{current, pointer, Addr, Mem, Probe},
+    mem::{self, current, pointer, Addr, Mem, Probe},
     task,
 };
 
@@ -73,7 +73,7 @@ pub(crate) unsafe fn before_handler(task: Addr, address: u64, of_fault: bool, ct
         (*out).header = emit::header(Kind::Fault);
         task::fill::<Probe>(&raw mut (*out).task, task);
         (*out).ip = address;
-        (*out).build_id = [0; 32];
+        mem::clear(&raw mut (*out).build_id);
         (*out).handler = 1;
         if of_fault {
             build_id(out, ctx);
@@ -153,7 +153,7 @@ pub(crate) unsafe fn before_signal(
         (*out).header = emit::header(Kind::Fault);
         task::fill::<Probe>(&raw mut (*out).task, target);
         (*out).ip = instruction(ctx);
-        (*out).build_id = [0; 32];
+        mem::clear(&raw mut (*out).build_id);
         (*out).handler = 0;
         build_id(out, ctx);
         mapping(out, target);
@@ -220,12 +220,7 @@ unsafe fn in_maple(mm: Addr, ip: u64) -> Addr {
                 global!(LAYOUT.maple_arange_slot),
                 global!(LAYOUT.maple_range_slot),
             );
-            let mut pivots = [0u64; PIVOTS];
-            bpf_probe_read_kernel(
-                pivots.as_mut_ptr().cast(),
-                size_of_val(&pivots) as u32,
-                node.wrapping_add(at as usize).cast(),
-            );
+            let pivots: [u64; PIVOTS] = Probe::get(node, at);
             let slot = slot(&pivots, ip);
             let next: u64 = Probe::get(node, slots + 8 * (slot as u32 & 15));
             found |= next & leaf;

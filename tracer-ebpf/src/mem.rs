@@ -7,6 +7,8 @@
 //! the current task are read by [`Probe`], since the verifier allows nothing else
 //! on the oldest kernels; but who is current may be asked on the others too.
 
+use core::mem::MaybeUninit;
+
 use aya_ebpf::helpers::{
     bpf_get_current_task,
     generated::{bpf_get_current_task_btf, bpf_probe_read_kernel},
@@ -55,18 +57,34 @@ impl Mem for Probe {
         if offset == ABSENT {
             return T::default();
         }
-        let mut value = T::default();
+        // Not cleared, which would go through `memset`: see `clear`.
+        let mut value = MaybeUninit::<T>::uninit();
         // SAFETY: the helper checks the address. It writes zeros if it fails, so
         // that its result need not be looked at: every branch less is a way less
         // for the verifier to follow.
         unsafe {
             bpf_probe_read_kernel(
-                (&raw mut value).cast(),
+                value.as_mut_ptr().cast(),
                 size_of::<T>() as u32,
                 base.wrapping_add(offset as usize).cast(),
             );
+            value.assume_init()
         }
-        value
+    }
+}
+
+/// Zeros for an array, word by word and volatile: the compiler makes a call of `memset` of
+/// any other way, which goes byte by byte and takes five instructions for each.
+///
+/// # Safety
+/// `out` must be aligned to 4 bytes, and `T` be made of plain words of that size.
+#[inline(always)]
+pub(crate) unsafe fn clear<T>(out: *mut T) {
+    let mut i = 0;
+    while i < size_of::<T>() / size_of::<u32>() {
+        // SAFETY: the caller's duty.
+        unsafe { core::ptr::write_volatile(out.cast::<u32>().add(i), 0) };
+        i += 1;
     }
 }
 

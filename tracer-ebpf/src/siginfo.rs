@@ -1,7 +1,7 @@
 //! What a signal brings along (`struct kernel_siginfo`) and what its target does about it
 //! (`struct k_sigaction`), each read at once: a read costs more than what is read.
 
-use core::ffi::c_void;
+use core::{ffi::c_void, mem::MaybeUninit};
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use sigtrace_common::layout::ABSENT;
@@ -27,25 +27,22 @@ pub(crate) struct Info {
 }
 
 impl Info {
-    pub(crate) const NONE: Self = Self {
-        argument: 0,
-        words: [0; WORDS],
-    };
-
-    /// Reads the `n`th argument of a tracepoint.
+    /// Reads the `n`th argument of a tracepoint into `room`.
     ///
     /// # Safety
     /// `ctx` must be the context of a program that has it.
     #[inline(always)]
-    pub(crate) unsafe fn read(&mut self, ctx: *mut c_void, n: usize) {
+    pub(crate) unsafe fn read(room: &mut MaybeUninit<Self>, ctx: *mut c_void, n: usize) -> &Self {
+        let out = room.as_mut_ptr();
         // SAFETY: the context has that argument. Where that is no address the second read
         // fails without a fault, and gives zeros.
         unsafe {
             let argument = ctx.cast::<u64>().add(n);
-            bpf_probe_read_kernel((&raw mut self.argument).cast(), 8, argument.cast());
-            let info = self.argument() as Addr;
-            let bytes = size_of_val(&self.words) as u32;
-            bpf_probe_read_kernel((&raw mut self.words).cast(), bytes, info.cast());
+            bpf_probe_read_kernel((&raw mut (*out).argument).cast(), 8, argument.cast());
+            let info = core::ptr::read_volatile(&raw const (*out).argument) as Addr;
+            let bytes = size_of::<[u32; WORDS]>() as u32;
+            bpf_probe_read_kernel((&raw mut (*out).words).cast(), bytes, info.cast());
+            &*out
         }
     }
 

@@ -1,7 +1,7 @@
 //! Signals that are generated (`signal_generate`, fires under siglock after
 //! `complete_signal`); what becomes of them is `deliver`'s.
 
-use core::ffi::c_void;
+use core::{ffi::c_void, mem::MaybeUninit};
 
 use aya_ebpf::{
     helpers::generated::bpf_probe_read_kernel,
@@ -119,8 +119,8 @@ unsafe fn generate<M: Mem>(
         let Some(because) = filter::signal::<M>(target) else {
             return 0;
         };
-        let mut info = Info::NONE;
-        info.read(ctx, 1);
+        let mut room = MaybeUninit::uninit();
+        let info = Info::read(&mut room, ctx, 1);
         let code = info.code();
         let sighand = pointer::<M>(target, global!(LAYOUT.task_sighand));
         let action = sighand.wrapping_add(
@@ -137,7 +137,7 @@ unsafe fn generate<M: Mem>(
         if global!(CONFIG.sees_oom) == 0 && number == SIGKILL {
             oom::before_sigkill(target, info.argument());
         }
-        if fold::fold::<M>(number, target, group, result, &info, handler) {
+        if fold::fold::<M>(number, target, group, result, info, handler) {
             return 0;
         }
         fault::before_signal(number, target, code, handler, ctx);
@@ -150,7 +150,7 @@ unsafe fn generate<M: Mem>(
             if let Some(mut entry) = emit::reserve_within::<Signal>(Kind::Signal, Share::Noise) {
                 let out = entry.as_mut_ptr();
                 (*out).header = emit::header(Kind::Signal);
-                fill::<M>(out, number, target, group, result, &info, action);
+                fill::<M>(out, number, target, group, result, info, action);
                 entry.submit(0);
             }
             return 0;
@@ -169,7 +169,7 @@ unsafe fn generate<M: Mem>(
                 target,
                 group,
                 result,
-                &info,
+                info,
                 action,
             );
             trace::fill::<M, ANCESTORS>(&raw mut (*out).trace, Some(ctx));

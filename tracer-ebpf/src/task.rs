@@ -1,5 +1,7 @@
 //! Facts of a task: who it is, in every PID namespace that it can be seen from.
 
+use core::mem::MaybeUninit;
+
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_kernel_str};
 use sigtrace_common::{
     filter::ID_LEN,
@@ -9,7 +11,7 @@ use sigtrace_common::{
 use crate::{
     filter,
     globals::global,
-    mem::{pointer, Addr, Mem, Probe},
+    mem::{self, pointer, Addr, Mem, Probe},
 };
 
 /// Fills `out` with the identity of `task`.
@@ -72,16 +74,17 @@ unsafe fn namespaces<M: Mem>(out: *mut Task, pid: Addr) {
     unsafe {
         let level: u32 = M::get(pid, global!(LAYOUT.pid_level));
         (*out).level = level as u16;
+        mem::clear(&raw mut (*out).ns_pids);
+        mem::clear(&raw mut (*out).ns_inums);
         let mut i = 0;
         while i < NS_LEVELS {
-            let (mut nr, mut inum) = (0, 0);
-            if (i as u32) < level {
-                let upid = upid(pid, i as u32 + 1);
-                nr = M::get(upid, global!(LAYOUT.upid_nr));
-                inum = ns_inum::<M>(upid);
+            if (i as u32) >= level {
+                break;
             }
-            *(&raw mut (*out).ns_pids).cast::<u32>().add(i) = nr;
-            *(&raw mut (*out).ns_inums).cast::<u32>().add(i) = inum;
+            let upid = upid(pid, i as u32 + 1);
+            *(&raw mut (*out).ns_pids).cast::<u32>().add(i) =
+                M::get(upid, global!(LAYOUT.upid_nr));
+            *(&raw mut (*out).ns_inums).cast::<u32>().add(i) = ns_inum::<M>(upid);
             i += 1;
         }
     }
@@ -155,14 +158,14 @@ pub(crate) unsafe fn cgroup_id(cgroup: Addr) -> u64 {
 /// `cgroup` may be any address.
 #[inline(always)]
 pub(crate) unsafe fn cgroup_name_is_long(cgroup: Addr) -> bool {
-    let mut start = [0u8; ID_LEN + 1];
+    let mut start = MaybeUninit::<[u8; ID_LEN + 1]>::uninit();
     // SAFETY: the helper checks the address; `start` is as long as it is told.
     unsafe {
         let kn = pointer::<Probe>(cgroup, global!(LAYOUT.cgroup_kn));
         let name = pointer::<Probe>(kn, global!(LAYOUT.kernfs_name));
         let length =
-            bpf_probe_read_kernel_str(start.as_mut_ptr().cast(), start.len() as u32, name.cast());
-        length == start.len() as i64
+            bpf_probe_read_kernel_str(start.as_mut_ptr().cast(), size_of_val(&start) as u32, name.cast());
+        length == size_of_val(&start) as i64
     }
 }
 

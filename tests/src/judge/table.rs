@@ -75,6 +75,9 @@ pub(crate) struct Exception {
     /// Only where this hook is not attached.
     pub(crate) without: Option<String>,
     pub(crate) is: Sure,
+    /// What makes it proven may come before the trace ends, or after.
+    #[serde(default)]
+    or_proven: bool,
     because: String,
 }
 
@@ -107,12 +110,19 @@ impl Table {
     /// What is expected, and why if it is an exception. The last one that holds
     /// counts.
     pub(crate) fn expected(&self, scenario: &str, claim: &str, place: &Place) -> (Sure, &str) {
-        let holds = |e: &&Exception| e.holds(scenario, place) && e.is_about(claim);
-        self.except
-            .iter()
-            .rev()
-            .find(holds)
+        self.exception(scenario, claim, place)
             .map_or((self.default, ""), |e| (e.is, &e.because))
+    }
+
+    /// Whether it may be proven although that is not expected.
+    pub(crate) fn or_proven(&self, scenario: &str, claim: &str, place: &Place) -> bool {
+        self.exception(scenario, claim, place)
+            .is_some_and(|e| e.or_proven)
+    }
+
+    fn exception(&self, scenario: &str, claim: &str, place: &Place) -> Option<&Exception> {
+        let holds = |e: &&Exception| e.holds(scenario, place) && e.is_about(claim);
+        self.except.iter().rev().find(holds)
     }
 
     /// Rows about this scenario, here, that no claim of it met.
