@@ -7,9 +7,7 @@
 
 use core::{arch::asm, ffi::c_void, ptr::null};
 
-use aya_ebpf::helpers::generated::{
-    bpf_get_stack, bpf_probe_read_kernel, bpf_probe_read_kernel_str,
-};
+use aya_ebpf::helpers::generated::{bpf_get_stack, bpf_probe_read_kernel_str};
 use sigtrace_common::{
     layout::ABSENT,
     record::{Fault, Kind, PATH_NAME, PATH_NAMES},

@@ -13,7 +13,11 @@ use sigtrace_common::{
     record::{self, Denial, Fold, FoldKey, FOLD_KEYS, KINDS, LOST_ENTRIES},
 };
 
-use crate::{fault::KnownPlace, fold::{First, Recent, FIRSTS}, fork::Forking};
+use crate::{
+    fault::KnownPlace,
+    fold::{First, Recent, FIRSTS},
+    fork::Forking,
+};
 
 /// Set by the loader from the running kernel's BTF.
 #[unsafe(no_mangle)]

@@ -82,8 +82,7 @@ unsafe fn namespaces<M: Mem>(out: *mut Task, pid: Addr) {
                 break;
             }
             let upid = upid(pid, i as u32 + 1);
-            *(&raw mut (*out).ns_pids).cast::<u32>().add(i) =
-                M::get(upid, global!(LAYOUT.upid_nr));
+            *(&raw mut (*out).ns_pids).cast::<u32>().add(i) = M::get(upid, global!(LAYOUT.upid_nr));
             *(&raw mut (*out).ns_inums).cast::<u32>().add(i) = ns_inum::<M>(upid);
             i += 1;
         }
@@ -163,8 +162,11 @@ pub(crate) unsafe fn cgroup_name_is_long(cgroup: Addr) -> bool {
     unsafe {
         let kn = pointer::<Probe>(cgroup, global!(LAYOUT.cgroup_kn));
         let name = pointer::<Probe>(kn, global!(LAYOUT.kernfs_name));
-        let length =
-            bpf_probe_read_kernel_str(start.as_mut_ptr().cast(), size_of_val(&start) as u32, name.cast());
+        let length = bpf_probe_read_kernel_str(
+            start.as_mut_ptr().cast(),
+            size_of_val(&start) as u32,
+            name.cast(),
+        );
         length == size_of_val(&start) as i64
     }
 }

@@ -103,9 +103,16 @@ mod tests {
         let keys: [fn(u32) -> FoldKey; 5] = [
             |n| FoldKey { sender: n, ..KEY },
             |n| FoldKey { target: n, ..KEY },
-            |n| FoldKey { code: -(n as i32), ..KEY },
+            |n| FoldKey {
+                code: -(n as i32),
+                ..KEY
+            },
             |n| FoldKey { thread: n, ..KEY },
-            |n| FoldKey { sender: n, target: n + 1, ..KEY },
+            |n| FoldKey {
+                sender: n,
+                target: n + 1,
+                ..KEY
+            },
         ];
         for key in keys {
             let places: HashSet<_> = (0..500).map(|n| key(n).hash() % PLACES).collect();

@@ -287,7 +287,9 @@ mod tests {
         };
         assert!(stale("[   40.7] Oops: int3: 0000 [#2] SMP NOPTI\n"));
         assert!(stale("[   40.7] int3: 0000 [#1] SMP\n"));
-        assert!(!stale("[   18.3] Oops: general protection fault: 0000 [#1]"));
+        assert!(!stale(
+            "[   18.3] Oops: general protection fault: 0000 [#1]"
+        ));
         assert!(!stale("[   18.3] traps: x trap int3 ip:401000"));
     }
 
