@@ -50,8 +50,9 @@ unsafe fn deliver<M: Mem>(ctx: *mut c_void, number: i32, task: Addr) -> i32 {
         if !filter::signal_number(number) || !filter::process::<M>(task) {
             return 0;
         }
-        let action = Action::at(scalar_arg(ctx, 2) as Addr);
-        let handler = action.handler;
+        let mut room = MaybeUninit::uninit();
+        let action = Action::read(&mut room, scalar_arg(ctx, 2) as Addr);
+        let handler = action.handler();
         let mut room = MaybeUninit::uninit();
         let info = Info::read(&mut room, ctx, 1);
         let code = info.code();
@@ -77,8 +78,8 @@ unsafe fn deliver<M: Mem>(ctx: *mut c_void, number: i32, task: Addr) -> i32 {
         (*out).info = info.kind();
         (*out).code = code;
         (*out).number = number;
-        (*out).handler = handler;
-        (*out).sa_flags = action.flags;
+        (*out).handler = action.handler();
+        (*out).sa_flags = action.flags();
         let signal = pointer::<M>(task, global!(LAYOUT.task_signal));
         (*out).signal_flags = M::get(signal, global!(LAYOUT.signal_flags));
         (*out).group_exit_code = M::get(signal, global!(LAYOUT.signal_group_exit_code));

@@ -15,6 +15,8 @@ use aya_ebpf::helpers::{
 };
 use sigtrace_common::layout::ABSENT;
 
+use crate::globals::global;
+
 /// An address in the kernel.
 pub(crate) type Addr = *const u8;
 
@@ -86,6 +88,17 @@ pub(crate) unsafe fn clear<T>(out: *mut T) {
         unsafe { core::ptr::write_volatile(out.cast::<u32>().add(i), 0) };
         i += 1;
     }
+}
+
+/// The value, of which the verifier knows nothing any more: old ones follow all that comes
+/// behind again for each number that they know exactly.
+#[inline(always)]
+pub(crate) fn unknown(value: u64) -> u64 {
+    if global!(CONFIG.by_cgroup) == 0 && global!(CONFIG.by_new_cgroup) == 0 {
+        return value;
+    }
+    // SAFETY: an address of the kernel, as all are that a program has.
+    unsafe { Probe::get((&raw const value).cast(), 0) }
 }
 
 /// A pointer field.

@@ -6,10 +6,7 @@ use core::{ffi::c_void, mem::MaybeUninit};
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use sigtrace_common::layout::ABSENT;
 
-use crate::{
-    globals::global,
-    mem::{Addr, Mem, Probe},
-};
+use crate::{globals::global, mem::Addr};
 
 /// `SEND_SIG_PRIV`, the highest that stands for a siginfo and is none.
 pub(crate) const BY_KERNEL: u64 = 1;
@@ -21,6 +18,7 @@ const WORDS: usize = 8;
 /// The argument of a tracepoint, and what it points to. Both stay in memory that a helper
 /// has written, and are loaded anew each time: of a number that it has seen compared once
 /// the verifier would go both ways to the end of the program.
+#[repr(C)]
 pub(crate) struct Info {
     argument: u64,
     words: [u32; WORDS],
@@ -82,33 +80,51 @@ impl Info {
     }
 }
 
-/// `sa_handler` and `sa_flags`.
-#[derive(Clone, Copy)]
+/// `sa_handler` and `sa_flags`, in memory for the same reason.
+#[repr(C)]
 pub(crate) struct Action {
-    pub(crate) handler: u64,
-    pub(crate) flags: u64,
+    handler: u64,
+    flags: u64,
 }
 
 impl Action {
+    /// Reads it into `room`.
+    ///
     /// # Safety
     /// `at` must point to a `struct k_sigaction`.
     #[inline(always)]
-    pub(crate) unsafe fn at(at: Addr) -> Self {
+    pub(crate) unsafe fn read(room: &mut MaybeUninit<Self>, at: Addr) -> &Self {
         let (handler, flags) = (
             global!(LAYOUT.sigaction_handler),
             global!(LAYOUT.sigaction_flags),
         );
-        // SAFETY: the helper checks the address.
+        let out = room.as_mut_ptr();
+        let read = |out: *mut u64, size: usize, offset: u32| {
+            let from = at.wrapping_add(offset as usize).cast();
+            // SAFETY: the helper checks the address, and there is room for that much.
+            unsafe { bpf_probe_read_kernel(out.cast(), size as u32, from) };
+        };
+        // SAFETY: both fields are written.
         unsafe {
-            if handler != ABSENT && flags == handler + 8 {
-                let [handler, flags]: [u64; 2] = Probe::get(at, handler);
-                Self { handler, flags }
+            if flags == handler + 8 {
+                read(out.cast(), size_of::<Self>(), handler);
             } else {
-                Self {
-                    handler: Probe::get(at, handler),
-                    flags: Probe::get(at, flags),
-                }
+                read(&raw mut (*out).handler, size_of::<u64>(), handler);
+                read(&raw mut (*out).flags, size_of::<u64>(), flags);
             }
+            &*out
         }
+    }
+
+    #[inline(always)]
+    pub(crate) fn handler(&self) -> u64 {
+        // SAFETY: a reference to a plain integer.
+        unsafe { core::ptr::read_volatile(&raw const self.handler) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn flags(&self) -> u64 {
+        // SAFETY: a reference to a plain integer.
+        unsafe { core::ptr::read_volatile(&raw const self.flags) }
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     filter::{self, Because},
     fold,
     globals::global,
-    mem::{current, pointer, typed_current, Addr, Direct, Mem, Probe},
+    mem::{self, current, pointer, typed_current, Addr, Direct, Mem, Probe},
     oom, place,
     siginfo::{Action, Info, BY_KERNEL},
     task, trace,
@@ -128,8 +128,9 @@ unsafe fn generate<M: Mem>(
                 + (number as u32).wrapping_sub(1) % 64 * global!(LAYOUT.sigaction_size))
                 as usize,
         );
-        let action = Action::at(action);
-        let handler = action.handler;
+        let mut room = MaybeUninit::uninit();
+        let action = Action::read(&mut room, action);
+        let handler = action.handler();
         // A signal that was dropped has no future.
         if because == Because::OfSender && result != IGNORED {
             filter::follow::<M>(target);
@@ -146,11 +147,17 @@ unsafe fn generate<M: Mem>(
             || (fault::is_fault(number, code)
                 && target == current()
                 && fault::is_seldom(M::get(target, global!(LAYOUT.task_tgid))));
+        // Here, where it is one way for both records: it is most of what the verifier has
+        // to follow.
+        let cgroups = [
+            mem::unknown(filter::cgroup::<Probe>(current())),
+            mem::unknown(filter::cgroup::<M>(target)),
+        ];
         if !whole {
             if let Some(mut entry) = emit::reserve_within::<Signal>(Kind::Signal, Share::Noise) {
                 let out = entry.as_mut_ptr();
                 (*out).header = emit::header(Kind::Signal);
-                fill::<M>(out, number, target, group, result, info, action);
+                fill::<M>(out, number, target, group, result, info, action, cgroups);
                 entry.submit(0);
             }
             return 0;
@@ -171,6 +178,7 @@ unsafe fn generate<M: Mem>(
                 result,
                 info,
                 action,
+                cgroups,
             );
             trace::fill::<M, ANCESTORS>(&raw mut (*out).trace, Some(ctx));
             entry.submit(0);
@@ -215,7 +223,8 @@ unsafe fn fill<M: Mem>(
     group: i32,
     result: i32,
     info: &Info,
-    action: Action,
+    action: &Action,
+    [of_current, of_target]: [u64; 2],
 ) {
     // SAFETY: the caller's duty.
     unsafe {
@@ -249,11 +258,11 @@ unsafe fn fill<M: Mem>(
         (*out).si_pid = pid;
         (*out).si_uid = uid;
         if M::TYPED && global!(CONFIG.typed_current) != 0 {
-            task::fill::<M>(&raw mut (*out).current, typed_current());
+            task::fill_with::<M>(&raw mut (*out).current, typed_current(), of_current);
         } else {
-            task::fill::<Probe>(&raw mut (*out).current, current());
+            task::fill_with::<Probe>(&raw mut (*out).current, current(), of_current);
         }
-        task::fill::<M>(&raw mut (*out).target, target);
+        task::fill_with::<M>(&raw mut (*out).target, target, of_target);
         (*out).pdeath_signal = if (*out).current.flags & PF_EXITING == 0 {
             0
         } else {
@@ -315,14 +324,14 @@ unsafe fn state<M: Mem>(
     number: i32,
     target: Addr,
     group: i32,
-    action: Action,
+    action: &Action,
 ) {
     // SAFETY: the caller's duty.
     unsafe {
         let signal = pointer::<M>(target, global!(LAYOUT.task_signal));
         let blocked: u64 = M::get(target, global!(LAYOUT.task_blocked));
-        (*out).handler = action.handler;
-        (*out).sa_flags = action.flags;
+        (*out).handler = action.handler();
+        (*out).sa_flags = action.flags();
         (*out).blocked = blocked;
         (*out).real_blocked = M::get(target, global!(LAYOUT.task_real_blocked));
         (*out).pending = M::get(target, global!(LAYOUT.task_pending));

@@ -21,6 +21,16 @@ use crate::{
 /// `task_struct`.
 #[inline(always)]
 pub(crate) unsafe fn fill<M: Mem>(out: *mut Task, task: Addr) {
+    // SAFETY: the caller's duty.
+    unsafe { fill_with::<M>(out, task, filter::cgroup::<M>(task)) }
+}
+
+/// The same of a task whose [`filter::cgroup`] is known.
+///
+/// # Safety
+/// As for [`fill`].
+#[inline(always)]
+pub(crate) unsafe fn fill_with<M: Mem>(out: *mut Task, task: Addr, cgroup: u64) {
     // SAFETY: the caller's duty; reads are checked as `Mem` says.
     unsafe {
         let leader = pointer::<M>(task, global!(LAYOUT.task_group_leader));
@@ -34,7 +44,7 @@ pub(crate) unsafe fn fill<M: Mem>(out: *mut Task, task: Addr) {
         (*out).uid = Probe::get(cred, global!(LAYOUT.cred_uid));
         // Here and not on the user side, which knows the way up of no cgroup
         // that is made later.
-        (*out).cgroup = filter::cgroup::<M>(task);
+        (*out).cgroup = cgroup;
         (*out).pad = 0;
         comm(&raw mut (*out).comm, leader);
         // The verifier knows the elements of an array of no fixed length, others not.
