@@ -190,11 +190,18 @@ unsafe fn placed<M: Mem>(task: Addr) {
         if !(first || id != 0 && filter::to_be_placed(id)) {
             return;
         }
-        let own = if new.is_null() {
+        let mut own = if new.is_null() {
             task::cgroup::<M>(task)
         } else {
             new
         };
+        // In the root of the v2 hierarchy, whose name says nothing: where containers are
+        // held by cgroup v1, that of the pids controller says it.
+        if pointer::<Probe>(own, global!(LAYOUT.cgroup_parent)).is_null()
+            && global!(CONFIG.css_set_pids) != 0
+        {
+            own = task::cgroup_v1::<M>(task);
+        }
         let Some(mut entry) = emit::reserve::<Placed>(Kind::Placed) else {
             return;
         };
