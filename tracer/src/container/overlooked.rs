@@ -1,6 +1,6 @@
 //! Containers that are waited for and have started, as their engine says, and that are
 //! not told apart: they have no PID namespace of their own, and the one that they are in
-//! is traced already, or their control group is not told (following, cgroup v1).
+//! is traced already, or their control group is not told.
 
 use crate::event::{printable, BootTime};
 
@@ -46,7 +46,7 @@ pub fn words(name: &str) -> String {
     let name = printable(name);
     format!(
         "{name} has started and cannot be told apart: it has no PID namespace of its own, and the one that it is in is \
-         traced already, or this host has the pids controller on cgroup v1. Trace it while it runs: sigtrace --container {name}"
+         traced already. Trace it while it runs: sigtrace --container {name}"
     )
 }
 

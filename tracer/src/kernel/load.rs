@@ -46,9 +46,8 @@ pub(super) fn load(
             None => 0,
             Some(New { v1: None, .. }) => 1,
             Some(_) if types.css_set_pids.is_none() => 1,
-            // The verifier follows the second walk up through cgroups on every way, and
-            // gives up after a million instructions: new PID namespaces have to do.
-            Some(_) => 0,
+            // The largest programs of all: see the scenario `largest-programs`.
+            Some(_) => 2,
         },
         new_cgroup_above: request.new_cgroups.map_or(u64::MAX, |new| new.unified),
         new_cgroup_v1_above: (request.new_cgroups)
@@ -56,10 +55,7 @@ pub(super) fn load(
             .unwrap_or(u64::MAX),
         by_new_pidns: u32::from(request.new_namespaces),
         css_set_pids: types.css_set_pids.unwrap_or(0),
-        // The same of the names of cgroups there.
-        pids_on_v1: u32::from(
-            request.pids_on_v1 && types.css_set_pids.is_some() && !request.new_namespaces,
-        ),
+        pids_on_v1: u32::from(request.pids_on_v1 && types.css_set_pids.is_some()),
         typed_current: u32::from(typed_current),
         dequeue_args: types.dequeue_args,
         exit_group_dead: u32::from(types.exit_group_dead),
