@@ -15,9 +15,3 @@ mount -t tracefs tracefs /sys/kernel/tracing
 mount -t debugfs debugfs /sys/kernel/debug
 ip link set lo up
 hostname guest
-# The kernel rewrites its scheduler when the first CPU quota is set and when the last
-# one is gone. CPUs that run it meanwhile may be emulated wrongly (`run`), so one
-# quota is set now, as long as there is nothing to run, and stays.
-mkdir /sys/fs/cgroup/quota
-echo +cpu >/sys/fs/cgroup/cgroup.subtree_control
-echo 100000 >/sys/fs/cgroup/quota/cpu.max

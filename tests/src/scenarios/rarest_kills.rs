@@ -12,12 +12,16 @@ use super::signals::wait_until_dead;
 use super::{kept, play, shared, Scenario, Scene, Set};
 use crate::judge::{From, Judge};
 use crate::stage::host::Host;
+use crate::stage::ns::Program;
 use crate::stage::sigtrace::Sigtrace;
 use crate::stage::{ns, until};
 use crate::sys::{self, rarest, PidFd};
 
 const TERM: i32 = Signal::SIGTERM as i32;
 const USR1: i32 = Signal::SIGUSR1 as i32;
+
+/// How often the kernel may choose once more.
+const SPARES: usize = 3;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
@@ -107,8 +111,17 @@ fn perf(scene: &Scene, judge: &mut Judge<'_>) {
     own_doing(scene, judge, "is-counted", Signal::SIGTRAP, "perf", &chain);
 }
 
-/// All memory of the machine, by the one whom the kernel is to choose.
+/// All memory of the machine, by the one whom the kernel is to choose. On a slow machine
+/// it chooses again before that one has given it back; then others are there to be taken.
 fn act_oom(scene: &mut Scene, _: &Sigtrace) -> Result<()> {
+    let mut spares = Vec::new();
+    for _ in 0..SPARES {
+        let spare = Program::outside(&["role", "sleeper"])?;
+        spare.hear("sleeper")?;
+        let score = format!("/proc/{}/oom_score_adj", spare.pid);
+        fs::write(score, "900").context("oom_score_adj")?;
+        spares.push(spare);
+    }
     let pid = scene.spawn("eats-all", "")?.host;
     fs::write(format!("/proc/{pid}/oom_score_adj"), "1000").context("oom_score_adj")?;
     ns::kill(pid, Signal::SIGUSR1)?;

@@ -25,6 +25,8 @@ const GROUPS: &str = "/sys/fs/cgroup";
 /// As long as periods can be: nothing runs for nearly all of it.
 const SELDOM: &str = "20000 1000000";
 const OFTEN: &str = "10000 100000";
+/// The group of [`keep_a_quota`].
+const KEPT: &str = "quota-of-nobody";
 /// A group that has not run for so long has no CPU time left, and will have none for
 /// most of a period.
 const STILL: Duration = Duration::from_millis(60);
@@ -58,7 +60,19 @@ fn set(host: &Host, words: &[&str]) -> Result<Set> {
             "this kernel's cgroup v2 has no cpu controller".into(),
         ));
     }
+    keep_a_quota()?;
     Ns::new(words).map(Scene::new).map(Set::Ready)
+}
+
+/// A quota of nobody, from before anything is busy until the last of these has ended. The
+/// kernel rewrites its scheduler when the first quota is set and when the last is gone,
+/// and CPUs that run it meanwhile may be emulated wrongly (QEMU before 8.1).
+fn keep_a_quota() -> Result<()> {
+    let group = Path::new(GROUPS).join(KEPT);
+    if !group.exists() {
+        limited(KEPT, OFTEN, &[])?;
+    }
+    Ok(())
 }
 
 /// A control group with this quota, and these in it.
@@ -144,7 +158,8 @@ fn act_stop(scene: &mut Scene, sigtrace: &Sigtrace) -> Result<()> {
     ns::kill(sigtrace.pid(), Signal::SIGCONT)?;
     cleared?;
     told(sigtrace, pid, &[r#""name":"SIGKILL""#])?;
-    remove(&[&group])
+    // A hierarchy of cgroup v1 is mounted by others, which takes that there are no groups.
+    remove(&[&group, &Path::new(GROUPS).join(KEPT)])
 }
 
 fn stop(scene: &Scene, judge: &mut Judge<'_>) {
