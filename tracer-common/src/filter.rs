@@ -12,6 +12,9 @@ pub const ENTRIES: u32 = 1024;
 /// Entries of the map `NEAR`.
 pub const NEAR_ENTRIES: u32 = 4096;
 
+/// In `NEAR`: more than one wanted inode may be meant, and the maps are to be asked.
+pub const SEVERAL: u64 = u64::MAX;
+
 /// The entry of `NEAR` for an inode. They are given out one after the other.
 pub const fn near(inum: u32) -> u32 {
     inum % NEAR_ENTRIES

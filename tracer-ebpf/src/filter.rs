@@ -5,7 +5,7 @@
 //! side decides exactly (`history::filter`).
 
 use sigtrace_common::{
-    filter::{near, CGROUP_V1, PID_SENDER, PID_TARGET, PLACED},
+    filter::{near, CGROUP_V1, PID_SENDER, PID_TARGET, PLACED, SEVERAL},
     record::NS_LEVELS,
 };
 
@@ -159,7 +159,7 @@ pub(crate) unsafe fn born<M: Mem>(child: Addr) {
     unsafe {
         if let Some(inum) = first_of::<M>(child) {
             if let Some(some) = NEAR.get_ptr_mut(near(inum)) {
-                *some = 1;
+                *some = SEVERAL;
             }
             let _ = NEW_PIDNS.insert(inum, 1, 0);
         }
@@ -324,8 +324,10 @@ impl Inside {
 unsafe fn wanted(inum: u32) -> bool {
     // SAFETY: map values are not read, but for a number.
     unsafe {
-        if NEAR.get_ptr(near(inum)).is_none_or(|some| *some == 0) {
-            return false;
+        match NEAR.get_ptr(near(inum)).map(|some| *some) {
+            None | Some(0) => return false,
+            Some(only) if only == u64::from(inum) => return true,
+            Some(_) => {}
         }
         PIDNS.get(inum).is_some()
             || (global!(CONFIG.by_new_pidns) != 0 && NEW_PIDNS.get(inum).is_some())

@@ -1,13 +1,17 @@
 //! Storms: of equal signals that came to nothing (dropped, already pending, no
 //! place in the queue) the first three of a second are told whole, the rest are
-//! counted in `FOLDS`, exactly. The user side reads the counts.
+//! counted, exactly: each key has its place in `STORMS`, where one more costs no look into
+//! a map, and those whose place is another's are counted in `FOLDS`. The user side reads
+//! the counts.
 
-use aya_ebpf::helpers::bpf_get_current_pid_tgid;
-use sigtrace_common::record::{Fold, FoldKey, FoldNote, Kind};
+use core::ptr::{read_volatile, write_volatile};
+
+use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_get_current_pid_tgid};
+use sigtrace_common::record::{Fold, FoldKey, FoldNote, Kind, Storm, STORM_PLACES};
 
 use crate::{
     emit,
-    globals::{global, FIRST, FOLDS, RECENT},
+    globals::{global, FIRST, FOLDS, RECENT, STORMS, TAKEN},
     mem::{pointer, Addr, Mem},
     siginfo::Info,
 };
@@ -59,17 +63,12 @@ impl Recent {
     /// Counts another; whether it is one of the few that are told whole.
     #[inline(always)]
     pub(crate) fn once_more(&mut self, now: u64) -> bool {
-        if self.is_over(now) {
+        if !is_within(self.since_ns, now) {
             *self = Self::first(now);
             return true;
         }
         self.count += 1;
         self.count <= WHOLE
-    }
-
-    #[inline(always)]
-    fn is_over(&self, now: u64) -> bool {
-        now.wrapping_sub(self.since_ns) >= SECOND_NS
     }
 }
 
@@ -121,21 +120,31 @@ unsafe fn crowded(time_ns: u64, key: &FoldKey) -> bool {
     // SAFETY: the caller's duty.
     unsafe {
         let hash = key.hash();
+        let Some(storm) = STORMS.get_ptr_mut(hash as u32 % STORM_PLACES) else {
+            return false;
+        };
+        let own = read_volatile(&raw const (*storm).hash) == hash;
+        if own && is_within((*storm).fold.since_ns, time_ns) {
+            (*storm).fold.count += 1;
+            (*storm).fold.last_ns = time_ns;
+            return true;
+        }
         let Some(first) = FIRST.get_ptr_mut(hash as u32 % FIRSTS) else {
             return false;
         };
         // Others may write here at the same time; then one more is told.
-        if time_ns.wrapping_sub((*first).since_ns) >= SECOND_NS {
+        if !is_within((*first).since_ns, time_ns) {
             (*first).since_ns = time_ns;
             (*first).hash = hash;
             return false;
         }
-        // In a storm there is one look-up, not two.
-        if let Some(fold) = FOLDS.get_ptr_mut(key) {
-            if time_ns.wrapping_sub((*fold).since_ns) < SECOND_NS {
-                (*fold).count += 1;
-                (*fold).last_ns = time_ns;
-                return true;
+        if !own {
+            if let Some(fold) = FOLDS.get_ptr_mut(key) {
+                if is_within((*fold).since_ns, time_ns) {
+                    (*fold).count += 1;
+                    (*fold).last_ns = time_ns;
+                    return true;
+                }
             }
         }
         // This one is the second, unless it is another key's second that has begun.
@@ -152,14 +161,60 @@ unsafe fn crowded(time_ns: u64, key: &FoldKey) -> bool {
             let _ = RECENT.insert(key, so_far, 0);
             return false;
         };
-        if (*recent).is_over(time_ns) {
+        if !is_within((*recent).since_ns, time_ns) {
             *recent = so_far;
             return false;
         }
         (*recent).count += 1;
         let count = (*recent).count;
-        count > WHOLE && add(key, time_ns, (*recent).since_ns, count == WHOLE + 1)
+        if count <= WHOLE {
+            return false;
+        }
+        let begins = count == WHOLE + 1;
+        let since_ns = (*recent).since_ns;
+        if own {
+            (*storm).fold.count += 1;
+            (*storm).fold.last_ns = time_ns;
+            (*storm).fold.since_ns = since_ns;
+        } else if !(begins && take(storm, hash, key, time_ns, since_ns))
+            && !add(key, time_ns, since_ns)
+        {
+            return false;
+        }
+        if begins {
+            note();
+        }
+        true
     }
+}
+
+#[inline(always)]
+fn is_within(since_ns: u64, time_ns: u64) -> bool {
+    time_ns.wrapping_sub(since_ns) < SECOND_NS
+}
+
+/// Takes a place for a key and counts its first there; false: it is another's.
+///
+/// # Safety
+/// `storm` must be the place of `hash`, which must be the key's.
+#[inline(always)]
+unsafe fn take(storm: *mut Storm, hash: u64, key: &FoldKey, time_ns: u64, since_ns: u64) -> bool {
+    const NEW: u64 = BPF_NOEXIST as u64;
+    let place = hash as u32 % STORM_PLACES;
+    // SAFETY: the caller's duty; whoever has put it into the map has the place alone.
+    unsafe {
+        if read_volatile(&raw const (*storm).hash) != 0 || TAKEN.insert(place, 1, NEW).is_err() {
+            return false;
+        }
+        (*storm).key = *key;
+        (*storm).fold = Fold {
+            count: 1,
+            last_ns: time_ns,
+            since_ns,
+        };
+        write_volatile(&raw mut (*storm).hash, hash);
+    }
+    true
 }
 
 /// Whether a rejected fork is counted and not told. Its key is of one thread, so that
@@ -169,30 +224,24 @@ pub(crate) fn fold_fork(time_ns: u64, key: &FoldKey) -> bool {
     unsafe { crowded(time_ns, key) }
 }
 
-/// Counts one; false: there is no place for its key.
+/// Counts one where another has its place; false: there is no room for its key.
 #[inline(always)]
-unsafe fn add(key: &FoldKey, time_ns: u64, since_ns: u64, begins: bool) -> bool {
+unsafe fn add(key: &FoldKey, time_ns: u64, since_ns: u64) -> bool {
     // SAFETY: the caller's duty.
     unsafe {
         if let Some(fold) = FOLDS.get_ptr_mut(key) {
             (*fold).count += 1;
             (*fold).last_ns = time_ns;
             (*fold).since_ns = since_ns;
-        } else {
-            let fold = Fold {
-                count: 1,
-                last_ns: time_ns,
-                since_ns,
-            };
-            if FOLDS.insert(key, fold, 0).is_err() {
-                return false;
-            }
+            return true;
         }
+        let fold = Fold {
+            count: 1,
+            last_ns: time_ns,
+            since_ns,
+        };
+        FOLDS.insert(key, fold, 0).is_ok()
     }
-    if begins {
-        note();
-    }
-    true
 }
 
 /// Tells the user side that there is something to be read. If there is no room, it

@@ -10,7 +10,7 @@ use aya_ebpf::{
 use sigtrace_common::{
     filter::{Config, ENTRIES, NEAR_ENTRIES, NEW_ENTRIES, REFUSALS},
     layout::Layout,
-    record::{self, Denial, Fold, FoldKey, FOLD_KEYS, KINDS, LOST_ENTRIES},
+    record::{self, Denial, Fold, FoldKey, Storm, FOLD_KEYS, KINDS, LOST_ENTRIES, STORM_PLACES},
 };
 
 use crate::{
@@ -45,8 +45,9 @@ pub(crate) static RUNNING: PerCpuArray<u64> = PerCpuArray::with_max_entries(KIND
 #[map]
 pub(crate) static PIDNS: HashMap<u32, u32> = HashMap::with_max_entries(ENTRIES, 0);
 
-/// Not 0 where one of [`PIDNS`] or [`NEW_PIDNS`] may have an inode that ends in that
-/// number: nearly all tasks are told from those without a look into either.
+/// What of [`PIDNS`] and [`NEW_PIDNS`] has an inode that ends in that number: 0 nothing, an
+/// inode that one alone, else `SEVERAL`. Nearly all tasks are told from those, or known to be
+/// meant, without a look into either.
 #[map]
 pub(crate) static NEAR: Array<u64> = Array::with_max_entries(NEAR_ENTRIES, 0);
 
@@ -87,6 +88,16 @@ pub(crate) static TOLD_PLACES: LruHashMap<u64, u32> =
 #[map]
 pub(crate) static SEEN: LruHashMap<u64, u64> = LruHashMap::with_max_entries(8192, 0);
 
+/// Signals that came to nothing and are counted, by the hash of what they have in common.
+/// The user side reads it as shared memory, and gives back the places of the dead.
+#[map]
+pub(crate) static STORMS: Array<Storm> = Array::with_max_entries(STORM_PLACES, BPF_F_MMAPABLE);
+
+/// Which places of [`STORMS`] are taken: of two who want one at the same time the map lets
+/// one have it.
+#[map]
+pub(crate) static TAKEN: HashMap<u32, u32> = HashMap::with_max_entries(STORM_PLACES, 0);
+
 /// Signals that came to nothing, and were the first of their second.
 #[map]
 pub(crate) static FIRST: Array<First> = Array::with_max_entries(FIRSTS, 0);
@@ -95,8 +106,8 @@ pub(crate) static FIRST: Array<First> = Array::with_max_entries(FIRSTS, 0);
 #[map]
 pub(crate) static RECENT: LruHashMap<FoldKey, Recent> = LruHashMap::with_max_entries(4096, 0);
 
-/// Those of them that are counted and not told. The user side takes out whose
-/// sender or target is dead: then no more can come.
+/// Those that are counted where another has their place in [`STORMS`]. The user side takes
+/// out whose sender or target is dead: then no more can come.
 #[map]
 pub(crate) static FOLDS: HashMap<FoldKey, Fold> = HashMap::with_max_entries(FOLD_KEYS, 0);
 

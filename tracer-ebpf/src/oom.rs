@@ -15,12 +15,11 @@ use crate::{
     emit,
     globals::global,
     mem::{current, pointer, Addr, Mem, Probe},
+    siginfo::BY_KERNEL,
     task,
 };
 
 const PF_EXITING: u32 = 0x4;
-/// `SEND_SIG_PRIV`.
-const BY_KERNEL: u64 = 1;
 
 #[fentry(function = "oom_kill_process")]
 pub fn fentry_oom_kill_process(ctx: FEntryContext) -> i32 {
@@ -62,10 +61,9 @@ unsafe fn chosen(oc: Addr) -> i32 {
 /// PID 1, which kills many.
 ///
 /// # Safety
-/// `target` must point to a `task_struct`; `info` is the argument of
-/// `signal_generate`.
+/// `target` must point to a `task_struct`; `info` is [`Info::kind`](crate::siginfo::Info::kind).
 #[inline(always)]
-pub(crate) unsafe fn before_sigkill(target: Addr, info: u64) {
+pub(crate) unsafe fn before_sigkill(target: Addr, info: u32) {
     // SAFETY: the caller's duty.
     unsafe {
         let flags: u32 = Probe::get(current(), global!(LAYOUT.task_flags));

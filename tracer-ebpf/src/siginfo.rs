@@ -6,60 +6,58 @@ use core::{ffi::c_void, mem::MaybeUninit};
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use sigtrace_common::layout::ABSENT;
 
-use crate::{globals::global, mem::Addr};
+use crate::{globals::global, mem::Addr, signal::scalar_arg};
 
-/// `SEND_SIG_PRIV`, the highest that stands for a siginfo and is none.
-pub(crate) const BY_KERNEL: u64 = 1;
-/// As a record has it: there is a siginfo.
-const WHOLE: u32 = 2;
+/// [`Info::kind`]: `SEND_SIG_PRIV`, which stands for a siginfo and is none.
+pub(crate) const BY_KERNEL: u32 = 1;
+/// [`Info::kind`]: there is a siginfo.
+pub(crate) const WHOLE: u32 = 2;
 /// Words of a siginfo that are read: up to `si_syscall` and `si_arch`.
 const WORDS: usize = 8;
 
-/// The argument of a tracepoint, and what it points to. Both stay in memory that a helper
-/// has written, and are loaded anew each time: of a number that it has seen compared once
-/// the verifier would go both ways to the end of the program.
+/// What a signal brings along. It stays in memory that a helper has written, and is loaded
+/// anew each time: of a number that it has seen compared once the verifier would go both
+/// ways to the end of the program.
 #[repr(C)]
 pub(crate) struct Info {
-    argument: u64,
     words: [u32; WORDS],
+    pad: u8,
+    /// As a record has it. A byte at an odd place: of larger ones the verifier remembers
+    /// what was stored.
+    kind: u8,
 }
 
 impl Info {
-    /// Reads the `n`th argument of a tracepoint into `room`.
+    /// Reads what the `n`th argument of a tracepoint points to into `room`.
     ///
     /// # Safety
     /// `ctx` must be the context of a program that has it.
     #[inline(always)]
     pub(crate) unsafe fn read(room: &mut MaybeUninit<Self>, ctx: *mut c_void, n: usize) -> &Self {
         let out = room.as_mut_ptr();
-        // SAFETY: the context has that argument. Where that is no address the second read
-        // fails without a fault, and gives zeros.
+        // SAFETY: the context has that argument. Where that is no address the read fails
+        // without a fault, and gives zeros.
         unsafe {
-            let argument = ctx.cast::<u64>().add(n);
-            bpf_probe_read_kernel((&raw mut (*out).argument).cast(), 8, argument.cast());
-            let info = core::ptr::read_volatile(&raw const (*out).argument) as Addr;
-            let bytes = size_of::<[u32; WORDS]>() as u32;
-            bpf_probe_read_kernel((&raw mut (*out).words).cast(), bytes, info.cast());
+            let argument = core::ptr::read_volatile(ctx.cast::<u64>().add(n));
+            let words = (&raw mut (*out).words).cast();
+            bpf_probe_read_kernel(words, size_of::<[u32; WORDS]>() as u32, argument as *const _);
+            // Each siginfo has a `si_signo`. In typed programs the argument is no number, and
+            // has to be read to become one.
+            let kind = if core::ptr::read_volatile(words.cast::<u32>()) != 0 {
+                WHOLE as u8
+            } else {
+                scalar_arg(ctx, n) as u8
+            };
+            core::ptr::write_volatile(&raw mut (*out).kind, kind);
             &*out
         }
-    }
-
-    /// [`BY_KERNEL`] or less, or an address that must never be loaded through.
-    #[inline(always)]
-    pub(crate) fn argument(&self) -> u64 {
-        // SAFETY: a reference to a plain integer.
-        unsafe { core::ptr::read_volatile(&raw const self.argument) }
     }
 
     /// As a record has it: 0 SEND_SIG_NOINFO, 1 SEND_SIG_PRIV, 2 a siginfo.
     #[inline(always)]
     pub(crate) fn kind(&self) -> u32 {
-        let argument = self.argument();
-        if argument > BY_KERNEL {
-            WHOLE
-        } else {
-            argument as u32
-        }
+        // SAFETY: a reference to a plain integer.
+        u32::from(unsafe { core::ptr::read_volatile(&raw const self.kind) })
     }
 
     /// `si_code`; 0 without a siginfo.

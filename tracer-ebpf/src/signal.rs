@@ -23,7 +23,7 @@ use crate::{
     globals::global,
     mem::{self, current, pointer, typed_current, Addr, Direct, Mem, Probe},
     oom, place,
-    siginfo::{Action, Info, BY_KERNEL},
+    siginfo::{Action, Info, BY_KERNEL, WHOLE},
     task, trace,
 };
 
@@ -136,7 +136,7 @@ unsafe fn generate<M: Mem>(
             filter::follow::<M>(target);
         }
         if global!(CONFIG.sees_oom) == 0 && number == SIGKILL {
-            oom::before_sigkill(target, info.argument());
+            oom::before_sigkill(target, info.kind());
         }
         if fold::fold::<M>(number, target, group, result, info, handler) {
             return 0;
@@ -233,7 +233,7 @@ unsafe fn fill<M: Mem>(
         (*out).result = result as u32;
         let code = info.code();
         let (mut pid, mut uid) = (0, 0);
-        if info.argument() > BY_KERNEL {
+        if info.kind() == WHOLE {
             // SI_USER, SI_QUEUE, SI_TKILL, and CLD_* of SIGCHLD name a process.
             if code == 0 || code == -1 || code == -6 || number == SIGCHLD {
                 pid = info.word(global!(LAYOUT.siginfo_pid));
@@ -245,7 +245,7 @@ unsafe fn fill<M: Mem>(
                 pid = info.word(value);
                 uid = info.word(value + 4);
             }
-        } else if info.argument() == BY_KERNEL
+        } else if info.kind() == BY_KERNEL
             && (number == SIGXCPU || number == SIGKILL)
             && global!(LAYOUT.signal_rlim) != ABSENT
         {

@@ -41,7 +41,7 @@ pub(crate) unsafe fn fill_with<M: Mem>(out: *mut Task, task: Addr, cgroup: u64) 
         let parent = pointer::<M>(task, global!(LAYOUT.task_real_parent));
         (*out).ppid = M::get(parent, global!(LAYOUT.task_tgid));
         let cred = pointer::<M>(task, global!(LAYOUT.task_real_cred));
-        (*out).uid = Probe::get(cred, global!(LAYOUT.cred_uid));
+        (*out).uid = M::get(cred, global!(LAYOUT.cred_uid));
         // Here and not on the user side, which knows the way up of no cgroup
         // that is made later.
         (*out).cgroup = cgroup;

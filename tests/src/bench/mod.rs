@@ -54,6 +54,8 @@ pub(crate) struct Series {
     pub(crate) kind: Kind,
     pub(crate) subject: Subject,
     pub(crate) nanoseconds: Vec<f64>,
+    /// Nanoseconds without it, right before and after: half of both.
+    pub(crate) bare: Vec<f64>,
     /// Milliseconds from its start until it was attached.
     pub(crate) start_ms: Vec<f64>,
     /// Its memory at the end of the rounds, kB.
@@ -124,6 +126,7 @@ fn measure(bench: &Bench<'_>, kind: Kind, options: &Options) -> Result<Vec<Serie
             kind,
             subject,
             nanoseconds: Vec::new(),
+            bare: Vec::new(),
             start_ms: Vec::new(),
             peak_kb: Vec::new(),
         })
@@ -131,9 +134,11 @@ fn measure(bench: &Bench<'_>, kind: Kind, options: &Options) -> Result<Vec<Serie
     for round in 0..options.rounds {
         eprintln!("{kind:?}: round {} of {}", round + 1, options.rounds);
         for series in &mut all {
+            let before = load.round(time / 2)?;
             let (attached, start): (Attached, _) = bench
                 .attach(series.subject, &load)
                 .with_context(|| format!("{:?}", series.subject))?;
+            attached.settle()?;
             // Once to warm up what has just been loaded.
             load.round(time / 10)?;
             series.nanoseconds.push(load.round(time)?);
@@ -141,6 +146,7 @@ fn measure(bench: &Bench<'_>, kind: Kind, options: &Options) -> Result<Vec<Serie
             let peak = attached.peak_kb();
             series.peak_kb.extend(peak.map(|kb| kb as f64));
             attached.end()?;
+            series.bare.push(f64::midpoint(before, load.round(time / 2)?));
         }
     }
     Ok(all)

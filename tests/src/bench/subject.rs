@@ -28,6 +28,9 @@ use crate::sys;
 pub(crate) const LOAD_CPU: usize = 0;
 const TOOL_CPU: usize = 1;
 
+/// A tool that takes no time for so long sleeps: a few of the kernel's ticks.
+const STILL: Duration = Duration::from_millis(40);
+
 /// One who is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
@@ -224,6 +227,24 @@ impl Attached {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
         line.split_whitespace().nth(1)?.parse().ok()
+    }
+
+    /// Waits until it sleeps: what it has left to do after its start would slow down a load
+    /// whose CPU shares a core with its own.
+    pub(crate) fn settle(&self) -> Result<()> {
+        let Some(tool) = &self.tool else {
+            return Ok(());
+        };
+        let file = format!("/proc/{}/stat", tool.child.id());
+        let mut before = String::new();
+        until("it to sleep", || {
+            thread::sleep(STILL);
+            let stat = fs::read_to_string(&file)?;
+            // utime and stime, in ticks (proc_pid_stat(5)).
+            let times = stat.split(' ').skip(13).take(2).collect();
+            let now = std::mem::replace(&mut before, times);
+            Ok((now == before).then_some(()))
+        })
     }
 
     /// Ends it, and waits for that.

@@ -46,10 +46,19 @@ impl Table {
             all.iter()
                 .find(|series| (series.kind, series.subject) == (kind, subject))
         };
-        // Both of one round: what disturbs the machine for longer is in both.
+        // Over the bare load right before and after: what disturbs the machine for longer is
+        // in both.
+        let over_bare = |kind, subject| -> Option<Vec<f64>> {
+            let one: &Series = rounds(kind, subject)?;
+            let both = one.nanoseconds.iter().zip(&one.bare);
+            Some(both.map(|(one, bare)| one - bare).collect())
+        };
         let over = |kind, subject, base| -> Option<Vec<f64>> {
-            let (one, other) = (rounds(kind, subject)?, rounds(kind, base)?);
-            let both = one.nanoseconds.iter().zip(&other.nanoseconds);
+            let one = over_bare(kind, subject)?;
+            if base == Subject::Bare {
+                return Some(one);
+            }
+            let both = one.into_iter().zip(over_bare(kind, base)?);
             Some(both.map(|(one, other)| one - other).collect())
         };
         let mut table = Vec::new();
@@ -131,13 +140,11 @@ impl Table {
             over(Kind::Dropped, Subject::Traced, Subject::Bare),
             Some(Target::AtMost(3_000.0)),
         )?;
-        let slower = |one: &Series, base: &Series| {
-            let both = one.nanoseconds.iter().zip(&base.nanoseconds);
-            both.map(|(one, base)| (one / base - 1.0) * 100.0).collect()
+        let slower = |one: &Series| {
+            let both = one.nanoseconds.iter().zip(&one.bare);
+            both.map(|(one, bare)| (one / bare - 1.0) * 100.0).collect()
         };
-        let forks = rounds(Kind::Fork, Subject::Elsewhere)
-            .zip(rounds(Kind::Fork, Subject::Bare))
-            .map(|(one, base)| slower(one, base));
+        let forks = rounds(Kind::Fork, Subject::Elsewhere).map(slower);
         row(
             "fork and exit of an untraced process",
             "%",
@@ -309,6 +316,7 @@ mod tests {
             kind: Kind::Routine,
             subject,
             nanoseconds: vec![nanoseconds; 15],
+            bare: vec![300.0; 15],
             start_ms: vec![40.0; 15],
             peak_kb: vec![9_000.0; 15],
         }

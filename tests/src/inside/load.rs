@@ -17,6 +17,9 @@ use crate::sys::{self, Side};
 /// The clock is read once per so many, so that it costs nothing.
 const BATCH: u64 = 100;
 
+/// What one piece of a round takes at least.
+const PIECE: Duration = Duration::from_millis(1);
+
 /// So many values of `si_code`, below all that mean something: what the kernel side
 /// counts together has one in common, and this is more than it remembers at a time.
 const CODES: std::ops::Range<i32> = -101_000..-1000;
@@ -24,7 +27,8 @@ const CODES: std::ops::Range<i32> = -101_000..-1000;
 /// `load signal CPU NUMBER PID`, `load queue CPU NUMBER PID`, `load paced CPU NUMBER PID
 /// RATE` (the same, so many a second), `load fork CPU`, `load call CPU` (a system call
 /// that has nothing to do with signals): each line it hears is a number of
-/// milliseconds, each line it says `round COUNT NANOSECONDS`.
+/// milliseconds, each line it says `round COUNT NANOSECONDS EACH`: the last is the median of the
+/// round's pieces, which whoever disturbs some of them does not change.
 pub(crate) fn run(words: &[&str]) -> Result<()> {
     tools::set_name(b"load")?;
     match words {
@@ -84,20 +88,28 @@ fn rounds(cpu: &str, batch: u64, act: impl Fn() -> Result<()>) -> Result<()> {
     while let Some(line) = tools::hear()? {
         let enough = Duration::from_millis(line.parse().context("milliseconds")?);
         let begin = Instant::now();
-        let mut count = 0;
-        let took = loop {
-            for _ in 0..batch {
-                act()?;
+        let (mut count, mut took) = (0, Duration::ZERO);
+        let mut pieces = Vec::with_capacity(1 << 10);
+        while took < enough {
+            let (counted, since) = (count, took);
+            while took - since < PIECE {
+                for _ in 0..batch {
+                    act()?;
+                }
+                count += batch;
+                took = begin.elapsed();
             }
-            count += batch;
-            let took = begin.elapsed();
-            if took >= enough {
-                break took;
-            }
-        };
-        tools::say(&format!("round {count} {}", took.as_nanos()))?;
+            pieces.push((took - since).as_nanos() as f64 / (count - counted) as f64);
+        }
+        let each = median(&mut pieces).context("no time at all")?;
+        tools::say(&format!("round {count} {} {each}", took.as_nanos()))?;
     }
     Ok(())
+}
+
+fn median(values: &mut [f64]) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
 }
 
 /// From now on this process runs on one CPU only.

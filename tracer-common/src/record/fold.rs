@@ -7,7 +7,10 @@ use super::{sizes, Header};
 /// Keys of `FOLDS`: what does not fit in is told one by one.
 pub const FOLD_KEYS: u32 = 4096;
 
-/// Signals that came to nothing are being counted in the map `FOLDS`.
+/// Places in `STORMS`.
+pub const STORM_PLACES: u32 = 4096;
+
+/// Signals that came to nothing are being counted in `STORMS`, or in `FOLDS`.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct FoldNote {
@@ -43,7 +46,7 @@ pub struct FoldKey {
 }
 
 impl FoldKey {
-    /// Multiplied and folded, word by word.
+    /// Multiplied and folded, word by word; never 0.
     #[inline(always)]
     pub fn hash(&self) -> u64 {
         /// 2^64 divided by the golden ratio.
@@ -54,7 +57,7 @@ impl FoldKey {
             hash = (hash ^ word).wrapping_mul(SPREAD);
             hash ^= hash >> 32;
         }
-        hash
+        hash | 1 << 63
     }
 }
 
@@ -70,10 +73,35 @@ pub struct Fold {
     pub since_ns: u64,
 }
 
+impl Fold {
+    /// Nothing was counted.
+    pub const NONE: Self = Self {
+        count: 0,
+        last_ns: 0,
+        since_ns: 0,
+    };
+}
+
+/// A place of `STORMS`: a cache line, so that one more costs little.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Storm {
+    /// [`FoldKey::hash`] of whose place it is; 0: nobody's. It is written last. Another key
+    /// has the same with a probability of 2^-63.
+    pub hash: u64,
+    /// How many.
+    pub fold: Fold,
+    /// Of what.
+    pub key: FoldKey,
+    /// Padding.
+    pub pad: u64,
+}
+
 sizes! {
     FoldNote = 16,
     FoldKey = 24,
     Fold = 24,
+    Storm = 64,
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use aya::{
     Btf, Ebpf,
 };
 
-use sigtrace_common::filter::near;
+use sigtrace_common::filter::{near, SEVERAL};
 
 use super::{
     attachments::Attachments,
@@ -106,7 +106,8 @@ pub struct Attached {
 impl Attached {
     /// This PID namespace too, as if it had been asked for.
     pub fn also(&mut self, pidns: PidNs) -> Result<(), KernelError> {
-        let near = self.near.set(near(pidns), 1, 0);
+        // Not by its inode: the kernel side may be writing another one there.
+        let near = self.near.set(near(pidns), SEVERAL, 0);
         near.map_err(|error| KernelError::Map("NEAR", Box::new(error)))?;
         let added = self.namespaces.insert(pidns, 1, 0);
         added.map_err(|error| KernelError::Map("PIDNS", Box::new(error)))
@@ -317,7 +318,11 @@ fn finish(
     };
     held.keep(&ebpf).map_err(KernelError::Losses)?;
     let losses = Losses::new(&lost, &held).map_err(KernelError::Losses)?;
-    let folds = Folds::new(map(&mut ebpf, "FOLDS")?).map_err(failed("FOLDS"))?;
+    let aya::maps::Map::Array(storms) = map(&mut ebpf, "STORMS")? else {
+        return Err(KernelError::NoPrograms);
+    };
+    let (taken, folds) = (map(&mut ebpf, "TAKEN")?, map(&mut ebpf, "FOLDS")?);
+    let folds = Folds::new(&storms, taken, folds).map_err(failed("STORMS"))?;
     let namespaces = map(&mut ebpf, "PIDNS")?
         .try_into()
         .map_err(failed("PIDNS"))?;

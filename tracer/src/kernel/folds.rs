@@ -3,13 +3,14 @@
 //! long as there are more, and at the end; who is told of them need not be awake
 //! otherwise.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, os::fd::AsFd, time::Duration};
 
 use aya::maps::{HashMap as BpfHashMap, MapData, MapError};
-use sigtrace_common::record::{Fold, FoldKey};
+use sigtrace_common::record::{Fold, FoldKey, Storm, STORM_PLACES};
 use tokio::time::Instant;
 use zerocopy::{FromBytes, IntoBytes};
 
+use super::sys::Shared;
 use crate::event::BootTime;
 
 /// How often counts are read while there are more.
@@ -28,26 +29,49 @@ pub struct Counted {
     pub last: BootTime,
 }
 
-/// The map `FOLDS`.
+/// The map `STORMS`, and `FOLDS` for keys whose place there is another's.
 pub struct Folds {
-    map: Map,
+    storms: Shared,
+    taken: BpfHashMap<MapData, u32, u32>,
+    crowded_out: Map,
     told: HashMap<FoldKey, u64>,
     due: Option<Instant>,
 }
 
+/// Words of a place of `STORMS`.
+const WORDS: usize = size_of::<Storm>() / size_of::<u64>();
+
+/// What is counted of a key: in its place, if it has one, and elsewhere.
+struct Count {
+    place: Option<u32>,
+    crowded_out: bool,
+    fold: Fold,
+}
+
 impl Folds {
-    pub(super) fn new(map: aya::maps::Map) -> Result<Self, MapError> {
+    pub(super) fn new(
+        storms: &MapData,
+        taken: aya::maps::Map,
+        crowded_out: aya::maps::Map,
+    ) -> Result<Self, MapError> {
+        let places = STORM_PLACES as usize;
+        let shared = Shared::writable(storms.fd().as_fd(), places * WORDS);
         Ok(Self {
-            map: map.try_into()?,
+            storms: shared.map_err(MapError::IoError)?,
+            taken: taken.try_into()?,
+            crowded_out: crowded_out.try_into()?,
             told: HashMap::new(),
             due: None,
         })
     }
 
-    /// Whether the map can be looked into.
+    /// Whether the maps can be looked into.
     pub(super) fn can_look(&self) -> bool {
         let none = [0; size_of::<FoldKey>()];
-        matches!(self.map.get(&none, 0), Ok(_) | Err(MapError::KeyNotFound))
+        matches!(
+            self.crowded_out.get(&none, 0),
+            Ok(_) | Err(MapError::KeyNotFound)
+        )
     }
 
     /// There is something to be read, or may be.
@@ -64,8 +88,39 @@ impl Folds {
     /// a process of that pid; a key of one that is dead will not grow any more.
     pub(super) fn read(&mut self, is_alive: impl Fn(u32) -> bool) -> Vec<Counted> {
         let mut counted = Vec::new();
-        let mut over = Vec::new();
-        for entry in self.map.iter() {
+        for (key, count) in self.counts() {
+            let told = self.told.entry(key).or_default();
+            let more = count.fold.count.saturating_sub(*told);
+            *told = count.fold.count;
+            if more > 0 {
+                let last = BootTime(count.fold.last_ns);
+                counted.push(Counted {
+                    key,
+                    count: more,
+                    last,
+                });
+            } else if !is_alive(key.sender) || !is_alive(key.target) {
+                self.give_back(&key, &count);
+            }
+        }
+        self.due = (!counted.is_empty()).then(|| Instant::now() + EVERY);
+        counted
+    }
+
+    fn counts(&self) -> HashMap<FoldKey, Count> {
+        let mut counts = HashMap::new();
+        for place in 0..STORM_PLACES {
+            let Some((key, fold)) = self.storm(place) else {
+                continue;
+            };
+            let count = Count {
+                place: Some(place),
+                crowded_out: false,
+                fold,
+            };
+            counts.insert(key, count);
+        }
+        for entry in self.crowded_out.iter() {
             let Ok((bytes, value)) = entry else { break };
             let (Ok(key), Ok(fold)) = (
                 FoldKey::read_from_bytes(&bytes),
@@ -73,23 +128,39 @@ impl Folds {
             ) else {
                 continue;
             };
-            let told = self.told.entry(key).or_default();
-            let count = fold.count.saturating_sub(*told);
-            *told = fold.count;
-            if count > 0 {
-                let last = BootTime(fold.last_ns);
-                counted.push(Counted { key, count, last });
-            } else if !is_alive(key.sender) || !is_alive(key.target) {
-                over.push(key);
-            }
+            let count = counts.entry(key).or_insert(Count {
+                place: None,
+                crowded_out: true,
+                fold: Fold::NONE,
+            });
+            count.crowded_out = true;
+            count.fold.count += fold.count;
+            count.fold.last_ns = count.fold.last_ns.max(fold.last_ns);
         }
-        for key in over {
-            let bytes = key.as_bytes().try_into().unwrap_or_default();
-            if self.map.remove(&bytes).is_ok() {
-                self.told.remove(&key);
-            }
+        counts
+    }
+
+    fn storm(&self, place: u32) -> Option<(FoldKey, Fold)> {
+        let first = place as usize * WORDS;
+        // First what says that the rest is there.
+        if self.storms.get(first) == 0 {
+            return None;
         }
-        self.due = (!counted.is_empty()).then(|| Instant::now() + EVERY);
-        counted
+        let words: [u64; WORDS] = std::array::from_fn(|at| self.storms.get(first + at));
+        let storm: Storm = zerocopy::transmute!(words);
+        Some((storm.key, storm.fold))
+    }
+
+    /// For keys that are still to come.
+    fn give_back(&mut self, key: &FoldKey, count: &Count) {
+        if let Some(place) = count.place {
+            // In this order: whoever takes the place finds it empty.
+            self.storms.clear(place as usize * WORDS);
+            let _ = self.taken.remove(&place);
+        }
+        let bytes = key.as_bytes().try_into().unwrap_or_default();
+        if !count.crowded_out || self.crowded_out.remove(&bytes).is_ok() {
+            self.told.remove(key);
+        }
     }
 }

@@ -2,12 +2,14 @@
 //! of maps, and the ids that BTF-typed programs are attached by. What is
 //! attached is [`super::attach`]'s.
 
+use std::collections::BTreeMap;
+
 use aya::{
     maps::{Array, HashMap},
     Btf, Ebpf, EbpfLoader, Endianness,
 };
 use sigtrace_common::{
-    filter::{near, Config, CGROUP_V1},
+    filter::{near, Config, CGROUP_V1, SEVERAL},
     record::{SEES_ALLOC_PID, SEES_FORKS, SEES_PIDS},
 };
 use zerocopy::IntoBytes;
@@ -20,7 +22,7 @@ use super::{
     sys,
     types::Types,
 };
-use crate::event::CgroupId;
+use crate::event::{CgroupId, PidNs};
 
 /// The kernel side, as `cargo xtask build` made it.
 pub(super) static OBJECT: &[u8] =
@@ -124,13 +126,29 @@ pub(super) fn fill_filters(ebpf: &mut Ebpf, request: &Request) -> Result<(), Ker
     if let Some(map) = ebpf.map_mut("NEAR") {
         let failed = |error| KernelError::Map("NEAR", Box::new(error));
         let mut map: Array<_, u64> = map.try_into().map_err(failed)?;
-        for &ns in &request.namespaces {
-            map.set(near(ns), 1, 0).map_err(failed)?;
+        for (place, who) in near_ones(&request.namespaces) {
+            map.set(place, who, 0).map_err(failed)?;
         }
     }
     fill(ebpf, "PIDNS", namespaces)?;
     fill(ebpf, "CGROUPS", request.cgroups.iter().map(|&id| (id, 1)))?;
     fill(ebpf, "PIDS", request.pids.iter().copied())
+}
+
+/// The entries of `NEAR` for these.
+fn near_ones(namespaces: &[PidNs]) -> BTreeMap<u32, u64> {
+    let mut places = BTreeMap::new();
+    for &ns in namespaces {
+        places
+            .entry(near(ns))
+            .and_modify(|who| {
+                if *who != u64::from(ns) {
+                    *who = SEVERAL;
+                }
+            })
+            .or_insert(u64::from(ns));
+    }
+    places
 }
 
 /// Puts entries into a map of a filter.
@@ -151,4 +169,16 @@ pub(super) fn fill<K: aya::Pod>(
         map.insert(key, value, 0).map_err(failed)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_alone_is_known_by_its_inode() {
+        let far = sigtrace_common::filter::NEAR_ENTRIES;
+        let places = near_ones(&[5, 7, 7, 5 + far]);
+        assert_eq!(places, BTreeMap::from([(5, SEVERAL), (7, 7)]));
+    }
 }

@@ -24,14 +24,23 @@ pub(super) struct Shared {
 unsafe impl Send for Shared {}
 
 impl Shared {
-    /// `len`: how many there are, from that page of the map on.
+    /// `len`: how many there are, from that page of the map on. They are only read.
     pub(super) fn new(map: BorrowedFd<'_>, page: usize, len: usize) -> io::Result<Self> {
-        // SAFETY: a new mapping, and one that is only read.
+        Self::with(map, page, len, libc::PROT_READ)
+    }
+
+    /// The first `len` of the map, which may be [cleared](Self::clear).
+    pub(super) fn writable(map: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
+        Self::with(map, 0, len, libc::PROT_READ | libc::PROT_WRITE)
+    }
+
+    fn with(map: BorrowedFd<'_>, page: usize, len: usize, access: i32) -> io::Result<Self> {
+        // SAFETY: a new mapping of numbers that anybody may change at any time.
         let first = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
                 len * size_of::<AtomicU64>(),
-                libc::PROT_READ,
+                access,
                 libc::MAP_SHARED,
                 map.as_raw_fd(),
                 (page * page_size()) as libc::off_t,
@@ -51,6 +60,13 @@ impl Shared {
         assert!(at < self.len, "{at} of {}", self.len);
         // SAFETY: within the mapping, and aligned: the kernel maps whole pages.
         unsafe { (*self.first.add(at)).load(Ordering::Acquire) }
+    }
+
+    /// Makes that one 0, of those that are [writable](Self::writable).
+    pub(super) fn clear(&self, at: usize) {
+        assert!(at < self.len, "{at} of {}", self.len);
+        // SAFETY: as above.
+        unsafe { (*self.first.add(at)).store(0, Ordering::Release) }
     }
 }
 
