@@ -15,7 +15,7 @@ use crate::{
     globals::global,
     mem::{current, pointer, typed_current, Addr, Direct, Mem, Probe},
     pgrp,
-    siginfo::{Action, Info},
+    siginfo::{Action, Call, Info},
     signal::{asks_to_end, scalar_arg, share},
     task, trace,
 };
@@ -54,21 +54,26 @@ unsafe fn deliver<M: Mem>(ctx: *mut c_void, number: i32, task: Addr) -> i32 {
         let action = Action::read(&mut room, scalar_arg(ctx, 2) as Addr);
         let handler = action.handler();
         let mut room = MaybeUninit::uninit();
-        let info = Info::read(&mut room, ctx, 1);
+        let call = Call {
+            number,
+            group: 0,
+            result: 0,
+        };
+        let info = Info::read(&mut room, ctx, 1, call);
         let code = info.code();
         let mut ip = 0;
         if handler > 3 {
-            let of_fault = fault::is_fault(number, code);
+            let of_fault = fault::is_fault(info.number(), code);
             if of_fault {
                 ip = fault::instruction(ctx);
             }
-            if of_fault || asks_to_end(number) {
+            if of_fault || asks_to_end(info.number()) {
                 let address = if of_fault { ip } else { handler };
                 fault::before_handler(current(), address, of_fault, ctx);
             }
         }
         // As for its generation, of which it is the end.
-        let share = share(number, 0, handler);
+        let share = share(info.number(), 0, action.handler());
         let Some(mut entry) = emit::reserve_within::<Deliver>(Kind::Deliver, share) else {
             return 0;
         };
@@ -77,14 +82,15 @@ unsafe fn deliver<M: Mem>(ctx: *mut c_void, number: i32, task: Addr) -> i32 {
         task::fill::<M>(&raw mut (*out).task, task);
         (*out).info = info.kind();
         (*out).code = code;
-        (*out).number = number;
+        (*out).number = info.number();
         (*out).handler = action.handler();
         (*out).sa_flags = action.flags();
         let signal = pointer::<M>(task, global!(LAYOUT.task_signal));
         (*out).signal_flags = M::get(signal, global!(LAYOUT.signal_flags));
         (*out).group_exit_code = M::get(signal, global!(LAYOUT.signal_group_exit_code));
         (*out).ptrace = M::get(task, global!(LAYOUT.task_ptrace));
-        (*out).orphaned = if handler == 0 && (SIGTSTP..=SIGTTOU).contains(&number) {
+        let number = info.number();
+        (*out).orphaned = if action.handler() == 0 && (SIGTSTP..=SIGTTOU).contains(&number) {
             pgrp::orphaned(current())
         } else {
             NOT_ASKED

@@ -18,6 +18,7 @@ use crate::{
     fold::Recent,
     globals::{global, FAULTS, PLACES},
     mem::{self, current, pointer, Addr, Mem, Probe},
+    siginfo::{Action, Info},
     task,
 };
 
@@ -130,16 +131,11 @@ pub(crate) fn is_seldom(tgid: u32) -> bool {
 /// what it did itself.
 ///
 /// # Safety
-/// The arguments are those of `signal_generate`; `ctx` is the program's context.
+/// `target` is that of `signal_generate`; `ctx` is the program's context.
 #[inline(always)]
-pub(crate) unsafe fn before_signal(
-    number: i32,
-    target: Addr,
-    code: i32,
-    handler: u64,
-    ctx: *mut c_void,
-) {
-    if !is_fault(number, code) || handler > 3 || target != current() {
+pub(crate) unsafe fn before_signal(target: Addr, info: &Info, action: &Action, ctx: *mut c_void) {
+    let own = is_fault(info.number(), info.code());
+    if !own || action.handler() > 3 || target != current() {
         return;
     }
     // SAFETY: the caller's duty.
@@ -205,10 +201,11 @@ unsafe fn in_maple(mm: Addr, ip: u64) -> Addr {
         while level < LEVELS {
             let node = (entry & !NODE_MASK) as Addr;
             let kind = entry >> NODE_TYPE_SHIFT & NODE_TYPE_MASK;
-            let wide = mask_if_equal(kind, global!(LAYOUT.maple_arange_type));
-            let leaf = mask_if_equal(kind, global!(LAYOUT.maple_leaf_type));
+            let wide = is_equal(kind, global!(LAYOUT.maple_arange_type));
+            let leaf = is_equal(kind, global!(LAYOUT.maple_leaf_type));
             let choose = |wide_one: u32, other: u32| {
-                (u64::from(wide_one) & wide | u64::from(other) & !wide) as u32
+                let more = u64::from(wide_one).wrapping_sub(u64::from(other));
+                u64::from(other).wrapping_add(more.wrapping_mul(wide)) as u32
             };
             let at = choose(
                 global!(LAYOUT.maple_arange_pivot),
@@ -218,11 +215,12 @@ unsafe fn in_maple(mm: Addr, ip: u64) -> Addr {
                 global!(LAYOUT.maple_arange_slot),
                 global!(LAYOUT.maple_range_slot),
             );
-            let pivots: [u64; PIVOTS] = Probe::get(node, at);
+            let pivots: [u64; PIVOTS] = Probe::at(node.wrapping_add(at as usize));
             let slot = slot(&pivots, ip);
-            let next: u64 = Probe::get(node, slots + 8 * (slot as u32 & 15));
-            found |= next & leaf;
-            entry = next & !leaf;
+            let slot = slots + 8 * (slot as u32 & 15);
+            let next: u64 = Probe::at(node.wrapping_add(slot as usize));
+            found |= next.wrapping_mul(leaf);
+            entry = next.wrapping_mul(1 - leaf);
             level += 1;
         }
         within(found as Addr, ip)
@@ -244,11 +242,11 @@ fn slot(pivots: &[u64; PIVOTS], ip: u64) -> u64 {
     slot
 }
 
-/// All bits where both are the same, and small.
+/// 1 where both are the same, and small, else 0. To be multiplied with: of a mask the
+/// verifier makes a branch since Linux 6.18.
 #[inline(always)]
-fn mask_if_equal(a: u64, b: u32) -> u64 {
-    let same = opaque((a ^ u64::from(b)).wrapping_sub(1)) >> 63;
-    0u64.wrapping_sub(opaque(same))
+fn is_equal(a: u64, b: u32) -> u64 {
+    opaque(opaque((a ^ u64::from(b)).wrapping_sub(1)) >> 63)
 }
 
 /// The value, of which the compiler knows nothing: it would make a branch of it.

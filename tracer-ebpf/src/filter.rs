@@ -326,7 +326,10 @@ unsafe fn wanted(inum: u32) -> bool {
     unsafe {
         match NEAR.get_ptr(near(inum)).map(|some| *some) {
             None | Some(0) => return false,
-            Some(only) if only == u64::from(inum) => return true,
+            // With new ones wanted nobody is alone for long, and the programs are the largest.
+            Some(only) if global!(CONFIG.by_new_pidns) == 0 && only == u64::from(inum) => {
+                return true;
+            }
             Some(_) => {}
         }
         PIDNS.get(inum).is_some()

@@ -11,9 +11,9 @@ use sigtrace_common::record::{Fold, FoldKey, FoldNote, Kind, Storm, STORM_PLACES
 
 use crate::{
     emit,
-    globals::{global, FIRST, FOLDS, RECENT, STORMS, TAKEN},
+    globals::{global, FOLDS, RECENT, STORMS, TAKEN},
     mem::{pointer, Addr, Mem},
-    siginfo::Info,
+    siginfo::{Action, Info},
 };
 
 /// How many of a second are told whole.
@@ -26,27 +26,31 @@ const SIGSTOP: i32 = 19;
 /// future, so that all that is to be known of them is known here.
 const ENDED: core::ops::RangeInclusive<i32> = 1..=3;
 
-/// What came first in its second, of all keys that share this place: nearly all signals
-/// have nothing before them that is like them, and are told without a look into any
-/// other map.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub(crate) struct First {
-    since_ns: u64,
-    /// Which key; others have the same with a probability of 2^-64.
-    hash: u64,
-}
-
-/// Places for [`First`].
-pub(crate) const FIRSTS: u32 = 4096;
-
-/// How often the signals of a key came in the second that began then.
+/// How often something came in the second that began then.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(crate) struct Recent {
     since_ns: u64,
     count: u32,
     pad: u32,
+}
+
+/// Keys whose hashes end alike.
+pub(crate) const RECENT_SETS: u32 = 2048;
+const WAYS: usize = 4;
+
+/// A value of [`RECENT`]. Others of them may be written at the same time on another CPU, so
+/// that a storm may show one or two more of its first, or less; what is counted is not here.
+pub(crate) type RecentKeys = [RecentKey; WAYS];
+
+/// How often the signals of a key came in its second.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct RecentKey {
+    /// [`FoldKey::hash`].
+    hash: u64,
+    since_ns: u64,
+    count: u64,
 }
 
 impl Recent {
@@ -78,14 +82,8 @@ impl Recent {
 /// # Safety
 /// `target` must point to a `task_struct`.
 #[inline(always)]
-pub(crate) unsafe fn fold<M: Mem>(
-    number: i32,
-    target: Addr,
-    group: i32,
-    result: i32,
-    info: &Info,
-    handler: u64,
-) -> bool {
+pub(crate) unsafe fn fold<M: Mem>(target: Addr, info: &Info, action: &Action) -> bool {
+    let (number, result) = (info.number(), info.result());
     if !ENDED.contains(&result) || matches!(number, SIGKILL | SIGCONT | SIGSTOP) {
         return false;
     }
@@ -95,16 +93,13 @@ pub(crate) unsafe fn fold<M: Mem>(
         let key = FoldKey {
             sender: (bpf_get_current_pid_tgid() >> 32) as u32,
             target: M::get(target, global!(LAYOUT.task_tgid)),
-            thread: if group == 0 {
-                M::get(target, global!(LAYOUT.task_pid))
-            } else {
-                0
-            },
+            // No branch: the verifier would follow the rest for each value.
+            thread: M::get::<u32>(target, global!(LAYOUT.task_pid)) & info.unless_for_all(),
             code: info.code(),
             signal_flags: M::get(signal, global!(LAYOUT.signal_flags)),
-            number: number as u8,
-            result: result as u8,
-            handler: if handler > 3 { 4 } else { handler as u8 },
+            number: info.number() as u8,
+            result: info.result() as u8,
+            handler: action.sort(),
             info: info.kind() as u8,
         };
         crowded(emit::now(), &key)
@@ -129,50 +124,29 @@ unsafe fn crowded(time_ns: u64, key: &FoldKey) -> bool {
             (*storm).fold.last_ns = time_ns;
             return true;
         }
-        let Some(first) = FIRST.get_ptr_mut(hash as u32 % FIRSTS) else {
+        again(key, hash, time_ns)
+    }
+}
+
+/// The same of one whose storm does not blow now: whether that begins with it. A function of
+/// its own, so that the verifier follows what comes behind it once, and not from each of its
+/// ends.
+#[inline(never)]
+fn again(key: &FoldKey, hash: u64, time_ns: u64) -> bool {
+    // SAFETY: as for `crowded`.
+    unsafe {
+        let (Some(storm), Some(keys)) = (
+            STORMS.get_ptr_mut(hash as u32 % STORM_PLACES),
+            RECENT.get_ptr_mut(hash as u32 % RECENT_SETS),
+        ) else {
             return false;
         };
-        // Others may write here at the same time; then one more is told.
-        if !is_within((*first).since_ns, time_ns) {
-            (*first).since_ns = time_ns;
-            (*first).hash = hash;
-            return false;
-        }
-        if !own {
-            if let Some(fold) = FOLDS.get_ptr_mut(key) {
-                if is_within((*fold).since_ns, time_ns) {
-                    (*fold).count += 1;
-                    (*fold).last_ns = time_ns;
-                    return true;
-                }
-            }
-        }
-        // This one is the second, unless it is another key's second that has begun.
-        let so_far = if (*first).hash == hash {
-            Recent {
-                since_ns: (*first).since_ns,
-                count: 2,
-                pad: 0,
-            }
-        } else {
-            Recent::first(time_ns)
-        };
-        let Some(recent) = RECENT.get_ptr_mut(key) else {
-            let _ = RECENT.insert(key, so_far, 0);
-            return false;
-        };
-        if !is_within((*recent).since_ns, time_ns) {
-            *recent = so_far;
-            return false;
-        }
-        (*recent).count += 1;
-        let count = (*recent).count;
+        let (since_ns, count) = come(keys, hash, time_ns);
         if count <= WHOLE {
             return false;
         }
         let begins = count == WHOLE + 1;
-        let since_ns = (*recent).since_ns;
-        if own {
+        if read_volatile(&raw const (*storm).hash) == hash {
             (*storm).fold.count += 1;
             (*storm).fold.last_ns = time_ns;
             (*storm).fold.since_ns = since_ns;
@@ -185,6 +159,38 @@ unsafe fn crowded(time_ns: u64, key: &FoldKey) -> bool {
             note();
         }
         true
+    }
+}
+
+/// One more of a key; when its second began, and how many there are in it.
+///
+/// # Safety
+/// `keys` must be the value of [`RECENT`] for `hash`.
+#[inline(always)]
+unsafe fn come(keys: *mut RecentKeys, hash: u64, time_ns: u64) -> (u64, u32) {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let first = keys.cast::<RecentKey>();
+        // Whose place a new one takes: of one that is over, else of who came least.
+        let (mut least, mut least_count) = (first, u64::MAX);
+        let mut way = 0;
+        while way < WAYS {
+            let key = first.add(way);
+            let within = is_within((*key).since_ns, time_ns);
+            if within && (*key).hash == hash {
+                (*key).count += 1;
+                return ((*key).since_ns, (*key).count as u32);
+            }
+            let count = if within { (*key).count } else { 0 };
+            if count < least_count {
+                (least, least_count) = (key, count);
+            }
+            way += 1;
+        }
+        (*least).count = 1;
+        (*least).since_ns = time_ns;
+        write_volatile(&raw mut (*least).hash, hash);
+        (time_ns, 1)
     }
 }
 

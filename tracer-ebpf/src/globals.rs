@@ -15,7 +15,7 @@ use sigtrace_common::{
 
 use crate::{
     fault::KnownPlace,
-    fold::{First, Recent, FIRSTS},
+    fold::{Recent, RecentKeys, RECENT_SETS},
     fork::Forking,
 };
 
@@ -98,13 +98,9 @@ pub(crate) static STORMS: Array<Storm> = Array::with_max_entries(STORM_PLACES, B
 #[map]
 pub(crate) static TAKEN: HashMap<u32, u32> = HashMap::with_max_entries(STORM_PLACES, 0);
 
-/// Signals that came to nothing, and were the first of their second.
+/// How often such signals came in a second, by the hash of what they have in common.
 #[map]
-pub(crate) static FIRST: Array<First> = Array::with_max_entries(FIRSTS, 0);
-
-/// How often such signals came in that second, if they came again, by what they have in common.
-#[map]
-pub(crate) static RECENT: LruHashMap<FoldKey, Recent> = LruHashMap::with_max_entries(4096, 0);
+pub(crate) static RECENT: Array<RecentKeys> = Array::with_max_entries(RECENT_SETS, 0);
 
 /// Those that are counted where another has their place in [`STORMS`]. The user side takes
 /// out whose sender or target is dead: then no more can come.

@@ -59,6 +59,19 @@ impl Mem for Probe {
         if offset == ABSENT {
             return T::default();
         }
+        // SAFETY: the caller's duty.
+        unsafe { Self::at(base.wrapping_add(offset as usize)) }
+    }
+}
+
+impl Probe {
+    /// The `T` at an address that is computed, with no branch that the verifier would
+    /// follow each time; zero if it cannot be read.
+    ///
+    /// # Safety
+    /// `T` must be an integer, a pointer, or an array of those.
+    #[inline(always)]
+    pub(crate) unsafe fn at<T: Copy>(address: Addr) -> T {
         // Not cleared, which would go through `memset`: see `clear`.
         let mut value = MaybeUninit::<T>::uninit();
         // SAFETY: the helper checks the address. It writes zeros if it fails, so
@@ -68,7 +81,7 @@ impl Mem for Probe {
             bpf_probe_read_kernel(
                 value.as_mut_ptr().cast(),
                 size_of::<T>() as u32,
-                base.wrapping_add(offset as usize).cast(),
+                address.cast(),
             );
             value.assume_init()
         }
@@ -88,6 +101,17 @@ pub(crate) unsafe fn clear<T>(out: *mut T) {
         unsafe { core::ptr::write_volatile(out.cast::<u32>().add(i), 0) };
         i += 1;
     }
+}
+
+/// One more, in memory of a record, of which the verifier does not know what is in it: old
+/// ones follow all that comes behind for each count.
+///
+/// # Safety
+/// `out` must point into a reserved record.
+#[inline(always)]
+pub(crate) unsafe fn count(out: *mut u32) {
+    // SAFETY: the caller's duty.
+    unsafe { core::ptr::write_volatile(out, core::ptr::read_volatile(out) + 1) };
 }
 
 /// The value, of which the verifier knows nothing any more: old ones follow all that comes

@@ -12,6 +12,8 @@ use crate::{globals::global, mem::Addr, signal::scalar_arg};
 pub(crate) const BY_KERNEL: u32 = 1;
 /// [`Info::kind`]: there is a siginfo.
 pub(crate) const WHOLE: u32 = 2;
+/// The highest handler that is no address in user space.
+const IN_KERNEL: u64 = 3;
 /// Words of a siginfo that are read: up to `si_syscall` and `si_arch`.
 const WORDS: usize = 8;
 
@@ -21,10 +23,23 @@ const WORDS: usize = 8;
 #[repr(C)]
 pub(crate) struct Info {
     words: [u32; WORDS],
+    // Single bytes, and none where a word begins: of others the verifier remembers what was
+    // stored.
     pad: u8,
-    /// As a record has it. A byte at an odd place: of larger ones the verifier remembers
-    /// what was stored.
     kind: u8,
+    number: u8,
+    result: u8,
+    group: u8,
+}
+
+/// The other arguments of a tracepoint.
+#[derive(Clone, Copy)]
+pub(crate) struct Call {
+    /// Below 256.
+    pub(crate) number: i32,
+    pub(crate) group: i32,
+    /// Below 256.
+    pub(crate) result: i32,
 }
 
 impl Info {
@@ -33,14 +48,23 @@ impl Info {
     /// # Safety
     /// `ctx` must be the context of a program that has it.
     #[inline(always)]
-    pub(crate) unsafe fn read(room: &mut MaybeUninit<Self>, ctx: *mut c_void, n: usize) -> &Self {
+    pub(crate) unsafe fn read(
+        room: &mut MaybeUninit<Self>,
+        ctx: *mut c_void,
+        n: usize,
+        call: Call,
+    ) -> &Self {
         let out = room.as_mut_ptr();
         // SAFETY: the context has that argument. Where that is no address the read fails
         // without a fault, and gives zeros.
         unsafe {
             let argument = core::ptr::read_volatile(ctx.cast::<u64>().add(n));
             let words = (&raw mut (*out).words).cast();
-            bpf_probe_read_kernel(words, size_of::<[u32; WORDS]>() as u32, argument as *const _);
+            bpf_probe_read_kernel(
+                words,
+                size_of::<[u32; WORDS]>() as u32,
+                argument as *const _,
+            );
             // Each siginfo has a `si_signo`. In typed programs the argument is no number, and
             // has to be read to become one.
             let kind = if core::ptr::read_volatile(words.cast::<u32>()) != 0 {
@@ -49,6 +73,9 @@ impl Info {
                 scalar_arg(ctx, n) as u8
             };
             core::ptr::write_volatile(&raw mut (*out).kind, kind);
+            core::ptr::write_volatile(&raw mut (*out).number, call.number as u8);
+            core::ptr::write_volatile(&raw mut (*out).result, call.result as u8);
+            core::ptr::write_volatile(&raw mut (*out).group, u8::from(call.group != 0));
             &*out
         }
     }
@@ -56,8 +83,31 @@ impl Info {
     /// As a record has it: 0 SEND_SIG_NOINFO, 1 SEND_SIG_PRIV, 2 a siginfo.
     #[inline(always)]
     pub(crate) fn kind(&self) -> u32 {
-        // SAFETY: a reference to a plain integer.
-        u32::from(unsafe { core::ptr::read_volatile(&raw const self.kind) })
+        u32::from(byte(&self.kind))
+    }
+
+    /// The signal.
+    #[inline(always)]
+    pub(crate) fn number(&self) -> i32 {
+        i32::from(byte(&self.number))
+    }
+
+    /// `TRACE_SIGNAL_*`.
+    #[inline(always)]
+    pub(crate) fn result(&self) -> i32 {
+        i32::from(byte(&self.result))
+    }
+
+    /// No bit of a signal for the whole process, else all.
+    #[inline(always)]
+    pub(crate) fn unless_for_all(&self) -> u32 {
+        u32::from(byte(&self.group)).wrapping_sub(1)
+    }
+
+    /// Whether it is for the whole process.
+    #[inline(always)]
+    pub(crate) fn is_for_all(&self) -> bool {
+        byte(&self.group) != 0
     }
 
     /// `si_code`; 0 without a siginfo.
@@ -83,6 +133,8 @@ impl Info {
 pub(crate) struct Action {
     handler: u64,
     flags: u64,
+    pad: u8,
+    sort: u8,
 }
 
 impl Action {
@@ -105,13 +157,24 @@ impl Action {
         // SAFETY: both fields are written.
         unsafe {
             if flags == handler + 8 {
-                read(out.cast(), size_of::<Self>(), handler);
+                read(out.cast(), 2 * size_of::<u64>(), handler);
             } else {
                 read(&raw mut (*out).handler, size_of::<u64>(), handler);
                 read(&raw mut (*out).flags, size_of::<u64>(), flags);
             }
+            let sort = match core::ptr::read_volatile(&raw const (*out).handler) {
+                known @ 0..=IN_KERNEL => known as u8,
+                _ => IN_KERNEL as u8 + 1,
+            };
+            core::ptr::write_volatile(&raw mut (*out).sort, sort);
             &*out
         }
+    }
+
+    /// Which sort of handler: 0 SIG_DFL, 1 SIG_IGN, 2 and 3 kernel threads', 4 in user space.
+    #[inline(always)]
+    pub(crate) fn sort(&self) -> u8 {
+        byte(&self.sort)
     }
 
     #[inline(always)]
@@ -125,4 +188,10 @@ impl Action {
         // SAFETY: a reference to a plain integer.
         unsafe { core::ptr::read_volatile(&raw const self.flags) }
     }
+}
+
+#[inline(always)]
+fn byte(at: &u8) -> u8 {
+    // SAFETY: a reference to a plain integer.
+    unsafe { core::ptr::read_volatile(at) }
 }

@@ -23,7 +23,7 @@ use crate::{
     globals::global,
     mem::{self, current, pointer, typed_current, Addr, Direct, Mem, Probe},
     oom, place,
-    siginfo::{Action, Info, BY_KERNEL, WHOLE},
+    siginfo::{Action, Call, Info, BY_KERNEL, WHOLE},
     task, trace,
 };
 
@@ -120,8 +120,12 @@ unsafe fn generate<M: Mem>(
             return 0;
         };
         let mut room = MaybeUninit::uninit();
-        let info = Info::read(&mut room, ctx, 1);
-        let code = info.code();
+        let call = Call {
+            number,
+            group,
+            result,
+        };
+        let info = Info::read(&mut room, ctx, 1, call);
         let sighand = pointer::<M>(target, global!(LAYOUT.task_sighand));
         let action = sighand.wrapping_add(
             (global!(LAYOUT.sighand_action)
@@ -130,21 +134,20 @@ unsafe fn generate<M: Mem>(
         );
         let mut room = MaybeUninit::uninit();
         let action = Action::read(&mut room, action);
-        let handler = action.handler();
         // A signal that was dropped has no future.
-        if because == Because::OfSender && result != IGNORED {
+        if because == Because::OfSender && info.result() != IGNORED {
             filter::follow::<M>(target);
         }
-        if global!(CONFIG.sees_oom) == 0 && number == SIGKILL {
+        if global!(CONFIG.sees_oom) == 0 && info.number() == SIGKILL {
             oom::before_sigkill(target, info.kind());
         }
-        if fold::fold::<M>(number, target, group, result, info, handler) {
+        if fold::fold::<M>(target, info, action) {
             return 0;
         }
-        fault::before_signal(number, target, code, handler, ctx);
+        fault::before_signal(target, info, action, ctx);
         let whole = global!(CONFIG.all_stacks) != 0
-            || !routine(number, result, handler)
-            || (fault::is_fault(number, code)
+            || !routine(info, action)
+            || (fault::is_fault(info.number(), info.code())
                 && target == current()
                 && fault::is_seldom(M::get(target, global!(LAYOUT.task_tgid))));
         // Here, where it is one way for both records: it is most of what the verifier has
@@ -157,29 +160,19 @@ unsafe fn generate<M: Mem>(
             if let Some(mut entry) = emit::reserve_within::<Signal>(Kind::Signal, Share::Noise) {
                 let out = entry.as_mut_ptr();
                 (*out).header = emit::header(Kind::Signal);
-                fill::<M>(out, number, target, group, result, info, action, cgroups);
+                fill::<M>(out, target, info, action, cgroups);
                 entry.submit(0);
             }
             return 0;
         }
         let (current_at, target_at) = (place::of(current()), place::of(target));
-        if let Some(mut entry) =
-            emit::reserve_within::<SignalTraced>(Kind::SignalTraced, share(number, result, handler))
-        {
+        let share = share(info.number(), info.result(), action.handler());
+        if let Some(mut entry) = emit::reserve_within::<SignalTraced>(Kind::SignalTraced, share) {
             let out = entry.as_mut_ptr();
             (*out).current_at = current_at;
             (*out).target_at = target_at;
             (*out).signal.header = emit::header(Kind::SignalTraced);
-            fill::<M>(
-                &raw mut (*out).signal,
-                number,
-                target,
-                group,
-                result,
-                info,
-                action,
-                cgroups,
-            );
+            fill::<M>(&raw mut (*out).signal, target, info, action, cgroups);
             trace::fill::<M, ANCESTORS>(&raw mut (*out).trace, Some(ctx));
             entry.submit(0);
         }
@@ -191,11 +184,12 @@ unsafe fn generate<M: Mem>(
 /// nothing by default, and those that go to a handler, unless they ask for an
 /// end (HUP INT QUIT TERM: chains go through them).
 #[inline(always)]
-fn routine(number: i32, result: i32, handler: u64) -> bool {
+fn routine(info: &Info, action: &Action) -> bool {
+    let number = info.number();
     if number == SIGCHLD || number == SIGURG || number == SIGWINCH {
         return true;
     }
-    result == 0 && handler > 3 && !asks_to_end(number)
+    info.result() == 0 && action.handler() > 3 && !asks_to_end(number)
 }
 
 #[inline(always)]
@@ -218,20 +212,17 @@ pub(crate) fn share(number: i32, result: i32, handler: u64) -> Share {
 #[inline(always)]
 unsafe fn fill<M: Mem>(
     out: *mut Signal,
-    number: i32,
     target: Addr,
-    group: i32,
-    result: i32,
     info: &Info,
     action: &Action,
     [of_current, of_target]: [u64; 2],
 ) {
     // SAFETY: the caller's duty.
     unsafe {
-        (*out).number = number;
-        (*out).group = u32::from(group != 0);
-        (*out).result = result as u32;
-        let code = info.code();
+        (*out).number = info.number();
+        (*out).group = u32::from(info.is_for_all());
+        (*out).result = info.result() as u32;
+        let (number, code) = (info.number(), info.code());
         let (mut pid, mut uid) = (0, 0);
         if info.kind() == WHOLE {
             // SI_USER, SI_QUEUE, SI_TKILL, and CLD_* of SIGCHLD name a process.
@@ -270,11 +261,11 @@ unsafe fn fill<M: Mem>(
         };
         (*out).queued = NOT_COUNTED;
         (*out).queue_limit = 0;
-        if result == OVERFLOW_FAIL || result == LOSE_INFO {
+        if info.result() == OVERFLOW_FAIL || info.result() == LOSE_INFO {
             queues(out, target);
         }
-        state::<M>(&raw mut (*out).state, number, target, group, action);
-        throttled::<M>(&raw mut (*out).state, target, result);
+        state::<M>(&raw mut (*out).state, target, info, action);
+        throttled::<M>(&raw mut (*out).state, target, info.result());
     }
 }
 
@@ -319,13 +310,7 @@ unsafe fn queues(out: *mut Signal, target: Addr) {
 }
 
 #[inline(always)]
-unsafe fn state<M: Mem>(
-    out: *mut TargetState,
-    number: i32,
-    target: Addr,
-    group: i32,
-    action: &Action,
-) {
+unsafe fn state<M: Mem>(out: *mut TargetState, target: Addr, info: &Info, action: &Action) {
     // SAFETY: the caller's duty.
     unsafe {
         let signal = pointer::<M>(target, global!(LAYOUT.task_signal));
@@ -346,11 +331,11 @@ unsafe fn state<M: Mem>(
         let threads: u32 = M::get(signal, global!(LAYOUT.signal_nr_threads));
         (*out).threads = threads;
         (*out).dumping = dumping::<M>(signal, target);
-        (*out).threads_seen = 0;
-        (*out).threads_blocking = 0;
-        (*out).threads_unable = 0;
-        let bit = (number as u32).wrapping_sub(1) & 63;
-        if group != 0 && threads > 1 && blocked >> bit & 1 == 1 {
+        mem::clear(&raw mut (*out).threads_seen);
+        mem::clear(&raw mut (*out).threads_blocking);
+        mem::clear(&raw mut (*out).threads_unable);
+        let bit = (info.number() as u32).wrapping_sub(1) & 63;
+        if info.is_for_all() && threads > 1 && blocked >> bit & 1 == 1 {
             ask_threads(out, signal, bit);
         }
     }
@@ -400,7 +385,6 @@ unsafe fn ask_threads(out: *mut TargetState, signal: Addr, bit: u32) {
     unsafe {
         let head = signal.wrapping_add(global!(LAYOUT.signal_thread_head) as usize);
         let mut node = pointer::<Probe>(head, 0);
-        let (mut seen, mut blocking, mut unable) = (0u32, 0u32, 0u32);
         let mut i = 0;
         while i < THREADS {
             if node == head || node.is_null() {
@@ -409,17 +393,14 @@ unsafe fn ask_threads(out: *mut TargetState, signal: Addr, bit: u32) {
             let thread = node.wrapping_sub(global!(LAYOUT.task_thread_node) as usize);
             let flags: u32 = Probe::get(thread, global!(LAYOUT.task_flags));
             let blocked: u64 = Probe::get(thread, global!(LAYOUT.task_blocked));
-            seen += 1;
+            mem::count(&raw mut (*out).threads_seen);
             if flags & (PF_EXITING | PF_WORKERS) != 0 {
-                unable += 1;
+                mem::count(&raw mut (*out).threads_unable);
             } else if blocked >> bit & 1 == 1 {
-                blocking += 1;
+                mem::count(&raw mut (*out).threads_blocking);
             }
             node = pointer::<Probe>(node, 0);
             i += 1;
         }
-        (*out).threads_seen = seen;
-        (*out).threads_blocking = blocking;
-        (*out).threads_unable = unable;
     }
 }

@@ -46,7 +46,7 @@ pub(crate) unsafe fn fill_with<M: Mem>(out: *mut Task, task: Addr, cgroup: u64) 
         // that is made later.
         (*out).cgroup = cgroup;
         (*out).pad = 0;
-        comm(&raw mut (*out).comm, leader);
+        comm::<M>(&raw mut (*out).comm, leader);
         // The verifier knows the elements of an array of no fixed length, others not.
         if M::TYPED && global!(LAYOUT.pid_size) == global!(LAYOUT.pid_numbers) {
             let pid = pointer::<M>(leader, global!(LAYOUT.task_thread_pid));
@@ -61,11 +61,21 @@ pub(crate) unsafe fn fill_with<M: Mem>(out: *mut Task, task: Addr, cgroup: u64) 
 /// Name of a task.
 ///
 /// # Safety
-/// `task` must point to a `task_struct`.
+/// `out` must be aligned to 8 bytes, and `task` point to a `task_struct`.
 #[inline(always)]
-pub(crate) unsafe fn comm(out: *mut [u8; COMM_LEN], task: Addr) {
-    // SAFETY: the helper checks the address and clears `out` if it fails.
+pub(crate) unsafe fn comm<M: Mem>(out: *mut [u8; COMM_LEN], task: Addr) {
+    // SAFETY: the caller's duty; the helper clears `out` if it fails.
     unsafe {
+        if M::TYPED {
+            let words = out.cast::<u64>();
+            let mut i = 0;
+            while i < COMM_LEN / size_of::<u64>() {
+                let at = global!(LAYOUT.task_comm) + (i * size_of::<u64>()) as u32;
+                *words.add(i) = M::get(task, at);
+                i += 1;
+            }
+            return;
+        }
         bpf_probe_read_kernel(
             out.cast(),
             COMM_LEN as u32,

@@ -68,7 +68,7 @@ unsafe fn ancestry<M: Mem, const LEVELS: usize>(out: *mut Trace, task: Addr) {
             (*slot).tgid = tgid;
             (*slot).pad = 0;
             (*slot).start_ns = M::get(at, global!(LAYOUT.task_start));
-            task::comm(&raw mut (*slot).comm, at);
+            task::comm::<M>(&raw mut (*slot).comm, at);
             // The swapper, pid 0, is the parent of PID 1 and its own.
             if tgid != 0 {
                 count = i as u32 + 1;

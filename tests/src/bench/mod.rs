@@ -146,7 +146,9 @@ fn measure(bench: &Bench<'_>, kind: Kind, options: &Options) -> Result<Vec<Serie
             let peak = attached.peak_kb();
             series.peak_kb.extend(peak.map(|kb| kb as f64));
             attached.end()?;
-            series.bare.push(f64::midpoint(before, load.round(time / 2)?));
+            series
+                .bare
+                .push(f64::midpoint(before, load.round(time / 2)?));
         }
     }
     Ok(all)

@@ -161,7 +161,10 @@ impl Bench<'_> {
             Subject::Refused => {
                 attached.tool = Some(self.sigtrace(&["--refused", "--pidns", &elsewhere])?);
             }
-            Subject::Traced => attached.tool = Some(self.sigtrace(&["--pidns", &own])?),
+            Subject::Traced => {
+                let flags = ["--pidns", &own, "--buffer", load.buffer()];
+                attached.tool = Some(self.sigtrace(&flags)?);
+            }
             Subject::Rival(rival) => attached.tool = Some(self.rival(rival, load)?),
         }
         Ok((attached, begin.elapsed()))
