@@ -5,7 +5,7 @@
 //! which may come by the thousand (safepoints of a runtime, barriers of a garbage
 //! collector), each place is told once, and where a fault was stands in its delivery.
 
-use core::{arch::asm, ffi::c_void, ptr::null};
+use core::{ffi::c_void, ptr::null};
 
 use aya_ebpf::helpers::generated::{bpf_get_stack, bpf_probe_read_kernel_str};
 use sigtrace_common::{
@@ -17,7 +17,7 @@ use crate::{
     emit::{self, Share},
     fold::Recent,
     globals::{global, FAULTS, PLACES},
-    mem::{self, current, pointer, Addr, Mem, Probe},
+    mem::{self, current, opaque, pointer, Addr, Mem, Probe},
     siginfo::{Action, Info},
     task,
 };
@@ -26,8 +26,9 @@ use crate::{
 const USER_STACK: u64 = 1 << 8;
 /// `BPF_F_USER_BUILD_ID`.
 const USER_BUILD_ID: u64 = 1 << 11;
-/// The tree of mappings has fewer levels than this.
-const LEVELS: usize = 12;
+/// So many levels of the tree of mappings hold three million: a node has at least 5 below
+/// it, a leaf 8 mappings.
+const LEVELS: usize = 9;
 /// The highest red-black tree of 65530 mappings (`vm.max_map_count`).
 const RB_LEVELS: usize = 40;
 /// Pivots of the largest node of a maple tree.
@@ -247,14 +248,6 @@ fn slot(pivots: &[u64; PIVOTS], ip: u64) -> u64 {
 #[inline(always)]
 fn is_equal(a: u64, b: u32) -> u64 {
     opaque(opaque((a ^ u64::from(b)).wrapping_sub(1)) >> 63)
-}
-
-/// The value, of which the compiler knows nothing: it would make a branch of it.
-#[inline(always)]
-fn opaque(mut value: u64) -> u64 {
-    // SAFETY: moves a register to itself.
-    unsafe { asm!("{value} = {value}", value = inout(reg) value, options(pure, nomem, nostack)) };
-    value
 }
 
 /// Of kernels before 6.1.

@@ -7,7 +7,7 @@
 //! the current task are read by [`Probe`], since the verifier allows nothing else
 //! on the oldest kernels; but who is current may be asked on the others too.
 
-use core::mem::MaybeUninit;
+use core::{arch::asm, mem::MaybeUninit};
 
 use aya_ebpf::helpers::{
     bpf_get_current_task,
@@ -103,15 +103,32 @@ pub(crate) unsafe fn clear<T>(out: *mut T) {
     }
 }
 
-/// One more, in memory of a record, of which the verifier does not know what is in it: old
-/// ones follow all that comes behind for each count.
+/// Adds to a number in memory of a record, of which the verifier does not know what is in
+/// it: old ones follow all that comes behind for each sum.
 ///
 /// # Safety
 /// `out` must point into a reserved record.
 #[inline(always)]
-pub(crate) unsafe fn count(out: *mut u32) {
+pub(crate) unsafe fn add(out: *mut u32, more: u64) {
     // SAFETY: the caller's duty.
-    unsafe { core::ptr::write_volatile(out, core::ptr::read_volatile(out) + 1) };
+    unsafe {
+        let sum = core::ptr::read_volatile(out).wrapping_add(more as u32);
+        core::ptr::write_volatile(out, sum);
+    }
+}
+
+/// 1 if any of the lower 63 bits is set, else 0; without a branch.
+#[inline(always)]
+pub(crate) fn any(bits: u64) -> u64 {
+    opaque(0u64.wrapping_sub(bits)) >> 63
+}
+
+/// The value, of which the compiler knows nothing: it would make a branch of it.
+#[inline(always)]
+pub(crate) fn opaque(mut value: u64) -> u64 {
+    // SAFETY: moves a register to itself.
+    unsafe { asm!("{value} = {value}", value = inout(reg) value, options(pure, nomem, nostack)) };
+    value
 }
 
 /// The value, of which the verifier knows nothing any more: old ones follow all that comes

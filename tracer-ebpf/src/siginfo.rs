@@ -6,7 +6,11 @@ use core::{ffi::c_void, mem::MaybeUninit};
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use sigtrace_common::layout::ABSENT;
 
-use crate::{globals::global, mem::Addr, signal::scalar_arg};
+use crate::{
+    globals::global,
+    mem::{self, Addr},
+    signal::scalar_arg,
+};
 
 /// [`Info::kind`]: `SEND_SIG_PRIV`, which stands for a siginfo and is none.
 pub(crate) const BY_KERNEL: u32 = 1;
@@ -75,7 +79,9 @@ impl Info {
             core::ptr::write_volatile(&raw mut (*out).kind, kind);
             core::ptr::write_volatile(&raw mut (*out).number, call.number as u8);
             core::ptr::write_volatile(&raw mut (*out).result, call.result as u8);
-            core::ptr::write_volatile(&raw mut (*out).group, u8::from(call.group != 0));
+            // A zero that it knows it remembers, too.
+            let group = mem::any(u64::from(call.group as u32)) as u8;
+            core::ptr::write_volatile(&raw mut (*out).group, group);
             &*out
         }
     }

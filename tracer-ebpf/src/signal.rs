@@ -393,12 +393,11 @@ unsafe fn ask_threads(out: *mut TargetState, signal: Addr, bit: u32) {
             let thread = node.wrapping_sub(global!(LAYOUT.task_thread_node) as usize);
             let flags: u32 = Probe::get(thread, global!(LAYOUT.task_flags));
             let blocked: u64 = Probe::get(thread, global!(LAYOUT.task_blocked));
-            mem::count(&raw mut (*out).threads_seen);
-            if flags & (PF_EXITING | PF_WORKERS) != 0 {
-                mem::count(&raw mut (*out).threads_unable);
-            } else if blocked >> bit & 1 == 1 {
-                mem::count(&raw mut (*out).threads_blocking);
-            }
+            let unable = mem::any(u64::from(flags & (PF_EXITING | PF_WORKERS)));
+            let blocking = (blocked >> bit & 1) * (1 - unable);
+            mem::add(&raw mut (*out).threads_seen, 1);
+            mem::add(&raw mut (*out).threads_unable, unable);
+            mem::add(&raw mut (*out).threads_blocking, blocking);
             node = pointer::<Probe>(node, 0);
             i += 1;
         }
