@@ -65,6 +65,8 @@ layout! {
     task_group_leader = ["task_struct.group_leader"];
     /// `struct task_struct *real_parent`.
     task_real_parent = ["task_struct.real_parent"];
+    /// `struct task_struct *parent`: who is told when it dies: a tracer, or else the former.
+    task_parent = ["task_struct.parent"];
     /// `struct pid *thread_pid`.
     task_thread_pid = ["task_struct.thread_pid"];
     /// `struct signal_struct *signal`.

@@ -12,7 +12,7 @@ use sigtrace_common::record::{Fold, FoldKey, FoldNote, Kind, Storm, STORM_PLACES
 use crate::{
     emit,
     globals::{global, FOLDS, RECENT, STORMS, TAKEN},
-    mem::{pointer, Addr, Mem},
+    mem::{Addr, Mem},
     siginfo::{Action, Info},
 };
 
@@ -80,16 +80,20 @@ impl Recent {
 /// after the other (siglock is held), so that nothing here is done twice at once.
 ///
 /// # Safety
-/// `target` must point to a `task_struct`.
+/// `target` must point to a `task_struct`, `signal` to its `signal_struct`.
 #[inline(always)]
-pub(crate) unsafe fn fold<M: Mem>(target: Addr, info: &Info, action: &Action) -> bool {
+pub(crate) unsafe fn fold<M: Mem>(
+    target: Addr,
+    signal: Addr,
+    info: &Info,
+    action: &Action,
+) -> bool {
     let (number, result) = (info.number(), info.result());
     if !ENDED.contains(&result) || matches!(number, SIGKILL | SIGCONT | SIGSTOP) {
         return false;
     }
     // SAFETY: the caller's duty; map values are this key's own.
     unsafe {
-        let signal = pointer::<M>(target, global!(LAYOUT.task_signal));
         let key = FoldKey {
             sender: (bpf_get_current_pid_tgid() >> 32) as u32,
             target: M::get(target, global!(LAYOUT.task_tgid)),

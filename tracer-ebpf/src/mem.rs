@@ -123,6 +123,16 @@ pub(crate) fn any(bits: u64) -> u64 {
     opaque(0u64.wrapping_sub(bits)) >> 63
 }
 
+/// A place where the verifier compares what it knows with what it knew when it came here
+/// before, and goes on only if that differs. It does so where ways part alone, and what
+/// comes behind several ways to one place would be followed for each. A branch that is never
+/// taken, and that it takes out.
+#[inline(always)]
+pub(crate) fn meet() {
+    // SAFETY: goes on behind itself in both cases.
+    unsafe { asm!("if {zero} == 1 goto +0", zero = in(reg) 0u64, options(nomem, nostack)) };
+}
+
 /// The value, of which the compiler knows nothing: it would make a branch of it.
 #[inline(always)]
 pub(crate) fn opaque(mut value: u64) -> u64 {

@@ -24,7 +24,8 @@ use crate::{
     mem::{self, current, pointer, typed_current, Addr, Direct, Mem, Probe},
     oom, place,
     siginfo::{Action, Call, Info, BY_KERNEL, WHOLE},
-    task, trace,
+    task::{self, Links},
+    trace,
 };
 
 /// `TRACE_SIGNAL_IGNORED`.
@@ -103,6 +104,14 @@ pub fn btf_signal_generate(ctx: BtfTracePointContext) -> i32 {
     }
 }
 
+/// Whom a signal is about.
+struct Tasks {
+    current: Links,
+    target: Links,
+    /// The target's `signal_struct`.
+    signal: Addr,
+}
+
 #[inline(always)]
 unsafe fn generate<M: Mem>(
     ctx: *mut c_void,
@@ -126,24 +135,36 @@ unsafe fn generate<M: Mem>(
             result,
         };
         let info = Info::read(&mut room, ctx, 1, call);
-        let sighand = pointer::<M>(target, global!(LAYOUT.task_sighand));
-        let action = sighand.wrapping_add(
-            (global!(LAYOUT.sighand_action)
-                + (number as u32).wrapping_sub(1) % 64 * global!(LAYOUT.sigaction_size))
-                as usize,
-        );
-        let mut room = MaybeUninit::uninit();
-        let action = Action::read(&mut room, action);
         // A signal that was dropped has no future.
         if because == Because::OfSender && info.result() != IGNORED {
             filter::follow::<M>(target);
         }
+        mem::meet();
+        let signal = pointer::<M>(target, global!(LAYOUT.task_signal));
+        let sighand = pointer::<M>(target, global!(LAYOUT.task_sighand));
+        let action = sighand.wrapping_add(
+            (global!(LAYOUT.sighand_action)
+                + (info.number() as u32).wrapping_sub(1) % 64 * global!(LAYOUT.sigaction_size))
+                as usize,
+        );
+        let mut room = MaybeUninit::uninit();
+        let action = Action::read(&mut room, action);
         if global!(CONFIG.sees_oom) == 0 && info.number() == SIGKILL {
             oom::before_sigkill(target, info.kind());
         }
-        if fold::fold::<M>(target, info, action) {
+        if fold::fold::<M>(target, signal, info, action) {
             return 0;
         }
+        mem::meet();
+        let tasks = Tasks {
+            current: if M::TYPED && global!(CONFIG.typed_current) != 0 {
+                Links::of::<M>(typed_current())
+            } else {
+                Links::of::<Probe>(current())
+            },
+            target: Links::of::<M>(target),
+            signal,
+        };
         fault::before_signal(target, info, action, ctx);
         let whole = global!(CONFIG.all_stacks) != 0
             || !routine(info, action)
@@ -160,7 +181,7 @@ unsafe fn generate<M: Mem>(
             if let Some(mut entry) = emit::reserve_within::<Signal>(Kind::Signal, Share::Noise) {
                 let out = entry.as_mut_ptr();
                 (*out).header = emit::header(Kind::Signal);
-                fill::<M>(out, target, info, action, cgroups);
+                fill::<M>(out, target, &tasks, info, action, cgroups);
                 entry.submit(0);
             }
             return 0;
@@ -172,7 +193,8 @@ unsafe fn generate<M: Mem>(
             (*out).current_at = current_at;
             (*out).target_at = target_at;
             (*out).signal.header = emit::header(Kind::SignalTraced);
-            fill::<M>(&raw mut (*out).signal, target, info, action, cgroups);
+            let signal = &raw mut (*out).signal;
+            fill::<M>(signal, target, &tasks, info, action, cgroups);
             trace::fill::<M, ANCESTORS>(&raw mut (*out).trace, Some(ctx));
             entry.submit(0);
         }
@@ -213,6 +235,7 @@ pub(crate) fn share(number: i32, result: i32, handler: u64) -> Share {
 unsafe fn fill<M: Mem>(
     out: *mut Signal,
     target: Addr,
+    tasks: &Tasks,
     info: &Info,
     action: &Action,
     [of_current, of_target]: [u64; 2],
@@ -241,19 +264,19 @@ unsafe fn fill<M: Mem>(
             && global!(LAYOUT.signal_rlim) != ABSENT
         {
             // No siginfo: room for the limits that may be reached.
-            pid = limit::<M>(target, RLIMIT_CPU, number);
-            uid = limit::<M>(target, RLIMIT_RTTIME, number);
+            pid = limit(tasks.signal, RLIMIT_CPU, number);
+            uid = limit(tasks.signal, RLIMIT_RTTIME, number);
         }
         (*out).info = info.kind();
         (*out).code = code;
         (*out).si_pid = pid;
         (*out).si_uid = uid;
         if M::TYPED && global!(CONFIG.typed_current) != 0 {
-            task::fill_with::<M>(&raw mut (*out).current, typed_current(), of_current);
+            task::fill_with::<M>(&raw mut (*out).current, &tasks.current, of_current);
         } else {
-            task::fill_with::<Probe>(&raw mut (*out).current, current(), of_current);
+            task::fill_with::<Probe>(&raw mut (*out).current, &tasks.current, of_current);
         }
-        task::fill_with::<M>(&raw mut (*out).target, target, of_target);
+        task::fill_with::<M>(&raw mut (*out).target, &tasks.target, of_target);
         (*out).pdeath_signal = if (*out).current.flags & PF_EXITING == 0 {
             0
         } else {
@@ -264,17 +287,16 @@ unsafe fn fill<M: Mem>(
         if info.result() == OVERFLOW_FAIL || info.result() == LOSE_INFO {
             queues(out, target);
         }
-        state::<M>(&raw mut (*out).state, target, info, action);
+        state::<M>(&raw mut (*out).state, target, tasks.signal, info, action);
         throttled::<M>(&raw mut (*out).state, target, info.result());
     }
 }
 
 /// The soft limit, for SIGKILL the hard one.
 #[inline(always)]
-unsafe fn limit<M: Mem>(target: Addr, which: u32, number: i32) -> u32 {
+unsafe fn limit(signal: Addr, which: u32, number: i32) -> u32 {
     // SAFETY: the caller's duty.
     unsafe {
-        let signal = pointer::<M>(target, global!(LAYOUT.task_signal));
         let hard = if number == SIGKILL { 8 } else { 0 };
         let value: u64 = Probe::get(signal, global!(LAYOUT.signal_rlim) + which * 16 + hard);
         if value > u64::from(u32::MAX) {
@@ -310,10 +332,15 @@ unsafe fn queues(out: *mut Signal, target: Addr) {
 }
 
 #[inline(always)]
-unsafe fn state<M: Mem>(out: *mut TargetState, target: Addr, info: &Info, action: &Action) {
+unsafe fn state<M: Mem>(
+    out: *mut TargetState,
+    target: Addr,
+    signal: Addr,
+    info: &Info,
+    action: &Action,
+) {
     // SAFETY: the caller's duty.
     unsafe {
-        let signal = pointer::<M>(target, global!(LAYOUT.task_signal));
         let blocked: u64 = M::get(target, global!(LAYOUT.task_blocked));
         (*out).handler = action.handler();
         (*out).sa_flags = action.flags();

@@ -14,6 +14,46 @@ use crate::{
     mem::{self, pointer, Addr, Mem, Probe},
 };
 
+/// A task and what it points to, each loaded once: for every pointer that it sees loaded
+/// from a trusted task the verifier looks for four names among all of the kernel's types,
+/// which takes a millisecond.
+pub(crate) struct Links {
+    task: Addr,
+    leader: Addr,
+    parent: Addr,
+    cred: Addr,
+    pid: Addr,
+}
+
+/// The verifier knows the elements of an array of no fixed length, others not.
+#[inline(always)]
+fn typed_pid<M: Mem>() -> bool {
+    M::TYPED && global!(LAYOUT.pid_size) == global!(LAYOUT.pid_numbers)
+}
+
+impl Links {
+    /// # Safety
+    /// `task` must point to a `task_struct`.
+    #[inline(always)]
+    pub(crate) unsafe fn of<M: Mem>(task: Addr) -> Self {
+        // SAFETY: the caller's duty.
+        unsafe {
+            let leader = pointer::<M>(task, global!(LAYOUT.task_group_leader));
+            Self {
+                task,
+                leader,
+                parent: pointer::<M>(task, global!(LAYOUT.task_real_parent)),
+                cred: pointer::<M>(task, global!(LAYOUT.task_real_cred)),
+                pid: if typed_pid::<M>() {
+                    pointer::<M>(leader, global!(LAYOUT.task_thread_pid))
+                } else {
+                    pointer::<Probe>(leader, global!(LAYOUT.task_thread_pid))
+                },
+            }
+        }
+    }
+}
+
 /// Fills `out` with the identity of `task`.
 ///
 /// # Safety
@@ -22,38 +62,32 @@ use crate::{
 #[inline(always)]
 pub(crate) unsafe fn fill<M: Mem>(out: *mut Task, task: Addr) {
     // SAFETY: the caller's duty.
-    unsafe { fill_with::<M>(out, task, filter::cgroup::<M>(task)) }
+    unsafe { fill_with::<M>(out, &Links::of::<M>(task), filter::cgroup::<M>(task)) }
 }
 
-/// The same of a task whose [`filter::cgroup`] is known.
+/// The same of a task whose links and [`filter::cgroup`] are known.
 ///
 /// # Safety
-/// As for [`fill`].
+/// As for [`fill`]; the links must have been loaded in the same way.
 #[inline(always)]
-pub(crate) unsafe fn fill_with<M: Mem>(out: *mut Task, task: Addr, cgroup: u64) {
+pub(crate) unsafe fn fill_with<M: Mem>(out: *mut Task, links: &Links, cgroup: u64) {
     // SAFETY: the caller's duty; reads are checked as `Mem` says.
     unsafe {
-        let leader = pointer::<M>(task, global!(LAYOUT.task_group_leader));
-        (*out).tgid = M::get(task, global!(LAYOUT.task_tgid));
-        (*out).tid = M::get(task, global!(LAYOUT.task_pid));
-        (*out).flags = M::get(task, global!(LAYOUT.task_flags));
-        (*out).start_ns = M::get(leader, global!(LAYOUT.task_start));
-        let parent = pointer::<M>(task, global!(LAYOUT.task_real_parent));
-        (*out).ppid = M::get(parent, global!(LAYOUT.task_tgid));
-        let cred = pointer::<M>(task, global!(LAYOUT.task_real_cred));
-        (*out).uid = M::get(cred, global!(LAYOUT.cred_uid));
+        (*out).tgid = M::get(links.task, global!(LAYOUT.task_tgid));
+        (*out).tid = M::get(links.task, global!(LAYOUT.task_pid));
+        (*out).flags = M::get(links.task, global!(LAYOUT.task_flags));
+        (*out).start_ns = M::get(links.leader, global!(LAYOUT.task_start));
+        (*out).ppid = M::get(links.parent, global!(LAYOUT.task_tgid));
+        (*out).uid = M::get(links.cred, global!(LAYOUT.cred_uid));
         // Here and not on the user side, which knows the way up of no cgroup
         // that is made later.
         (*out).cgroup = cgroup;
         (*out).pad = 0;
-        comm::<M>(&raw mut (*out).comm, leader);
-        // The verifier knows the elements of an array of no fixed length, others not.
-        if M::TYPED && global!(LAYOUT.pid_size) == global!(LAYOUT.pid_numbers) {
-            let pid = pointer::<M>(leader, global!(LAYOUT.task_thread_pid));
-            namespaces::<M>(out, pid);
+        comm::<M>(&raw mut (*out).comm, links.leader);
+        if typed_pid::<M>() {
+            namespaces::<M>(out, links.pid);
         } else {
-            let pid = pointer::<Probe>(leader, global!(LAYOUT.task_thread_pid));
-            namespaces::<Probe>(out, pid);
+            namespaces::<Probe>(out, links.pid);
         }
     }
 }

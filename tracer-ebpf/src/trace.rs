@@ -23,10 +23,11 @@ use crate::{
 pub(crate) unsafe fn fill<M: Mem, const LEVELS: usize>(out: *mut Trace, ctx: Option<*mut c_void>) {
     // SAFETY: the caller's duty.
     unsafe {
-        if M::TYPED && global!(CONFIG.typed_current) != 0 {
-            ancestry::<M, LEVELS>(out, typed_current());
-        } else {
-            ancestry::<Probe, LEVELS>(out, current());
+        // Who has a tracer among its ancestors, or is traced itself, is rare.
+        if !(M::TYPED && global!(CONFIG.typed_current) != 0)
+            || ancestry::<M, LEVELS>(out, typed_current(), global!(LAYOUT.task_parent)) != 0
+        {
+            ancestry::<Probe, LEVELS>(out, current(), global!(LAYOUT.task_real_parent));
         }
         (*out).frame_count = match ctx {
             Some(ctx) => stack((&raw mut (*out).stack).cast(), FRAMES as u32, ctx),
@@ -51,16 +52,28 @@ pub(crate) unsafe fn stack(out: *mut u64, frames: u32, ctx: *mut c_void) -> u32 
     }
 }
 
+/// Ancestors by `parent`, the offset of one of the two there are. Whether one of those whose
+/// it was is traced: then `task_struct.parent` is its tracer, and `real_parent` its parent.
+/// Typed programs take the former, since of the latter the verifier asks each time whether
+/// it may be trusted: see [`task::Links`].
 #[inline(always)]
-unsafe fn ancestry<M: Mem, const LEVELS: usize>(out: *mut Trace, task: Addr) {
+unsafe fn ancestry<M: Mem, const LEVELS: usize>(out: *mut Trace, task: Addr, parent: u32) -> u32 {
     // SAFETY: the caller's duty.
     unsafe {
+        (*out).ancestor_count = 0;
+        (*out).beyond = 0;
+        (*out).pad = 0;
         let mut at = task;
-        let mut count = 0u32;
+        let mut traced = 0u32;
         let mut i = 0;
         while i < LEVELS {
-            let parent = pointer::<M>(at, global!(LAYOUT.task_real_parent));
-            at = pointer::<M>(parent, global!(LAYOUT.task_group_leader));
+            let above = pointer::<M>(at, parent);
+            // It is never null, but some kernels want to be told.
+            if M::TYPED && above.is_null() {
+                return traced;
+            }
+            traced |= M::get::<u32>(at, global!(LAYOUT.task_ptrace));
+            at = pointer::<M>(above, global!(LAYOUT.task_group_leader));
             let tgid: u32 = M::get(at, global!(LAYOUT.task_tgid));
             let slot = (&raw mut (*out).ancestors)
                 .cast::<sigtrace_common::record::Ancestor>()
@@ -71,14 +84,17 @@ unsafe fn ancestry<M: Mem, const LEVELS: usize>(out: *mut Trace, task: Addr) {
             task::comm::<M>(&raw mut (*slot).comm, at);
             // The swapper, pid 0, is the parent of PID 1 and its own.
             if tgid != 0 {
-                count = i as u32 + 1;
+                (*out).ancestor_count = i as u32 + 1;
             }
             i += 1;
         }
-        (*out).ancestor_count = count;
         // Whether somebody is behind the last one.
-        let parent = pointer::<M>(at, global!(LAYOUT.task_real_parent));
-        (*out).beyond = M::get(parent, global!(LAYOUT.task_tgid));
-        (*out).pad = 0;
+        let above = pointer::<M>(at, parent);
+        if M::TYPED && above.is_null() {
+            return traced;
+        }
+        traced |= M::get::<u32>(at, global!(LAYOUT.task_ptrace));
+        (*out).beyond = M::get(above, global!(LAYOUT.task_tgid));
+        traced
     }
 }
