@@ -18,6 +18,8 @@ use crate::{
 
 /// How many of a second are told whole.
 const WHOLE: u32 = 3;
+/// A key that is new.
+static NONE: Fold = Fold::NONE;
 const SECOND_NS: u64 = 1_000_000_000;
 const SIGKILL: i32 = 9;
 const SIGCONT: i32 = 18;
@@ -239,18 +241,19 @@ pub(crate) fn fold_fork(time_ns: u64, key: &FoldKey) -> bool {
 unsafe fn add(key: &FoldKey, time_ns: u64, since_ns: u64) -> bool {
     // SAFETY: the caller's duty.
     unsafe {
-        if let Some(fold) = FOLDS.get_ptr_mut(key) {
-            (*fold).count += 1;
-            (*fold).last_ns = time_ns;
-            (*fold).since_ns = since_ns;
-            return true;
+        let mut fold = FOLDS.get_ptr_mut(key);
+        if fold.is_none() {
+            // From there it need not be made on the stack, which is full.
+            let _ = FOLDS.insert(key, &NONE, 0);
+            fold = FOLDS.get_ptr_mut(key);
         }
-        let fold = Fold {
-            count: 1,
-            last_ns: time_ns,
-            since_ns,
+        let Some(fold) = fold else {
+            return false;
         };
-        FOLDS.insert(key, fold, 0).is_ok()
+        (*fold).count += 1;
+        (*fold).last_ns = time_ns;
+        (*fold).since_ns = since_ns;
+        true
     }
 }
 

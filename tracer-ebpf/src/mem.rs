@@ -129,8 +129,16 @@ pub(crate) fn any(bits: u64) -> u64 {
 /// taken, and that it takes out.
 #[inline(always)]
 pub(crate) fn meet() {
-    // SAFETY: goes on behind itself in both cases.
-    unsafe { asm!("if {zero} == 1 goto +0", zero = in(reg) 0u64, options(nomem, nostack)) };
+    // SAFETY: a register of its own. Not to the next instruction, which the verifier of old
+    // kernels takes for a loop.
+    unsafe {
+        asm!(
+            "if {zero} == 1 goto +1",
+            "{zero} = 0",
+            zero = inout(reg) 0u64 => _,
+            options(nomem, nostack)
+        );
+    }
 }
 
 /// The value, of which the compiler knows nothing: it would make a branch of it.

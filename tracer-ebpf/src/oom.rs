@@ -62,8 +62,7 @@ unsafe fn chosen(oc: Addr) -> i32 {
 ///
 /// # Safety
 /// `target` must point to a `task_struct`; `info` is [`Info::kind`](crate::siginfo::Info::kind).
-// A function of its own, so that what comes behind it finds the stack as it was.
-#[inline(never)]
+#[inline(always)]
 pub(crate) unsafe fn before_sigkill(target: Addr, info: u32) {
     // SAFETY: the caller's duty.
     unsafe {

@@ -272,11 +272,13 @@ unsafe fn fill<M: Mem>(
         (*out).si_pid = pid;
         (*out).si_uid = uid;
         if M::TYPED && global!(CONFIG.typed_current) != 0 {
-            task::fill_with::<M>(&raw mut (*out).current, &tasks.current, of_current);
+            let current = typed_current();
+            task::fill_with::<M>(&raw mut (*out).current, current, &tasks.current, of_current);
         } else {
-            task::fill_with::<Probe>(&raw mut (*out).current, &tasks.current, of_current);
+            let current = current();
+            task::fill_with::<Probe>(&raw mut (*out).current, current, &tasks.current, of_current);
         }
-        task::fill_with::<M>(&raw mut (*out).target, &tasks.target, of_target);
+        task::fill_with::<M>(&raw mut (*out).target, target, &tasks.target, of_target);
         (*out).pdeath_signal = if (*out).current.flags & PF_EXITING == 0 {
             0
         } else {

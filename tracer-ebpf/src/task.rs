@@ -14,11 +14,10 @@ use crate::{
     mem::{self, pointer, Addr, Mem, Probe},
 };
 
-/// A task and what it points to, each loaded once: for every pointer that it sees loaded
+/// What a task points to, each loaded once: for every pointer that it sees loaded
 /// from a trusted task the verifier looks for four names among all of the kernel's types,
 /// which takes a millisecond.
 pub(crate) struct Links {
-    task: Addr,
     leader: Addr,
     parent: Addr,
     cred: Addr,
@@ -40,7 +39,6 @@ impl Links {
         unsafe {
             let leader = pointer::<M>(task, global!(LAYOUT.task_group_leader));
             Self {
-                task,
                 leader,
                 parent: pointer::<M>(task, global!(LAYOUT.task_real_parent)),
                 cred: pointer::<M>(task, global!(LAYOUT.task_real_cred)),
@@ -62,7 +60,7 @@ impl Links {
 #[inline(always)]
 pub(crate) unsafe fn fill<M: Mem>(out: *mut Task, task: Addr) {
     // SAFETY: the caller's duty.
-    unsafe { fill_with::<M>(out, &Links::of::<M>(task), filter::cgroup::<M>(task)) }
+    unsafe { fill_with::<M>(out, task, &Links::of::<M>(task), filter::cgroup::<M>(task)) }
 }
 
 /// The same of a task whose links and [`filter::cgroup`] are known.
@@ -70,12 +68,12 @@ pub(crate) unsafe fn fill<M: Mem>(out: *mut Task, task: Addr) {
 /// # Safety
 /// As for [`fill`]; the links must have been loaded in the same way.
 #[inline(always)]
-pub(crate) unsafe fn fill_with<M: Mem>(out: *mut Task, links: &Links, cgroup: u64) {
+pub(crate) unsafe fn fill_with<M: Mem>(out: *mut Task, task: Addr, links: &Links, cgroup: u64) {
     // SAFETY: the caller's duty; reads are checked as `Mem` says.
     unsafe {
-        (*out).tgid = M::get(links.task, global!(LAYOUT.task_tgid));
-        (*out).tid = M::get(links.task, global!(LAYOUT.task_pid));
-        (*out).flags = M::get(links.task, global!(LAYOUT.task_flags));
+        (*out).tgid = M::get(task, global!(LAYOUT.task_tgid));
+        (*out).tid = M::get(task, global!(LAYOUT.task_pid));
+        (*out).flags = M::get(task, global!(LAYOUT.task_flags));
         (*out).start_ns = M::get(links.leader, global!(LAYOUT.task_start));
         (*out).ppid = M::get(links.parent, global!(LAYOUT.task_tgid));
         (*out).uid = M::get(links.cred, global!(LAYOUT.cred_uid));

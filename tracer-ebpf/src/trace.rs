@@ -60,16 +60,16 @@ pub(crate) unsafe fn stack(out: *mut u64, frames: u32, ctx: *mut c_void) -> u32 
 unsafe fn ancestry<M: Mem, const LEVELS: usize>(out: *mut Trace, task: Addr, parent: u32) -> u32 {
     // SAFETY: the caller's duty.
     unsafe {
-        (*out).ancestor_count = 0;
         (*out).beyond = 0;
         (*out).pad = 0;
         let mut at = task;
-        let mut traced = 0u32;
+        let (mut traced, mut count) = (0u32, 0u32);
         let mut i = 0;
         while i < LEVELS {
             let above = pointer::<M>(at, parent);
             // It is never null, but some kernels want to be told.
             if M::TYPED && above.is_null() {
+                (*out).ancestor_count = count;
                 return traced;
             }
             traced |= M::get::<u32>(at, global!(LAYOUT.task_ptrace));
@@ -84,10 +84,11 @@ unsafe fn ancestry<M: Mem, const LEVELS: usize>(out: *mut Trace, task: Addr, par
             task::comm::<M>(&raw mut (*slot).comm, at);
             // The swapper, pid 0, is the parent of PID 1 and its own.
             if tgid != 0 {
-                (*out).ancestor_count = i as u32 + 1;
+                count = i as u32 + 1;
             }
             i += 1;
         }
+        (*out).ancestor_count = count;
         // Whether somebody is behind the last one.
         let above = pointer::<M>(at, parent);
         if M::TYPED && above.is_null() {
