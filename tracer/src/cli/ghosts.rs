@@ -1,6 +1,6 @@
-//! Processes whose end was lost. Without it they would count as living, and be
-//! remembered for as long as nobody gets their pids. A while after a loss it is looked
-//! who of the living is no longer there.
+//! Processes whose end, or whose reaping, was lost. Without it they would count as living or
+//! as zombies, and be remembered for as long as nobody gets their pids. A while after a loss
+//! it is looked who of them is no longer there.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -31,9 +31,9 @@ impl Ghosts {
         self.due
     }
 
-    /// Who of the living was not there twice in a row.
-    pub(super) fn look(&mut self, living: Vec<ProcessKey>, proc: &Proc) -> Vec<ProcessKey> {
-        let gone = living.into_iter().filter(|&key| !proc.is_still(key));
+    /// Who of these was not there twice in a row.
+    pub(super) fn look(&mut self, there: Vec<ProcessKey>, proc: &Proc) -> Vec<ProcessKey> {
+        let gone = there.into_iter().filter(|&key| !proc.is_still(key));
         let (sure, new) = gone.partition::<Vec<_>, _>(|key| self.gone.contains(key));
         self.gone = new.into_iter().collect();
         self.due = (!self.gone.is_empty()).then(|| Instant::now() + AFTER);

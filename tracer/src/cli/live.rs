@@ -60,6 +60,8 @@ const HELD_UP_FOR: Duration = Duration::from_millis(1);
 /// How often it is checked that the traced namespaces are still there: their
 /// ends are events, so this is for ends that were lost.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// How often memory that a burst took is handed back while events come in.
+const TRIM_EVERY: Duration = Duration::from_secs(1);
 /// How often the writer gets a tick after something was written.
 const TICK: Duration = Duration::from_millis(250);
 /// How long after it.
@@ -86,6 +88,7 @@ pub(super) struct Live {
     /// What is traced to its end.
     pub(super) watched: Vec<Watched>,
     pub(super) losses_checked: Instant,
+    pub(super) trimmed: Instant,
     /// Something came in since then.
     pub(super) losses_unchecked: bool,
     pub(super) ghosts: Ghosts,
@@ -433,11 +436,15 @@ impl Live {
             self.counted();
         }
         if self.ghosts.due().is_some_and(|due| due <= Instant::now()) && !more {
-            for key in self.ghosts.look(self.engine.without_end(), &self.proc) {
+            for key in self.ghosts.look(self.engine.not_gone(), &self.proc) {
                 self.push(kernel::now(), Fact::Reap { key, by: None });
             }
         }
         self.advance(self.until)?;
+        if last.is_some() && !more && self.trimmed.elapsed() >= TRIM_EVERY {
+            kernel::give_back_memory();
+            self.trimmed = Instant::now();
+        }
         Ok(more)
     }
 

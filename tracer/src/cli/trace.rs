@@ -154,6 +154,7 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
         next_id: 1,
         watched: Vec::new(),
         losses_checked: Instant::now(),
+        trimmed: Instant::now(),
         until: tracing.since,
         mark: None,
         losses_unchecked: false,

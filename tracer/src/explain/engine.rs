@@ -280,9 +280,10 @@ impl Engine {
         (reports, summary)
     }
 
-    /// Processes of whom no end is known: where events were lost, some may be dead.
-    pub fn without_end(&self) -> Vec<ProcessKey> {
-        self.history.without_end().collect()
+    /// Processes that have not left, as far as is known: where events were lost, some may
+    /// have.
+    pub fn not_gone(&self) -> Vec<ProcessKey> {
+        self.history.unreaped().collect()
     }
 
     /// How much is kept: processes, open signals, buffered events.

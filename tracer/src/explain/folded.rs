@@ -11,8 +11,9 @@ use super::recent::Recent;
 use super::verdict::Verdict;
 
 /// The last one told of each kind with what became of it then: later its target may
-/// be dead.
-pub(super) type Told = Recent<Like, (Arc<Signal>, Verdict)>;
+/// be dead. `None`: one alone was told. The kernel side counts after three, so that of most
+/// kinds, such as the SIGCHLD of each child, no more than that is to be known.
+pub(super) type Told = Recent<Like, Option<(Arc<Signal>, Verdict)>>;
 
 impl Engine {
     /// One was told that may be counted from now on. `verdict`: of one that concerns
@@ -24,7 +25,9 @@ impl Engine {
         );
         if ended {
             let of = Like::of(signal);
-            let told = verdict.map(|verdict| (Arc::clone(signal), verdict.clone()));
+            let again = self.told.get(&of).is_some();
+            let last = |verdict: &Verdict| (Arc::clone(signal), verdict.clone());
+            let told = verdict.map(|verdict| again.then(|| last(verdict)));
             self.told.put(of, told);
         }
     }
@@ -38,10 +41,10 @@ impl Engine {
         last: BootTime,
     ) {
         let (signal, verdict) = match self.told.get(like) {
-            Some(Some(told)) => told.clone(),
+            Some(Some(Some(told))) => told.clone(),
             Some(None) => return,
             // The first of them were lost, so that nobody knows who they are.
-            None => return self.lost(id, time, "signal", count),
+            Some(Some(None)) | None => return self.lost(id, time, "signal", count),
         };
         self.summary.signals += count;
         let report = SignalReport {

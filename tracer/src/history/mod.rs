@@ -306,11 +306,11 @@ impl History {
         self.killed_unseen + killed.count() as u64
     }
 
-    /// Those of whom no end is known.
-    pub fn without_end(&self) -> impl Iterator<Item = ProcessKey> + '_ {
+    /// Those of whom no end is known, and the dead that nobody is known to have waited for.
+    pub fn unreaped(&self) -> impl Iterator<Item = ProcessKey> + '_ {
         let all = self.processes.values();
-        let living = all.filter(|p| p.exit.is_none() && !p.reaped && !p.missed);
-        living.map(|process| process.task.key)
+        let there = all.filter(|p| !p.reaped && !p.missed);
+        there.map(|process| process.task.key)
     }
 
     /// A PID 1 sent a signal to another process.

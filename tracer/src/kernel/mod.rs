@@ -40,6 +40,11 @@ pub fn now() -> BootTime {
     BootTime(clock(libc::CLOCK_BOOTTIME))
 }
 
+/// Hands memory back to the system that is free, and that the allocator would keep.
+pub fn give_back_memory() {
+    sys::give_back_memory();
+}
+
 /// A handle of what a path names below a folder taken as root: through no link, and
 /// opening nothing that would notice.
 pub fn beneath(root: &File, path: &Path) -> io::Result<File> {

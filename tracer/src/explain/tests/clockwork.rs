@@ -180,6 +180,38 @@ fn memory_is_bounded() {
     assert!(!engine.finish(BootTime(w.now)).1.notes.is_empty());
 }
 
+/// As when their `sched_process_free` was lost: the dead wait to be looked for.
+#[test]
+fn the_dead_whose_reaping_was_lost_are_looked_for() {
+    let one = member(100, 1, "init");
+    let mut w = World::new();
+    let mut engine = Engine::new(w.coverage.clone());
+    w.fork(&host(50, "sh"), &one);
+    let children: Vec<_> = (0..2000)
+        .map(|n| member(1000 + n, 2 + n, "short"))
+        .collect();
+    for child in &children {
+        w.fork(&one, child);
+        w.exit(child, 0);
+    }
+    for event in w.events.drain(..) {
+        engine.push(event);
+    }
+    engine.advance(BootTime(w.now));
+    let unreaped = engine.not_gone();
+    assert!(children.iter().all(|child| unreaped.contains(&child.key)));
+    for child in &children {
+        let (key, by) = (child.key, None);
+        w.push(crate::event::Fact::Reap { key, by });
+    }
+    for event in w.events.drain(..) {
+        engine.push(event);
+    }
+    engine.advance(BootTime(w.now + MS));
+    assert_eq!(engine.not_gone(), [one.key]);
+    assert!(engine.sizes().0 <= 520, "{}", engine.sizes().0);
+}
+
 #[test]
 fn a_kill_may_come_after_the_death_of_it() {
     let (sh, child) = (host(50, "sh"), member(101, 2, "app"));
