@@ -27,9 +27,12 @@ const SELDOM: &str = "20000 1000000";
 const OFTEN: &str = "10000 100000";
 /// The group of [`keep_a_quota`].
 const KEPT: &str = "quota-of-nobody";
-/// A group that has not run for so long has no CPU time left, and will have none for
-/// most of a period.
+/// A group that has not run for so long, on a CPU that had time, has no CPU time left, and
+/// will have none for most of a period.
 const STILL: Duration = Duration::from_millis(60);
+/// So much of that the CPU was idle, in ticks of 10 ms: a virtual one that stood still
+/// itself was not.
+const IDLE: u64 = 4;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
@@ -97,18 +100,28 @@ fn stat(group: &Path, name: &str) -> Result<u64> {
         .with_context(|| format!("{name} in cpu.stat"))
 }
 
+/// How long a CPU was idle so far, in ticks of 10 ms (proc_stat(5)).
+fn idle(cpu: usize) -> Result<u64> {
+    let text = fs::read_to_string("/proc/stat")?;
+    let name = format!("cpu{cpu} ");
+    let line = text.lines().find_map(|line| line.strip_prefix(&name));
+    let ticks = line.and_then(|line| line.split_whitespace().nth(3)?.parse().ok());
+    ticks.with_context(|| format!("{name}in /proc/stat"))
+}
+
 /// One that always wants to run has used up what both may.
 fn act_pending(scene: &mut Scene, sigtrace: &Sigtrace) -> Result<()> {
-    let (pid, spins, _) = on_one_cpu(scene, sigtrace)?;
+    let (pid, spins, cpu) = on_one_cpu(scene, sigtrace)?;
     let group = limited(&format!("short-{pid}"), SELDOM, &[pid, spins])?;
     until("its first period without", || {
         Ok((stat(&group, "nr_throttled ")? > 0).then_some(()))
     })?;
     // The end of its part of a period.
     until("an end of its time", || {
-        let before = stat(&group, "usage_usec ")?;
+        let before = (stat(&group, "usage_usec ")?, idle(cpu)?);
         std::thread::sleep(STILL);
-        Ok((stat(&group, "usage_usec ")? == before).then_some(()))
+        let still = stat(&group, "usage_usec ")? == before.0;
+        Ok((still && idle(cpu)? >= before.1 + IDLE).then_some(()))
     })?;
     ns::kill(pid, Signal::SIGUSR1)?;
     told(sigtrace, pid, &[r#""reason":"throttled""#])?;
