@@ -43,13 +43,16 @@ pub(crate) struct Load {
     // and this one is reaped here.
     pub(crate) program: Program,
     pub(crate) ns: Ns,
-    kind: Kind,
 }
 
 impl Kind {
-    /// Whether each is told.
-    fn is_each(self) -> bool {
-        matches!(self, Self::RoutineEach | Self::DroppedEach)
+    /// The buffer that it is traced with, bytes: nothing of a round is to be lost, which
+    /// would cost less than to be told.
+    pub(crate) fn buffer(self) -> &'static str {
+        match self {
+            Self::RoutineEach | Self::DroppedEach => "512M",
+            Self::Routine | Self::Dropped | Self::Fork | Self::Call => "4M",
+        }
     }
 }
 
@@ -69,7 +72,7 @@ impl Load {
             Kind::Call => ns.enter(&["load", "call", &cpu])?,
         };
         program.meet("ready")?;
-        Ok(Self { program, ns, kind })
+        Ok(Self { program, ns })
     }
 
     /// Dropped signals, hardly two alike, so many a second.
@@ -78,18 +81,7 @@ impl Load {
         let (cpu, term) = (LOAD_CPU.to_string(), libc::SIGTERM.to_string());
         let program = ns.enter(&["load", "paced", &cpu, &term, "1", &rate.to_string()])?;
         program.meet("ready")?;
-        let kind = Kind::DroppedEach;
-        Ok(Self { program, ns, kind })
-    }
-
-    /// The buffer that it is traced with, bytes: nothing of a round is to be lost, which
-    /// would cost less than to be told.
-    pub(crate) fn buffer(&self) -> &'static str {
-        if self.kind.is_each() {
-            "512M"
-        } else {
-            "4M"
-        }
+        Ok(Self { program, ns })
     }
 
     /// One round; nanoseconds for each time, the median of its pieces.

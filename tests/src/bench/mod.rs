@@ -20,8 +20,8 @@ use clap::Args;
 use crate::stage::host::Host;
 use crate::stage::ns::Ns;
 use load::{Kind, Load};
-use subject::{Attached, Bench, Rival, Subject};
-use table::Table;
+use subject::{Bench, Rival, Subject};
+use table::{Clock, Table};
 
 /// Flags.
 #[derive(Args, Debug)]
@@ -39,8 +39,12 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(6..))]
     rounds: u32,
     /// Milliseconds of work per round
-    #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u64).range(10..))]
     round_ms: u64,
+    /// A nanosecond is an instruction, as in a virtual machine with `-icount shift=0`:
+    /// all on one CPU, each attached once, and neither storms nor waiting
+    #[arg(long)]
+    instructions: bool,
     /// Measure this load alone, and neither storms nor waiting; may be repeated
     #[arg(long, value_name = "LOAD")]
     only: Vec<Kind>,
@@ -62,10 +66,44 @@ pub(crate) struct Series {
     pub(crate) peak_kb: Vec<f64>,
 }
 
+impl Series {
+    /// So many rounds more, of one that is attached for them, and of the load alone right
+    /// before and after.
+    fn measure(
+        &mut self,
+        bench: &Bench<'_>,
+        load: &Load,
+        time: Duration,
+        rounds: u32,
+    ) -> Result<()> {
+        let before = load.round(time / 2)?;
+        let (attached, start) = bench
+            .attach(self.subject, load, self.kind.buffer())
+            .with_context(|| format!("{:?}", self.subject))?;
+        attached.settle()?;
+        // Once to warm up what has just been loaded.
+        load.round(time / 10)?;
+        let first = self.nanoseconds.len();
+        for _ in 0..rounds {
+            self.nanoseconds.push(load.round(time)?);
+        }
+        self.start_ms.push(start.as_secs_f64() * 1e3);
+        let peak = attached.peak_kb();
+        self.peak_kb.extend(peak.map(|kb| kb as f64));
+        attached.end()?;
+        let bare = f64::midpoint(before, load.round(time / 2)?);
+        let measured = self.nanoseconds.len() - first;
+        self.bare.extend(std::iter::repeat_n(bare, measured));
+        Ok(())
+    }
+}
+
 /// Measures, prints, and says whether every target is met.
 pub(crate) fn command(options: &Options) -> Result<bool> {
     let host = Host::new(options.sigtrace.clone(), &options.hooks, None)?;
-    subject::keep_apart()?;
+    if !options.instructions {
+        subject::keep_apart()?;
+    }
     if options.rivals.is_some() {
         subject::with_tracefs()?;
     }
@@ -74,6 +112,11 @@ pub(crate) fn command(options: &Options) -> Result<bool> {
         host: &host,
         rivals: options.rivals.as_deref(),
         elsewhere: elsewhere.ino,
+    };
+    let clock = if options.instructions {
+        Clock::Instructions
+    } else {
+        Clock::Time
     };
     let level = bench.level()?;
     let mut all = Vec::new();
@@ -84,8 +127,8 @@ pub(crate) fn command(options: &Options) -> Result<bool> {
     for &kind in kinds {
         all.extend(measure(&bench, kind, options)?);
     }
-    let mut table = Table::of(&all, &level)?;
-    if options.only.is_empty() {
+    let mut table = Table::of(&all, &level, clock)?;
+    if options.only.is_empty() && !options.instructions {
         whole(&bench, options.rounds, &mut table)?;
     }
     let missing: Vec<_> = Rival::ALL
@@ -98,7 +141,7 @@ pub(crate) fn command(options: &Options) -> Result<bool> {
     } else {
         print!("{}", table.text());
     }
-    if !missing.is_empty() {
+    if !missing.is_empty() && !options.instructions {
         println!("not measured, because not there: {}", missing.join(", "));
     }
     let (met, of) = table.targets();
@@ -131,24 +174,18 @@ fn measure(bench: &Bench<'_>, kind: Kind, options: &Options) -> Result<Vec<Serie
             peak_kb: Vec::new(),
         })
         .collect();
+    if options.instructions {
+        // The same each time, but for what the kernel has to do now and then.
+        for series in &mut all {
+            eprintln!("{kind:?}: {:?}", series.subject);
+            series.measure(bench, &load, time, options.rounds)?;
+        }
+        return Ok(all);
+    }
     for round in 0..options.rounds {
         eprintln!("{kind:?}: round {} of {}", round + 1, options.rounds);
         for series in &mut all {
-            let before = load.round(time / 2)?;
-            let (attached, start): (Attached, _) = bench
-                .attach(series.subject, &load)
-                .with_context(|| format!("{:?}", series.subject))?;
-            attached.settle()?;
-            // Once to warm up what has just been loaded.
-            load.round(time / 10)?;
-            series.nanoseconds.push(load.round(time)?);
-            series.start_ms.push(start.as_secs_f64() * 1e3);
-            let peak = attached.peak_kb();
-            series.peak_kb.extend(peak.map(|kb| kb as f64));
-            attached.end()?;
-            series
-                .bare
-                .push(f64::midpoint(before, load.round(time / 2)?));
+            series.measure(bench, &load, time, 1)?;
         }
     }
     Ok(all)

@@ -28,6 +28,9 @@ use crate::sys;
 pub(crate) const LOAD_CPU: usize = 0;
 const TOOL_CPU: usize = 1;
 
+/// What refused signals cost is measured by itself.
+const NEVER: &str = "--refused=never";
+
 /// A tool that takes no time for so long sleeps: a few of the kernel's ticks.
 const STILL: Duration = Duration::from_millis(40);
 
@@ -38,13 +41,13 @@ pub(crate) enum Subject {
     Bare,
     /// A raw tracepoint program that does nothing.
     Empty,
-    /// sigtrace, traces the load's namespace, another signal.
+    /// sigtrace without refused signals, traces the load's namespace, another signal.
     Number,
-    /// sigtrace, traces another namespace.
+    /// The same, traces another namespace.
     Elsewhere,
-    /// The same, with `--refused`.
+    /// That with refused signals, which is the default where functions can be hooked.
     Refused,
-    /// sigtrace, traces the load.
+    /// sigtrace without refused signals, traces the load.
     Traced,
     /// A tool of others.
     Rival(Rival),
@@ -143,7 +146,13 @@ impl Bench<'_> {
     }
 
     /// Starts it and waits until it is attached; with the time that took.
-    pub(crate) fn attach(&self, subject: Subject, load: &Load) -> Result<(Attached, Duration)> {
+    /// `buffer` is the size of the one of who traces the load, bytes.
+    pub(crate) fn attach(
+        &self,
+        subject: Subject,
+        load: &Load,
+        buffer: &str,
+    ) -> Result<(Attached, Duration)> {
         let begin = Instant::now();
         let mut attached = Attached {
             _nothing: None,
@@ -155,14 +164,16 @@ impl Bench<'_> {
             Subject::Bare => {}
             Subject::Empty => attached._nothing = Some(sys::attach_nothing(c"signal_generate")?),
             Subject::Number => {
-                attached.tool = Some(self.sigtrace(&["--signal", "KILL", "--pidns", &own])?);
+                attached.tool = Some(self.sigtrace(&[NEVER, "--signal", "KILL", "--pidns", &own])?);
             }
-            Subject::Elsewhere => attached.tool = Some(self.sigtrace(&["--pidns", &elsewhere])?),
+            Subject::Elsewhere => {
+                attached.tool = Some(self.sigtrace(&[NEVER, "--pidns", &elsewhere])?);
+            }
             Subject::Refused => {
                 attached.tool = Some(self.sigtrace(&["--refused", "--pidns", &elsewhere])?);
             }
             Subject::Traced => {
-                let flags = ["--pidns", &own, "--buffer", load.buffer()];
+                let flags = [NEVER, "--pidns", &own, "--buffer", buffer];
                 attached.tool = Some(self.sigtrace(&flags)?);
             }
             Subject::Rival(rival) => attached.tool = Some(self.rival(rival, load)?),

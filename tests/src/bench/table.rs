@@ -1,5 +1,6 @@
 //! The rows: which difference is a figure, and what it is to reach. A target is
-//! met if the upper bound of its interval is (for a factor, the lower).
+//! met if the upper bound of its interval is (for a factor, the lower). Where
+//! instructions are counted, targets are of so many as `kill()` would do in their time.
 
 use std::fmt::Write;
 
@@ -12,6 +13,27 @@ use super::stats::{figure, Figure};
 use super::subject::{Level, Rival, Subject};
 use super::watch::{self, Latency};
 use super::Series;
+
+/// What a round's numbers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Clock {
+    /// Nanoseconds.
+    Time,
+    /// Instructions.
+    Instructions,
+}
+
+impl Clock {
+    fn unit(self) -> &'static str {
+        match self {
+            Self::Time => "ns",
+            Self::Instructions => "instructions",
+        }
+    }
+}
+
+/// What `kill()` alone took on the machine that the targets were set on, nanoseconds.
+const KILL_NS: f64 = 326.0;
 
 /// What a figure may be.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -41,7 +63,7 @@ pub(crate) struct Table(Vec<Row>);
 
 impl Table {
     /// Of the rounds.
-    pub(crate) fn of(all: &[Series], level: &Level) -> Result<Self> {
+    pub(crate) fn of(all: &[Series], level: &Level, clock: Clock) -> Result<Self> {
         let rounds = |kind, subject| {
             all.iter()
                 .find(|series| (series.kind, series.subject) == (kind, subject))
@@ -61,25 +83,37 @@ impl Table {
             let both = one.into_iter().zip(over_bare(kind, base)?);
             Some(both.map(|(one, other)| one - other).collect())
         };
+        let bare = |kind| Some(rounds(kind, Subject::Bare)?.nanoseconds.clone());
+        let kill = bare(Kind::Routine).and_then(|values| figure(&values));
+        let scale = match clock {
+            Clock::Time => Some(1.0),
+            Clock::Instructions => kill.map(|kill| kill.median / KILL_NS),
+        };
+        let ns = clock.unit();
         let mut table = Vec::new();
         let mut row = |what: &str, unit, values: Option<Vec<f64>>, target| -> Result<()> {
             let Some(values) = values else { return Ok(()) };
-            let figure = figure(&values).context("too few rounds")?;
+            let figure = figure_of_rounds(&values)?;
+            let target = match target {
+                Some(Target::AtMost(most)) if unit == ns => {
+                    scale.map(|scale| Target::AtMost(most * scale))
+                }
+                other => other,
+            };
             table.push(Row::new(what, unit, figure, target));
             Ok(())
         };
-        let bare = |kind| Some(rounds(kind, Subject::Bare)?.nanoseconds.clone());
         let routine = |subject, base| over(Kind::Routine, subject, base);
-        row("kill() alone", "ns", bare(Kind::Routine), None)?;
+        row("kill() alone", ns, bare(Kind::Routine), None)?;
         row(
             "an empty program: the floor",
-            "ns",
+            ns,
             routine(Subject::Empty, Subject::Bare),
             None,
         )?;
         row(
             "rejected by signal number, over the empty program",
-            "ns",
+            ns,
             routine(Subject::Number, Subject::Empty),
             Some(Target::AtMost(10.0)),
         )?;
@@ -87,7 +121,7 @@ impl Table {
         let typed = generate == "tp_btf";
         row(
             &format!("rejected by container, over the empty program ({generate})"),
-            "ns",
+            ns,
             routine(Subject::Elsewhere, Subject::Empty),
             Some(Target::AtMost(if typed { 40.0 } else { 80.0 })),
         )?;
@@ -98,45 +132,45 @@ impl Table {
         };
         row(
             &format!("refused signals too ({by}): kill() of others, over without"),
-            "ns",
+            ns,
             routine(Subject::Refused, Subject::Elsewhere),
             // Where every system call is looked at, that costs more, and has to be asked for.
             (!level.every_call).then_some(Target::AtMost(60.0)),
         )?;
         row(
             "another system call (getppid): sigtrace, over bare",
-            "ns",
+            ns,
             over(Kind::Call, Subject::Elsewhere, Subject::Bare),
             Some(Target::AtMost(1.0)),
         )?;
         row(
             &format!("another system call (getppid): refused signals too ({by}), over bare"),
-            "ns",
+            ns,
             over(Kind::Call, Subject::Refused, Subject::Bare),
             // That it costs every system call is why nobody gets it unasked.
             (!level.every_call).then_some(Target::AtMost(1.0)),
         )?;
         row(
             "routine signal, traced, each told",
-            "ns",
+            ns,
             over(Kind::RoutineEach, Subject::Traced, Subject::Bare),
             Some(Target::AtMost(250.0)),
         )?;
         row(
             "routine signal, traced, in a storm of equal ones",
-            "ns",
+            ns,
             routine(Subject::Traced, Subject::Bare),
             Some(Target::AtMost(250.0)),
         )?;
         row(
             "dropped signal, traced with stack and ancestry, each told",
-            "ns",
+            ns,
             over(Kind::DroppedEach, Subject::Traced, Subject::Bare),
             Some(Target::AtMost(3_000.0)),
         )?;
         row(
             "dropped signal, traced, in a storm of equal ones",
-            "ns",
+            ns,
             over(Kind::Dropped, Subject::Traced, Subject::Bare),
             Some(Target::AtMost(3_000.0)),
         )?;
@@ -151,6 +185,9 @@ impl Table {
             forks,
             Some(Target::AtMost(2.0)),
         )?;
+        if clock == Clock::Instructions {
+            return Ok(Self(table));
+        }
         let traced = rounds(Kind::Routine, Subject::Traced);
         row(
             "start until attached",
@@ -192,7 +229,7 @@ impl Table {
     /// What comes of storms, and the memory that is held.
     pub(crate) fn storms(&mut self, storms: &[Storm], memory: &[f64]) -> Result<()> {
         let mut row = |what: &str, unit, values: &[f64], target| -> Result<()> {
-            let figure = figure(values).context("too few rounds")?;
+            let figure = figure_of_rounds(values)?;
             self.0.push(Row::new(what, unit, figure, target));
             Ok(())
         };
@@ -237,12 +274,16 @@ impl Table {
         let row = Row::new(&what, "", always, Some(Target::AtMost(0.0)));
         self.0.push(row);
         for latency in latencies {
-            let figure = figure(&latency.p99_ms).context("too few rounds")?;
+            let figure = figure_of_rounds(&latency.p99_ms)?;
             let what = format!(
                 "event to its line, a second after the start, {} a second: 99 of 100 within",
                 latency.rate
             );
             let row = Row::new(&what, "ms", figure, Some(Target::AtMost(20.0)));
+            self.0.push(row);
+            let figure = figure_of_rounds(&latency.lost)?;
+            let what = format!("{} a second: lost", latency.rate);
+            let row = Row::new(&what, "", figure, Some(Target::AtMost(0.0)));
             self.0.push(row);
         }
         Ok(())
@@ -287,6 +328,10 @@ impl Table {
         }
         Ok(out)
     }
+}
+
+fn figure_of_rounds(values: &[f64]) -> Result<Figure> {
+    figure(values).context("too few rounds")
 }
 
 impl Row {
@@ -336,12 +381,32 @@ mod tests {
             generate: "raw_tp".into(),
             every_call: true,
         };
-        let table = Table::of(&all, &level).unwrap();
+        let table = Table::of(&all, &level, Clock::Time).unwrap();
         // Missed: by container 81 over 80. Met: by number, traced, start, 80 times.
         assert_eq!(table.targets(), (4, 5), "{}", table.text());
         assert!(table
             .text()
             .contains("| 81.0 ns | 81.0 to 81.0 | ≤ 80 ns | MISSED |"));
         assert_eq!(table.json().unwrap().lines().count(), table.0.len());
+    }
+
+    #[test]
+    fn instructions_are_measured_by_those_of_kill() {
+        let all = [
+            series(Subject::Bare, 1_304.0),
+            series(Subject::Empty, 1_400.0),
+            series(Subject::Number, 1_440.0),
+            series(Subject::Elsewhere, 1_561.0),
+        ];
+        let level = Level {
+            generate: "tp_btf".into(),
+            every_call: false,
+        };
+        let table = Table::of(&all, &level, Clock::Instructions).unwrap();
+        // Four instructions for each nanosecond: 40 of 40, and 161 of 160.
+        assert_eq!(table.targets(), (1, 2), "{}", table.text());
+        assert!(table
+            .text()
+            .contains("| 161.0 instructions | 161.0 to 161.0 | ≤ 160 instructions | MISSED |"));
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Latency {
     pub(crate) rate: u64,
     /// Of each round: the time within which 99 of 100 were, milliseconds.
     pub(crate) p99_ms: Vec<f64>,
+    /// Of each round: what is said to be lost.
+    pub(crate) lost: Vec<f64>,
 }
 
 /// How often the kernel switched to any thread of sigtrace while nothing happened in
@@ -60,7 +62,7 @@ fn wakes(pid: u32) -> Result<u64> {
 /// From an event's time to when its line has been read.
 pub(crate) fn latency(bench: &Bench<'_>, rate: u64, rounds: u32) -> Result<Latency> {
     let load = Load::paced(rate)?;
-    let mut p99_ms = Vec::new();
+    let (mut p99_ms, mut lost) = (Vec::new(), Vec::new());
     for round in 0..rounds {
         eprintln!("{rate} a second: round {} of {rounds}", round + 1);
         let inode = load.ns.ino.to_string();
@@ -87,9 +89,11 @@ pub(crate) fn latency(bench: &Bench<'_>, rate: u64, rounds: u32) -> Result<Laten
         let status = child.wait()?;
         let told = told?;
         ensure!(status.success(), "sigtrace ended with {status}");
+        let told = lines(&told);
         p99_ms.push(p99(&told)?);
+        lost.push(losses(&told)? as f64);
     }
-    Ok(Latency { rate, p99_ms })
+    Ok(Latency { rate, p99_ms, lost })
 }
 
 /// What it wrote, and when each piece of it was read, in nanoseconds of the day. After
@@ -122,23 +126,37 @@ fn read(child: &mut Child, act: impl FnOnce() -> Result<()>) -> Result<Vec<(Vec<
     })
 }
 
-/// Of the lines about signals.
-fn p99(pieces: &[(Vec<u8>, i64)]) -> Result<f64> {
-    let mut late = Vec::new();
-    let mut line = Vec::new();
+/// Whole lines, and when the last piece of each was read.
+fn lines(pieces: &[(Vec<u8>, i64)]) -> Vec<(Vec<u8>, i64)> {
+    let (mut all, mut line) = (Vec::new(), Vec::new());
     for (piece, at) in pieces {
         for part in piece.split_inclusive(|&byte| byte == b'\n') {
             line.extend_from_slice(part);
             if part.ends_with(b"\n") {
-                late.extend(lateness(&line, *at));
-                line.clear();
+                all.push((std::mem::take(&mut line), *at));
             }
         }
     }
+    all
+}
+
+/// Of the lines about signals.
+fn p99(lines: &[(Vec<u8>, i64)]) -> Result<f64> {
+    let mut late: Vec<i64> = lines
+        .iter()
+        .filter_map(|(line, at)| lateness(line, *at))
+        .collect();
     late.sort_unstable();
     let at = (late.len() * 99).div_ceil(100).saturating_sub(1);
     let nanoseconds = late.get(at).context("no signal was told")?;
     Ok(*nanoseconds as f64 / 1e6)
+}
+
+/// Of the summary, which is the last line.
+fn losses(lines: &[(Vec<u8>, i64)]) -> Result<u64> {
+    let (last, _) = lines.last().context("it said nothing")?;
+    let summary: serde_json::Value = serde_json::from_slice(last).context("its last line")?;
+    summary["events_lost"].as_u64().context("no summary")
 }
 
 /// How long after the event the line was read, if it is about a signal.
@@ -192,7 +210,9 @@ mod tests {
         let (one, two) = all.split_at(123);
         let at = 100_000_000;
         let pieces = [(one.into(), at), (two.into(), at)];
-        assert_eq!(p99(&pieces).unwrap(), 99.0);
+        let lines = lines(&pieces);
+        assert_eq!(lines.len(), 100);
+        assert_eq!(p99(&lines).unwrap(), 99.0);
         assert!(p99(&[]).is_err());
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, Context, Result};
 use nix::sched::{self, CpuSet};
 use nix::sys::wait;
+use nix::time::{self, ClockId};
 use nix::unistd::Pid;
 
 use super::tools;
@@ -34,7 +35,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     match words {
         ["signal", cpu, number, pid] => {
             let (number, pid) = (number.parse()?, pid.parse()?);
-            rounds(cpu, BATCH, || {
+            rounds(cpu, OWN, BATCH, || {
                 if !sys::kill_number(pid, number)? {
                     bail!("the target is gone");
                 }
@@ -43,7 +44,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         }
         ["queue", cpu, number, pid] => {
             let (number, pid) = (number.parse()?, pid.parse()?);
-            rounds(cpu, BATCH, different(pid, number))
+            rounds(cpu, OWN, BATCH, different(pid, number))
         }
         ["paced", cpu, number, pid, rate] => {
             let rate: u64 = rate.parse()?;
@@ -51,7 +52,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
             // So many at a time that there are at most a thousand times a second.
             let batch = rate.div_ceil(1000);
             let pause = Duration::from_nanos(batch * 1_000_000_000 / rate);
-            rounds(cpu, 1, || {
+            rounds(cpu, WALL, 1, || {
                 let next = Instant::now() + pause;
                 for _ in 0..batch {
                     send()?;
@@ -60,11 +61,11 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
                 Ok(())
             })
         }
-        ["call", cpu] => rounds(cpu, BATCH, || {
+        ["call", cpu] => rounds(cpu, OWN, BATCH, || {
             sys::call_nothing();
             Ok(())
         }),
-        ["fork", cpu] => rounds(cpu, 1, || match sys::fork()? {
+        ["fork", cpu] => rounds(cpu, WALL, 1, || match sys::fork()? {
             Side::Child => std::process::exit(0),
             Side::Parent(child) => wait::waitpid(child, None).map(drop).context("waitpid"),
         }),
@@ -82,12 +83,21 @@ fn different(pid: i32, number: i32) -> impl Fn() -> Result<()> {
     }
 }
 
-fn rounds(cpu: &str, batch: u64, act: impl Fn() -> Result<()>) -> Result<()> {
+/// What this thread takes: who shares its CPU does not count.
+const OWN: ClockId = ClockId::CLOCK_THREAD_CPUTIME_ID;
+/// Where others work for it, or it sleeps.
+const WALL: ClockId = ClockId::CLOCK_MONOTONIC;
+
+fn rounds(cpu: &str, clock: ClockId, batch: u64, act: impl Fn() -> Result<()>) -> Result<()> {
     stay_on(cpu.parse().context("a CPU")?)?;
+    let now = || -> Result<Duration> {
+        let now = time::clock_gettime(clock).context("clock_gettime")?;
+        Ok(now.into())
+    };
     tools::introduce("ready")?;
     while let Some(line) = tools::hear()? {
         let enough = Duration::from_millis(line.parse().context("milliseconds")?);
-        let begin = Instant::now();
+        let begin = now()?;
         let (mut count, mut took) = (0, Duration::ZERO);
         let mut pieces = Vec::with_capacity(1 << 10);
         while took < enough {
@@ -97,7 +107,7 @@ fn rounds(cpu: &str, batch: u64, act: impl Fn() -> Result<()>) -> Result<()> {
                     act()?;
                 }
                 count += batch;
-                took = begin.elapsed();
+                took = now()? - begin;
             }
             pieces.push((took - since).as_nanos() as f64 / (count - counted) as f64);
         }

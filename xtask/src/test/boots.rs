@@ -4,7 +4,6 @@
 
 use std::env;
 use std::fmt::Write as _;
-use std::io::{self, Write};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -17,7 +16,7 @@ use super::proofs::Column;
 use super::tally::Tally;
 use crate::kernel::Series;
 use crate::places::Places;
-use crate::vm::run::{Ending, Sink};
+use crate::vm::run::{Collected, Ending};
 use crate::vm::{Accelerator, Engine, Guest, Options, ENGINES};
 use crate::{cmd, guest_tools, ui};
 
@@ -51,38 +50,6 @@ const SHOWN: usize = 40;
 
 /// Guests at a time: each has two processors of its own, which it uses half of.
 const AT_ONCE: usize = 2;
-
-/// Collects a stream that another thread writes.
-#[derive(Clone, Default)]
-struct Collected(Arc<Mutex<Vec<u8>>>);
-
-impl Collected {
-    fn sink(&self) -> Sink {
-        Box::new(self.clone())
-    }
-
-    fn text(&self) -> String {
-        let bytes = self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-}
-
-impl Write for Collected {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// Plays on this machine's own kernel, if it lets us.
 pub(crate) fn native(places: &Places) -> Result<Tally> {

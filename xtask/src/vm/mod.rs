@@ -73,6 +73,8 @@ pub(crate) struct Options {
     pub(crate) memory_mib: Option<u32>,
     pub(crate) append: String,
     pub(crate) timeout: Duration,
+    /// [`Accelerator::Counted`], whatever else would work.
+    pub(crate) icount: bool,
 }
 
 impl Default for Options {
@@ -82,6 +84,7 @@ impl Default for Options {
             memory_mib: None,
             append: String::new(),
             timeout: Duration::from_secs(600),
+            icount: false,
         }
     }
 }
@@ -182,12 +185,20 @@ impl Guest {
             .collect()
     }
 
+    fn accelerator(&self, options: &Options) -> Accelerator {
+        if options.icount {
+            Accelerator::Counted
+        } else {
+            self.accelerator
+        }
+    }
+
     fn machine(&self, options: &Options) -> Machine {
         let disk = self.disk.as_ref();
         let memory = disk.map_or(MEMORY_MIB, |disk| disk.engine.memory_mib());
         let append = disk.map_or("", |disk| disk.engine.append());
         Machine {
-            accelerator: self.accelerator,
+            accelerator: self.accelerator(options),
             memory_mib: options.memory_mib.unwrap_or(memory),
             append: format!("{append} {}", options.append),
             disk: disk.map(|disk| disk.image.clone()),
@@ -256,7 +267,7 @@ pub(crate) fn command(
     ui::say(&format!(
         "booting {}{stands_in}, with {}",
         guest.kernel.release,
-        guest.accelerator.name()
+        guest.accelerator(options).name()
     ));
     let begin = std::time::Instant::now();
     let boot = guest.run(

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,35 @@ use crate::kernel::Kernel;
 
 /// Where the guest's output goes.
 pub(crate) type Sink = Box<dyn Write + Send>;
+
+/// Collects a stream that another thread writes.
+#[derive(Clone, Default)]
+pub(crate) struct Collected(Arc<Mutex<Vec<u8>>>);
+
+impl Collected {
+    pub(crate) fn sink(&self) -> Sink {
+        Box::new(self.clone())
+    }
+
+    pub(crate) fn text(&self) -> String {
+        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Write for Collected {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// How a boot ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
