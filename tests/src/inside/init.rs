@@ -95,3 +95,13 @@ pub(crate) fn debug(pid: i32) -> Result<()> {
         .context("PTRACE_SEIZE")?;
     process::exit(0);
 }
+
+/// `watch PID`: traces a process, which goes on as before, until it is told to end.
+pub(crate) fn watch(pid: i32) -> Result<()> {
+    tools::set_name(b"watch")?;
+    tools::introduce("watch")?;
+    ptrace::seize(Pid::from_raw(pid), ptrace::Options::empty()).context("PTRACE_SEIZE")?;
+    tools::say("watching")?;
+    tools::hear()?;
+    process::exit(0);
+}

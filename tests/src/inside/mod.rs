@@ -45,6 +45,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         ["storm", pid, kind] => storm::run(pid.parse()?, kind),
         // A program that is not ours, which then still dies with the play.
         ["debug", pid] => init::debug(pid.parse()?),
+        ["watch", pid] => init::watch(pid.parse()?),
         ["exec", program, rest @ ..] => {
             let error = Command::new(program).args(rest).exec();
             Err(error).with_context(|| format!("exec {program}"))

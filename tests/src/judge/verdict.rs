@@ -361,6 +361,12 @@ fn is_signal(event: &Event, number: i32, from: From, to: u32) -> bool {
         }
 }
 
+fn has_ancestor(event: &Event, name: &str) -> bool {
+    let list = event.now.pointer("/sender/ancestry");
+    let mut list = list.and_then(Value::as_array).into_iter().flatten();
+    list.any(|one| one["comm"].as_str().is_some_and(|c| c.starts_with(name)))
+}
+
 /// A way through the kernel.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Way<'w> {
@@ -602,13 +608,30 @@ impl<'j, 'a> Verdict<'j, 'a> {
 
     /// The sender has an ancestor whose name begins so.
     pub(crate) fn ancestor(mut self, name: &str) -> Self {
-        let wrong = self.event.is_some_and(|event| {
-            let list = event.now.pointer("/sender/ancestry");
-            let mut list = list.and_then(Value::as_array).into_iter().flatten();
-            !list.any(|one| one["comm"].as_str().is_some_and(|c| c.starts_with(name)))
-        });
-        if wrong {
+        if self.event.is_some_and(|event| !has_ancestor(event, name)) {
             self.wrong(&format!("expected {name} among the sender's ancestors"));
+        }
+        self
+    }
+
+    /// It has none whose name begins so.
+    pub(crate) fn no_ancestor(mut self, name: &str) -> Self {
+        if self.event.is_some_and(|event| has_ancestor(event, name)) {
+            self.wrong(&format!("expected no {name} among the sender's ancestors"));
+        }
+        self
+    }
+
+    /// The sender's ancestry begins with these pids.
+    pub(crate) fn ancestry(mut self, expected: &[u32]) -> Self {
+        let Some(event) = self.event else { return self };
+        let list = event.now.pointer("/sender/ancestry");
+        let list = list.and_then(Value::as_array).into_iter().flatten();
+        let pids = list.map(|one| one["pid"].as_u64().unwrap_or(0));
+        let expected = expected.iter().map(|&pid| u64::from(pid));
+        if !pids.take(expected.len()).eq(expected.clone()) {
+            let expected: Vec<_> = expected.collect();
+            self.wrong(&format!("expected the sender's ancestors {expected:?}"));
         }
         self
     }

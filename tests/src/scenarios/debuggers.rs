@@ -1,5 +1,5 @@
 //! What debuggers do to those that they trace: the play is the debugger, or somebody
-//! inside who ends too early.
+//! inside who ends too early; and who is not taken for a parent.
 
 use anyhow::{ensure, Result};
 use nix::sys::ptrace;
@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use super::signals::wait_until_dead;
 use super::{kept, play, shared, Scenario, Scene};
 use crate::judge::{From, Judge};
-use crate::stage::ns;
+use crate::stage::ns::{self, Program};
 use crate::stage::sigtrace::Sigtrace;
 
 const STOP: i32 = Signal::SIGSTOP as i32;
@@ -28,6 +28,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         shared("ptrace-step", kept, act_step, step),
         shared("ptrace-kill", kept, act_kill, kill),
         shared("ptrace-exitkill", kept, act_exitkill, exitkill),
+        shared("ptrace-sender", kept, act_sender, sender),
+        shared("ptrace-sender-parent", kept, act_parent, parent),
     ]
 }
 
@@ -289,4 +291,75 @@ fn exitkill(scene: &Scene, judge: &mut Judge<'_>) {
         .chain(&["SIGKILL by the kernel", "end of its tracer debug"]);
     judge.death("the debugger", tracer).cause("exit", "exit", 0);
     judge.cleared(scene.pid1());
+}
+
+/// Somebody inside traces this process, until the play tells it to end.
+fn watched(scene: &mut Scene, inside: u32) -> Result<Program> {
+    let watch = scene.ns.enter(&["watch", &inside.to_string()])?;
+    let person = watch.meet("watch")?;
+    scene.remember("tracer", person);
+    watch.hear("watching")?;
+    Ok(watch)
+}
+
+/// `task_struct.parent` of the sender is its tracer then, and not its parent.
+fn act_sender(scene: &mut Scene, _: &Sigtrace) -> Result<()> {
+    let target = scene.spawn("ignores", "USR1")?.inside.to_string();
+    let parent = scene.ns.enter(&["deep", "0", "send", "USR1", &target])?;
+    scene.remember_outsider("parent", parent.pid);
+    let sender = parent.meet("send")?;
+    scene.remember("sender", sender);
+    let watch = watched(scene, sender.inside)?;
+    parent.tell("go")?;
+    // Its parent is told once its tracer is gone.
+    wait_until_dead(sender.host)?;
+    watch.tell("go")?;
+    watch.wait()?;
+    parent.wait()?;
+    scene.clear()
+}
+
+fn sender(scene: &Scene, judge: &mut Judge<'_>) {
+    let parent = scene.pid("parent");
+    real(scene, judge, scene.pid("sender"), &[parent, play()]);
+    for (claim, name) in [("the sender", "sender"), ("its parent", "parent")] {
+        judge.death(claim, scene.pid(name)).cause("exit", "exit", 0);
+    }
+    judge.cleared(scene.pid1());
+    judge.zapped("the target", scene.pid("ignores"), scene.pid1());
+}
+
+/// The same on the way up: the sender is not traced, but its parent is.
+fn act_parent(scene: &mut Scene, sigtrace: &Sigtrace) -> Result<()> {
+    let target = scene.spawn("ignores", "USR1")?;
+    let sender = scene.spawn("relays", &format!("USR1 {}", target.inside))?;
+    let watch = watched(scene, 1)?;
+    ns::kill(sender.host, Signal::SIGHUP)?;
+    let from = format!(r#""sender":{{"kind":"process","pid":{},"#, sender.host);
+    let to = format!(r#""target":{{"pid":{},"#, target.host);
+    sigtrace.wait_for(&[&from, &to])?;
+    watch.tell("go")?;
+    watch.wait()?;
+    scene.clear()
+}
+
+fn parent(scene: &Scene, judge: &mut Judge<'_>) {
+    let (sender, target) = (scene.pid("relays"), scene.pid("ignores"));
+    let hup = judge.signal("SIGHUP", libc::SIGHUP, From::Process(play()), sender);
+    hup.fate("handled", None);
+    real(scene, judge, sender, &[scene.pid1(), play()]);
+    judge.cleared(scene.pid1());
+    judge.zapped("the sender", sender, scene.pid1());
+    judge.zapped("the target", target, scene.pid1());
+}
+
+/// What the sender sent, with its parents and not the tracer, who ended well.
+fn real(scene: &Scene, judge: &mut Judge<'_>, sender: u32, parents: &[u32]) {
+    judge
+        .signal("SIGUSR1", USR1, From::Process(sender), scene.pid("ignores"))
+        .fate("dropped", Some("sig-ign"))
+        .ancestry(parents)
+        .no_ancestor("watch");
+    let tracer = scene.pid("tracer");
+    judge.death("the tracer", tracer).cause("exit", "exit", 0);
 }
