@@ -1,8 +1,11 @@
 //! `storm PID KIND`: sends real-time signals to a process until it is gone, and
 //! counts those that the kernel took. The count is the truth that sigtrace's numbers
-//! are held against. `equal`: all alike; `varied`: hardly two alike; `crowd`: so from
-//! hundreds of processes, of which one counts.
+//! are held against. `equal`: all alike; `varied`: hardly two alike; `keys`: of a few
+//! hundred sorts, so many of each in a row that they are counted together; `crowd`:
+//! varied ones from hundreds of processes, of which one counts.
 
+use std::iter;
+use std::ops::Range;
 use std::process;
 
 use anyhow::{bail, Result};
@@ -13,8 +16,9 @@ use crate::sys::{self, PidFd, Side};
 /// All of glibc's real-time signals.
 pub(crate) const SIGNALS: std::ops::RangeInclusive<i32> = 34..=64;
 
-/// So many before the play goes on: many times what the smallest buffer holds.
-const ENOUGH: u64 = 3_000;
+/// So many before the play goes on: many times what the smallest buffer holds, and each
+/// of the keys.
+const ENOUGH: u64 = 4_000;
 /// The target should have been ended long before.
 const TOO_MANY: u64 = 50_000_000;
 
@@ -22,12 +26,20 @@ const TOO_MANY: u64 = 50_000_000;
 /// together with others: more than the kernel side remembers at a time.
 const CODES: i32 = 100_000;
 
+/// So many values for `keys`. The kernel side has 4096 places for keys: the chance that
+/// no two of all want the same one is 1 in 10^13. In 2000 tries, each with another sender
+/// and target, there were never fewer than nine keys whose place was another's.
+const FEW_CODES: i32 = 16;
+pub(crate) const KEYS: usize = 31 * FEW_CODES as usize;
+/// So many of each in a row: more than the three of a second that are told whole.
+const IN_A_ROW: usize = 8;
+const _: () = assert!(KEYS * IN_A_ROW <= ENOUGH as usize);
+
 /// Of a crowd, on a real machine and where one processor is emulated by another.
 pub(crate) const CROWD: usize = 500;
 pub(crate) const CROWD_IN_A_GUEST: usize = 60;
 
 pub(crate) fn run(pid: i32, kind: &str) -> Result<()> {
-    let varied = kind != "equal";
     tools::set_name(b"storm")?;
     // A plain pid could be another process's by the time the storm ends.
     let target = PidFd::open(pid)?;
@@ -35,10 +47,8 @@ pub(crate) fn run(pid: i32, kind: &str) -> Result<()> {
     tools::hear()?;
     let counts = kind.strip_prefix("crowd").map_or(Ok(true), leads)?;
     let mut sent = 0;
-    // Below all that mean something (asm-generic/siginfo.h).
-    let codes = (-1000 - CODES..-1000).cycle();
-    for (number, code) in SIGNALS.cycle().zip(codes) {
-        if !target.send(number, varied.then_some(code))? {
+    for (number, code) in signals(kind) {
+        if !target.send(number, code)? {
             break;
         }
         sent += 1;
@@ -53,6 +63,24 @@ pub(crate) fn run(pid: i32, kind: &str) -> Result<()> {
         tools::say(&format!("sent {sent}"))?;
     }
     process::exit(0);
+}
+
+/// What to send, each with its `si_code`; none: the kernel's own.
+fn signals(kind: &str) -> Box<dyn Iterator<Item = (i32, Option<i32>)>> {
+    match kind {
+        "equal" => Box::new(SIGNALS.cycle().map(|number| (number, None))),
+        "keys" => {
+            let keys = codes(FEW_CODES).flat_map(|code| SIGNALS.map(move |n| (n, Some(code))));
+            let row = |key| iter::repeat_n(key, IN_A_ROW);
+            Box::new(keys.flat_map(row).cycle())
+        }
+        _ => Box::new(SIGNALS.cycle().zip(codes(CODES).cycle().map(Some))),
+    }
+}
+
+/// Values of `si_code` below all that mean something (asm-generic/siginfo.h).
+fn codes(many: i32) -> Range<i32> {
+    -1000 - many..-1000
 }
 
 /// Makes a crowd of so many; whether this is the one that counts.

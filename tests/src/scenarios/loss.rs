@@ -2,14 +2,17 @@
 //! last one, and what is said is less certain. Of equal ones nothing is lost: they
 //! are folded.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::{own, Outcome, Scenario, Stage};
+use crate::inside::storm::KEYS;
 use crate::judge::Seen;
 use crate::stage::ns::{self, Ns, Program};
-use crate::stage::sigtrace::Sigtrace;
+use crate::stage::sigtrace::{Ended, Sigtrace};
 
 /// Four KiB: a page, the least that the kernel allows.
 const BUFFER: &str = "4096";
@@ -18,7 +21,11 @@ const STORM: &str =
     "34,35,36,37,38,39,40,41,42,43,44,45,46,47,48,49,50,51,52,53,54,55,56,57,58,59,60,61,62,63,64";
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![own("loss", loss), own("folded", folded)]
+    vec![
+        own("loss", loss),
+        own("folded", folded),
+        own("folded-crowded-out", crowded_out),
+    ]
 }
 
 /// How many a storm sent, once its target is gone.
@@ -28,41 +35,86 @@ fn sent(storm: &Program) -> Result<u64> {
     sent.parse().context("how many were sent")
 }
 
-/// A storm of equal signals that are ignored: none is lost, none is missing, and
-/// few lines tell it.
-fn folded(stage: &Stage<'_>) -> Result<Outcome> {
+/// A storm of signals that are ignored, to the end of its target, which comes once `until`
+/// is over: how many it sent, to whom, and what sigtrace said.
+fn blown(
+    stage: &Stage<'_>,
+    kind: &str,
+    until: impl FnOnce(&Sigtrace) -> Result<()>,
+) -> Result<(u64, u32, Ended)> {
     let ns = Ns::new(&["c-init-sig", "1"])?;
     let target = ns.enter(&["role", "ignores-rt"])?;
     let victim = target.meet("ignores-rt")?.host;
-    let storm = Program::outside(&["storm", &victim.to_string(), "equal"])?;
+    let storm = Program::outside(&["storm", &victim.to_string(), kind])?;
     storm.hear("ready")?;
     let ino = ns.ino.to_string();
-    let flags = ["--pidns", &ino, "--once", "-o", "json", "-s", STORM];
+    let scope = ["--pidns", &ino, "--once", "-o", "json", "-s", STORM];
+    // Nothing shall be lost of what is told whole, on a machine that is slow, too.
+    let flags = [&scope[..], &["--buffer", "32M"]].concat();
     let sigtrace = Sigtrace::attached(stage.host, &flags)?;
     storm.tell("go")?;
     storm.hear("blowing")?;
+    until(&sigtrace)?;
     ns::kill(ns.pid1.pid, Signal::SIGTERM)?;
     target.wait()?;
     ns.pid1.wait()?;
     let sent = sent(&storm)?;
     storm.wait()?;
-    let ended = sigtrace.ended()?.well()?;
-    let seen = Seen::read(&ended.lines);
+    Ok((sent, victim, sigtrace.ended()?.well()?))
+}
+
+/// None of a storm is lost, none is missing; and in how many lines it was told.
+fn exact(seen: &Seen, victim: u32, sent: u64) -> (Vec<String>, usize) {
     let mut faults = seen.faults.clone();
-    let (told, lines) = told(&seen, victim);
+    let (told, lines) = told(seen, victim);
     if told != sent || seen.summary["events_lost"] != 0 {
         faults.push(format!("{sent} were sent, {told} told: {}", seen.summary));
     }
     if seen.summary["signals_dropped"] != sent {
         faults.push(format!("not all {sent} dropped: {}", seen.summary));
     }
+    println!("{sent} signals in {lines} lines");
+    (faults, lines)
+}
+
+/// Equal ones: few lines tell them.
+fn folded(stage: &Stage<'_>) -> Result<Outcome> {
+    let (sent, victim, ended) = blown(stage, "equal", |_| Ok(()))?;
+    let (mut faults, lines) = exact(&Seen::read(&ended.lines), victim, sent);
     if lines as u64 * 4 > sent {
         faults.push(format!("{sent} signals in {lines} lines"));
     }
-    println!("{sent} signals in {lines} lines");
-    let mut lines = ended.lines;
-    lines.truncate(20);
-    Ok(Outcome::of(faults, &lines))
+    Ok(Outcome::of(faults, first(&ended, 20)))
+}
+
+/// So many sorts that for some the place where they are counted is another's: they are
+/// counted elsewhere, as exactly.
+fn crowded_out(stage: &Stage<'_>) -> Result<Outcome> {
+    // Counts have been read once then, and go on.
+    let counts = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap_or_default();
+        line["count"].as_u64().is_some_and(|count| count > 1)
+    };
+    let (sent, victim, ended) = blown(stage, "keys", |sigtrace| {
+        sigtrace.out.wait("a line that counts", 0, counts).map(drop)
+    })?;
+    let seen = Seen::read(&ended.lines);
+    let (mut faults, _) = exact(&seen, victim, sent);
+    let counted = (seen.events.iter()).filter(|event| event.number("/count") > Some(1));
+    let keys: BTreeSet<_> = counted
+        .map(|event| {
+            let code = event.now["signal"]["code_number"].as_i64();
+            (event.number("/signal/number"), code)
+        })
+        .collect();
+    if keys.len() != KEYS {
+        faults.push(format!("{} and not {KEYS} sorts are counted", keys.len()));
+    }
+    Ok(Outcome::of(faults, first(&ended, 20)))
+}
+
+fn first(ended: &Ended, lines: usize) -> &[String] {
+    ended.lines.get(..lines).unwrap_or(&ended.lines)
 }
 
 /// How many signals to this process were told, and in how many lines.
