@@ -20,7 +20,8 @@ use super::{
 
 /// Names the function that an address of the kernel lies in.
 pub trait Functions {
-    /// `None` where symbols are hidden or the address is unknown.
+    /// Without what the compiler puts behind it (`.part.0`, `.cold`); `None` where symbols
+    /// are hidden or the address is unknown.
     fn name(&mut self, address: u64) -> Option<Arc<str>>;
 }
 

@@ -208,7 +208,8 @@ pub struct Ancestor {
 pub struct Frame {
     /// As the kernel gave it.
     pub address: u64,
-    /// The function it lies in; `None` where symbols are hidden.
+    /// The function it lies in, as it is called in the source; `None` where symbols are
+    /// hidden.
     pub function: Option<Arc<str>>,
 }
 

@@ -1,23 +1,12 @@
 //! Kernel stacks: which function proves what. Frames are matched by name
-//! anywhere on the stack and with the compiler's suffixes removed, because
-//! functions are inlined, split and renamed from one kernel to the next.
+//! anywhere on the stack, because functions are inlined, split and renamed from one
+//! kernel to the next.
 
 use crate::event::Frame;
 
-/// The name without `.part.0`, `.constprop.0`, `.isra.0` and the like.
-pub(crate) fn plain(name: &str) -> &str {
-    match name.find('.') {
-        Some(at) if at > 0 => &name[..at],
-        _ => name,
-    }
-}
-
 /// Functions on the stack, innermost first.
 pub(crate) fn names(stack: &[Frame]) -> impl Iterator<Item = &str> {
-    stack
-        .iter()
-        .filter_map(|f| f.function.as_deref())
-        .map(plain)
+    stack.iter().filter_map(|f| f.function.as_deref())
 }
 
 /// The first of `wanted` that is on the stack.
@@ -229,12 +218,12 @@ mod tests {
     }
 
     #[test]
-    fn suffixes_and_depth_do_not_matter() {
+    fn depth_does_not_matter() {
         let stack = frames(&[
             "bpf_trace_run5",
             "__send_signal_locked",
-            "zap_pid_ns_processes.part.0",
-            "do_exit.cold",
+            "zap_pid_ns_processes",
+            "do_exit",
         ]);
         assert!(has(&stack, "zap_pid_ns_processes"));
         assert!(!has(&stack, "zap_pid_ns"));

@@ -90,6 +90,15 @@ fn function(line: &str) -> Option<(u64, &str)> {
     (address != 0 && code).then_some((address, name))
 }
 
+/// The name without `.part.0`, `.constprop.0`, `.isra.0`, `.cold` and the like: the compiler
+/// splits functions, and differently for each kernel.
+fn plain(name: &str) -> &str {
+    match name.find('.') {
+        Some(at) if at > 0 => &name[..at],
+        _ => name,
+    }
+}
+
 /// Whether this process may see kernel addresses (`kptr_restrict`,
 /// CAP_SYSLOG): looks at one line.
 pub fn are_visible(kallsyms: &Path) -> bool {
@@ -154,7 +163,8 @@ impl Functions for Symbols {
         }
         // A return address: behind a call that ends its function, it is the
         // next function's first.
-        let name = self.table.name(address.wrapping_sub(1)).map(Arc::from);
+        let name = self.table.name(address.wrapping_sub(1));
+        let name = name.map(|name| Arc::from(plain(name)));
         // Return addresses are few; a flood of others must not fill memory.
         if self.cache.len() >= 16_384 {
             self.cache.clear();
@@ -188,6 +198,13 @@ mod tests {
             "too far from any function"
         );
         assert_eq!(table.name(0x1000), None);
+    }
+
+    #[test]
+    fn what_the_compiler_adds_is_left_out() {
+        assert_eq!(plain("zap_pid_ns_processes.part.0"), "zap_pid_ns_processes");
+        assert_eq!(plain("do_exit"), "do_exit");
+        assert_eq!(plain(".text"), ".text");
     }
 
     #[test]

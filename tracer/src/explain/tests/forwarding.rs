@@ -181,7 +181,7 @@ fn tini_takes_the_signal_and_forces_nothing() {
         TERM,
         &[
             "dequeue_signal",
-            "do_sigtimedwait.isra.0",
+            "do_sigtimedwait",
             "__x64_sys_rt_sigtimedwait",
         ],
     );
