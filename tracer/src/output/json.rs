@@ -23,6 +23,8 @@ pub struct Json<W> {
     context: Context,
     out: W,
     written: Written,
+    /// A line that is being written: its memory serves for the next.
+    line: Vec<u8>,
 }
 
 impl<W: io::Write> Json<W> {
@@ -32,15 +34,15 @@ impl<W: io::Write> Json<W> {
             context,
             out,
             written: Written::default(),
+            line: Vec::new(),
         }
     }
 
     fn put(&mut self, line: &Line) -> io::Result<()> {
-        self.write(serde_json::to_string(line)?)
-    }
-
-    fn write(&mut self, line: String) -> io::Result<()> {
-        writeln!(self.out, "{}", escape::json(line))
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, line)?;
+        let text = str::from_utf8(&self.line).map_err(io::Error::other)?;
+        write(&mut self.out, text)
     }
 
     fn of(&self, scope: &Scope, at: BootTime) -> shapes::Life {
@@ -55,7 +57,7 @@ impl<W: io::Write> Json<W> {
     fn put_changeable(&mut self, id: u64, line: &Line) -> io::Result<()> {
         let line = serde_json::to_string(line)?;
         self.written.remember(id, &line);
-        self.write(line)
+        write(&mut self.out, &line)
     }
 
     fn update(&mut self, of: u64, time: BootTime, now: &Line) -> io::Result<()> {
@@ -76,7 +78,7 @@ impl<W: io::Write> Json<W> {
             r#"{{"event":"update","v":{VERSION},"of":{of},"time":"{time}",{}"#,
             &changed[1..]
         );
-        self.write(line)
+        write(&mut self.out, &line)
     }
 }
 
@@ -202,6 +204,12 @@ impl<W: io::Write> Output for Json<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
+}
+
+fn write(out: &mut impl io::Write, line: &str) -> io::Result<()> {
+    // Not formatted, which costs more than to copy it.
+    out.write_all(escape::json(line).as_bytes())?;
+    out.write_all(b"\n")
 }
 
 fn object(line: &Line) -> io::Result<Map<String, Value>> {

@@ -35,6 +35,8 @@ struct State {
     /// Bytes of those, and of the one that is being written.
     waiting: usize,
     failed: Option<io::Error>,
+    /// What has been written: memory for the next piece.
+    spare: Vec<u8>,
     /// Nothing more will come.
     closed: bool,
     /// The writer, until it is started.
@@ -68,7 +70,7 @@ impl Shared {
             while state.pieces.is_empty() && !state.closed {
                 state = self.wait(state);
             }
-            let Some(piece) = state.pieces.pop_front() else {
+            let Some(mut piece) = state.pieces.pop_front() else {
                 return;
             };
             drop(state);
@@ -82,6 +84,8 @@ impl Shared {
                 self.changed.notify_all();
                 return;
             }
+            piece.clear();
+            state.spare = piece;
             self.changed.notify_all();
         }
     }
@@ -132,6 +136,7 @@ impl Spool {
         }
         state.waiting += piece.len();
         state.pieces.push_back(piece);
+        self.piece = std::mem::take(&mut state.spare);
         self.shared.changed.notify_all();
         Ok(())
     }
