@@ -45,6 +45,8 @@ pub struct Ring {
     fd: AsyncFd<RingBuf<MapData>>,
     consumer: Shared,
     producers: Shared,
+    /// Its memory serves for the next batch, once the last one is done.
+    batch: BytesMut,
     losses: Losses,
     folds: Folds,
     /// `None` once detached.
@@ -69,6 +71,7 @@ impl Ring {
             consumer: consumer.map_err(KernelError::Wait)?,
             producers: producers.map_err(KernelError::Wait)?,
             fd: sys::wait_for(attached.ring).map_err(KernelError::Wait)?,
+            batch: BytesMut::new(),
             losses: attached.losses,
             folds: attached.folds,
             held: Some(attached.held),
@@ -104,10 +107,10 @@ impl Ring {
     /// whether there is more.
     pub fn drain(&mut self) -> (Batch, bool) {
         let ring = self.fd.get_mut();
-        let mut batch = BytesMut::new();
+        let batch = &mut self.batch;
         while batch.len() < BATCH {
             let Some(record) = ring.next() else {
-                return (Batch(batch.freeze()), false);
+                return (Batch(batch.split().freeze()), false);
             };
             if is_fold_note(&record) {
                 self.folds.grew();
@@ -116,7 +119,7 @@ impl Ring {
             batch.put_u32_le(u32::try_from(record.len()).unwrap_or(0));
             batch.put_slice(&record);
         }
-        (Batch(batch.freeze()), true)
+        (Batch(batch.split().freeze()), true)
     }
 
     /// Detaches the programs. What they wrote can still be taken out, and what
