@@ -10,10 +10,18 @@ use super::engine::Engine;
 use super::recent::Recent;
 use super::verdict::Verdict;
 
-/// The last one told of each kind with what became of it then: later its target may
-/// be dead. `None`: one alone was told. The kernel side counts after three, so that of most
-/// kinds, such as the SIGCHLD of each child, no more than that is to be known.
-pub(super) type Told = Recent<Like, Option<(Arc<Signal>, Verdict)>>;
+/// Of each kind, what was told of it.
+pub(super) type Told = Recent<Like, LastTold>;
+
+/// What was told of a kind.
+#[derive(Debug)]
+pub(super) enum LastTold {
+    /// One, which is not kept: the kernel side counts after three, so that of most kinds, such
+    /// as the SIGCHLD of each child, no more than that is to be known.
+    Once,
+    /// The last of several, with what became of it then: later its target may be dead.
+    Again(Arc<Signal>, Verdict),
+}
 
 impl Engine {
     /// One was told that may be counted from now on. `verdict`: of one that concerns
@@ -26,8 +34,13 @@ impl Engine {
         if ended {
             let of = Like::of(signal);
             let again = self.told.get(&of).is_some();
-            let last = |verdict: &Verdict| (Arc::clone(signal), verdict.clone());
-            let told = verdict.map(|verdict| again.then(|| last(verdict)));
+            let told = verdict.map(|verdict| {
+                if again {
+                    LastTold::Again(Arc::clone(signal), verdict.clone())
+                } else {
+                    LastTold::Once
+                }
+            });
             self.told.put(of, told);
         }
     }
@@ -41,10 +54,10 @@ impl Engine {
         last: BootTime,
     ) {
         let (signal, verdict) = match self.told.get(like) {
-            Some(Some(Some(told))) => told.clone(),
+            Some(Some(LastTold::Again(signal, verdict))) => (Arc::clone(signal), verdict.clone()),
             Some(None) => return,
-            // The first of them were lost, so that nobody knows who they are.
-            Some(Some(None)) | None => return self.lost(id, time, "signal", count),
+            // Those that come before a count were lost, so that nobody knows who they are.
+            Some(Some(LastTold::Once)) | None => return self.lost(id, time, "signal", count),
         };
         self.summary.signals += count;
         let report = SignalReport {

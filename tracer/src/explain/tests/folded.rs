@@ -82,6 +82,19 @@ fn a_kind_of_which_none_was_told_is_lost() {
 }
 
 #[test]
+fn one_alone_is_not_kept_for_what_is_counted() {
+    let mut w = World::new();
+    let (sh, one) = (host(50, "sh"), member(40, 1, "init"));
+    w.send(&sh, &one, USR1).dropped();
+    let like = Like::of(w.events.last().and_then(|e| e.fact.signal()).expect("it"));
+    // The second and the third did not arrive.
+    counted(&mut w, like, 7);
+    let told = w.run();
+    assert!(told.reports.iter().filter_map(lost).eq([("signal", 7)]));
+    assert_eq!((told.summary.signals, told.summary.lost), (1, 7));
+}
+
+#[test]
 fn what_concerns_nobody_is_nobodys_loss() {
     let mut w = World::new();
     let (sh, other) = (host(50, "sh"), host(60, "other"));
