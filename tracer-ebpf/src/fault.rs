@@ -15,11 +15,11 @@ use sigtrace_common::{
 
 use crate::{
     emit::{self, Share},
-    fold::Recent,
+    fold::{is_within, WHOLE},
     globals::{global, FAULTS, PLACES},
-    mem::{self, current, opaque, pointer, Addr, Mem, Probe},
+    mem::{current, pointer, Addr, Mem, Probe},
     siginfo::{Action, Info},
-    task,
+    task, verifier,
 };
 
 /// `BPF_F_USER_STACK`.
@@ -45,6 +45,38 @@ pub(crate) struct KnownPlace {
     mm: u64,
     address: u64,
     tgid: u64,
+}
+
+/// How often something came in the second that began then.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Recent {
+    since_ns: u64,
+    count: u32,
+    pad: u32,
+}
+
+impl Recent {
+    /// The first one of its second.
+    #[inline(always)]
+    pub(crate) fn first(now: u64) -> Self {
+        Self {
+            since_ns: now,
+            count: 1,
+            pad: 0,
+        }
+    }
+
+    /// Counts another; whether it is one of the few that are told whole.
+    #[inline(always)]
+    pub(crate) fn once_more(&mut self, now: u64) -> bool {
+        if !is_within(self.since_ns, now) {
+            *self = Self::first(now);
+            return true;
+        }
+        self.count += 1;
+        self.count <= WHOLE
+    }
 }
 
 /// Tells where in the current task's program an address is, once: that of a handler
@@ -73,7 +105,7 @@ pub(crate) unsafe fn before_handler(task: Addr, address: u64, of_fault: bool, ct
         (*out).header = emit::header(Kind::Fault);
         task::fill::<Probe>(&raw mut (*out).task, task);
         (*out).ip = address;
-        mem::clear(&raw mut (*out).build_id);
+        verifier::clear(&raw mut (*out).build_id);
         (*out).handler = 1;
         if of_fault {
             build_id(out, ctx);
@@ -148,7 +180,7 @@ pub(crate) unsafe fn before_signal(target: Addr, info: &Info, action: &Action, c
         (*out).header = emit::header(Kind::Fault);
         task::fill::<Probe>(&raw mut (*out).task, target);
         (*out).ip = instruction(ctx);
-        mem::clear(&raw mut (*out).build_id);
+        verifier::clear(&raw mut (*out).build_id);
         (*out).handler = 0;
         build_id(out, ctx);
         mapping(out, target);
@@ -237,7 +269,7 @@ fn slot(pivots: &[u64; PIVOTS], ip: u64) -> u64 {
     for pivot in pivots {
         // The sign of a difference that does not overflow.
         let difference = (pivot.wrapping_sub(1) >> 1).wrapping_sub(ip >> 1);
-        going &= opaque(difference) >> 63;
+        going &= verifier::opaque(difference) >> 63;
         slot += going;
     }
     slot
@@ -247,7 +279,7 @@ fn slot(pivots: &[u64; PIVOTS], ip: u64) -> u64 {
 /// verifier makes a branch since Linux 6.18.
 #[inline(always)]
 fn is_equal(a: u64, b: u32) -> u64 {
-    opaque(opaque((a ^ u64::from(b)).wrapping_sub(1)) >> 63)
+    verifier::opaque(verifier::opaque((a ^ u64::from(b)).wrapping_sub(1)) >> 63)
 }
 
 /// Of kernels before 6.1.

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How many of a second are told whole.
-const WHOLE: u32 = 3;
+pub(crate) const WHOLE: u32 = 3;
 /// A key that is new.
 static NONE: Fold = Fold::NONE;
 const SECOND_NS: u64 = 1_000_000_000;
@@ -27,15 +27,6 @@ const SIGSTOP: i32 = 19;
 /// `TRACE_SIGNAL_IGNORED`, `_ALREADY_PENDING`, `_OVERFLOW_FAIL`: they have no
 /// future, so that all that is to be known of them is known here.
 const ENDED: core::ops::RangeInclusive<i32> = 1..=3;
-
-/// How often something came in the second that began then.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub(crate) struct Recent {
-    since_ns: u64,
-    count: u32,
-    pad: u32,
-}
 
 /// Keys whose hashes end alike.
 pub(crate) const RECENT_SETS: u32 = 2048;
@@ -53,29 +44,6 @@ pub(crate) struct RecentKey {
     hash: u64,
     since_ns: u64,
     count: u64,
-}
-
-impl Recent {
-    /// The first one of its second.
-    #[inline(always)]
-    pub(crate) fn first(now: u64) -> Self {
-        Self {
-            since_ns: now,
-            count: 1,
-            pad: 0,
-        }
-    }
-
-    /// Counts another; whether it is one of the few that are told whole.
-    #[inline(always)]
-    pub(crate) fn once_more(&mut self, now: u64) -> bool {
-        if !is_within(self.since_ns, now) {
-            *self = Self::first(now);
-            return true;
-        }
-        self.count += 1;
-        self.count <= WHOLE
-    }
 }
 
 /// Whether this signal is counted and not told. Signals to one target come one
@@ -201,7 +169,7 @@ unsafe fn come(keys: *mut RecentKeys, hash: u64, time_ns: u64) -> (u64, u32) {
 }
 
 #[inline(always)]
-fn is_within(since_ns: u64, time_ns: u64) -> bool {
+pub(crate) fn is_within(since_ns: u64, time_ns: u64) -> bool {
     time_ns.wrapping_sub(since_ns) < SECOND_NS
 }
 

@@ -14,8 +14,8 @@ use sigtrace_common::{
 };
 
 use crate::{
-    fault::KnownPlace,
-    fold::{Recent, RecentKeys, RECENT_SETS},
+    fault::{KnownPlace, Recent},
+    fold::{RecentKeys, RECENT_SETS},
     fork::Forking,
 };
 

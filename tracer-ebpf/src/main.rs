@@ -3,9 +3,10 @@
 //!
 //! One file per subject ([`signal`], [`deliver`], [`refused`], [`fork`], [`process`], [`exit`], [`oom`],
 //! [`ptrace`]) holds the logic once
-//! and thin entry points per program type. [`task`] reads facts of a task,
-//! [`trace`] its ancestry and stack, [`filter`] decides what counts, [`emit`]
-//! writes and counts what was lost, [`mem`] hides how kernel memory is read.
+//! and thin entry points per program type. [`task`] reads facts of a task, [`siginfo`] what a
+//! signal brings along, [`trace`] ancestry and stack, [`fault`] where a program was,
+//! [`filter`] decides what counts, [`fold`] counts storms, [`emit`] writes and counts what was
+//! lost, [`mem`] hides how kernel memory is read, [`verifier`] what is written for its sake.
 #![no_std]
 #![no_main]
 #![allow(
@@ -34,6 +35,7 @@ mod signal;
 mod syscall;
 mod task;
 mod trace;
+mod verifier;
 
 #[cfg(not(test))]
 #[panic_handler]

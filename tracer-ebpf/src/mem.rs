@@ -7,7 +7,7 @@
 //! the current task are read by [`Probe`], since the verifier allows nothing else
 //! on the oldest kernels; but who is current may be asked on the others too.
 
-use core::{arch::asm, mem::MaybeUninit};
+use core::mem::MaybeUninit;
 
 use aya_ebpf::helpers::{
     bpf_get_current_task,
@@ -72,7 +72,7 @@ impl Probe {
     /// `T` must be an integer, a pointer, or an array of those.
     #[inline(always)]
     pub(crate) unsafe fn at<T: Copy>(address: Addr) -> T {
-        // Not cleared, which would go through `memset`: see `clear`.
+        // Not cleared, which would go through `memset`: see [`crate::verifier::clear`].
         let mut value = MaybeUninit::<T>::uninit();
         // SAFETY: the helper checks the address. It writes zeros if it fails, so
         // that its result need not be looked at: every branch less is a way less
@@ -86,78 +86,6 @@ impl Probe {
             value.assume_init()
         }
     }
-}
-
-/// Zeros for an array, word by word and volatile: the compiler makes a call of `memset` of
-/// any other way, which goes byte by byte and takes five instructions for each.
-///
-/// # Safety
-/// `out` must be aligned to 4 bytes, and `T` be made of plain words of that size.
-#[inline(always)]
-pub(crate) unsafe fn clear<T>(out: *mut T) {
-    let mut i = 0;
-    while i < size_of::<T>() / size_of::<u32>() {
-        // SAFETY: the caller's duty.
-        unsafe { core::ptr::write_volatile(out.cast::<u32>().add(i), 0) };
-        i += 1;
-    }
-}
-
-/// Adds to a number in memory of a record, of which the verifier does not know what is in
-/// it: old ones follow all that comes behind for each sum.
-///
-/// # Safety
-/// `out` must point into a reserved record.
-#[inline(always)]
-pub(crate) unsafe fn add(out: *mut u32, more: u64) {
-    // SAFETY: the caller's duty.
-    unsafe {
-        let sum = core::ptr::read_volatile(out).wrapping_add(more as u32);
-        core::ptr::write_volatile(out, sum);
-    }
-}
-
-/// 1 if any of the lower 63 bits is set, else 0; without a branch.
-#[inline(always)]
-pub(crate) fn any(bits: u64) -> u64 {
-    opaque(0u64.wrapping_sub(bits)) >> 63
-}
-
-/// A place where the verifier compares what it knows with what it knew when it came here
-/// before, and goes on only if that differs. It does so where ways part alone, and what
-/// comes behind several ways to one place would be followed for each. A branch that is never
-/// taken, and that it takes out.
-#[inline(always)]
-pub(crate) fn meet() {
-    // SAFETY: a register of its own. Not to the next instruction, which the verifier of old
-    // kernels takes for a loop.
-    unsafe {
-        asm!(
-            "if {zero} == 1 goto +1",
-            "{zero} = 0",
-            zero = inout(reg) 0u64 => _,
-            options(nomem, nostack)
-        );
-    }
-}
-
-/// The value, of which the compiler knows nothing: it would make a branch of it.
-#[inline(always)]
-pub(crate) fn opaque(mut value: u64) -> u64 {
-    // SAFETY: moves a register to itself.
-    unsafe { asm!("{value} = {value}", value = inout(reg) value, options(pure, nomem, nostack)) };
-    value
-}
-
-/// The value, of which the verifier knows nothing any more: old ones follow all that comes
-/// behind again for each number that they know exactly.
-#[inline(always)]
-pub(crate) fn unknown(value: u64) -> u64 {
-    if global!(CONFIG.by_cgroup) == 0 && global!(CONFIG.by_new_cgroup) == 0 {
-        return value;
-    }
-    // SAFETY: an address of the kernel, as all are that a program has.
-    unsafe { Probe::get((&raw const value).cast(), 0) }
 }
 
 /// A pointer field.

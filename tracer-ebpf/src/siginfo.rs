@@ -1,16 +1,13 @@
 //! What a signal brings along (`struct kernel_siginfo`) and what its target does about it
-//! (`struct k_sigaction`), each read at once: a read costs more than what is read.
+//! (`struct k_sigaction`), each read at once, since a read costs more than what is read; and
+//! the tracepoint's numbers beside them. All of it stays in memory, for the verifier's sake.
 
 use core::{ffi::c_void, mem::MaybeUninit};
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use sigtrace_common::layout::ABSENT;
 
-use crate::{
-    globals::global,
-    mem::{self, Addr},
-    signal::scalar_arg,
-};
+use crate::{globals::global, mem::Addr, signal::scalar_arg, verifier};
 
 /// [`Info::kind`]: `SEND_SIG_PRIV`, which stands for a siginfo and is none.
 pub(crate) const BY_KERNEL: u32 = 1;
@@ -80,7 +77,7 @@ impl Info {
             core::ptr::write_volatile(&raw mut (*out).number, call.number as u8);
             core::ptr::write_volatile(&raw mut (*out).result, call.result as u8);
             // A zero that it knows it remembers, too.
-            let group = mem::any(u64::from(call.group as u32)) as u8;
+            let group = verifier::any(u64::from(call.group as u32)) as u8;
             core::ptr::write_volatile(&raw mut (*out).group, group);
             &*out
         }

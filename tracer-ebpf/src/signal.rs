@@ -21,11 +21,11 @@ use crate::{
     filter::{self, Because},
     fold,
     globals::global,
-    mem::{self, current, pointer, typed_current, Addr, Direct, Mem, Probe},
+    mem::{current, pointer, typed_current, Addr, Direct, Mem, Probe},
     oom, place,
     siginfo::{Action, Call, Info, BY_KERNEL, WHOLE},
     task::{self, Links},
-    trace,
+    trace, verifier,
 };
 
 /// `TRACE_SIGNAL_IGNORED`.
@@ -139,7 +139,7 @@ unsafe fn generate<M: Mem>(
         if because == Because::OfSender && info.result() != IGNORED {
             filter::follow::<M>(target);
         }
-        mem::meet();
+        verifier::meet();
         let signal = pointer::<M>(target, global!(LAYOUT.task_signal));
         let sighand = pointer::<M>(target, global!(LAYOUT.task_sighand));
         let action = sighand.wrapping_add(
@@ -155,7 +155,7 @@ unsafe fn generate<M: Mem>(
         if fold::fold::<M>(target, signal, info, action) {
             return 0;
         }
-        mem::meet();
+        verifier::meet();
         let tasks = Tasks {
             current: if M::TYPED && global!(CONFIG.typed_current) != 0 {
                 Links::of::<M>(typed_current())
@@ -174,8 +174,8 @@ unsafe fn generate<M: Mem>(
         // Here, where it is one way for both records: it is most of what the verifier has
         // to follow.
         let cgroups = [
-            mem::unknown(filter::cgroup::<Probe>(current())),
-            mem::unknown(filter::cgroup::<M>(target)),
+            verifier::unknown(filter::cgroup::<Probe>(current())),
+            verifier::unknown(filter::cgroup::<M>(target)),
         ];
         if !whole {
             if let Some(mut entry) = emit::reserve_within::<Signal>(Kind::Signal, Share::Noise) {
@@ -360,9 +360,9 @@ unsafe fn state<M: Mem>(
         let threads: u32 = M::get(signal, global!(LAYOUT.signal_nr_threads));
         (*out).threads = threads;
         (*out).dumping = dumping::<M>(signal, target);
-        mem::clear(&raw mut (*out).threads_seen);
-        mem::clear(&raw mut (*out).threads_blocking);
-        mem::clear(&raw mut (*out).threads_unable);
+        verifier::clear(&raw mut (*out).threads_seen);
+        verifier::clear(&raw mut (*out).threads_blocking);
+        verifier::clear(&raw mut (*out).threads_unable);
         let bit = (info.number() as u32).wrapping_sub(1) & 63;
         if info.is_for_all() && threads > 1 && blocked >> bit & 1 == 1 {
             ask_threads(out, signal, bit);
@@ -422,11 +422,11 @@ unsafe fn ask_threads(out: *mut TargetState, signal: Addr, bit: u32) {
             let thread = node.wrapping_sub(global!(LAYOUT.task_thread_node) as usize);
             let flags: u32 = Probe::get(thread, global!(LAYOUT.task_flags));
             let blocked: u64 = Probe::get(thread, global!(LAYOUT.task_blocked));
-            let unable = mem::any(u64::from(flags & (PF_EXITING | PF_WORKERS)));
+            let unable = verifier::any(u64::from(flags & (PF_EXITING | PF_WORKERS)));
             let blocking = (blocked >> bit & 1) * (1 - unable);
-            mem::add(&raw mut (*out).threads_seen, 1);
-            mem::add(&raw mut (*out).threads_unable, unable);
-            mem::add(&raw mut (*out).threads_blocking, blocking);
+            verifier::add(&raw mut (*out).threads_seen, 1);
+            verifier::add(&raw mut (*out).threads_unable, unable);
+            verifier::add(&raw mut (*out).threads_blocking, blocking);
             node = pointer::<Probe>(node, 0);
             i += 1;
         }

@@ -11,7 +11,8 @@ use sigtrace_common::{
 use crate::{
     filter,
     globals::global,
-    mem::{self, pointer, Addr, Mem, Probe},
+    mem::{pointer, Addr, Mem, Probe},
+    verifier,
 };
 
 /// What a task points to, each loaded once: for every pointer that it sees loaded
@@ -126,8 +127,8 @@ unsafe fn namespaces<M: Mem>(out: *mut Task, pid: Addr) {
     unsafe {
         let level: u32 = M::get(pid, global!(LAYOUT.pid_level));
         (*out).level = level as u16;
-        mem::clear(&raw mut (*out).ns_pids);
-        mem::clear(&raw mut (*out).ns_inums);
+        verifier::clear(&raw mut (*out).ns_pids);
+        verifier::clear(&raw mut (*out).ns_inums);
         let mut i = 0;
         while i < NS_LEVELS {
             if (i as u32) >= level {

@@ -23,10 +23,11 @@ use crate::{
 pub(crate) unsafe fn fill<M: Mem, const LEVELS: usize>(out: *mut Trace, ctx: Option<*mut c_void>) {
     // SAFETY: the caller's duty.
     unsafe {
+        let typed = M::TYPED && global!(CONFIG.typed_current) != 0;
         // Who has a tracer among its ancestors, or is traced itself, is rare.
-        if !(M::TYPED && global!(CONFIG.typed_current) != 0)
-            || ancestry::<M, LEVELS>(out, typed_current(), global!(LAYOUT.task_parent)) != 0
-        {
+        let by_tracer =
+            typed && ancestry::<M, LEVELS>(out, typed_current(), global!(LAYOUT.task_parent)) != 0;
+        if !typed || by_tracer {
             ancestry::<Probe, LEVELS>(out, current(), global!(LAYOUT.task_real_parent));
         }
         (*out).frame_count = match ctx {
