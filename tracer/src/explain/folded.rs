@@ -20,7 +20,7 @@ pub(super) enum LastTold {
     /// as the SIGCHLD of each child, no more than that is to be known.
     Once,
     /// The last of several, with what became of it then: later its target may be dead.
-    Again(Arc<Signal>, Verdict),
+    Again(Arc<Signal>, Box<Verdict>),
 }
 
 impl Engine {
@@ -36,7 +36,7 @@ impl Engine {
             let again = self.told.get(&of).is_some();
             let told = verdict.map(|verdict| {
                 if again {
-                    LastTold::Again(Arc::clone(signal), verdict.clone())
+                    LastTold::Again(Arc::clone(signal), Box::new(verdict.clone()))
                 } else {
                     LastTold::Once
                 }
