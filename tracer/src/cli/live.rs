@@ -1,13 +1,13 @@
 //! The loop of a running trace: from the ring buffer through the engine to the
 //! writer, until there is a reason to end. How it is set up stands in
 //! [`super::trace`], what concerns containers that start meanwhile in
-//! [`super::following`].
+//! [`super::following`], names for places in programs in [`super::naming`].
 
 use std::{
     collections::HashMap,
     io::{self, Write},
     path::Path,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use tokio::{
@@ -20,6 +20,7 @@ use super::{
     following::Following,
     ghosts::Ghosts,
     namesakes::Namesakes,
+    naming,
     origins::Origins,
     programs::Programs,
     quotas::Readings,
@@ -44,7 +45,7 @@ use crate::{
         symbols::Symbols,
     },
     output::{spool::Drained, Clock, Ending, Output},
-    program::worker::{Answer, Question, What, Worker},
+    program::worker::Worker,
 };
 
 /// How often the counts of lost events are looked at while events come in.
@@ -68,7 +69,7 @@ const TICK: Duration = Duration::from_millis(250);
 const TICKS_FOR: Duration = Duration::from_secs(3);
 /// How long, after everything has ended, an engine is given to say who asked;
 /// three times as long once it has begun to.
-const LAST_WORDS: Duration = Duration::from_secs(3);
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(3);
 /// It may have to speak of many containers, one after the other: at most so long.
 const LONGEST: Duration = Duration::from_secs(30);
 /// How long a stop may go on as a restart.
@@ -224,7 +225,7 @@ impl Live {
                     () = watched::first_end(&mut self.watched) => {}
                     Some(heard) = self.told.recv() => self.hear(heard)?,
                     container = self.following.learnt() => self.learn(container),
-                    answer = answer(symbols) => self.name(answer),
+                    answer = naming::answer(symbols) => self.name(answer),
                 }
             }
             more = self.work()?;
@@ -235,81 +236,6 @@ impl Live {
                 return Ok(Ending::Ended);
             }
         }
-    }
-
-    /// In which function a fault was, or a handler is: asked while the files can still be
-    /// found.
-    fn look_into(&mut self, time: BootTime, fact: &Fact) {
-        let (place, what) = match fact {
-            Fact::Fault(place) => (place, What::Fault(place.ip)),
-            Fact::HandlerFound(place) => (place, What::Handler(place.ip)),
-            _ => return,
-        };
-        let file = place
-            .mapping
-            .as_ref()
-            .and_then(|mapping| mapping.file.as_ref());
-        // The process that reads symbols is a child of this one.
-        let own = place.task.ppid == std::process::id();
-        let Some(file) = file.filter(|file| !own && !file.names.is_empty()) else {
-            return;
-        };
-        let Some(symbols) = &mut self.symbols else {
-            return;
-        };
-        let namespaces = &place.task.namespaces;
-        let pid1s = self.watched.iter().filter_map(|watched| {
-            let in_it = matches!(watched.home, Home::PidNs(ns) if namespaces.contains(&ns));
-            watched.pid1().filter(|_| in_it)
-        });
-        let wall = time.0.saturating_add_signed(self.clock.offset_ns);
-        symbols.ask(Question {
-            key: place.task.key,
-            what,
-            file: file.clone(),
-            pids: [place.task.key.pid, place.task.ppid]
-                .into_iter()
-                .chain(pid1s)
-                .collect(),
-            at: SystemTime::UNIX_EPOCH + Duration::from_nanos(wall),
-        });
-    }
-
-    fn name(&mut self, answer: Answer) {
-        let Some(function) = answer.function else {
-            return;
-        };
-        let (key, name) = (answer.key, function.name.into());
-        let (offset, source) = (function.offset, function.source.map(Into::into));
-        let fact = match answer.what {
-            What::Fault(ip) => Fact::FaultNamed {
-                key,
-                ip,
-                name,
-                offset,
-                source,
-            },
-            What::Handler(address) => Fact::HandlerNamed {
-                key,
-                address,
-                name,
-                offset,
-                source,
-            },
-        };
-        self.push(kernel::now(), fact);
-    }
-
-    /// Everything has ended; a name that is being looked up comes in a moment.
-    async fn last_names(&mut self) -> io::Result<()> {
-        while let Some(symbols) = self.symbols.as_mut().filter(|symbols| symbols.is_busy()) {
-            match tokio::time::timeout(LAST_WORDS, symbols.answer()).await {
-                Ok(answer) => self.name(answer),
-                Err(_) => break,
-            }
-            self.advance(kernel::now())?;
-        }
-        Ok(())
     }
 
     /// An engine speaks, at a time of its own: what it says is an event of now.
@@ -562,14 +488,6 @@ impl Live {
         self.output.summary(&summary, ending, now)?;
         self.output.flush()?;
         Ok(self.written.wait()?)
-    }
-}
-
-/// The next name; none ever comes without a worker.
-async fn answer(symbols: Option<&mut Worker>) -> Answer {
-    match symbols {
-        Some(symbols) => symbols.answer().await,
-        None => std::future::pending().await,
     }
 }
 

@@ -16,6 +16,7 @@ mod following;
 mod ghosts;
 mod live;
 mod namesakes;
+mod naming;
 mod origins;
 mod programs;
 mod quotas;
