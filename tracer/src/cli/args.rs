@@ -148,11 +148,12 @@ pub struct TraceArgs {
     #[arg(short, long, value_name = "TIME", value_parser = duration::parse,
         help_heading = "When to begin and end")]
     pub duration: Option<Duration>,
-    /// Size of the buffer between kernel and sigtrace in bytes, or with K or M;
-    /// rounded up to a power of two. Larger: fewer losses in a storm
+    /// Size of the buffer between kernel and sigtrace in bytes, or with K, M or G:
+    /// 4K to 1G, rounded up to a power of two. Larger: fewer losses in a storm
     #[arg(
         long,
         value_name = "SIZE",
+        allow_negative_numbers = true,
         default_value = "4M",
         help_heading = "Tuning"
     )]

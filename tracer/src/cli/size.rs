@@ -31,7 +31,9 @@ impl FromStr for BufferSize {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no size: bytes, or a number with K or M, 4K to 1024M");
+        let wrong = || {
+            format!("{text:?} is no size: a whole number of bytes, or one with K, M or G, up to 1G")
+        };
         let upper = text.to_ascii_uppercase();
         let number = upper
             .strip_suffix("IB")

@@ -129,20 +129,29 @@ impl Engine {
         })
     }
 
+    /// No longer follows one signal of a process that has too many without an end: the oldest
+    /// real-time one. Standard signals, which ask for an end and kill, wait once at most in
+    /// each queue, and nobody may hide them behind others.
+    fn make_room(&mut self, target: ProcessKey, time: BootTime) {
+        let waiting = self.history.process(target).map(|process| &process.open);
+        let Some(waiting) = waiting.filter(|waiting| waiting.len() >= OPEN_PER_PROCESS) else {
+            return;
+        };
+        let at = self.open.first_realtime(waiting).unwrap_or(0);
+        let given_up = waiting[at];
+        self.report_open(given_up, time);
+        self.give_up_one();
+        let number = self.open.remove(given_up).map(|open| open.signal.number);
+        if let Some(process) = self.history.process_mut(target) {
+            process.open.retain(|&id| id != given_up);
+            process.given_up |= number.map_or(0, signals::bit);
+        }
+    }
+
     /// It was queued: its end comes later.
     pub(super) fn wait(&mut self, open: Open) {
         let (id, time, target) = (open.id, open.time, open.target);
-        if let Some(process) = self.history.process_mut(target) {
-            let given_up = (process.open.len() >= OPEN_PER_PROCESS).then(|| process.open[0]);
-            if let Some(oldest) = given_up {
-                self.report_open(oldest, time);
-                self.open.remove(oldest);
-                self.give_up_one();
-                if let Some(process) = self.history.process_mut(target) {
-                    process.open.remove(0);
-                }
-            }
-        }
+        self.make_room(target, time);
         if let Some(process) = self.history.process_mut(target) {
             process.open.push(id);
         }

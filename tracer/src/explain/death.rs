@@ -10,6 +10,7 @@ use crate::history::note::NotedSender;
 use crate::history::process::{Exited, Fatal, Process};
 
 use super::asked::Request;
+use super::open::OPEN_PER_PROCESS;
 use super::path::KernelPath;
 use super::sender::{self, Origin};
 use super::verdict::{empty, View};
@@ -168,17 +169,27 @@ pub(crate) fn by_signal(view: View<'_>, victim: &Process, fatal: &Fatal, at: Boo
 
 fn only_delivered(victim: &Process, fatal: &Fatal) -> Death {
     let name = signals::name(fatal.number);
+    let (lacking, known, sender) = if victim.given_up & signals::bit(fatal.number) == 0 {
+        let lacking = "only its delivery was seen".to_owned();
+        (lacking, "who sent it was not seen", "an unseen sender")
+    } else {
+        let lacking = format!(
+            "more than {OPEN_PER_PROCESS} signals to this process waited, and not all of them were followed"
+        );
+        let sender = "a sender that is no longer known";
+        (lacking, "who sent it is no longer known", sender)
+    };
     let mut d = Death::new("unknown", None);
     d.evidence(Evidence::Event(fatal.event));
     d.missing(
-        format!("the sending of {name}: only its delivery was seen"),
+        format!("the sending of {name}: {lacking}"),
         Certainty::Unknown,
     );
     d.say(format!(
-        "{} acted on {name} and has no handler for it; who sent it was not seen.",
+        "{} acted on {name} and has no handler for it; {known}.",
         words::who(&victim.task)
     ));
-    d.link(Some(fatal.event), format!("{name} from an unseen sender"));
+    d.link(Some(fatal.event), format!("{name} from {sender}"));
     d
 }
 

@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use super::signals;
 use crate::event::{BootTime, ProcessKey, Sight, Signal};
 use crate::history::hash::Map;
 
-/// Open signals of one process that are followed; the oldest is given up for
-/// a new one. Real-time signals to a process that never takes them queue up.
+/// Open signals of one process that are followed; one is given up for a new one. Real-time
+/// signals to a process that never takes them queue up.
 pub(crate) const OPEN_PER_PROCESS: usize = 256;
 
 /// A signal without an end.
@@ -91,6 +92,13 @@ impl OpenSignals {
 
     pub(crate) fn get_mut(&mut self, id: u64) -> Option<&mut Open> {
         self.by_id.get_mut(&id)
+    }
+
+    /// The place of the oldest real-time signal among these.
+    pub(crate) fn first_realtime(&self, ids: &[u64]) -> Option<usize> {
+        let number = |id| self.by_id.get(id).map(|open| open.signal.number);
+        ids.iter()
+            .position(|id| number(id).is_some_and(|number| number >= signals::RTMIN))
     }
 
     pub(crate) fn len(&self) -> usize {

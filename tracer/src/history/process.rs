@@ -149,6 +149,8 @@ pub struct Process {
     pub quotas: Recent<(u64, Quotas)>,
     /// Ids of its signals that have no end yet, oldest first.
     pub open: Vec<u64>,
+    /// The numbers of those that are no longer followed, as a set: too many waited.
+    pub given_up: u64,
     /// What kills it: the first fatal signal wins.
     pub fatal: Option<Fatal>,
     /// A SIGKILL that ended its core dump: of `fatal` it was dying already.
@@ -213,6 +215,7 @@ impl Process {
             notes: Recent::new(NOTES),
             sent: Recent::new(SENT),
             quotas: Recent::new(READINGS),
+            given_up: 0,
             open: Vec::new(),
             fatal: None,
             dump_ended: None,

@@ -18,6 +18,7 @@ mod folded;
 mod forced;
 mod forks;
 mod forwarding;
+mod given_up;
 mod halted;
 mod handlers;
 mod harmless;
