@@ -11,7 +11,7 @@ use crate::history::process::Fatal;
 
 use super::engine::{Deadline, Engine, LOOKS_NS, LOOK_NS, SETTLE_NS, TAKEN_NS};
 use super::fate::{self, Delivery};
-use super::open::{Open, OPEN_PER_PROCESS};
+use super::open::{Open, OPEN_IN_ALL, OPEN_OF_MANY, OPEN_PER_PROCESS};
 use super::sender::{self, Origin};
 use super::signals::{self, DefaultAction};
 use super::{blocked, eligible, lead, queued, stack, stop_request, terminal};
@@ -133,11 +133,19 @@ impl Engine {
     /// real-time one. Standard signals, which ask for an end and kill, wait once at most in
     /// each queue, and nobody may hide them behind others.
     fn make_room(&mut self, target: ProcessKey, time: BootTime) {
+        let most = if self.open.len() < OPEN_IN_ALL {
+            OPEN_PER_PROCESS
+        } else {
+            OPEN_OF_MANY
+        };
         let waiting = self.history.process(target).map(|process| &process.open);
-        let Some(waiting) = waiting.filter(|waiting| waiting.len() >= OPEN_PER_PROCESS) else {
+        let Some(waiting) = waiting.filter(|waiting| waiting.len() >= most) else {
             return;
         };
-        let at = self.open.first_realtime(waiting).unwrap_or(0);
+        let oldest = (waiting.len() >= OPEN_PER_PROCESS).then_some(0);
+        let Some(at) = self.open.first_realtime(waiting).or(oldest) else {
+            return;
+        };
         let given_up = waiting[at];
         self.report_open(given_up, time);
         self.give_up_one();

@@ -10,6 +10,10 @@ use crate::history::hash::Map;
 /// Open signals of one process that are followed; one is given up for a new one. Real-time
 /// signals to a process that never takes them queue up.
 pub(crate) const OPEN_PER_PROCESS: usize = 256;
+/// From so many of all processes on, which take some 8 MB, only this many real-time ones of
+/// each.
+pub(crate) const OPEN_IN_ALL: usize = 4096;
+pub(crate) const OPEN_OF_MANY: usize = 16;
 
 /// A signal without an end.
 #[derive(Clone, Debug)]

@@ -1,10 +1,12 @@
 //! Processes for which more signals wait than are followed.
 
 use super::waiting::{pair, USER};
-use crate::event::Handler;
-use crate::explain::open::OPEN_PER_PROCESS;
-use crate::explain::report::Certainty;
+use super::world::member;
+use crate::event::{BootTime, Handler};
+use crate::explain::open::{OPEN_IN_ALL, OPEN_OF_MANY, OPEN_PER_PROCESS};
+use crate::explain::report::{Certainty, Report};
 use crate::explain::signals::*;
+use crate::explain::Engine;
 
 const REALTIME: i32 = 40;
 
@@ -53,4 +55,43 @@ fn what_is_no_longer_followed_was_not_unseen() {
     let said = explanation.sentences.join(" ");
     assert!(said.contains("who sent it is no longer known"), "{said}");
     assert!(!said.contains("not seen"), "{said}");
+}
+
+#[test]
+fn many_processes_have_less_room_each() {
+    let (mut w, sh, _) = pair();
+    let mut engine = Engine::new(w.coverage.clone());
+    let apps: Vec<_> = (0..400).map(|n| member(1000 + n, 10 + n, "app")).collect();
+    for app in &apps {
+        w.fork(&sh, app);
+        w.send(&sh, app, TERM).blocked().go();
+    }
+    for _ in 0..40 {
+        for app in &apps {
+            let realtime = w.send(&sh, app, REALTIME).handler(USER).blocked();
+            realtime
+                .set(|s| s.state.shared_pending |= bit(TERM) | bit(REALTIME))
+                .go();
+        }
+        for event in w.events.drain(..) {
+            engine.push(event);
+        }
+        engine.advance(BootTime(w.now));
+    }
+    let (_, open, _) = engine.sizes();
+    assert!(open <= OPEN_IN_ALL + apps.len() * OPEN_OF_MANY, "{open}");
+    for app in &apps {
+        w.deliver(app, TERM, Handler::Default);
+        w.exit(app, TERM);
+    }
+    for event in w.events.drain(..) {
+        engine.push(event);
+    }
+    let mut reports = engine.advance(BootTime(w.now));
+    reports.extend(engine.finish(BootTime(w.now)).0);
+    let known = |report: &&Report| match report {
+        Report::Exit(exit) => exit.mechanism == Some("kill-syscall"),
+        _ => false,
+    };
+    assert_eq!(reports.iter().filter(known).count(), apps.len());
 }
