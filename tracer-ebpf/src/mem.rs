@@ -15,8 +15,6 @@ use aya_ebpf::helpers::{
 };
 use sigtrace_common::layout::ABSENT;
 
-use crate::globals::global;
-
 /// An address in the kernel.
 pub(crate) type Addr = *const u8;
 
