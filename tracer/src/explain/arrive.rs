@@ -11,7 +11,7 @@ use crate::history::process::Fatal;
 
 use super::engine::{Deadline, Engine, LOOKS_NS, LOOK_NS, SETTLE_NS, TAKEN_NS};
 use super::fate::{self, Delivery};
-use super::open::{Open, OPEN_IN_ALL, OPEN_OF_MANY, OPEN_PER_PROCESS};
+use super::open::Open;
 use super::sender::{self, Origin};
 use super::signals::{self, DefaultAction};
 use super::{blocked, eligible, lead, queued, stack, stop_request, terminal};
@@ -129,33 +129,6 @@ impl Engine {
         })
     }
 
-    /// No longer follows one signal of a process that has too many without an end: the oldest
-    /// real-time one. Standard signals, which ask for an end and kill, wait once at most in
-    /// each queue, and nobody may hide them behind others.
-    fn make_room(&mut self, target: ProcessKey, time: BootTime) {
-        let most = if self.open.len() < OPEN_IN_ALL {
-            OPEN_PER_PROCESS
-        } else {
-            OPEN_OF_MANY
-        };
-        let waiting = self.history.process(target).map(|process| &process.open);
-        let Some(waiting) = waiting.filter(|waiting| waiting.len() >= most) else {
-            return;
-        };
-        let oldest = (waiting.len() >= OPEN_PER_PROCESS).then_some(0);
-        let Some(at) = self.open.first_realtime(waiting).or(oldest) else {
-            return;
-        };
-        let given_up = waiting[at];
-        self.report_open(given_up, time);
-        self.give_up_one();
-        let number = self.open.remove(given_up).map(|open| open.signal.number);
-        if let Some(process) = self.history.process_mut(target) {
-            process.open.retain(|&id| id != given_up);
-            process.given_up |= number.map_or(0, signals::bit);
-        }
-    }
-
     /// It was queued: its end comes later.
     pub(super) fn wait(&mut self, open: Open) {
         let (id, time, target) = (open.id, open.time, open.target);
@@ -172,6 +145,7 @@ impl Engine {
     /// The target's queues as this signal found them: earlier ones that are no
     /// longer in them have been taken.
     pub(super) fn look_from_signal(&mut self, id: u64, time: BootTime, s: &Signal) {
+        self.still_given_up(s.target.key, s.state.shared_pending | s.state.pending);
         let Some(process) = self.history.process(s.target.key) else {
             return;
         };
@@ -279,6 +253,7 @@ impl Engine {
             if got.is_none() && self.may_be_another(o) {
                 verdict = verdict.but("which of several equal signals this was: the process was traced, and its debugger may have kept one");
             }
+            verdict = self.unless_given_up(task.key, number, verdict);
             if verdict.fate == Fate::Handled {
                 let (time, signal) = (open.time, Arc::clone(&open.signal));
                 self.chosen.push(task.tid, o, time, signal, d);
@@ -353,6 +328,7 @@ impl Engine {
         }
         if let Some(function) = accepts {
             let verdict = fate::accepted(open.time, &open.signal, id, time, function);
+            let verdict = self.unless_given_up(task.key, number, verdict);
             self.conclude(o, verdict, id, time);
         } else {
             // Without names: a delivery follows, or never.
@@ -398,6 +374,7 @@ impl Engine {
         let Some(seen) = dispositions.filter(|d| d.state != b'Z' && d.state != b'X') else {
             return;
         };
+        self.still_given_up(key, seen.pending | seen.shared_pending);
         let Some(process) = self.history.process(key) else {
             return;
         };

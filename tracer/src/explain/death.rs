@@ -10,7 +10,6 @@ use crate::history::note::NotedSender;
 use crate::history::process::{Exited, Fatal, Process};
 
 use super::asked::Request;
-use super::open::OPEN_PER_PROCESS;
 use super::path::KernelPath;
 use super::sender::{self, Origin};
 use super::verdict::{empty, View};
@@ -170,12 +169,10 @@ pub(crate) fn by_signal(view: View<'_>, victim: &Process, fatal: &Fatal, at: Boo
 fn only_delivered(victim: &Process, fatal: &Fatal) -> Death {
     let name = signals::name(fatal.number);
     let (lacking, known, sender) = if victim.given_up & signals::bit(fatal.number) == 0 {
-        let lacking = "only its delivery was seen".to_owned();
+        let lacking = "only its delivery was seen";
         (lacking, "who sent it was not seen", "an unseen sender")
     } else {
-        let lacking = format!(
-            "more than {OPEN_PER_PROCESS} signals to this process waited, and not all of them were followed"
-        );
+        let lacking = "too many signals waited to follow all of them";
         let sender = "a sender that is no longer known";
         (lacking, "who sent it is no longer known", sender)
     };

@@ -27,6 +27,7 @@ mod bereaved;
 mod blocked;
 mod chain;
 mod crashes;
+mod crowded;
 mod death;
 mod debugger;
 mod denied;

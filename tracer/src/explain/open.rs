@@ -3,17 +3,8 @@
 
 use std::sync::Arc;
 
-use super::signals;
 use crate::event::{BootTime, ProcessKey, Sight, Signal};
 use crate::history::hash::Map;
-
-/// Open signals of one process that are followed; one is given up for a new one. Real-time
-/// signals to a process that never takes them queue up.
-pub(crate) const OPEN_PER_PROCESS: usize = 256;
-/// From so many of all processes on, which take some 8 MB, only this many real-time ones of
-/// each.
-pub(crate) const OPEN_IN_ALL: usize = 4096;
-pub(crate) const OPEN_OF_MANY: usize = 16;
 
 /// A signal without an end.
 #[derive(Clone, Debug)]
@@ -96,13 +87,6 @@ impl OpenSignals {
 
     pub(crate) fn get_mut(&mut self, id: u64) -> Option<&mut Open> {
         self.by_id.get_mut(&id)
-    }
-
-    /// The place of the oldest real-time signal among these.
-    pub(crate) fn first_realtime(&self, ids: &[u64]) -> Option<usize> {
-        let number = |id| self.by_id.get(id).map(|open| open.signal.number);
-        ids.iter()
-            .position(|id| number(id).is_some_and(|number| number >= signals::RTMIN))
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -149,7 +149,7 @@ pub struct Process {
     pub quotas: Recent<(u64, Quotas)>,
     /// Ids of its signals that have no end yet, oldest first.
     pub open: Vec<u64>,
-    /// The numbers of those that are no longer followed, as a set: too many waited.
+    /// The numbers of those that wait and are no longer followed, as a set: there are too many.
     pub given_up: u64,
     /// What kills it: the first fatal signal wins.
     pub fatal: Option<Fatal>,

@@ -3,7 +3,7 @@
 use super::waiting::{pair, USER};
 use super::world::member;
 use crate::event::{BootTime, Handler};
-use crate::explain::open::{OPEN_IN_ALL, OPEN_OF_MANY, OPEN_PER_PROCESS};
+use crate::explain::crowded::{OPEN_IN_ALL, OPEN_OF_MANY, OPEN_PER_PROCESS};
 use crate::explain::report::{Certainty, Report};
 use crate::explain::signals::*;
 use crate::explain::Engine;
@@ -37,6 +37,52 @@ fn a_request_to_end_cannot_be_hidden_behind_others() {
         "{:?}",
         told.summary.notes
     );
+}
+
+#[test]
+fn nor_behind_those_for_threads() {
+    let (mut w, sh, app) = pair();
+    w.send(&sh, &app, TERM).blocked().go();
+    for tid in 0..OPEN_PER_PROCESS as u32 {
+        let to_thread = w.send(&sh, &app, USR1).handler(USER).blocked().tkill();
+        to_thread
+            .set(|s| {
+                s.target.tid = 1000 + tid;
+                s.state.shared_pending |= bit(TERM);
+            })
+            .go();
+    }
+    w.deliver(&app, TERM, Handler::Default);
+    w.exit(&app, TERM);
+    assert_eq!(w.run().exit(&app).mechanism, Some("kill-syscall"));
+}
+
+#[test]
+fn which_of_equal_ones_it_was_is_not_known_until_none_waits() {
+    let (mut w, sh, app) = pair();
+    let mut last = 0;
+    for _ in 0..=OPEN_PER_PROCESS {
+        let realtime = w.send(&sh, &app, REALTIME).handler(USER).blocked();
+        last = realtime
+            .set(|s| s.state.shared_pending |= bit(REALTIME))
+            .go();
+    }
+    for _ in 0..=OPEN_PER_PROCESS {
+        w.deliver(&app, REALTIME, USER);
+    }
+    // Its queues are seen: no equal one is in them.
+    let other = w.send(&sh, &app, USR1).handler(USER).go();
+    w.deliver(&app, USR1, USER);
+    let next = w.send(&sh, &app, REALTIME).handler(USER).go();
+    w.deliver(&app, REALTIME, USER);
+    let told = w.run();
+    let missing = &told.signal(last).explanation.missing;
+    assert!(missing[0].contains("too many waited"), "{missing:?}");
+    for id in [other, next] {
+        let signal = told.signal(id);
+        assert_eq!(signal.fate, "handled");
+        assert_eq!(signal.explanation.certainty, Certainty::Proven);
+    }
 }
 
 #[test]
