@@ -123,9 +123,10 @@ enum Task {
     },
     /// Measure what sigtrace costs, beside the tools of others, on this machine.
     ///
-    /// Needs root and a quiet machine with two CPUs. What functions cost that this
-    /// kernel may not let us hook is counted, in instructions, in a virtual machine. The last line counts the
-    /// targets that are met; the exit status is 1 if one is missed.
+    /// Needs root and a quiet machine with two CPUs. Before, the same is counted in
+    /// instructions in a virtual machine, with the hooks that this kernel may not have.
+    /// The last line counts the targets that are met; the exit status is 1 if one is
+    /// missed.
     Bench {
         /// Rounds [default: 15].
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(6..))]

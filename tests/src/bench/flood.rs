@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::load::{Kind, Load};
-use super::subject::{Bench, LOAD_CPU};
+use super::clock::Clock;
+use super::load::{self, Kind, Load};
+use super::subject::Bench;
 use crate::judge::Seen;
 use crate::stage::ns::{Ns, Program};
 use crate::stage::sigtrace::Sigtrace;
@@ -32,8 +33,8 @@ pub(crate) struct Storm {
 /// Each sender sends as fast as it goes; what sigtrace says is added up.
 pub(crate) fn storm(bench: &Bench<'_>, senders: usize, rounds: u32) -> Result<Storm> {
     let ns = Ns::new(&["c-init-nosig"])?;
-    let (cpu, term) = (LOAD_CPU.to_string(), libc::SIGTERM.to_string());
-    let enter = |_| ns.enter(&["load", "signal", &cpu, &term, "1"]);
+    let what = [libc::SIGTERM.to_string(), "1".to_owned()];
+    let enter = |_| ns.enter(&load::command("wall", "signal", &what));
     let programs = (0..senders).map(enter).collect::<Result<Vec<_>>>()?;
     for program in &programs {
         program.meet("ready")?;
@@ -77,7 +78,7 @@ fn blow(programs: &[Program]) -> Result<(u64, Duration)> {
 /// Resident memory without the buffer, kB, after each second in which processes
 /// come and go.
 pub(crate) fn memory(bench: &Bench<'_>, rounds: u32) -> Result<Vec<f64>> {
-    let load = Load::new(Kind::Fork)?;
+    let load = Load::new(Kind::Fork, Clock::Time)?;
     let ino = load.ns.ino.to_string();
     let flags = ["--pidns", &ino, "--buffer", LEAST_BUFFER, "-o", "json"];
     let sigtrace = Sigtrace::attached(bench.host, &flags)?;

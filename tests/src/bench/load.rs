@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::subject::LOAD_CPU;
+use super::clock::Clock;
 use crate::stage::ns::{Ns, Program};
+
+/// Where it runs.
+const LOAD_CPU: &str = "0";
 
 /// What the load does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -57,38 +60,49 @@ impl Kind {
 }
 
 impl Load {
-    pub(crate) fn new(kind: Kind) -> Result<Self> {
-        let ns = Ns::new(&["c-init-nosig"])?;
-        let cpu = LOAD_CPU.to_string();
-        let signal = |number: i32| number.to_string();
-        let program = match kind {
-            Kind::Routine => ns.enter(&["load", "signal", &cpu, &signal(libc::SIGWINCH), "1"])?,
-            Kind::Dropped => ns.enter(&["load", "signal", &cpu, &signal(libc::SIGTERM), "1"])?,
-            Kind::RoutineEach => {
-                ns.enter(&["load", "queue", &cpu, &signal(libc::SIGWINCH), "1"])?
-            }
-            Kind::DroppedEach => ns.enter(&["load", "queue", &cpu, &signal(libc::SIGTERM), "1"])?,
-            Kind::Fork => ns.enter(&["load", "fork", &cpu])?,
-            Kind::Call => ns.enter(&["load", "call", &cpu])?,
+    pub(crate) fn new(kind: Kind, clock: Clock) -> Result<Self> {
+        let what = |number: libc::c_int| [number.to_string(), "1".to_owned()];
+        let (name, what): (_, &[String]) = match kind {
+            Kind::Routine => ("signal", &what(libc::SIGWINCH)),
+            Kind::Dropped => ("signal", &what(libc::SIGTERM)),
+            Kind::RoutineEach => ("queue", &what(libc::SIGWINCH)),
+            Kind::DroppedEach => ("queue", &what(libc::SIGTERM)),
+            Kind::Fork => ("fork", &[]),
+            Kind::Call => ("call", &[]),
         };
-        program.meet("ready")?;
-        Ok(Self { program, ns })
+        // Where all share a CPU, what the tool does meanwhile is not the load's; but what its
+        // children do is.
+        let own = clock == Clock::Instructions && kind != Kind::Fork;
+        Self::enter(if own { "own" } else { "wall" }, name, what)
     }
 
     /// Dropped signals, hardly two alike, so many a second.
     pub(crate) fn paced(rate: u64) -> Result<Self> {
+        let what = [libc::SIGTERM.to_string(), "1".to_owned(), rate.to_string()];
+        Self::enter("wall", "paced", &what)
+    }
+
+    fn enter(clock: &str, name: &str, what: &[String]) -> Result<Self> {
         let ns = Ns::new(&["c-init-nosig"])?;
-        let (cpu, term) = (LOAD_CPU.to_string(), libc::SIGTERM.to_string());
-        let program = ns.enter(&["load", "paced", &cpu, &term, "1", &rate.to_string()])?;
+        let program = ns.enter(&command(clock, name, what))?;
         program.meet("ready")?;
         Ok(Self { program, ns })
     }
 
-    /// One round; nanoseconds for each time, the median of its pieces.
+    /// One round; what each time took, the median of its pieces.
     pub(crate) fn round(&self, time: Duration) -> Result<f64> {
         self.program.tell(&time.as_millis().to_string())?;
         let line = self.program.hear("round")?;
         let each = line.split(' ').nth(3).context("too short")?;
         each.parse().context("no number")
     }
+}
+
+/// The words of a load on the CPU that is for it.
+pub(crate) fn command<'w>(clock: &'w str, name: &'w str, what: &'w [String]) -> Vec<&'w str> {
+    let words = ["load", clock, LOAD_CPU, name];
+    words
+        .into_iter()
+        .chain(what.iter().map(String::as_str))
+        .collect()
 }

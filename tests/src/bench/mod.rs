@@ -1,27 +1,32 @@
 //! What tracing costs: bare, with a program that does nothing, with sigtrace in
 //! every state, and with tools of others, interleaved on the same work in one
-//! run. [`subject`] is who is measured, [`load`] on what, [`flood`] whether all of a
-//! storm is told, [`watch`] how it waits and how soon it tells, [`stats`] how rounds
-//! become figures, [`table`] what is to be reached.
+//! run; in time, or in instructions ([`clock`]). [`subject`] is who is measured, [`load`] on
+//! what, [`flood`] whether all of a storm is told, [`watch`] how it waits and how soon it
+//! tells, [`stats`] how rounds become figures, [`rows`] which figures there are and what
+//! they are to reach, [`table`] how they are shown.
 
+mod clock;
 mod flood;
 mod load;
+mod rows;
 mod stats;
 mod subject;
 mod table;
 mod watch;
 
+use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{bail, Context, Result};
 use clap::Args;
 
 use crate::stage::host::Host;
 use crate::stage::ns::Ns;
+use clock::Clock;
 use load::{Kind, Load};
 use subject::{Bench, Rival, Subject};
-use table::{Clock, Table};
+use table::Table;
 
 /// Flags.
 #[derive(Args, Debug)]
@@ -41,9 +46,9 @@ pub(crate) struct Options {
     /// Milliseconds of work per round
     #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u64).range(10..))]
     round_ms: u64,
-    /// A nanosecond is an instruction, as in a virtual machine with `-icount shift=0`:
-    /// all on one CPU, each attached once, and neither storms nor waiting
-    #[arg(long)]
+    /// Count instructions, in a virtual machine whose clock goes on by a nanosecond for each
+    /// (`cargo xtask vm --icount`): all on one CPU, and neither storms nor waiting
+    #[arg(long, conflicts_with = "rivals")]
     instructions: bool,
     /// Measure this load alone, and neither storms nor waiting; may be repeated
     #[arg(long, value_name = "LOAD")]
@@ -53,12 +58,13 @@ pub(crate) struct Options {
     json: bool,
 }
 
-/// Nanoseconds of one subject on one load, round by round.
+/// What one subject costs on one load, round by round.
 pub(crate) struct Series {
     pub(crate) kind: Kind,
     pub(crate) subject: Subject,
-    pub(crate) nanoseconds: Vec<f64>,
-    /// Nanoseconds without it, right before and after: half of both.
+    /// What each time took, in the clock's unit.
+    pub(crate) each: Vec<f64>,
+    /// The same without it, right before and after: half of both.
     pub(crate) bare: Vec<f64>,
     /// Milliseconds from its start until it was attached.
     pub(crate) start_ms: Vec<f64>,
@@ -67,15 +73,8 @@ pub(crate) struct Series {
 }
 
 impl Series {
-    /// So many rounds more, of one that is attached for them, and of the load alone right
-    /// before and after.
-    fn measure(
-        &mut self,
-        bench: &Bench<'_>,
-        load: &Load,
-        time: Duration,
-        rounds: u32,
-    ) -> Result<()> {
+    /// One round more, with the load alone right before and after.
+    fn measure(&mut self, bench: &Bench<'_>, load: &Load, time: Duration) -> Result<()> {
         let before = load.round(time / 2)?;
         let (attached, start) = bench
             .attach(self.subject, load, self.kind.buffer())
@@ -83,17 +82,13 @@ impl Series {
         attached.settle()?;
         // Once to warm up what has just been loaded.
         load.round(time / 10)?;
-        let first = self.nanoseconds.len();
-        for _ in 0..rounds {
-            self.nanoseconds.push(load.round(time)?);
-        }
+        self.each.push(load.round(time)?);
         self.start_ms.push(start.as_secs_f64() * 1e3);
         let peak = attached.peak_kb();
         self.peak_kb.extend(peak.map(|kb| kb as f64));
         attached.end()?;
-        let bare = f64::midpoint(before, load.round(time / 2)?);
-        let measured = self.nanoseconds.len() - first;
-        self.bare.extend(std::iter::repeat_n(bare, measured));
+        let after = load.round(time / 2)?;
+        self.bare.push(f64::midpoint(before, after));
         Ok(())
     }
 }
@@ -101,9 +96,13 @@ impl Series {
 /// Measures, prints, and says whether every target is met.
 pub(crate) fn command(options: &Options) -> Result<bool> {
     let host = Host::new(options.sigtrace.clone(), &options.hooks, None)?;
-    if !options.instructions {
+    let clock = if options.instructions {
+        clock::counts_instructions()?;
+        Clock::Instructions
+    } else {
         subject::keep_apart()?;
-    }
+        Clock::Time
+    };
     if options.rivals.is_some() {
         subject::with_tracefs()?;
     }
@@ -113,22 +112,20 @@ pub(crate) fn command(options: &Options) -> Result<bool> {
         rivals: options.rivals.as_deref(),
         elsewhere: elsewhere.ino,
     };
-    let clock = if options.instructions {
-        Clock::Instructions
-    } else {
-        Clock::Time
-    };
+    let wanted = |kind: &Kind| options.only.is_empty() || options.only.contains(kind);
+    if clock == Clock::Instructions && !wanted(&Kind::Routine) {
+        bail!("targets are relative to what kill() alone takes: --only routine is needed, too");
+    }
     let level = bench.level()?;
     let mut all = Vec::new();
-    let kinds = match &options.only[..] {
-        [] => &Kind::ALL[..],
-        only => only,
-    };
-    for &kind in kinds {
-        all.extend(measure(&bench, kind, options)?);
+    for kind in Kind::ALL.into_iter().filter(wanted) {
+        all.extend(measure(&bench, kind, clock, options)?);
     }
-    let mut table = Table::of(&all, &level, clock)?;
-    if options.only.is_empty() && !options.instructions {
+    let release =
+        fs::read_to_string("/proc/sys/kernel/osrelease").context("the kernel's release")?;
+    let mut table = Table::new(clock, release.trim().to_owned());
+    rows::costs(&mut table, &all, &level)?;
+    if options.only.is_empty() && clock == Clock::Time {
         whole(&bench, options.rounds, &mut table)?;
     }
     let missing: Vec<_> = Rival::ALL
@@ -141,8 +138,8 @@ pub(crate) fn command(options: &Options) -> Result<bool> {
     } else {
         print!("{}", table.text());
     }
-    if !missing.is_empty() && !options.instructions {
-        println!("not measured, because not there: {}", missing.join(", "));
+    if !missing.is_empty() && clock == Clock::Time {
+        eprintln!("not measured, because not there: {}", missing.join(", "));
     }
     let (met, of) = table.targets();
     println!("{met} of {of} targets met");
@@ -153,39 +150,31 @@ pub(crate) fn command(options: &Options) -> Result<bool> {
 fn whole(bench: &Bench<'_>, rounds: u32, table: &mut Table) -> Result<()> {
     let storms = flood::SENDERS.map(|senders| flood::storm(bench, senders, rounds));
     let storms = storms.into_iter().collect::<Result<Vec<_>>>()?;
-    table.storms(&storms, &flood::memory(bench, rounds)?)?;
+    rows::storms(table, storms, flood::memory(bench, rounds)?)?;
     let idle = watch::idle(bench)?;
     let latencies = watch::RATES.map(|rate| watch::latency(bench, rate, rounds));
     let latencies = latencies.into_iter().collect::<Result<Vec<_>>>()?;
-    table.watch(idle, &latencies)
+    rows::watch(table, idle, latencies)
 }
 
-fn measure(bench: &Bench<'_>, kind: Kind, options: &Options) -> Result<Vec<Series>> {
-    let load = Load::new(kind)?;
+fn measure(bench: &Bench<'_>, kind: Kind, clock: Clock, options: &Options) -> Result<Vec<Series>> {
+    let load = Load::new(kind, clock)?;
     let time = Duration::from_millis(options.round_ms);
     let mut all: Vec<Series> = subjects(bench, kind)
         .into_iter()
         .map(|subject| Series {
             kind,
             subject,
-            nanoseconds: Vec::new(),
+            each: Vec::new(),
             bare: Vec::new(),
             start_ms: Vec::new(),
             peak_kb: Vec::new(),
         })
         .collect();
-    if options.instructions {
-        // The same each time, but for what the kernel has to do now and then.
-        for series in &mut all {
-            eprintln!("{kind:?}: {:?}", series.subject);
-            series.measure(bench, &load, time, options.rounds)?;
-        }
-        return Ok(all);
-    }
     for round in 0..options.rounds {
         eprintln!("{kind:?}: round {} of {}", round + 1, options.rounds);
         for series in &mut all {
-            series.measure(bench, &load, time, 1)?;
+            series.measure(bench, &load, time)?;
         }
     }
     Ok(all)

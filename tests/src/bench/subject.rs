@@ -24,8 +24,7 @@ use crate::stage::sigtrace::Sigtrace;
 use crate::stage::until;
 use crate::sys;
 
-/// Where the load runs; everything else runs on [`TOOL_CPU`].
-pub(crate) const LOAD_CPU: usize = 0;
+/// Where everything runs but the load.
 const TOOL_CPU: usize = 1;
 
 /// What refused signals cost is measured by itself.

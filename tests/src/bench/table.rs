@@ -1,51 +1,34 @@
-//! The rows: which difference is a figure, and what it is to reach. A target is
-//! met if the upper bound of its interval is (for a factor, the lower). Where
-//! instructions are counted, targets are of so many as `kill()` would do in their time.
+//! Figures beside what they are to reach, as Markdown and as JSON. A target is met if the
+//! upper bound of its interval is (for a factor, the lower).
 
 use std::fmt::Write;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::flood::Storm;
-use super::load::Kind;
+use super::clock::Clock;
 use super::stats::{figure, Figure};
-use super::subject::{Level, Rival, Subject};
-use super::watch::{self, Latency};
-use super::Series;
-
-/// What a round's numbers are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Clock {
-    /// Nanoseconds.
-    Time,
-    /// Instructions.
-    Instructions,
-}
-
-impl Clock {
-    fn unit(self) -> &'static str {
-        match self {
-            Self::Time => "ns",
-            Self::Instructions => "instructions",
-        }
-    }
-}
-
-/// What `kill()` alone took on the machine that the targets were set on, nanoseconds.
-const KILL_NS: f64 = 326.0;
 
 /// What a figure may be.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Target {
+pub(super) enum Target {
     AtMost(f64),
     AtLeast(f64),
 }
 
+/// What it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// What the clock does; its targets are given in nanoseconds.
+    Clock,
+    /// This, whatever the clock is.
+    Other(&'static str),
+}
+
 /// One line.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Row {
+struct Row {
     what: String,
     unit: &'static str,
     median: f64,
@@ -57,241 +40,85 @@ pub(crate) struct Row {
     met: Option<bool>,
 }
 
+/// A line of JSON tells by itself where it was measured.
+#[derive(Serialize)]
+struct Whole<'a> {
+    #[serde(flatten)]
+    row: &'a Row,
+    kernel: &'a str,
+    clock: &'static str,
+}
+
 /// All of them.
 #[derive(Clone, Debug)]
-pub(crate) struct Table(Vec<Row>);
+pub(crate) struct Table {
+    clock: Clock,
+    kernel: String,
+    scale: f64,
+    rows: Vec<Row>,
+}
 
 impl Table {
-    /// Of the rounds.
-    pub(crate) fn of(all: &[Series], level: &Level, clock: Clock) -> Result<Self> {
-        let rounds = |kind, subject| {
-            all.iter()
-                .find(|series| (series.kind, series.subject) == (kind, subject))
-        };
-        // Over the bare load right before and after: what disturbs the machine for longer is
-        // in both.
-        let over_bare = |kind, subject| -> Option<Vec<f64>> {
-            let one: &Series = rounds(kind, subject)?;
-            let both = one.nanoseconds.iter().zip(&one.bare);
-            Some(both.map(|(one, bare)| one - bare).collect())
-        };
-        let over = |kind, subject, base| -> Option<Vec<f64>> {
-            let one = over_bare(kind, subject)?;
-            if base == Subject::Bare {
-                return Some(one);
-            }
-            let both = one.into_iter().zip(over_bare(kind, base)?);
-            Some(both.map(|(one, other)| one - other).collect())
-        };
-        let bare = |kind| Some(rounds(kind, Subject::Bare)?.nanoseconds.clone());
-        let kill = bare(Kind::Routine).and_then(|values| figure(&values));
-        let scale = match clock {
-            Clock::Time => Some(1.0),
-            Clock::Instructions => kill.map(|kill| kill.median / KILL_NS),
-        };
-        let ns = clock.unit();
-        let mut table = Vec::new();
-        let mut row = |what: &str, unit, values: Option<Vec<f64>>, target| -> Result<()> {
-            let Some(values) = values else { return Ok(()) };
-            let figure = figure_of_rounds(&values)?;
-            let target = match target {
-                Some(Target::AtMost(most)) if unit == ns => {
-                    scale.map(|scale| Target::AtMost(most * scale))
-                }
-                other => other,
-            };
-            table.push(Row::new(what, unit, figure, target));
-            Ok(())
-        };
-        let routine = |subject, base| over(Kind::Routine, subject, base);
-        row("kill() alone", ns, bare(Kind::Routine), None)?;
-        row(
-            "an empty program: the floor",
-            ns,
-            routine(Subject::Empty, Subject::Bare),
-            None,
-        )?;
-        row(
-            "rejected by signal number, over the empty program",
-            ns,
-            routine(Subject::Number, Subject::Empty),
-            Some(Target::AtMost(10.0)),
-        )?;
-        let generate = &level.generate;
-        let typed = generate == "tp_btf";
-        row(
-            &format!("rejected by container, over the empty program ({generate})"),
-            ns,
-            routine(Subject::Elsewhere, Subject::Empty),
-            Some(Target::AtMost(if typed { 40.0 } else { 80.0 })),
-        )?;
-        let by = if level.every_call {
-            "by sys_exit"
-        } else {
-            "by the functions that refuse"
-        };
-        row(
-            &format!("refused signals too ({by}): kill() of others, over without"),
-            ns,
-            routine(Subject::Refused, Subject::Elsewhere),
-            // Where every system call is looked at, that costs more, and has to be asked for.
-            (!level.every_call).then_some(Target::AtMost(60.0)),
-        )?;
-        row(
-            "another system call (getppid): sigtrace, over bare",
-            ns,
-            over(Kind::Call, Subject::Elsewhere, Subject::Bare),
-            Some(Target::AtMost(1.0)),
-        )?;
-        row(
-            &format!("another system call (getppid): refused signals too ({by}), over bare"),
-            ns,
-            over(Kind::Call, Subject::Refused, Subject::Bare),
-            // That it costs every system call is why nobody gets it unasked.
-            (!level.every_call).then_some(Target::AtMost(1.0)),
-        )?;
-        row(
-            "routine signal, traced, each told",
-            ns,
-            over(Kind::RoutineEach, Subject::Traced, Subject::Bare),
-            Some(Target::AtMost(250.0)),
-        )?;
-        row(
-            "routine signal, traced, in a storm of equal ones",
-            ns,
-            routine(Subject::Traced, Subject::Bare),
-            Some(Target::AtMost(250.0)),
-        )?;
-        row(
-            "dropped signal, traced with stack and ancestry, each told",
-            ns,
-            over(Kind::DroppedEach, Subject::Traced, Subject::Bare),
-            Some(Target::AtMost(3_000.0)),
-        )?;
-        row(
-            "dropped signal, traced, in a storm of equal ones",
-            ns,
-            over(Kind::Dropped, Subject::Traced, Subject::Bare),
-            Some(Target::AtMost(3_000.0)),
-        )?;
-        let slower = |one: &Series| {
-            let both = one.nanoseconds.iter().zip(&one.bare);
-            both.map(|(one, bare)| (one / bare - 1.0) * 100.0).collect()
-        };
-        let forks = rounds(Kind::Fork, Subject::Elsewhere).map(slower);
-        row(
-            "fork and exit of an untraced process",
-            "%",
-            forks,
-            Some(Target::AtMost(2.0)),
-        )?;
-        if clock == Clock::Instructions {
-            return Ok(Self(table));
+    pub(super) fn new(clock: Clock, kernel: String) -> Self {
+        Self {
+            clock,
+            kernel,
+            scale: 1.0,
+            rows: Vec::new(),
         }
-        let traced = rounds(Kind::Routine, Subject::Traced);
-        row(
-            "start until attached",
-            "ms",
-            traced.map(|series| series.start_ms.clone()),
-            Some(Target::AtMost(150.0)),
-        )?;
-        row(
-            "memory at most, with the buffer, in a storm",
-            "kB",
-            traced.map(|series| series.peak_kb.clone()),
-            None,
-        )?;
-        for rival in Rival::ALL {
-            let name = rival.name();
-            let cost = routine(Subject::Rival(rival), Subject::Bare);
-            let times = |cost: &[f64]| -> Option<Vec<f64>> {
-                let own = routine(Subject::Traced, Subject::Bare)?;
-                Some(
-                    cost.iter()
-                        .zip(own)
-                        .map(|(rival, own)| rival / own)
-                        .collect(),
-                )
-            };
-            let factor = cost.as_deref().and_then(times);
-            row(&format!("{name}: the same signal"), "ns", cost, None)?;
-            let wanted = matches!(rival, Rival::Sigsnoop | Rival::Bpftrace);
-            row(
-                &format!("{name}: times sigtrace's cost"),
-                "×",
-                factor,
-                wanted.then_some(Target::AtLeast(80.0)),
-            )?;
-        }
-        Ok(Self(table))
     }
 
-    /// What comes of storms, and the memory that is held.
-    pub(crate) fn storms(&mut self, storms: &[Storm], memory: &[f64]) -> Result<()> {
-        let mut row = |what: &str, unit, values: &[f64], target| -> Result<()> {
-            let figure = figure_of_rounds(values)?;
-            self.0.push(Row::new(what, unit, figure, target));
-            Ok(())
-        };
-        for storm in storms {
-            let of = match storm.senders {
-                1 => "storm of one sender".to_owned(),
-                many => format!("storm of {many} senders"),
-            };
-            let (rate, none) = (Target::AtLeast(1e6), Target::AtMost(0.0));
-            row(
-                &format!("{of}: signals a second"),
-                "",
-                &storm.rate,
-                Some(rate),
-            )?;
-            row(
-                &format!("{of}: not told, not counted"),
-                "",
-                &storm.missing,
-                Some(none),
-            )?;
-        }
-        row(
-            "memory without the buffer, while processes come and go",
-            "kB",
-            memory,
-            Some(Target::AtMost(15.0 * 1024.0)),
-        )
+    pub(super) fn clock(&self) -> Clock {
+        self.clock
     }
 
-    /// How it waits, and how soon it tells.
-    pub(crate) fn watch(&mut self, idle: f64, latencies: &[Latency]) -> Result<()> {
-        let always = Figure {
-            median: idle,
-            low: idle,
-            high: idle,
-        };
-        let what = format!(
-            "times its threads woke in {} s without events",
-            watch::IDLE.as_secs()
-        );
-        let row = Row::new(&what, "", always, Some(Target::AtMost(0.0)));
-        self.0.push(row);
-        for latency in latencies {
-            let figure = figure_of_rounds(&latency.p99_ms)?;
-            let what = format!(
-                "event to its line, a second after the start, {} a second: 99 of 100 within",
-                latency.rate
-            );
-            let row = Row::new(&what, "ms", figure, Some(Target::AtMost(20.0)));
-            self.0.push(row);
-            let figure = figure_of_rounds(&latency.lost)?;
-            let what = format!("{} a second: lost", latency.rate);
-            let row = Row::new(&what, "", figure, Some(Target::AtMost(0.0)));
-            self.0.push(row);
+    /// Targets are relative to what `kill()` alone takes here, if the clock's are.
+    pub(super) fn scale(&mut self, kill: f64) {
+        self.scale = self.clock.scale(kill);
+    }
+
+    /// A line from the values of the rounds; without any, none.
+    pub(super) fn row(
+        &mut self,
+        what: &str,
+        unit: Unit,
+        values: Option<Vec<f64>>,
+        target: Option<Target>,
+    ) -> Result<()> {
+        if let Some(values) = values {
+            let figure = figure(&values).context("too few rounds")?;
+            self.add(what, unit, figure, target);
         }
         Ok(())
     }
 
+    pub(super) fn add(&mut self, what: &str, unit: Unit, figure: Figure, target: Option<Target>) {
+        let (unit, scale) = match unit {
+            Unit::Clock => (self.clock.unit(), self.scale),
+            Unit::Other(unit) => (unit, 1.0),
+        };
+        let target = target.map(|target| match target {
+            Target::AtMost(most) => Target::AtMost(most * scale),
+            Target::AtLeast(least) => Target::AtLeast(least * scale),
+        });
+        let met = target.map(|target| match target {
+            Target::AtMost(most) => figure.high <= most,
+            Target::AtLeast(least) => figure.low >= least,
+        });
+        self.rows.push(Row {
+            what: what.to_owned(),
+            unit,
+            median: figure.median,
+            low: figure.low,
+            high: figure.high,
+            target,
+            met,
+        });
+    }
+
     /// How many targets are met, and how many there are.
     pub(crate) fn targets(&self) -> (usize, usize) {
-        let met: Vec<bool> = self.0.iter().filter_map(|row| row.met).collect();
+        let met: Vec<bool> = self.rows.iter().filter_map(|row| row.met).collect();
         (met.iter().filter(|&&met| met).count(), met.len())
     }
 
@@ -299,7 +126,7 @@ impl Table {
     pub(crate) fn text(&self) -> String {
         let mut out =
             String::from("| what | figure | 95 % interval | target | |\n|---|---|---|---|---|\n");
-        for row in &self.0 {
+        for row in &self.rows {
             let unit = row.unit;
             let target = match row.target {
                 Some(Target::AtMost(most)) => format!("≤ {most:.0} {unit}"),
@@ -323,86 +150,85 @@ impl Table {
     /// An object per line.
     pub(crate) fn json(&self) -> Result<String> {
         let mut out = String::new();
-        for row in &self.0 {
-            let _ = writeln!(out, "{}", serde_json::to_string(row)?);
+        for row in &self.rows {
+            let whole = Whole {
+                row,
+                kernel: &self.kernel,
+                clock: self.clock.unit(),
+            };
+            let _ = writeln!(out, "{}", serde_json::to_string(&whole)?);
         }
         Ok(out)
     }
 }
 
-fn figure_of_rounds(values: &[f64]) -> Result<Figure> {
-    figure(values).context("too few rounds")
-}
-
-impl Row {
-    fn new(what: &str, unit: &'static str, figure: Figure, target: Option<Target>) -> Self {
-        let met = target.map(|target| match target {
-            Target::AtMost(most) => figure.high <= most,
-            Target::AtLeast(least) => figure.low >= least,
-        });
-        Self {
-            what: what.to_owned(),
-            unit,
-            median: figure.median,
-            low: figure.low,
-            high: figure.high,
-            target,
-            met,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::load::Kind;
+    use super::super::rows;
+    use super::super::subject::{Level, Rival, Subject};
+    use super::super::Series;
     use super::*;
 
-    fn series(subject: Subject, nanoseconds: f64) -> Series {
-        Series {
+    fn table(clock: Clock, each: &[(Subject, f64)]) -> Table {
+        let series = |&(subject, each): &(Subject, f64)| Series {
             kind: Kind::Routine,
             subject,
-            nanoseconds: vec![nanoseconds; 15],
+            each: vec![each; 15],
             bare: vec![300.0; 15],
             start_ms: vec![40.0; 15],
             peak_kb: vec![9_000.0; 15],
-        }
+        };
+        let all: Vec<_> = each.iter().map(series).collect();
+        let level = match clock {
+            Clock::Time => ("raw_tp", true),
+            Clock::Instructions => ("tp_btf", false),
+        };
+        let level = Level {
+            generate: level.0.into(),
+            every_call: level.1,
+        };
+        let mut table = Table::new(clock, "6.1".into());
+        rows::costs(&mut table, &all, &level).unwrap();
+        table
     }
 
     #[test]
     fn a_target_is_met_by_its_bound() {
-        let all = [
-            series(Subject::Bare, 300.0),
-            series(Subject::Empty, 350.0),
-            series(Subject::Number, 359.0),
-            series(Subject::Elsewhere, 431.0),
-            series(Subject::Traced, 500.0),
-            series(Subject::Rival(Rival::Sigsnoop), 16_300.0),
-        ];
-        let level = Level {
-            generate: "raw_tp".into(),
-            every_call: true,
-        };
-        let table = Table::of(&all, &level, Clock::Time).unwrap();
+        let table = table(
+            Clock::Time,
+            &[
+                (Subject::Bare, 300.0),
+                (Subject::Empty, 350.0),
+                (Subject::Number, 359.0),
+                (Subject::Elsewhere, 431.0),
+                (Subject::Traced, 500.0),
+                (Subject::Rival(Rival::Sigsnoop), 16_300.0),
+            ],
+        );
         // Missed: by container 81 over 80. Met: by number, traced, start, 80 times.
         assert_eq!(table.targets(), (4, 5), "{}", table.text());
         assert!(table
             .text()
             .contains("| 81.0 ns | 81.0 to 81.0 | ≤ 80 ns | MISSED |"));
-        assert_eq!(table.json().unwrap().lines().count(), table.0.len());
+        let json = table.json().unwrap();
+        assert_eq!(json.lines().count(), table.rows.len());
+        assert!(json
+            .lines()
+            .all(|line| line.contains(r#""kernel":"6.1","clock":"ns""#)));
     }
 
     #[test]
     fn instructions_are_measured_by_those_of_kill() {
-        let all = [
-            series(Subject::Bare, 1_304.0),
-            series(Subject::Empty, 1_400.0),
-            series(Subject::Number, 1_440.0),
-            series(Subject::Elsewhere, 1_561.0),
-        ];
-        let level = Level {
-            generate: "tp_btf".into(),
-            every_call: false,
-        };
-        let table = Table::of(&all, &level, Clock::Instructions).unwrap();
+        let table = table(
+            Clock::Instructions,
+            &[
+                (Subject::Bare, 1_304.0),
+                (Subject::Empty, 1_400.0),
+                (Subject::Number, 1_440.0),
+                (Subject::Elsewhere, 1_561.0),
+            ],
+        );
         // Four instructions for each nanosecond: 40 of 40, and 161 of 160.
         assert_eq!(table.targets(), (1, 2), "{}", table.text());
         assert!(table

@@ -1,6 +1,7 @@
 //! `load`: does one thing as fast as it goes, for so many milliseconds as it is
-//! told, and says how long that took. What is measured is this program alone:
-//! everything that a tracer adds to the system call is in its time.
+//! told, and says how long that took: by the clock on the wall, where everything that a
+//! tracer adds or stops it for is in its time, or by its thread's own where it shares the
+//! CPU with the tracer.
 
 use std::cell::Cell;
 use std::thread;
@@ -15,44 +16,54 @@ use nix::unistd::Pid;
 use super::tools;
 use crate::sys::{self, Side};
 
-/// The clock is read once per so many, so that it costs nothing.
+/// The clock is read once per so many, so that it costs next to nothing.
 const BATCH: u64 = 100;
 
-/// What one piece of a round takes at least.
+/// What one piece of a round takes at least, and so many it takes for a median.
 const PIECE: Duration = Duration::from_millis(1);
+const PIECES: usize = 5;
 
 /// So many values of `si_code`, below all that mean something: what the kernel side
 /// counts together has one in common, and this is more than it remembers at a time.
 const CODES: std::ops::Range<i32> = -101_000..-1000;
 
-/// `load signal CPU NUMBER PID`, `load queue CPU NUMBER PID`, `load paced CPU NUMBER PID
-/// RATE` (the same, so many a second), `load fork CPU`, `load call CPU` (a system call
-/// that has nothing to do with signals): each line it hears is a number of
-/// milliseconds, each line it says `round COUNT NANOSECONDS EACH`: the last is the median of the
-/// round's pieces, which whoever disturbs some of them does not change.
+/// `load CLOCK CPU WHAT`, `WHAT` being `signal NUMBER PID`, `queue NUMBER PID`, `paced NUMBER
+/// PID RATE` (the same, so many a second), `fork`, or `call` (a system call that has nothing
+/// to do with signals), `CLOCK` `wall` or `own`: each line it hears is a number of
+/// milliseconds, each line it says `round COUNT NANOSECONDS EACH`: the last is the median of
+/// the round's pieces, which whoever disturbs some of them does not change.
 pub(crate) fn run(words: &[&str]) -> Result<()> {
     tools::set_name(b"load")?;
-    match words {
-        ["signal", cpu, number, pid] => {
+    let [clock, cpu, what @ ..] = words else {
+        bail!("load CLOCK CPU WHAT");
+    };
+    let clock = match *clock {
+        "wall" => ClockId::CLOCK_MONOTONIC,
+        "own" => ClockId::CLOCK_THREAD_CPUTIME_ID,
+        other => bail!("no such clock: {other}"),
+    };
+    stay_on(cpu.parse().context("a CPU")?)?;
+    match what {
+        ["signal", number, pid] => {
             let (number, pid) = (number.parse()?, pid.parse()?);
-            rounds(cpu, OWN, BATCH, || {
+            rounds(clock, BATCH, || {
                 if !sys::kill_number(pid, number)? {
                     bail!("the target is gone");
                 }
                 Ok(())
             })
         }
-        ["queue", cpu, number, pid] => {
+        ["queue", number, pid] => {
             let (number, pid) = (number.parse()?, pid.parse()?);
-            rounds(cpu, OWN, BATCH, different(pid, number))
+            rounds(clock, BATCH, different(pid, number))
         }
-        ["paced", cpu, number, pid, rate] => {
+        ["paced", number, pid, rate] => {
             let rate: u64 = rate.parse()?;
             let send = different(pid.parse()?, number.parse()?);
             // So many at a time that there are at most a thousand times a second.
             let batch = rate.div_ceil(1000);
             let pause = Duration::from_nanos(batch * 1_000_000_000 / rate);
-            rounds(cpu, WALL, 1, || {
+            rounds(clock, 1, || {
                 let next = Instant::now() + pause;
                 for _ in 0..batch {
                     send()?;
@@ -61,11 +72,11 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
                 Ok(())
             })
         }
-        ["call", cpu] => rounds(cpu, OWN, BATCH, || {
+        ["call"] => rounds(clock, BATCH, || {
             sys::call_nothing();
             Ok(())
         }),
-        ["fork", cpu] => rounds(cpu, WALL, 1, || match sys::fork()? {
+        ["fork"] => rounds(clock, 1, || match sys::fork()? {
             Side::Child => std::process::exit(0),
             Side::Parent(child) => wait::waitpid(child, None).map(drop).context("waitpid"),
         }),
@@ -83,13 +94,7 @@ fn different(pid: i32, number: i32) -> impl Fn() -> Result<()> {
     }
 }
 
-/// What this thread takes: who shares its CPU does not count.
-const OWN: ClockId = ClockId::CLOCK_THREAD_CPUTIME_ID;
-/// Where others work for it, or it sleeps.
-const WALL: ClockId = ClockId::CLOCK_MONOTONIC;
-
-fn rounds(cpu: &str, clock: ClockId, batch: u64, act: impl Fn() -> Result<()>) -> Result<()> {
-    stay_on(cpu.parse().context("a CPU")?)?;
+fn rounds(clock: ClockId, batch: u64, act: impl Fn() -> Result<()>) -> Result<()> {
     let now = || -> Result<Duration> {
         let now = time::clock_gettime(clock).context("clock_gettime")?;
         Ok(now.into())
@@ -97,11 +102,10 @@ fn rounds(cpu: &str, clock: ClockId, batch: u64, act: impl Fn() -> Result<()>) -
     tools::introduce("ready")?;
     while let Some(line) = tools::hear()? {
         let enough = Duration::from_millis(line.parse().context("milliseconds")?);
-        // A round is over by the clock on the wall: hundreds may share the CPU.
-        let (round, begin) = (Instant::now(), now()?);
+        let begin = now()?;
         let (mut count, mut took) = (0, Duration::ZERO);
         let mut pieces = Vec::with_capacity(1 << 10);
-        while round.elapsed() < enough {
+        while took < enough || pieces.len() < PIECES {
             let (counted, since) = (count, took);
             while took - since < PIECE {
                 for _ in 0..batch {
@@ -112,7 +116,7 @@ fn rounds(cpu: &str, clock: ClockId, batch: u64, act: impl Fn() -> Result<()>) -
             }
             pieces.push((took - since).as_nanos() as f64 / (count - counted) as f64);
         }
-        let each = median(&mut pieces).context("no time at all")?;
+        let each = median(&mut pieces).context("no pieces")?;
         tools::say(&format!("round {count} {} {each}", took.as_nanos()))?;
     }
     Ok(())

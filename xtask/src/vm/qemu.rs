@@ -40,8 +40,9 @@ impl Accelerator {
             Self::Counted => &[
                 "-accel",
                 "tcg,thread=single",
+                // The kernel clears pages by `rep movsb` else, of which each byte counts.
                 "-cpu",
-                "max",
+                "max,erms=off,fsrm=off",
                 "-smp",
                 "1",
                 // Nobody waits for a timer: its time has come as soon as nothing is to be done.
