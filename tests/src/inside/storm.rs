@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::process;
 
 use anyhow::{bail, Result};
+use sigtrace_common::record::STORM_PLACES;
 
 use super::tools;
 use crate::sys::{self, PidFd, Side};
@@ -26,11 +27,12 @@ const TOO_MANY: u64 = 50_000_000;
 /// together with others: more than the kernel side remembers at a time.
 const CODES: i32 = 100_000;
 
-/// So many values for `keys`. The kernel side has 4096 places for keys: the chance that
-/// no two of all want the same one is 1 in 10^13. In 2000 tries, each with another sender
-/// and target, there were never fewer than nine keys whose place was another's.
+/// So many values for `keys`, in so many sorts that some 30 want a place of the kernel
+/// side's that is another's. In 2000 tries, each with another sender and target, there were
+/// never fewer than nine.
 const FEW_CODES: i32 = 16;
-pub(crate) const KEYS: usize = 31 * FEW_CODES as usize;
+pub(crate) const KEYS: usize = ((*SIGNALS.end() - *SIGNALS.start() + 1) * FEW_CODES) as usize;
+const _: () = assert!(KEYS * KEYS > 2 * 25 * STORM_PLACES as usize);
 /// So many of each in a row: more than the three of a second that are told whole.
 const IN_A_ROW: usize = 8;
 const _: () = assert!(KEYS * IN_A_ROW <= ENOUGH as usize);
