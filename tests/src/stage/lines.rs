@@ -91,16 +91,13 @@ impl Lines {
                 next += 1;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            if state.ended {
+            let late = || format!("waited {} s for {what}", PATIENCE.as_secs());
+            let over = || format!("it ended before {what}");
+            if state.ended || left.is_zero() {
+                let why = if state.ended { over() } else { late() };
                 let last = state.lines.iter().rev().take(SHOWN).rev();
                 let last: Vec<_> = last.map(|line| String::from_utf8_lossy(line)).collect();
-                bail!(
-                    "it ended before {what}; its last lines:\n{}",
-                    last.join("\n")
-                );
-            }
-            if left.is_zero() {
-                bail!("waited {} s for {what}", PATIENCE.as_secs());
+                bail!("{why}; its last lines:\n{}", last.join("\n"));
             }
             state = news
                 .wait_timeout(state, left)

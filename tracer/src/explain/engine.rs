@@ -222,7 +222,15 @@ impl Engine {
             self.deadlines.pop();
             self.due(time, what);
         }
-        std::mem::take(&mut self.to_look_at).into_iter().collect()
+        let mut keys: Vec<_> = std::mem::take(&mut self.to_look_at).into_iter().collect();
+        // However long each look takes: what is decided by one at a PID 1 that waits for
+        // others needs those at them.
+        keys.sort_by_cached_key(|&key| {
+            let task = self.history.process(key).map(|process| &process.task);
+            task.filter(|task| task.is_pid1())
+                .map(|task| Reverse(task.namespaces.len()))
+        });
+        keys
     }
 
     /// Whether every traced namespace has ended (its PID 1 is dead and nothing else is

@@ -2,9 +2,10 @@
 //! where events were lost.
 
 use super::world::*;
-use crate::event::{Comm, Dispositions, Fact, Home, Sight, Task};
+use crate::event::{BootTime, Comm, Dispositions, Fact, Home, Sight, Task};
 use crate::explain::report::{Report, Unreaped};
 use crate::explain::signals::*;
+use crate::explain::Engine;
 use crate::history::filter::Filter;
 
 fn seen(state: u8) -> Dispositions {
@@ -66,6 +67,21 @@ fn a_namespace_goes_on_while_a_dead_process_in_it_is_not_reaped() {
     assert!(told.ended);
     let count = |report: &&Report| matches!(report, Report::Waits { .. });
     assert_eq!(told.reports.iter().filter(count).count(), 1);
+}
+
+/// Looks may take as long as they like.
+#[test]
+fn who_waits_is_looked_at_after_those_it_waits_for() {
+    let (mut w, one, _, guest) = entered();
+    w.zapped(&one, &guest);
+    w.pass(1_100 * MS);
+    let mut engine = Engine::new(w.coverage.clone());
+    for event in w.events.drain(..) {
+        engine.push(event);
+    }
+    let now = BootTime(w.now);
+    engine.advance(now);
+    assert_eq!(engine.to_observe(now), [guest.key, one.key]);
 }
 
 #[test]
