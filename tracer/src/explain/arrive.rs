@@ -9,7 +9,7 @@ use crate::event::{
 use crate::history::note::{Fate, Note, NotedSender, Sent};
 use crate::history::process::Fatal;
 
-use super::engine::{Deadline, Engine, LOOKS_NS, LOOK_NS, SETTLE_NS, TAKEN_NS};
+use super::engine::{later, Deadline, Engine, LOOKS_NS, LOOK_NS, SETTLE_NS, TAKEN_NS};
 use super::fate::{self, Delivery};
 use super::open::Open;
 use super::sender::{self, Origin};
@@ -362,6 +362,7 @@ impl Engine {
         if caught(process.dispositions) != caught(dispositions) {
             process.looked = Some((id, time));
         }
+        process.last_look = time;
         process.dispositions = dispositions;
         process.sight = dispositions.map(|seen| (seen.state, sight.clone()));
         if let Some(seen) = dispositions {
@@ -401,6 +402,8 @@ impl Engine {
                 self.at(time, LOOK_NS, Deadline::Gone(o));
             } else if told && set & bit != 0 {
                 self.waits_for_else(o, id, time, before.as_ref());
+            } else if time >= later(open.time, SETTLE_NS) {
+                self.report_open(o, time);
             }
         }
     }

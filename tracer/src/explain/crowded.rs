@@ -39,13 +39,17 @@ impl Engine {
             let of_thread = || oldest(|open| open.tid.is_some());
             given_up = given_up.or_else(of_thread).or(waiting.first().copied());
         }
-        let Some(given_up) = given_up else { return };
-        self.report_open(given_up, time);
-        self.give_up_one();
-        let number = self.open.remove(given_up).map(|open| open.signal.number);
+        let given_up = given_up.and_then(|id| Some((id, self.open.get(id)?.signal.number)));
+        let Some((given_up, number)) = given_up else {
+            return;
+        };
+        self.report_at_once(given_up, time);
+        if self.open.remove(given_up).is_some() {
+            self.give_up_one();
+        }
         if let Some(process) = self.history.process_mut(target) {
             process.open.retain(|&id| id != given_up);
-            process.given_up |= number.map_or(0, signals::bit);
+            process.given_up |= signals::bit(number);
         }
     }
 

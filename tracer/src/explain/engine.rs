@@ -29,8 +29,11 @@ use super::words;
 /// What a look at a process and a hook tell of the same may lie so far apart: the one
 /// comes from `/proc`, and a virtual CPU can be stopped before the other.
 pub const LOOK_NS: u64 = 40_000_000;
-/// A signal is reported after this time at the latest.
+/// A signal is reported after this time, if that needs no look at its process or there was
+/// one.
 pub const SETTLE_NS: u64 = 100_000_000;
+/// And after this time at the latest.
+pub const LOOKED_NS: u64 = 500_000_000;
 /// A signal that an unnamed function took from the queue, and that was not delivered
 /// within this time, was accepted. `get_signal` delivers it in the same stretch, under
 /// the lock of the queue; but a virtual CPU can be stopped there.
@@ -267,7 +270,7 @@ impl Engine {
             self.step(event);
         }
         for id in self.open.ids() {
-            self.report_open(id, now);
+            self.report_at_once(id, now);
         }
         for key in self
             .killed

@@ -7,13 +7,13 @@ use crate::explain::report::{Explanation, Report, SignalReport, Update};
 use crate::history::note::Fate;
 use crate::history::process::{Fatal, Process};
 
-use super::engine::{Deadline, Engine, LOOK_NS, TAKEN_NS};
+use super::engine::{later, Deadline, Engine, LOOKED_NS, LOOK_NS, TAKEN_NS};
 use super::open::Open;
 use super::path::{Decision, KernelPath};
 use super::verdict::Verdict;
 use super::{
-    blocked, crashes, death, debugger, dropped, halted, jobs, place, routine, sender, signals,
-    stop_answer, words,
+    blocked, crashes, death, debugger, dropped, fate, halted, jobs, place, routine, sender,
+    signals, stop_answer, words,
 };
 
 /// `TRACE_SIGNAL_LOSE_INFO`: `__sigqueue_alloc` gave nothing. The limit does not
@@ -135,21 +135,39 @@ impl Engine {
         report
     }
 
-    /// Reports an open signal as it stands, unless that was done.
+    /// Reports an open signal as it stands, unless more is about to be known.
     pub(super) fn report_open(&mut self, id: u64, now: BootTime) {
-        let Some(open) = self.open.get_mut(id) else {
+        let Some(open) = self.open.get(id) else {
             return;
         };
-        if open.reported {
-            return;
-        }
-        // Somebody has taken it already; what became of it is about to be known.
+        // Somebody has taken it already.
         if let Some((_, seen, _)) = open.gone {
             return self.at(seen, LOOK_NS + 1, Deadline::Report(id));
         }
         if let Some((_, taken)) = open.taken {
             return self.at(taken, TAKEN_NS + 1, Deadline::Report(id));
         }
+        // A busy machine has not come to look why it waits.
+        let last = later(open.time, LOOKED_NS);
+        let unknown = open.got.is_none() && !blocked::blocked(&open.signal);
+        if unknown && open.seen.is_none() && now < last {
+            return self.at(last, 0, Deadline::Report(id));
+        }
+        self.report_now(id, now);
+    }
+
+    /// Says of an open signal what can be said now.
+    pub(super) fn report_at_once(&mut self, id: u64, now: BootTime) {
+        self.taken_for_good(id);
+        self.gone_for_good(id);
+        self.report_now(id, now);
+    }
+
+    /// Reports an open signal as it stands, unless that was done.
+    fn report_now(&mut self, id: u64, now: BootTime) {
+        let Some(open) = self.open.get_mut(id).filter(|open| !open.reported) else {
+            return;
+        };
         open.reported = true;
         let (generated, signal, first, seen, target) = (
             open.time,
@@ -171,6 +189,43 @@ impl Engine {
         }
         let report = self.signal_report(id, generated, &signal, &verdict);
         self.emit(report, false, id, now);
+    }
+
+    /// If it was taken from the queue: no delivery comes any more.
+    pub(super) fn taken_for_good(&mut self, id: u64) {
+        let Some(open) = self.open.get(id) else {
+            return;
+        };
+        let Some((event, taken)) = open.taken else {
+            return;
+        };
+        let verdict = fate::accepted_inferred(
+            open.time,
+            &open.signal,
+            Some(event),
+            taken,
+            "the name of the function that took it",
+        );
+        self.conclude(id, verdict, event, taken);
+    }
+
+    /// If a look found it gone: no delivery comes any more.
+    pub(super) fn gone_for_good(&mut self, id: u64) {
+        let Some(open) = self.open.get(id) else {
+            return;
+        };
+        let Some((event, seen, flushed)) = open.gone else {
+            return;
+        };
+        if fate::held(open, flushed) && !debugger::has_let_go(open) {
+            // A later look may find it so.
+            if let Some(open) = self.open.get_mut(id) {
+                open.gone = None;
+            }
+            return;
+        }
+        let verdict = fate::gone(self.view(), open, event, seen, flushed);
+        self.conclude(id, verdict, event, seen);
     }
 
     /// A look at the process of an open signal that was reported: again, if that

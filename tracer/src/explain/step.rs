@@ -9,7 +9,7 @@ use crate::history::process::{Exited, NotedFault};
 
 use super::engine::{Deadline, Engine, LOOKS_NS};
 use super::fate::Delivery;
-use super::{debugger, fate, signals};
+use super::signals;
 
 impl Engine {
     /// One event.
@@ -212,39 +212,8 @@ impl Engine {
         self.clock = time;
         match what {
             Deadline::Report(id) => self.report_open(id, time),
-            Deadline::Taken(id) => {
-                let Some(open) = self.open.get(id) else {
-                    return;
-                };
-                let Some((event, taken)) = open.taken else {
-                    return;
-                };
-                let verdict = fate::accepted_inferred(
-                    open.time,
-                    &open.signal,
-                    Some(event),
-                    taken,
-                    "the name of the function that took it",
-                );
-                self.conclude(id, verdict, event, taken);
-            }
-            Deadline::Gone(id) => {
-                let Some(open) = self.open.get(id) else {
-                    return;
-                };
-                let Some((event, seen, flushed)) = open.gone else {
-                    return;
-                };
-                if fate::held(open, flushed) && !debugger::has_let_go(open) {
-                    // A later look may find it so.
-                    if let Some(open) = self.open.get_mut(id) {
-                        open.gone = None;
-                    }
-                    return;
-                }
-                let verdict = fate::gone(self.view(), open, event, seen, flushed);
-                self.conclude(id, verdict, event, seen);
-            }
+            Deadline::Taken(id) => self.taken_for_good(id),
+            Deadline::Gone(id) => self.gone_for_good(id),
             Deadline::Look(id) => {
                 let Some(open) = self.open.get_mut(id) else {
                     return;

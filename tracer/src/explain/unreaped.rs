@@ -26,9 +26,7 @@ impl Engine {
             return;
         }
         if self.history.waits_in_zap(key) {
-            for left in self.left_in(key, false).iter().map(|left| left.task.key) {
-                self.look_at(left);
-            }
+            self.look_at_left(key, exit);
             self.look_at(key);
             return;
         }
@@ -58,9 +56,31 @@ impl Engine {
         if zombie {
             self.zombie(time, key);
         } else if state != b'X' && self.history.waits_in_zap(key) {
-            // The looks at the others come with this one.
-            self.at(time, LOOK_NS, Deadline::Waits(key));
+            // This look may have been asked for before those at the others were.
+            match self.look_at_left(key, exit) {
+                true => self.look_at(key),
+                false => self.at(time, LOOK_NS, Deadline::Waits(key)),
+            }
         }
+    }
+
+    /// A second after the `exit` of a PID 1: has all looked at that is left in its namespace
+    /// and was not since. Whether there is any.
+    fn look_at_left(&mut self, one: ProcessKey, exit: BootTime) -> bool {
+        let since = later(exit, ZOMBIE_NS);
+        let mut any = false;
+        for left in self.left_in(one, false) {
+            let process = self.history.process(left.task.key);
+            let new = process.is_some_and(|process| {
+                let died = process.exit.map(|exit| exit.time);
+                process.last_look < died.map_or(since, |died| died.max(since))
+            });
+            if new {
+                self.look_at(left.task.key);
+                any = true;
+            }
+        }
+        any
     }
 
     /// Dead and, as far as is known, not reaped; nothing was said of that.

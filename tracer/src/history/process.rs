@@ -132,6 +132,8 @@ pub struct Process {
     pub parent: Option<ProcessKey>,
     /// Its dispositions when they were last looked at.
     pub dispositions: Option<Dispositions>,
+    /// When it was last looked at, whatever that found.
+    pub last_look: BootTime,
     /// The event and the time of the first look that found the handlers that it
     /// has; `None` for those it had at the start.
     pub looked: Option<(u64, BootTime)>,
@@ -208,6 +210,7 @@ impl Process {
             made_by: None,
             parent: None,
             dispositions: None,
+            last_look: BootTime::default(),
             looked: None,
             watched: false,
             early: Vec::new(),

@@ -1,7 +1,7 @@
 //! Processes for which more signals wait than are followed.
 
 use super::waiting::{pair, USER};
-use super::world::member;
+use super::world::{member, MS};
 use crate::event::{BootTime, Handler};
 use crate::explain::crowded::{OPEN_IN_ALL, OPEN_OF_MANY, OPEN_PER_PROCESS};
 use crate::explain::report::{Certainty, Report};
@@ -101,6 +101,34 @@ fn what_is_no_longer_followed_was_not_unseen() {
     let said = explanation.sentences.join(" ");
     assert!(said.contains("who sent it is no longer known"), "{said}");
     assert!(!said.contains("not seen"), "{said}");
+}
+
+/// It was taken a moment ago, by whom is about to be known.
+#[test]
+fn what_was_taken_is_told_before_it_is_given_up() {
+    let (mut w, sh, app) = pair();
+    let first = w.send(&sh, &app, REALTIME).handler(USER).go();
+    w.dequeue(&app, REALTIME, &[]);
+    for _ in 0..OPEN_PER_PROCESS {
+        w.send(&sh, &app, REALTIME).handler(USER).blocked().go();
+    }
+    let later = w.send(&sh, &app, USR1).handled();
+    w.pass(1_000 * MS);
+    let told = w.run_before_end();
+    assert_eq!(told.history_of(first), [("accepted", true)]);
+    assert_eq!(told.history_of(later), [("handled", true)]);
+    let notes = w.run().summary.notes;
+    assert!(notes.is_empty(), "{notes:?}");
+}
+
+/// Nothing comes after the end that could settle it.
+#[test]
+fn what_was_taken_is_told_at_the_end() {
+    let (mut w, sh, app) = pair();
+    let id = w.send(&sh, &app, REALTIME).handler(USER).go();
+    w.dequeue(&app, REALTIME, &[]);
+    w.pass(MS);
+    assert_eq!(w.run_until(w.now).history_of(id), [("accepted", true)]);
 }
 
 #[test]

@@ -118,7 +118,7 @@ fn a_debugger_that_lets_no_signal_through() {
         if sees_dequeue {
             w.dequeue(&app, TERM, &["dequeue_signal", "get_signal"]);
         }
-        w.pass(300 * MS);
+        w.pass(600 * MS);
         w.send(&sh, &app, USR1).handled();
         w.exit(&app, 0);
         assert_eq!(

@@ -49,6 +49,7 @@ fn a_namespace_goes_on_while_a_dead_process_in_it_is_not_reaped() {
     // Its parent is known by what it gets.
     w.told_parent(&guest, &nsenter);
     w.pass(1_100 * MS);
+    w.observe(&guest, seen(b'Z'));
     w.observe(&one, seen(b'S'));
     w.pass(MS);
     w.observe(&one, seen(b'S'));
@@ -84,11 +85,48 @@ fn who_waits_is_looked_at_after_those_it_waits_for() {
     assert_eq!(engine.to_observe(now), [guest.key, one.key]);
 }
 
+/// One that was asked for earlier, of PID 1 alone, may come after that second, too.
+#[test]
+fn a_look_that_is_late_tells_nothing_of_the_others() {
+    let (mut w, one, _, guest) = entered();
+    w.zapped(&one, &guest);
+    w.pass(1_100 * MS);
+    let mut engine = Engine::new(w.coverage.clone());
+    let mut told = Vec::new();
+    for round in 0..3 {
+        for event in w.events.drain(..) {
+            engine.push(event);
+        }
+        let now = BootTime(w.now);
+        told.extend(engine.advance(now));
+        let asked = engine.to_observe(now);
+        match round {
+            0 => w.observe(&one, seen(b'S')),
+            1 => {
+                assert_eq!(asked, [guest.key, one.key]);
+                w.observe(&guest, seen(b'Z'));
+                w.observe(&one, seen(b'S'))
+            }
+            _ => break,
+        };
+        w.pass(100 * MS);
+        let any = |report: &Report| matches!(report, Report::Waits { .. });
+        assert!(!told.iter().any(any), "{told:?}");
+    }
+    let told = Told {
+        reports: told,
+        summary: engine.finish(BootTime(w.now)).1,
+        ended: engine.ended(),
+    };
+    assert_eq!(waits(&told).unwrap().len(), 1);
+}
+
 #[test]
 fn a_namespace_goes_on_while_a_process_in_it_cannot_die() {
     let (mut w, one, _, guest) = entered();
     w.zap(&one, &guest);
     w.pass(1_100 * MS);
+    w.observe(&guest, seen(b'D'));
     w.observe(&one, seen(b'S'));
     let told = w.run();
     assert!(!told.ended);
@@ -264,7 +302,6 @@ fn what_keeps_a_namespace_is_told_with_its_state_and_place() {
             sight,
         })
     };
-    look(&mut w, &one, b'S', Sight::default());
     let place = Sight {
         function: Some("nfs_wait_bit".into()),
         ..Sight::default()
@@ -275,6 +312,7 @@ fn what_keeps_a_namespace_is_told_with_its_state_and_place() {
         ..Sight::default()
     };
     look(&mut w, &inside, b'Z', tracer);
+    look(&mut w, &one, b'S', Sight::default());
     let told = w.run();
     let left = waits(&told).unwrap();
     assert_eq!(left.len(), 2, "{left:?}");
@@ -301,8 +339,9 @@ fn a_dead_child_of_pid_1_keeps_nothing() {
     w.zapped(&one, &inside);
     w.zapped(&one, &guest);
     w.pass(1_100 * MS);
-    w.observe(&one, seen(b'S'));
     w.observe(&inside, seen(b'Z'));
+    w.observe(&guest, seen(b'Z'));
+    w.observe(&one, seen(b'S'));
     let told = w.run();
     let left: Vec<_> = waits(&told).unwrap().iter().map(|l| l.task.key).collect();
     assert_eq!(left, [guest.key]);

@@ -566,12 +566,26 @@ fn a_frozen_process_waits_for_its_group() {
     assert!(text.contains("control group /pod\\u{1b}."), "{text}");
 }
 
+/// A busy machine comes to look only after a while.
+#[test]
+fn why_it_waits_is_told_once_it_was_looked_at() {
+    let (mut w, sh, app) = pair();
+    let id = w.send(&sh, &app, USR1).handler(USER).go();
+    w.pass(300 * MS);
+    assert_eq!(w.run_before_end().history_of(id), []);
+    seen(&mut w, &app, b'S', cold(false));
+    w.pass(MS);
+    let told = w.run_before_end();
+    assert_eq!(told.history_of(id), [("pending", false)]);
+    assert_eq!(told.signal(id).reason, Some("frozen"));
+}
+
 /// The first look may come too late for the first report.
 #[test]
 fn what_a_later_look_shows_is_told_once() {
     let (mut w, sh, app) = pair();
     let id = w.send(&sh, &app, USR1).handler(USER).go();
-    w.pass(200 * MS);
+    w.pass(600 * MS);
     for _ in 0..2 {
         seen(&mut w, &app, b'S', cold(false));
         w.pass(900 * MS);
@@ -607,7 +621,7 @@ fn a_look_that_comes_after_the_report_proves_it() {
         .handler(USER)
         .set(|s| s.state.state = 2)
         .go();
-    w.pass(150 * MS);
+    w.pass(550 * MS);
     let told = w.run_until(w.now);
     assert_eq!(told.signal(id).explanation.certainty, Certainty::Inferred);
     seen(&mut w, &app, b'D', Sight::default());

@@ -337,6 +337,19 @@ impl World {
         self.run_until(self.now + 5_000 * MS)
     }
 
+    /// What it has said by now, while it goes on.
+    pub(super) fn run_before_end(&self) -> Told {
+        let mut engine = Engine::new(self.coverage.clone());
+        for event in self.events.iter().cloned() {
+            engine.push(event);
+        }
+        Told {
+            reports: engine.advance(BootTime(self.now)),
+            summary: engine.summary.clone(),
+            ended: engine.ended(),
+        }
+    }
+
     /// What it says up to a time.
     pub(super) fn run_until(&self, end: u64) -> Told {
         let mut engine = Engine::new(self.coverage.clone());
