@@ -86,8 +86,8 @@ pub struct Config {
     /// 1 if the `pids` controller is in a hierarchy of cgroup v1: containers and units
     /// may be told by that.
     pub pids_on_v1: u32,
-    /// Padding.
-    pub pad: u32,
+    /// 1 if there is a typed pointer to the registers of a system call, too.
+    pub typed_registers: u32,
 }
 
 impl Config {
@@ -111,6 +111,6 @@ impl Config {
         fork_sees: 0,
         buffer: 0,
         pids_on_v1: 0,
-        pad: 0,
+        typed_registers: 0,
     };
 }

@@ -252,6 +252,10 @@ layout! {
     userns_inum = ["user_namespace.ns.inum"];
     /// `int level`.
     userns_level = ["user_namespace.level"];
+    /// `struct user_namespace *parent`.
+    userns_parent = ["user_namespace.parent"];
+    /// `kuid_t owner`.
+    userns_owner = ["user_namespace.owner"];
     /// First argument of a system call, of those that user space handed in.
     regs_first = ["pt_regs.di"];
     /// The second.

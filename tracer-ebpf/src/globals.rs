@@ -116,31 +116,23 @@ pub(crate) static PLACES: LruHashMap<KnownPlace, u32> = LruHashMap::with_max_ent
 #[map]
 pub(crate) static FAULTS: LruHashMap<u32, Recent> = LruHashMap::with_max_entries(1024, 0);
 
-/// By thread: whom its system call may not signal. These six are for refused
+/// By thread: whom its system call may not signal. These four are for refused
 /// signals alone; the loader makes them small where those are not looked at.
 #[map]
 pub(crate) static DENIALS: HashMap<u64, Denial> = HashMap::with_max_entries(REFUSALS, 0);
-
-/// By thread: what a security module has just said no with.
-#[map]
-pub(crate) static BY_MODULE: HashMap<u64, i32> = HashMap::with_max_entries(REFUSALS, 0);
 
 /// By thread: where the registers of its system call are, for kretprobes, which do
 /// not see them.
 #[map]
 pub(crate) static CALLS: HashMap<u64, u64> = HashMap::with_max_entries(REFUSALS, 0);
 
-/// By thread: the target that is being asked about, for kretprobes.
+/// By thread: the target that is being asked about, and the number, for kretprobes.
 #[map]
-pub(crate) static ASKED: HashMap<u64, u64> = HashMap::with_max_entries(REFUSALS, 0);
+pub(crate) static ASKED: HashMap<u64, (u64, u64)> = HashMap::with_max_entries(REFUSALS, 0);
 
 /// By thread that is signalling many: how many it may, and may not.
 #[map]
 pub(crate) static BROADCASTS: HashMap<u64, [u32; 2]> = HashMap::with_max_entries(REFUSALS, 0);
-
-/// How many are in [`BROADCASTS`], so that other threads need not look there.
-#[map]
-pub(crate) static BROADCASTING: Array<u64> = Array::with_max_entries(1, 0);
 
 /// By thread that is making another: what is known of that so far. With fexit of those
 /// that fail alone.

@@ -30,6 +30,7 @@ mod place;
 mod process;
 mod ptrace;
 mod refused;
+mod rights;
 mod siginfo;
 mod signal;
 mod syscall;

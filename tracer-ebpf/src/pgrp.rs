@@ -14,7 +14,7 @@ use crate::{
 /// `PIDTYPE_PGID`.
 const GROUP: u32 = 2;
 /// `PIDTYPE_SID`.
-const SESSION: u32 = 3;
+pub(crate) const SESSION: u32 = 3;
 const POINTER: u32 = 8;
 /// Of a `struct hlist_node`.
 const NODE: u32 = 16;
@@ -77,7 +77,7 @@ unsafe fn keeps(member: Addr, group: Addr) -> bool {
 
 /// The `struct pid` of a task's group or session.
 #[inline(always)]
-unsafe fn id(task: Addr, kind: u32) -> Addr {
+pub(crate) unsafe fn id(task: Addr, kind: u32) -> Addr {
     // SAFETY: the caller's duty.
     unsafe {
         let signal = pointer::<Probe>(task, global!(LAYOUT.task_signal));

@@ -3,35 +3,34 @@
 //!
 //! The calls themselves are looked at when they return: with fexit, or where that
 //! cannot be had and it was asked for with kretprobes or at `sys_exit`, which every
-//! system call passes. `check_kill_permission` tells who may not be signalled, and
-//! `security_task_kill` in it whether a security module says so. Each of these
-//! programs has nothing to do as long as all goes well. Signal 0 asks whether a
-//! process is there, and is no signal.
+//! system call passes. `check_kill_permission` tells who may not be signalled; whether
+//! that was for a security module to say follows from what else would allow it
+//! ([`rights`]). A program on the way of every kill(2) costs it some 200 instructions,
+//! hence two, and both have nothing to do as long as all goes well. Signal 0 asks
+//! whether a process is there, and is no signal.
 
 use core::mem::MaybeUninit;
 
 use aya_ebpf::{
     helpers::{
         bpf_get_current_pid_tgid,
-        generated::{bpf_probe_read_kernel, bpf_probe_read_user},
+        generated::{bpf_probe_read_kernel, bpf_probe_read_user, bpf_task_pt_regs},
     },
-    macros::{fentry, fexit, kprobe, kretprobe, raw_tracepoint},
-    programs::{FEntryContext, FExitContext, ProbeContext, RawTracePointContext, RetProbeContext},
+    macros::{fexit, kprobe, kretprobe, raw_tracepoint},
+    programs::{FExitContext, ProbeContext, RawTracePointContext, RetProbeContext},
 };
-use core::arch::asm;
 use sigtrace_common::record::{Creds, Denial, Kind, Refused, SystemCall, ANCESTORS};
 
 use crate::{
     emit::{self, Share},
     filter, fork,
-    globals::{global, ASKED, BROADCASTING, BROADCASTS, BY_MODULE, CALLS, DENIALS},
-    mem::{current, pointer, Addr, Direct, Mem, Probe},
-    place, task, trace,
+    globals::{global, ASKED, BROADCASTS, CALLS, DENIALS},
+    mem::{current, pointer, typed_current, Addr, Direct, Mem, Probe},
+    place, rights, syscall, task, trace,
 };
 
 /// A real-time queue is full: `signal_generate` has told that.
 const EAGAIN: i32 = 11;
-const CAP_KILL: u32 = 5;
 /// `si_code` in what user space hands in as siginfo.
 const SI_CODE_AT: u64 = 8;
 /// Code segment of 64-bit programs (`__USER_CS`); numbers of 32-bit calls are others.
@@ -52,14 +51,6 @@ fn call_of(number: u64) -> u32 {
     call as u32
 }
 
-/// Only for kill(2) to many: from here on they are counted.
-#[fentry]
-pub fn fentry_sys_kill(ctx: FEntryContext) -> i32 {
-    // SAFETY: __x64_sys_kill(const struct pt_regs *regs).
-    unsafe { begin::<Direct>(ctx.arg::<u64>(0) as Addr) };
-    0
-}
-
 #[fexit]
 pub fn fexit_sys_kill(ctx: FExitContext) -> i32 {
     let returned: i64 = ctx.arg(1);
@@ -69,7 +60,7 @@ pub fn fexit_sys_kill(ctx: FExitContext) -> i32 {
     {
         return 0;
     }
-    done(SystemCall::Kill as u32, regs, returned as i32)
+    done(SystemCall::Kill as u32, regs, returned as i32, 1)
 }
 
 macro_rules! at_return {
@@ -80,7 +71,7 @@ macro_rules! at_return {
             if returned >= 0 {
                 return 0;
             }
-            done(SystemCall::$call as u32, ctx.arg::<u64>(0), returned as i32)
+            done(SystemCall::$call as u32, ctx.arg::<u64>(0), returned as i32, 1)
         }
     )+};
 }
@@ -98,13 +89,6 @@ at_return! {
 pub fn kprobe_sys_refusing(ctx: ProbeContext) -> i32 {
     let regs = ctx.arg::<u64>(0).unwrap_or(0);
     let _ = CALLS.insert(bpf_get_current_pid_tgid(), regs, 0);
-    // SAFETY: __x64_sys_…(const struct pt_regs *regs).
-    unsafe {
-        let number = Probe::get::<u64>(regs as Addr, global!(LAYOUT.regs_number));
-        if call_of(number) == SystemCall::Kill as u32 {
-            begin::<Probe>(regs as Addr);
-        }
-    }
     0
 }
 
@@ -128,7 +112,7 @@ pub fn kretprobe_sys_refusing(ctx: RetProbeContext) -> i32 {
     if call == 0 || (returned >= 0 && (call != SystemCall::Kill as u32 || first > 0)) {
         return 0;
     }
-    done(call, regs, returned as i32)
+    done(call, regs, returned as i32, 1)
 }
 
 /// Where functions cannot be hooked. Of whom it was not allowed for nothing is
@@ -155,28 +139,27 @@ pub fn raw_sys_exit(ctx: RawTracePointContext) -> i32 {
     if call == 0 {
         return 0;
     }
-    done(call, regs, returned as i32)
+    done(call, regs, returned as i32, 0)
 }
 
 #[fexit(function = "check_kill_permission")]
 pub fn fexit_check_kill_permission(ctx: FExitContext) -> i32 {
     // check_kill_permission(int sig, struct kernel_siginfo *info, struct task_struct *t)
     let returned: i32 = ctx.arg(3);
-    if returned == 0 {
-        return allowed();
-    }
-    denied(ctx.arg(0), ctx.arg::<u64>(2), returned)
+    // SAFETY: registers of the current task.
+    let many = unsafe {
+        if global!(CONFIG.typed_registers) != 0 {
+            many::<Direct>(bpf_task_pt_regs(typed_current() as *mut _) as Addr)
+        } else {
+            many::<Probe>(syscall::registers(current()))
+        }
+    };
+    answered(ctx.arg(0), ctx.arg(2), returned, many)
 }
 
 #[kprobe(function = "check_kill_permission")]
 pub fn kprobe_check_kill_permission(ctx: ProbeContext) -> i32 {
-    let target = ctx.arg::<u64>(2).unwrap_or(0);
-    // The number first: 0 is no signal.
-    let asked = if ctx.arg::<i32>(0).unwrap_or(0) == 0 {
-        0
-    } else {
-        target
-    };
+    let asked = (ctx.arg(2).unwrap_or(0), ctx.arg(0).unwrap_or(0));
     let _ = ASKED.insert(bpf_get_current_pid_tgid(), asked, 0);
     0
 }
@@ -184,37 +167,17 @@ pub fn kprobe_check_kill_permission(ctx: ProbeContext) -> i32 {
 #[kretprobe(function = "check_kill_permission")]
 pub fn kretprobe_check_kill_permission(ctx: RetProbeContext) -> i32 {
     let key = bpf_get_current_pid_tgid();
-    // SAFETY: the value is copied at once.
-    let Some(target) = (unsafe { ASKED.get(key).copied() }) else {
-        return 0;
-    };
-    let _ = ASKED.remove(key);
-    let returned: i32 = ctx.ret();
-    if returned == 0 {
-        return allowed();
+    // SAFETY: the values are copied at once; the registers of this very call.
+    unsafe {
+        let Some((target, number)) = ASKED.get(key).copied() else {
+            return 0;
+        };
+        let _ = ASKED.remove(key);
+        let many = CALLS
+            .get(key)
+            .is_some_and(|&regs| many::<Probe>(regs as Addr));
+        answered(number as i32, target, ctx.ret(), many)
     }
-    // Its number is that of the system call, which is looked at when that returns.
-    denied(i32::from(target != 0), target, returned)
-}
-
-#[fexit(function = "security_task_kill")]
-pub fn fexit_security_task_kill(ctx: FExitContext) -> i32 {
-    // security_task_kill(struct task_struct *p, struct kernel_siginfo *info, int sig,
-    // const struct cred *cred)
-    forbidden(ctx.arg(4))
-}
-
-#[kretprobe(function = "security_task_kill")]
-pub fn kretprobe_security_task_kill(ctx: RetProbeContext) -> i32 {
-    forbidden(ctx.ret())
-}
-
-#[inline(always)]
-fn forbidden(returned: i32) -> i32 {
-    if returned != 0 {
-        let _ = BY_MODULE.insert(bpf_get_current_pid_tgid(), returned, 0);
-    }
-    0
 }
 
 /// A system call's argument of type `int`.
@@ -224,73 +187,53 @@ unsafe fn argument<M: Mem>(regs: Addr, at: u32) -> i32 {
     unsafe { M::get::<u64>(regs, at) as i32 }
 }
 
-/// kill(2) begins.
+/// Whether the system call with these registers is kill(2), for many.
 #[inline(always)]
-unsafe fn begin<M: Mem>(regs: Addr) {
+unsafe fn many<M: Mem>(regs: Addr) -> bool {
     // SAFETY: the caller's duty.
     unsafe {
-        if argument::<M>(regs, global!(LAYOUT.regs_first)) > 0
-            || argument::<M>(regs, global!(LAYOUT.regs_second)) == 0
-        {
-            return;
-        }
-        let key = bpf_get_current_pid_tgid();
+        call_of(M::get(regs, global!(LAYOUT.regs_number))) == SystemCall::Kill as u32
+            && argument::<M>(regs, global!(LAYOUT.regs_first)) <= 0
+            && argument::<M>(regs, global!(LAYOUT.regs_second)) != 0
+    }
+}
+
+/// Whether a target may be signalled; `many`: it is one of those of a kill(2).
+#[inline(always)]
+fn answered(number: i32, target: u64, returned: i32, many: bool) -> i32 {
+    if many {
+        count(returned != 0);
+    }
+    // Signal 0 is no signal.
+    if returned == 0 || number == 0 {
+        return 0;
+    }
+    denied(number, target as Addr, returned, many)
+}
+
+/// One more of many that may, or may not, be signalled.
+#[inline(always)]
+fn count(refused: bool) {
+    let key = bpf_get_current_pid_tgid();
+    if let Some(counts) = BROADCASTS.get_ptr_mut(key) {
+        // SAFETY: this thread's own.
+        unsafe { (*counts)[usize::from(refused)] += 1 };
+    } else {
+        // The first of them: what there is is of a call whose end was missed.
         let _ = DENIALS.remove(key);
-        if let Some(counts) = BROADCASTS.get_ptr_mut(key) {
-            *counts = [0, 0];
-        } else if BROADCASTS.insert(key, [0, 0], 0).is_ok() {
-            broadcasting(1);
-        }
+        let counts = if refused { [0, 1] } else { [1, 0] };
+        let _ = BROADCASTS.insert(key, counts, 0);
     }
 }
 
-/// One more, or one less, signals many.
-#[inline(always)]
-fn broadcasting(more: i64) {
-    if let Some(count) = BROADCASTING.get_ptr_mut(0) {
-        // SAFETY: a counter that all CPUs share, hence atomic.
-        unsafe {
-            asm!("lock *(u64 *)({count} + 0) += {more}", count = in(reg) count, more = in(reg) more)
-        };
-    }
-}
-
-/// A target may be signalled.
-#[inline(always)]
-fn allowed() -> i32 {
-    match BROADCASTING.get(0) {
-        None | Some(0) => 0,
-        Some(_) => {
-            if let Some(counts) = BROADCASTS.get_ptr_mut(bpf_get_current_pid_tgid()) {
-                // SAFETY: this thread's own.
-                unsafe { (*counts)[0] += 1 };
-            }
-            0
-        }
-    }
-}
-
-/// A target may not be signalled.
+/// A target may not be signalled. Of many the first one is kept.
 #[inline(never)]
-fn denied(number: i32, target: u64, error: i32) -> i32 {
-    let (key, target) = (bpf_get_current_pid_tgid(), target as Addr);
+fn denied(number: i32, target: Addr, error: i32, many: bool) -> i32 {
+    let key = bpf_get_current_pid_tgid();
     // SAFETY: map values are this thread's own, and copied at once; the argument of
     // check_kill_permission.
     unsafe {
-        let by_module = BY_MODULE.get(key).copied().unwrap_or(0);
-        if by_module != 0 {
-            let _ = BY_MODULE.remove(key);
-        }
-        if number == 0 {
-            return 0;
-        }
-        if let Some(counts) = BROADCASTS.get_ptr_mut(key) {
-            (*counts)[1] += 1;
-            if DENIALS.get_ptr(key).is_some() {
-                return 0;
-            }
-        }
-        if filter::signal::<Probe>(target).is_none() {
+        if many && DENIALS.get_ptr(key).is_some() || filter::signal::<Probe>(target).is_none() {
             return 0;
         }
         let mut denial = MaybeUninit::<Denial>::uninit();
@@ -301,7 +244,7 @@ fn denied(number: i32, target: u64, error: i32) -> i32 {
             pointer::<Probe>(target, global!(LAYOUT.task_real_cred)),
         );
         (*out).error = error;
-        (*out).by_module = if by_module == error { by_module } else { 0 };
+        (*out).right = rights::of(current(), target, number) as u32;
         let _ = DENIALS.insert(key, denial.assume_init_ref(), 0);
         0
     }
@@ -314,17 +257,16 @@ unsafe fn creds(out: *mut Creds, cred: Addr) {
         (*out).uid = Probe::get(cred, global!(LAYOUT.cred_uid));
         (*out).euid = Probe::get(cred, global!(LAYOUT.cred_euid));
         (*out).suid = Probe::get(cred, global!(LAYOUT.cred_suid));
-        let effective: u64 = Probe::get(cred, global!(LAYOUT.cred_cap_effective));
-        (*out).cap_kill = (effective >> CAP_KILL) as u32 & 1;
+        (*out).cap_kill = rights::cap_kill(cred);
         let user_ns = pointer::<Probe>(cred, global!(LAYOUT.cred_user_ns));
         (*out).user_ns = Probe::get(user_ns, global!(LAYOUT.userns_inum));
         (*out).user_ns_level = Probe::get(user_ns, global!(LAYOUT.userns_level));
     }
 }
 
-/// A call has failed, or was one to many.
+/// A call has failed, or was one to many; `counts_many`: those were counted.
 #[inline(never)]
-fn done(call: u32, regs: u64, returned: i32) -> i32 {
+fn done(call: u32, regs: u64, returned: i32, counts_many: u32) -> i32 {
     let regs = regs as Addr;
     // SAFETY: the registers of a system call; map values are this thread's own.
     unsafe {
@@ -351,11 +293,9 @@ fn done(call: u32, regs: u64, returned: i32) -> i32 {
         if call == SystemCall::Kill as u32 && pid <= 0 {
             if let Some(counts) = BROADCASTS.get_ptr(key) {
                 [reached, refused] = *counts;
-                counted = 1;
-                if BROADCASTS.remove(key).is_ok() {
-                    broadcasting(-1);
-                }
+                let _ = BROADCASTS.remove(key);
             }
+            counted = counts_many;
         }
         let told = returned >= 0 || returned == -EAGAIN;
         let denial = DENIALS.get_ptr(key);

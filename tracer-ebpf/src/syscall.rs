@@ -28,29 +28,44 @@ const I386: u32 = 0x4000_0003;
 /// `task` must point to the current `task_struct`.
 #[inline(always)]
 pub(crate) unsafe fn of(task: Addr) -> (u32, u32) {
-    if global!(LAYOUT.task_stack) == ABSENT
-        || global!(LAYOUT.task_status) == ABSENT
-        || global!(LAYOUT.regs_number) == ABSENT
-        || global!(LAYOUT.regs_stack_segment) == ABSENT
-    {
-        return (0, 0);
-    }
     // SAFETY: the caller's duty; the rest is read by the helper alone.
     unsafe {
-        let stack = pointer::<Probe>(task, global!(LAYOUT.task_stack));
-        let top = stack.wrapping_add(STACK - global!(LAYOUT.regs_size) as usize);
-        let regs = if from_user(top) {
-            top
-        } else {
-            top.wrapping_sub(PADDING)
-        };
-        if !from_user(regs) {
+        let regs = registers(task);
+        if regs.is_null() || global!(LAYOUT.task_status) == ABSENT {
             return (0, 0);
         }
         let number: u64 = Probe::get(regs, global!(LAYOUT.regs_number));
         let status: u32 = Probe::get(task, global!(LAYOUT.task_status));
         let arch = if status & COMPAT != 0 { I386 } else { X86_64 };
         (number as u32, arch)
+    }
+}
+
+/// Where its registers are; null where that is not known.
+///
+/// # Safety
+/// As for [`of`].
+#[inline(always)]
+pub(crate) unsafe fn registers(task: Addr) -> Addr {
+    if global!(LAYOUT.task_stack) == ABSENT
+        || global!(LAYOUT.regs_number) == ABSENT
+        || global!(LAYOUT.regs_stack_segment) == ABSENT
+    {
+        return core::ptr::null();
+    }
+    // SAFETY: the caller's duty; the rest is read by the helper alone.
+    unsafe {
+        let stack = pointer::<Probe>(task, global!(LAYOUT.task_stack));
+        let top = stack.wrapping_add(STACK - global!(LAYOUT.regs_size) as usize);
+        if from_user(top) {
+            return top;
+        }
+        let padded = top.wrapping_sub(PADDING);
+        if from_user(padded) {
+            padded
+        } else {
+            core::ptr::null()
+        }
     }
 }
 

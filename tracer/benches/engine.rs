@@ -164,7 +164,6 @@ fn engine() -> Engine {
         sees_dequeue: true,
         sees_release: true,
         sees_check: true,
-        sees_module: true,
     })
 }
 

@@ -53,8 +53,27 @@ pub struct Denial {
     pub creds: Creds,
     /// What check_kill_permission returned.
     pub error: i32,
-    /// What security_task_kill returned in it; 0: it was not asked, or allowed it.
-    pub by_module: i32,
+    /// What would have allowed it but for a security module: one of [`Right`].
+    pub right: u32,
+}
+
+/// What allows a thread to signal a process: the first in this order that holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Right {
+    /// Nothing does.
+    None = 0,
+    /// It is its own (`same_thread_group`).
+    Own = 1,
+    /// A user id of both (`kill_ok_by_cred`).
+    User = 2,
+    /// CAP_KILL, which counts there (`cap_capable`).
+    Capable = 3,
+    /// It made, as this user, the user namespace that the process is in or below
+    /// (`cap_capable`).
+    Owner = 4,
+    /// SIGCONT may go to all of a session.
+    Session = 5,
 }
 
 /// A system call that sends signals failed, or was refused by some of many.

@@ -28,7 +28,11 @@ pub(super) struct Namesakes {
 impl Namesakes {
     /// Looks, if it is time.
     pub(super) fn look(&mut self, refused: &mut Refused, proc: &mut Proc) {
-        if let Some(denial) = refused.denial.as_ref().filter(|denial| denial.by_module) {
+        if let Some(denial) = refused
+            .denial
+            .as_ref()
+            .filter(|denial| denial.is_by_module())
+        {
             refused.profiles = Some(Profiles {
                 sender: proc.profile(refused.current.key).into(),
                 target: proc.profile(denial.target.key).into(),

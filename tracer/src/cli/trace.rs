@@ -249,7 +249,6 @@ fn coverage(attached: &Attached, wanted: &Wanted) -> Coverage {
         sees_dequeue: sees(Hook::DequeueSignal),
         sees_release: sees(Hook::ReleaseTask),
         sees_check: sees(Hook::CheckKillPermission),
-        sees_module: sees(Hook::SecurityTaskKill),
     }
 }
 

@@ -23,7 +23,7 @@ pub use fork::{ForkRejected, FullGroup, FullNs, LikeFork, Machine, Stage};
 pub use oom::{MemoryLevel, Oom, OomChoice};
 pub use origin::{Origin, OriginContainer, OriginKind, Places, Whereabouts};
 pub use quota::{CpuTime, Quota, Quotas};
-pub use refused::{Call, Creds, Denial, Handed, Profiles, Refused};
+pub use refused::{Call, Creds, Denial, Handed, Profiles, Refused, Right, EINVAL, EPERM};
 
 use std::{fmt, sync::Arc};
 

@@ -63,6 +63,11 @@ pub struct Creds {
     pub user_ns_level: u32,
 }
 
+/// What `check_kill_permission` returns where nothing allows it (errno(3)).
+pub const EPERM: i32 = 1;
+/// And for numbers of no signal.
+pub const EINVAL: i32 = 22;
+
 /// A process that may not be signalled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
@@ -72,8 +77,36 @@ pub struct Denial {
     pub creds: Creds,
     /// `EPERM` and the like, as a positive number.
     pub error: i32,
-    /// A security module said so.
-    pub by_module: bool,
+    /// What would have allowed it otherwise.
+    pub right: Right,
+}
+
+impl Denial {
+    /// Whether a security module said so: before those are asked nothing else than `EPERM`
+    /// comes, where nothing allows it, and `EINVAL` for numbers of no signal.
+    pub fn is_by_module(&self) -> bool {
+        match self.error {
+            EPERM => self.right != Right::None,
+            error => error != EINVAL,
+        }
+    }
+}
+
+/// What allows a thread to signal a process (`check_kill_permission`): the first of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// Nothing does.
+    None,
+    /// It is its own process.
+    Own,
+    /// One of its user ids is one of the target's.
+    User,
+    /// It has CAP_KILL, which counts where the target is.
+    Capable,
+    /// It made the user namespace that the target is in or below.
+    Owner,
+    /// SIGCONT to a process of its session.
+    Session,
 }
 
 /// The siginfo that was handed in.

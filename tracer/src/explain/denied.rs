@@ -1,89 +1,31 @@
 //! A signal that the kernel refused because its sender may not signal that process:
 //! whether its user ids or a security module say so (`check_kill_permission`).
 
-use crate::event::{Creds, Denial, Refused, Task};
+use crate::event::{Creds, Denial, Refused, Right, Task, EINVAL};
 
-use super::refused::{error_name, no_such_signal, refused, whom, EACCES, EINVAL};
+use super::refused::{error_name, no_such_signal, refused, whom, EACCES};
 use super::verdict::{Verdict, View};
 use super::words;
 
 /// check_kill_permission said no.
-pub(crate) fn denied(view: View<'_>, r: &Refused, denial: &Denial) -> Verdict {
+pub(crate) fn denied(r: &Refused, denial: &Denial) -> Verdict {
     let (by, to) = (words::who(&r.current), words::who(&denial.target));
-    let said = error_name(denial.error);
     let v = refused()
-        .field(format!("check_kill_permission=-{said}"))
+        .field(format!(
+            "check_kill_permission=-{}",
+            error_name(denial.error)
+        ))
         .field(format!("sender euid={} uid={}", r.creds.euid, r.creds.uid))
         .field(format!(
             "target uid={} suid={}",
             denial.creds.uid, denial.creds.suid
         ));
     if denial.error == EINVAL {
-        return no_such_signal(r);
-    }
-    if denial.by_module || denial.error == EACCES {
-        let v = match denial.by_module {
-            true => v.field(format!("security_task_kill=-{said}")),
-            false => v,
-        };
-        return by_module(r, denial, v, &by, &to);
-    }
-    let rights = rights(&r.creds, &denial.creds);
-    let sees = view.coverage.sees_module;
-    match rights {
-        Rights::SameUser if !sees => by_module(r, denial, v, &by, &to).but(
-            "what security_task_kill returned (it is not hooked): its user ids would allow it",
-        ),
-        // Only a module can say that a capability which is there may not be used.
-        Rights::Capable => v
-            .because("lsm-denied")
-            .but("which check said no: CAP_KILL would allow it, and using that is for security modules to forbid (security_capable)")
-            .field("CAP_KILL is effective")
-            .say(format!(
-                "{by} (uid {}) may not signal {to} (uid {}), although it has CAP_KILL: a security module seems to forbid using that.",
-                r.creds.euid, denial.creds.uid
-            ))
-            .advise("look at the security module's profile of the sender (capability kill in AppArmor)"),
-        Rights::SameUser => v
-            .because("no-permission")
-            .but("why: its user ids would allow it")
-            .say(format!("{by} may not signal {to} ({said}).")),
-        Rights::OtherUser | Rights::Elsewhere | Rights::Unsure => {
-            let v = match (sees, rights) {
-                (true, _) | (false, Rights::OtherUser) => v,
-                _ => v.but("what security_task_kill returned (it is not hooked)"),
-            };
-            no_permission(r, Some(denial.creds), v, &by, &to)
-        }
-    }
-}
-
-/// What its user ids and CAP_KILL allow a sender (`kill_ok_by_cred`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rights {
-    /// One of its ids is one of the target's.
-    SameUser,
-    /// CAP_KILL counts where the target is.
-    Capable,
-    /// None is, and it has no CAP_KILL there.
-    OtherUser,
-    /// It has CAP_KILL, in a user namespace that the target is not in or below.
-    Elsewhere,
-    /// It has no CAP_KILL, but may be the owner of the target's user namespace.
-    Unsure,
-}
-
-fn rights(of: &Creds, to: &Creds) -> Rights {
-    let same = |id| id == to.suid || id == to.uid;
-    if same(of.euid) || same(of.uid) {
-        return Rights::SameUser;
-    }
-    let one = of.user_ns == to.user_ns;
-    match of.cap_kill {
-        true if one || of.user_ns_level == 0 => Rights::Capable,
-        true if of.user_ns_level >= to.user_ns_level => Rights::Elsewhere,
-        false if one || of.user_ns_level >= to.user_ns_level => Rights::OtherUser,
-        _ => Rights::Unsure,
+        no_such_signal(r)
+    } else if denial.is_by_module() {
+        by_module(r, denial, v, &by, &to)
+    } else {
+        no_permission(r, Some(denial.creds), v, &by, &to)
     }
 }
 
@@ -119,11 +61,38 @@ fn no_permission(r: &Refused, to: Option<Creds>, v: Verdict, by: &str, target: &
     }
 }
 
+/// What would allow it does, and after that only security modules are asked.
 fn by_module(r: &Refused, denial: &Denial, v: Verdict, by: &str, to: &str) -> Verdict {
-    let mut v = v.because("lsm-denied").say(format!(
-        "The user ids allow {by} to signal {to}, but a security module refused it (security_task_kill, {}).",
-        error_name(denial.error)
-    ));
+    let error = error_name(denial.error);
+    let v = v.because("lsm-denied");
+    let mut v = match denial.right {
+        Right::None => v.say(format!(
+            "A security module refused it: {by} may not signal {to} (security_task_kill, {error})."
+        )),
+        Right::Own => v.field("same_thread_group").say(format!(
+            "A process may signal itself, but a security module refused {by} that (security_task_kill, {error})."
+        )),
+        Right::User => v.say(format!(
+            "The user ids allow {by} to signal {to}, but a security module refused it (security_task_kill, {error})."
+        )),
+        Right::Session => v.field("task_session is the same").say(format!(
+            "SIGCONT may go to every process of a session, but a security module refused {by} to send it to {to} (security_task_kill, {error})."
+        )),
+        // That may be used unless a module forbids it.
+        Right::Capable | Right::Owner => {
+            let (field, why) = match denial.right {
+                Right::Owner => (
+                    "user_namespace.owner is the sender's euid",
+                    "it made the user namespace of that",
+                ),
+                _ => ("CAP_KILL is effective", "it has CAP_KILL there"),
+            };
+            v.field(field).say(format!(
+                "{by} (uid {}) may not signal {to} (uid {}), although {why}: a security module refused it (security_capable or security_task_kill, {error}).",
+                r.creds.euid, denial.creds.uid
+            ))
+        }
+    };
     let named = |profile: &str| match profile {
         "" => "none".to_owned(),
         profile => format!("\"{profile}\""),
@@ -139,6 +108,7 @@ fn by_module(r: &Refused, denial: &Denial, v: Verdict, by: &str, to: &str) -> Ve
             ));
             v.advise("allow it in the profiles of both sides (signal rules in AppArmor); the kernel's log has what was denied (journalctl -k, ausearch -m avc)")
         }
+        None if denial.right == Right::Capable => v.advise("look at what confines the two: cat /proc/PID/attr/current of both (signal rules and capability kill in AppArmor), and whether the sender is in a Landlock domain that scopes signals; the kernel's log may have what was denied (journalctl -k, ausearch -m avc)"),
         None => v.advise("look at what confines the two: cat /proc/PID/attr/current of both, and whether the sender is in a Landlock domain that scopes signals; the kernel's log may have what was denied (journalctl -k, ausearch -m avc)"),
     }
 }

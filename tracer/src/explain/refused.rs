@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::event::{BootTime, Call, Denial, Handed, Refused, Task};
+use crate::event::{BootTime, Call, Denial, Handed, Refused, Task, EINVAL, EPERM};
 use crate::explain::report::{RefusedReport, Report, Sender};
 use crate::history::note::{Fate, NotedSender};
 
@@ -14,14 +14,12 @@ use super::engine::Engine;
 use super::verdict::{Verdict, View};
 use super::{nobody, runtime, sender, signals, words};
 
-const EPERM: i32 = 1;
 const ESRCH: i32 = 3;
 const E2BIG: i32 = 7;
 const EBADF: i32 = 9;
 const ENOMEM: i32 = 12;
 pub(crate) const EACCES: i32 = 13;
 const EFAULT: i32 = 14;
-pub(crate) const EINVAL: i32 = 22;
 /// PIDFD_SIGNAL_THREAD, PIDFD_SIGNAL_THREAD_GROUP, PIDFD_SIGNAL_PROCESS_GROUP; one at
 /// most.
 const PIDFD_FLAGS: u32 = 7;
@@ -135,10 +133,10 @@ fn meant(view: View<'_>, r: &Refused) -> Option<Task> {
 fn verdict(view: View<'_>, time: BootTime, r: &Refused, target: Option<&Task>) -> Verdict {
     match (r.counts, &r.denial) {
         (Some((refused, reached)), denial) if refused > 0 && reached > 0 => {
-            return partial(view, r, denial.as_ref(), refused, reached);
+            return partial(r, denial.as_ref(), refused, reached);
         }
         (Some((refused, _)), Some(denial)) if refused > 0 => {
-            let v = denied(view, r, denial);
+            let v = denied(r, denial);
             let v = match refused {
                 1 => v,
                 n => v.say(format!("So it was with all {n} processes that it was for.")),
@@ -156,7 +154,7 @@ fn verdict(view: View<'_>, time: BootTime, r: &Refused, target: Option<&Task>) -
             return forged_siginfo(r);
         }
         EPERM | EACCES => match (&r.denial, target) {
-            (Some(denial), _) => denied(view, r, denial),
+            (Some(denial), _) => denied(r, denial),
             (None, target) => by_someone(view, r, target),
         },
         ESRCH => nobody::verdict(view, time, r),
@@ -191,14 +189,8 @@ pub(crate) fn refused() -> Verdict {
 }
 
 /// Some of many.
-fn partial(
-    view: View<'_>,
-    r: &Refused,
-    denial: Option<&Denial>,
-    refused: u32,
-    reached: u32,
-) -> Verdict {
-    let of_first = denial.map(|denial| denied(view, r, denial));
+fn partial(r: &Refused, denial: Option<&Denial>, refused: u32, reached: u32) -> Verdict {
+    let of_first = denial.map(|denial| denied(r, denial));
     let whom = match r.pid {
         -1 => "every process that it can see",
         0 => "its own process group",

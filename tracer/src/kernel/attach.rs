@@ -148,7 +148,7 @@ pub fn attach(facts: &mut Facts, request: &Request) -> Result<Attached, KernelEr
     loop {
         let choices = choose(&facts.hooks, request.wish);
         needed(&choices, facts)?;
-        let mut ebpf = load::load(&types, &choices, request, facts.typed_current)?;
+        let mut ebpf = load::load(&types, &choices, request, facts.typed)?;
         load::fill_filters(&mut ebpf, request)?;
         // Both are large for a moment; one after the other they take less.
         sys::give_back_memory();

@@ -41,10 +41,19 @@ pub struct Facts {
     pub ring_buffer: Support,
     /// Kernel stacks can be followed from a kretprobe (5.15).
     pub follows_kretprobes: bool,
-    /// Whether there is `bpf_get_current_task_btf`, since Linux 5.11.
-    pub typed_current: bool,
+    /// Which pointers BTF-typed programs can have.
+    pub typed: Pointers,
     /// What the choice of hooks is made from.
     pub hooks: HookFacts,
+}
+
+/// Typed pointers, which can be loaded through without a helper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pointers {
+    /// The current task: `bpf_get_current_task_btf`, since Linux 5.11.
+    pub current: bool,
+    /// The registers of its system call: `bpf_task_pt_regs`, since Linux 5.15.
+    pub registers: bool,
 }
 
 impl Facts {
@@ -75,7 +84,10 @@ impl Facts {
                 .is_ok_and(|ns| ns.ino() == u64::from(HOST_PIDNS)),
             ring_buffer: Support::Yes,
             follows_kretprobes: release_at_least(&release, 5, 15),
-            typed_current: release_at_least(&release, 5, 11),
+            typed: Pointers {
+                current: release_at_least(&release, 5, 11),
+                registers: release_at_least(&release, 5, 15),
+            },
             hooks: HookFacts {
                 tp_btf: Support::Yes,
                 fentry: Support::Yes,

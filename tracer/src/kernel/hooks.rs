@@ -271,7 +271,7 @@ fn refused(facts: &Facts, forced: Forced, hook: Hook, level: Level) -> Option<St
     let known = match hook {
         Hook::DequeueSignal => matches!(arguments, 3 | 4),
         Hook::CheckKillPermission => arguments == 3,
-        Hook::SecurityTaskKill | Hook::CopyProcess => arguments == 4,
+        Hook::CopyProcess => arguments == 4,
         Hook::AllocPid => arguments == 3,
         Hook::PidsCanFork => arguments == 2,
         _ => true,

@@ -18,6 +18,7 @@ use super::{
     attach::{New, Request},
     btf,
     error::KernelError,
+    facts::Pointers,
     hooks::{Choice, Hook, Level},
     sys,
     types::Types,
@@ -29,14 +30,14 @@ pub(super) static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sigtrace-ebpf.o"));
 
 /// Maps that nothing else than refused signals needs.
-const OF_REFUSALS: [&str; 5] = ["DENIALS", "BY_MODULE", "CALLS", "ASKED", "BROADCASTS"];
+const OF_REFUSALS: [&str; 4] = ["DENIALS", "CALLS", "ASKED", "BROADCASTS"];
 
 /// The object file, with its maps made and its programs ready to be loaded.
 pub(super) fn load(
     types: &Types,
     choices: &[Choice],
     request: &Request,
-    typed_current: bool,
+    typed: Pointers,
 ) -> Result<Ebpf, KernelError> {
     let hooked = |hook| choices.iter().any(|c| c.hook == hook && c.level.is_some());
     let config = Config {
@@ -58,7 +59,8 @@ pub(super) fn load(
         by_new_pidns: u32::from(request.new_namespaces),
         css_set_pids: types.css_set_pids.unwrap_or(0),
         pids_on_v1: u32::from(request.pids_on_v1 && types.css_set_pids.is_some()),
-        typed_current: u32::from(typed_current),
+        typed_current: u32::from(typed.current),
+        typed_registers: u32::from(typed.registers),
         dequeue_args: types.dequeue_args,
         exit_group_dead: u32::from(types.exit_group_dead),
         sees_release: u32::from(hooked(Hook::ReleaseTask)),
@@ -66,7 +68,6 @@ pub(super) fn load(
         all_stacks: u32::from(request.all_stacks),
         fork_sees: fork_sees(hooked),
         buffer: request.buffer,
-        pad: 0,
     };
     let refusals = choices
         .iter()

@@ -208,7 +208,7 @@ enum Apart {
 
 fn apart(program: &str) -> Option<Apart> {
     match program.split_once('_').map_or("", |(_, hook)| hook) {
-        "check_kill_permission" | "security_task_kill" => Some(Apart::Refusals),
+        "check_kill_permission" => Some(Apart::Refusals),
         "copy_process" | "alloc_pid" | "pids_can_fork" => Some(Apart::Forks),
         hook => hook.starts_with("sys_").then_some(Apart::Refusals),
     }
@@ -261,7 +261,7 @@ mod tests {
                 ("btf_sched_process_exit", None, 1),
                 ("btf_sched_process_exit", None, 4),
                 ("fexit_sys_kill", Some(Apart::Refusals), 30),
-                ("fentry_sys_kill", Some(Apart::Refusals), 3),
+                ("fexit_check_kill_permission", Some(Apart::Refusals), 3),
                 ("fexit_copy_process", Some(Apart::Forks), 5),
             ]
             .into_iter(),
@@ -286,11 +286,9 @@ mod tests {
     #[test]
     fn what_is_missed_of_refusals_is_no_loss_of_events() {
         for name in [
-            "fentry_sys_kill",
             "fexit_sys_pidfd_send_signal",
             "raw_sys_exit",
             "fexit_check_kill_permission",
-            "fexit_security_task_kill",
         ] {
             assert_eq!(apart(name), Some(Apart::Refusals), "{name}");
         }

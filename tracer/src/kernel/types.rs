@@ -18,7 +18,7 @@ const POINTER: u32 = 8;
 
 /// Fields that a kernel may lack: what they tell is told less well without
 /// them. Without any other, identities or fates would be wrong.
-const OPTIONAL_FIELDS: [&str; 88] = [
+const OPTIONAL_FIELDS: [&str; 90] = [
     "task_pdeath_signal",
     "task_last_siginfo",
     "siginfo_signo",
@@ -84,6 +84,8 @@ const OPTIONAL_FIELDS: [&str; 88] = [
     "cred_user_ns",
     "userns_inum",
     "userns_level",
+    "userns_parent",
+    "userns_owner",
     "regs_first",
     "regs_second",
     "regs_third",

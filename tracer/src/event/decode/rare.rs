@@ -6,7 +6,7 @@ use sigtrace_common::record;
 use super::{ancestry, more_ancestors, task, text};
 use crate::event::{
     fork, Call, Creds, Denial, Fault, Handed, MappedFile, Mapping, MemoryLevel, Oom, Refused,
-    Resumed, Whereabouts,
+    Resumed, Right, Whereabouts,
 };
 
 const SIGKILL: i32 = 9;
@@ -154,12 +154,25 @@ pub(super) fn refused(r: &record::Refused) -> Option<Refused> {
             target: task(&denial.target),
             creds: creds(&denial.creds),
             error: error(denial.error),
-            by_module: denial.by_module != 0,
+            right: right(denial.right),
         }),
         counts: (r.counted != 0).then_some((r.refused, r.reached)),
         namesakes: None,
         profiles: None,
     })
+}
+
+fn right(right: u32) -> Right {
+    [
+        (record::Right::Own, Right::Own),
+        (record::Right::User, Right::User),
+        (record::Right::Capable, Right::Capable),
+        (record::Right::Owner, Right::Owner),
+        (record::Right::Session, Right::Session),
+    ]
+    .into_iter()
+    .find(|&(of, _)| of as u32 == right)
+    .map_or(Right::None, |(_, right)| right)
 }
 
 pub(super) fn creds(r: &record::Creds) -> Creds {

@@ -168,7 +168,8 @@ fn a_refusal_keeps_what_was_asked_and_who_said_no() {
     r.header.kind = Kind::Refused as u32;
     (r.call, r.returned, r.number, r.pid) = (record::SystemCall::Kill as u32, -1, 15, -7);
     (r.counted, r.refused, r.reached) = (1, 2, 3);
-    (r.denial.target.tgid, r.denial.error, r.denial.by_module) = (42, -13, -13);
+    (r.denial.target.tgid, r.denial.error) = (42, -1);
+    r.denial.right = record::Right::User as u32;
     (r.has_info, r.code) = (1, 0);
     let Some((_, Fact::Refused(refused))) = decoder().decode(r.as_bytes()) else {
         panic!("no refusal");
@@ -180,8 +181,8 @@ fn a_refusal_keeps_what_was_asked_and_who_said_no() {
     assert_eq!(refused.counts, Some((2, 3)));
     assert_eq!(refused.handed, Handed::Code(0));
     let denial = refused.denial.unwrap();
-    assert_eq!((denial.target.key.pid, denial.error), (42, 13));
-    assert!(denial.by_module);
+    assert_eq!((denial.target.key.pid, denial.error), (42, 1));
+    assert_eq!(denial.right, Right::User);
     r.denial.target.tgid = 0;
     r.returned = 0;
     let Some((_, Fact::Refused(refused))) = decoder().decode(r.as_bytes()) else {

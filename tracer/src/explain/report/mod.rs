@@ -247,6 +247,4 @@ pub struct Coverage {
     pub sees_release: bool,
     /// `check_kill_permission` is hooked: who may not be signalled is known.
     pub sees_check: bool,
-    /// `security_task_kill` is hooked: whether a security module says so is known.
-    pub sees_module: bool,
 }

@@ -2,14 +2,14 @@
 //! less is known.
 
 use super::world::*;
-use crate::event::{Call, Creds, Denial, Fact, Handed, Profiles, Refused, Task};
+use crate::event::{
+    Call, Creds, Denial, Fact, Handed, Profiles, Refused, Right, Task, EINVAL, EPERM,
+};
 use crate::explain::report::{Certainty, RefusedReport, Report, Sender};
 use crate::explain::signals::*;
 
-const EPERM: i32 = 1;
 const ESRCH: i32 = 3;
 const EACCES: i32 = 13;
-const EINVAL: i32 = 22;
 const FIRST_USER_NS: u32 = 0xeffffffd;
 
 fn creds(uid: u32, cap_kill: bool) -> Creds {
@@ -51,7 +51,7 @@ fn who_tries_from_elsewhere_is_named_so() {
     let mut r = kill(&host(50, "kill"), 2, EPERM);
     r.at.origin = crate::container::origin_of(&names).map(std::sync::Arc::new);
     r.more_ancestors = true;
-    r.denial = denial(&member(101, 2, "app"), 0, EPERM, false);
+    r.denial = denial(&member(101, 2, "app"), 0, EPERM, Right::None);
     let report = told(&mut World::new(), r);
     let Sender::Process {
         origin,
@@ -66,12 +66,12 @@ fn who_tries_from_elsewhere_is_named_so() {
     assert_eq!(origin.unwrap().session.as_deref(), Some("3"));
 }
 
-fn denial(target: &Task, uid: u32, error: i32, by_module: bool) -> Option<Denial> {
+fn denial(target: &Task, uid: u32, error: i32, right: Right) -> Option<Denial> {
     Some(Denial {
         target: target.clone(),
         creds: creds(uid, false),
         error,
-        by_module,
+        right,
     })
 }
 
@@ -107,7 +107,7 @@ fn another_user_is_named_with_what_would_help() {
     let report = told(
         &mut w,
         Refused {
-            denial: denial(&one, 0, EPERM, false),
+            denial: denial(&one, 0, EPERM, Right::None),
             ..kill(&app, 1, EPERM)
         },
     );
@@ -126,39 +126,39 @@ fn another_user_is_named_with_what_would_help() {
 #[test]
 fn who_decided_is_told_apart() {
     let (app, one) = (member(101, 2, "app"), member(100, 1, "init"));
-    let of = |uid: u32, cap_kill: bool, target: u32, error: i32, by_module: bool, sees: bool| {
-        let mut w = World::new();
-        w.coverage.sees_module = sees;
+    let of = |error: i32, right: Right| {
         let report = told(
-            &mut w,
+            &mut World::new(),
             Refused {
-                creds: creds(uid, cap_kill),
-                denial: denial(&one, target, error, by_module),
+                denial: denial(&one, 0, error, right),
                 ..kill(&app, 1, error)
             },
         );
-        id(&report)
+        (id(&report), said(&report))
     };
-    assert_eq!(of(0, true, 0, EPERM, true, true), ("lsm-denied", Proven));
-    assert_eq!(of(5, false, 0, EACCES, true, true), ("lsm-denied", Proven));
-    assert_eq!(
-        of(5, false, 0, EACCES, false, false),
-        ("lsm-denied", Proven)
-    );
-    assert_eq!(
-        of(5, false, 0, EPERM, false, true),
-        ("no-permission", Proven)
-    );
-    // The ids alone tell as much, unless they would allow it.
-    assert_eq!(
-        of(5, false, 0, EPERM, false, false),
-        ("no-permission", Proven)
-    );
-    assert_eq!(
-        of(5, false, 5, EPERM, false, false),
-        ("lsm-denied", Inferred)
-    );
-    assert_eq!(of(5, true, 0, EPERM, false, true), ("lsm-denied", Inferred));
+    let (ids, _) = of(EPERM, Right::None);
+    assert_eq!(ids, ("no-permission", Proven));
+    let (ids, said) = of(EACCES, Right::None);
+    assert_eq!(ids, ("lsm-denied", Proven));
+    assert!(said.starts_with("A security module refused it:"), "{said}");
+    for (right, words) in [
+        (Right::Own, "A process may signal itself, but"),
+        (
+            Right::User,
+            "The user ids allow app 101 to signal PID 1 init 100, but",
+        ),
+        (Right::Capable, "although it has CAP_KILL there: a security"),
+        (Right::Owner, "although it made the user namespace of that:"),
+        (
+            Right::Session,
+            "SIGCONT may go to every process of a session",
+        ),
+    ] {
+        let (ids, said) = of(EPERM, right);
+        assert_eq!(ids, ("lsm-denied", Proven), "{right:?}");
+        assert!(said.contains(words), "{said}");
+    }
+    assert_eq!(of(EINVAL, Right::User).0, ("bad-signal", Proven));
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn a_capability_counts_in_its_own_user_namespace() {
                 user_ns_level: 1,
                 ..creds(100_000, true)
             },
-            denial: denial(&one, 0, EPERM, false),
+            denial: denial(&one, 0, EPERM, Right::None),
             ..kill(&app, 50, EPERM)
         },
     );
@@ -186,7 +186,7 @@ fn profiles_of_both_sides_are_named() {
     let report = told(
         &mut w,
         Refused {
-            denial: denial(&one, 0, EACCES, true),
+            denial: denial(&one, 0, EACCES, Right::User),
             profiles: Some(Profiles {
                 sender: "runc (enforce)".into(),
                 target: "docker-default (enforce)".into(),
@@ -210,7 +210,6 @@ fn without_a_hook_on_the_check_the_error_alone_is_known() {
     let of = |creds: Creds, error: i32| {
         let mut w = World::new();
         w.coverage.sees_check = false;
-        w.coverage.sees_module = false;
         w.snapshot(&one);
         let report = told(
             &mut w,
@@ -326,7 +325,7 @@ fn what_is_no_signal_or_not_ones_own_is_said() {
     assert_eq!(of(queue(-6)), ("forged-siginfo", Proven));
     // A siginfo that is all right is refused like any other.
     let refused = Refused {
-        denial: denial(&one, 0, EPERM, false),
+        denial: denial(&one, 0, EPERM, Right::None),
         ..queue(-1)
     };
     assert_eq!(of(refused), ("no-permission", Proven));
@@ -363,7 +362,7 @@ fn what_is_no_signal_or_not_ones_own_is_said() {
     }
     let bad = Refused {
         number: 99,
-        denial: denial(&one, 0, EINVAL, false),
+        denial: denial(&one, 0, EINVAL, Right::None),
         ..pidfd(EINVAL)
     };
     assert_eq!(of(bad), ("bad-signal", Proven));
@@ -374,7 +373,7 @@ fn of_many_some_may_refuse() {
     let (mut w, app, one) = (World::new(), member(101, 2, "app"), member(100, 1, "init"));
     let many = |counts: (u32, u32), error: i32| Refused {
         counts: Some(counts),
-        denial: denial(&one, 0, EPERM, false),
+        denial: denial(&one, 0, EPERM, Right::None),
         ..kill(&app, -1, error)
     };
     let report = told(&mut w, many((2, 3), 0));
@@ -405,7 +404,7 @@ fn only_who_is_traced_is_told_of() {
     w.push(Fact::Refused(Box::new(kill(&sh, 51, ESRCH))));
     assert_eq!(last(&w), None);
     w.push(Fact::Refused(Box::new(Refused {
-        denial: denial(&cat, 0, EPERM, false),
+        denial: denial(&cat, 0, EPERM, Right::None),
         ..kill(&sh, 51, EPERM)
     })));
     assert_eq!(last(&w), None);
@@ -413,7 +412,7 @@ fn only_who_is_traced_is_told_of() {
     let report = told(
         &mut w,
         Refused {
-            denial: denial(&member(100, 1, "init"), 0, EPERM, false),
+            denial: denial(&member(100, 1, "init"), 0, EPERM, Right::None),
             ..kill(&sh, 100, EPERM)
         },
     );

@@ -126,7 +126,6 @@ impl World {
                 sees_dequeue: true,
                 sees_release: true,
                 sees_check: true,
-                sees_module: true,
             },
             events: Vec::new(),
             now: SINCE + 100 * MS,

@@ -1,13 +1,14 @@
 //! What the doctor says of kernels that this machine need not have.
 
 use super::*;
+use crate::kernel::facts::Pointers;
 use crate::kernel::hooks::{choose, Facts as HookFacts};
 
 const EVERYTHING: u64 = u64::MAX;
 
 fn arguments(hook: Hook) -> u32 {
     match hook {
-        Hook::DequeueSignal | Hook::SecurityTaskKill => 4,
+        Hook::DequeueSignal => 4,
         Hook::CheckKillPermission => 3,
         _ => 1,
     }
@@ -24,7 +25,10 @@ fn facts() -> Facts {
         on_host: true,
         ring_buffer: Support::Yes,
         follows_kretprobes: true,
-        typed_current: true,
+        typed: Pointers {
+            current: true,
+            registers: true,
+        },
         hooks: HookFacts {
             tp_btf: Support::Yes,
             fentry: Support::Yes,
@@ -150,7 +154,7 @@ fn what_refused_signals_cost_is_said_before_it_is_asked_for() {
         lines.filter_map(|c| hook_line(c, facts)).collect()
     };
     let lines = of(&choose(&facts.hooks, Forced::Auto), &facts);
-    assert_eq!(lines.len(), 8, "sys_exit is not one of them: {lines:?}");
+    assert_eq!(lines.len(), 7, "sys_exit is not one of them: {lines:?}");
     let kill = lines.iter().find(|l| l.hook.ends_with("sys_kill")).unwrap();
     let lost = kill.lost.as_deref().unwrap();
     assert!(

@@ -30,11 +30,9 @@ pub enum Hook {
     OomKillProcess,
     /// Function: a debugger wants something of a thread that it holds.
     PtraceRequest,
-    /// Function, at its return: a security module is asked about a signal.
-    SecurityTaskKill,
     /// Function, at its return: whether one process may signal another.
     CheckKillPermission,
-    /// Function, at its return (and its entry, to count the targets): kill(2).
+    /// Function, at its return: kill(2).
     SysKill,
     /// Function, at its return: tkill(2).
     SysTkill,
@@ -72,7 +70,7 @@ impl Hook {
     /// All of them, in the order in which they are attached: what ends
     /// processes before what begins them, so that no beginning is seen
     /// without its end.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 24] = [
         Self::ReleaseTask,
         Self::ProcessFree,
         Self::ProcessExit,
@@ -86,7 +84,6 @@ impl Hook {
         Self::SignalGenerate,
         Self::ProcessExec,
         Self::ProcessFork,
-        Self::SecurityTaskKill,
         Self::CheckKillPermission,
         Self::SysKill,
         Self::SysTkill,
@@ -115,7 +112,6 @@ impl Hook {
             Self::ReleaseTask => "release_task",
             Self::DequeueSignal => "dequeue_signal",
             Self::OomKillProcess => "oom_kill_process",
-            Self::SecurityTaskKill => "security_task_kill",
             Self::CheckKillPermission => "check_kill_permission",
             Self::SysKill => system_call!("kill"),
             Self::SysTkill => system_call!("tkill"),
@@ -147,11 +143,7 @@ impl Hook {
     /// Serves refused signals alone. Such a hook costs others nothing only where a
     /// function's return can be hooked by fexit; elsewhere it has to be asked for.
     pub fn is_of_refusals(self) -> bool {
-        self.is_system_call()
-            || matches!(
-                self,
-                Self::SecurityTaskKill | Self::CheckKillPermission | Self::SysExit
-            )
+        self.is_system_call() || matches!(self, Self::CheckKillPermission | Self::SysExit)
     }
 
     /// Serves rejected forks alone, which none but those pay for who fork.
@@ -245,9 +237,6 @@ impl Hook {
             Self::OomKillProcess => {
                 "whose memory limit was reached is told from what the control groups use"
             }
-            Self::SecurityTaskKill => {
-                "whether a security module refused a signal is told from the user ids of both sides"
-            }
             Self::CheckKillPermission => {
                 "who may not be signalled is known only as far as its pid tells, and what some of \
                  many refused not at all"
@@ -313,7 +302,6 @@ impl Level {
     pub fn programs(self, hook: Hook, preemptible: bool) -> Vec<String> {
         let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         match (self, hook) {
-            (Self::Btf, Hook::SysKill) => return names(&["fentry_sys_kill", "fexit_sys_kill"]),
             (Self::Btf, hook) if hook.is_system_call() => {
                 let name = hook.name();
                 let call = name.find("sys_").map_or(name, |at| &name[at..]);

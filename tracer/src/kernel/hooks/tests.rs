@@ -6,7 +6,7 @@ use super::*;
 fn arguments(hook: Hook) -> u32 {
     match hook {
         Hook::DequeueSignal | Hook::CheckKillPermission | Hook::AllocPid => 3,
-        Hook::SecurityTaskKill | Hook::CopyProcess => 4,
+        Hook::CopyProcess => 4,
         Hook::PidsCanFork => 2,
         _ => 1,
     }
@@ -250,17 +250,10 @@ fn refused_signals_cost_others_nothing_unless_that_is_asked_for() {
     };
     let choices = choose(&preempts, Forced::Auto);
     let programs = |hook| &choices.iter().find(|c| c.hook == hook).unwrap().programs;
-    assert_eq!(
-        programs(Hook::SysKill).join(" "),
-        "fentry_sys_kill fexit_sys_kill"
-    );
+    assert_eq!(programs(Hook::SysKill).join(" "), "fexit_sys_kill");
     assert_eq!(
         programs(Hook::SysRtTgsigqueueinfo).join(" "),
         "fexit_sys_rt_tgsigqueueinfo"
-    );
-    assert_eq!(
-        programs(Hook::SecurityTaskKill).join(" "),
-        "fexit_security_task_kill"
     );
 }
 
