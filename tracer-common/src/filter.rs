@@ -36,6 +36,9 @@ pub const ID_LEN: usize = 64;
 /// its container's.
 pub const PLACED: u32 = 8;
 
+/// Value of [`Config::by_pidns`].
+pub const ALONE: u32 = 2;
+
 /// The read-only global `CONFIG`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
@@ -44,6 +47,7 @@ pub struct Config {
     pub signals: u64,
     /// 1 if tasks in a namespace of the map `PIDNS`, or below one, count. With
     /// none of these four everybody does, with several whoever one of them names.
+    /// [`ALONE`] if nothing else than PID namespaces, these and new ones, is filtered by.
     pub by_pidns: u32,
     /// 1 if tasks in a cgroup of the map `CGROUPS`, or below one, count; 2 if there
     /// are some of cgroup v1 among them.

@@ -26,6 +26,12 @@ pub(crate) trait Mem {
     /// `T` must be an integer or a pointer, and `base` what the way demands.
     unsafe fn get<T: Copy + Default>(base: Addr, offset: u32) -> T;
 
+    /// The same for a field that every kernel has.
+    ///
+    /// # Safety
+    /// As for [`get`](Self::get).
+    unsafe fn load<T: Copy + Default>(base: Addr, offset: u32) -> T;
+
     /// Whether pointers are typed.
     const TYPED: bool;
 }
@@ -41,6 +47,12 @@ impl Mem for Direct {
         if offset == ABSENT {
             return T::default();
         }
+        // SAFETY: the caller's duty.
+        unsafe { Self::load(base, offset) }
+    }
+
+    #[inline(always)]
+    unsafe fn load<T: Copy + Default>(base: Addr, offset: u32) -> T {
         // SAFETY: the verifier checks type and offset; a fault reads as zero.
         unsafe { core::ptr::read_volatile(base.add(offset as usize).cast()) }
     }
@@ -57,6 +69,12 @@ impl Mem for Probe {
         if offset == ABSENT {
             return T::default();
         }
+        // SAFETY: the caller's duty.
+        unsafe { Self::load(base, offset) }
+    }
+
+    #[inline(always)]
+    unsafe fn load<T: Copy + Default>(base: Addr, offset: u32) -> T {
         // SAFETY: the caller's duty.
         unsafe { Self::at(base.wrapping_add(offset as usize)) }
     }

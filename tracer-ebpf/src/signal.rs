@@ -18,7 +18,7 @@ use sigtrace_common::{
 use crate::{
     emit::{self, Share},
     fault,
-    filter::{self, Because},
+    filter::{self, Because, Clearly},
     fold,
     globals::global,
     mem::{current, pointer, typed_current, Addr, Direct, Mem, Probe},
@@ -65,6 +65,36 @@ pub(crate) unsafe fn scalar_arg(ctx: *mut c_void, n: usize) -> u64 {
 
 #[raw_tracepoint(tracepoint = "signal_generate")]
 pub fn raw_signal_generate(ctx: RawTracePointContext) -> i32 {
+    // SAFETY: the arguments of signal_generate.
+    match unsafe { at_first::<Probe>(ctx.arg(0), ctx.arg::<u64>(2) as Addr) } {
+        Clearly::Unwanted => 0,
+        clearly => raw_generate(ctx.as_ptr(), clearly),
+    }
+}
+
+#[btf_tracepoint(function = "signal_generate")]
+pub fn btf_signal_generate(ctx: BtfTracePointContext) -> i32 {
+    // SAFETY: the arguments of signal_generate.
+    match unsafe { at_first::<Direct>(ctx.arg(0), ctx.arg::<u64>(2) as Addr) } {
+        Clearly::Unwanted => 0,
+        clearly => btf_generate(ctx.as_ptr(), clearly),
+    }
+}
+
+/// Most signals are not wanted: they pay for what is asked here, and not for the frame of
+/// what follows.
+#[inline(always)]
+unsafe fn at_first<M: Mem>(number: i32, target: Addr) -> Clearly {
+    if !filter::signal_number(number) {
+        return Clearly::Unwanted;
+    }
+    // SAFETY: the caller's duty.
+    unsafe { filter::at_first::<M>(target) }
+}
+
+#[inline(never)]
+fn raw_generate(ctx: *mut c_void, clearly: Clearly) -> i32 {
+    let ctx = RawTracePointContext::new(ctx);
     debug!(
         &ctx,
         "signal_generate {} info {:x} result {}",
@@ -72,36 +102,31 @@ pub fn raw_signal_generate(ctx: RawTracePointContext) -> i32 {
         ctx.arg::<u64>(1),
         ctx.arg::<i32>(4)
     );
+    let call = Call {
+        number: ctx.arg(0),
+        group: ctx.arg(3),
+        result: ctx.arg(4),
+    };
     // SAFETY: the arguments of signal_generate.
-    unsafe {
-        generate::<Probe>(
-            ctx.as_ptr(),
-            ctx.arg(0),
-            ctx.arg::<u64>(2) as Addr,
-            ctx.arg(3),
-            ctx.arg(4),
-        )
-    }
+    unsafe { generate::<Probe>(ctx.as_ptr(), call, ctx.arg::<u64>(2) as Addr, clearly) }
 }
 
-#[btf_tracepoint(function = "signal_generate")]
-pub fn btf_signal_generate(ctx: BtfTracePointContext) -> i32 {
+#[inline(never)]
+fn btf_generate(ctx: *mut c_void, clearly: Clearly) -> i32 {
+    let ctx = BtfTracePointContext::new(ctx);
     debug!(
         &ctx,
         "signal_generate {} result {}",
         ctx.arg::<i32>(0),
         ctx.arg::<i32>(4)
     );
+    let call = Call {
+        number: ctx.arg(0),
+        group: ctx.arg(3),
+        result: ctx.arg(4),
+    };
     // SAFETY: the arguments of signal_generate.
-    unsafe {
-        generate::<Direct>(
-            ctx.as_ptr(),
-            ctx.arg(0),
-            ctx.arg::<u64>(2) as Addr,
-            ctx.arg(3),
-            ctx.arg(4),
-        )
-    }
+    unsafe { generate::<Direct>(ctx.as_ptr(), call, ctx.arg::<u64>(2) as Addr, clearly) }
 }
 
 /// Whom a signal is about.
@@ -113,27 +138,17 @@ struct Tasks {
 }
 
 #[inline(always)]
-unsafe fn generate<M: Mem>(
-    ctx: *mut c_void,
-    number: i32,
-    target: Addr,
-    group: i32,
-    result: i32,
-) -> i32 {
+unsafe fn generate<M: Mem>(ctx: *mut c_void, call: Call, target: Addr, clearly: Clearly) -> i32 {
     // SAFETY: the caller's duty.
     unsafe {
-        if !filter::signal_number(number) {
-            return 0;
-        }
-        let Some(because) = filter::signal::<M>(target) else {
+        let because = if clearly == Clearly::Wanted {
+            Because::OfTarget
+        } else if let Some(because) = filter::signal::<M>(target) {
+            because
+        } else {
             return 0;
         };
         let mut room = MaybeUninit::uninit();
-        let call = Call {
-            number,
-            group,
-            result,
-        };
         let info = Info::read(&mut room, ctx, 1, call);
         // A signal that was dropped has no future.
         if because == Because::OfSender && info.result() != IGNORED {

@@ -210,17 +210,28 @@ pub(crate) unsafe fn cgroup_id(cgroup: Addr) -> u64 {
 /// `cgroup` may be any address.
 #[inline(always)]
 pub(crate) unsafe fn cgroup_name_is_long(cgroup: Addr) -> bool {
-    let mut start = MaybeUninit::<[u8; ID_LEN + 1]>::uninit();
-    // SAFETY: the helper checks the address; `start` is as long as it is told.
+    // Piece by piece: all at once would take more of the stack than there is.
+    const PIECE: usize = 16;
+    const { assert!(ID_LEN % PIECE == 0) };
+    let mut piece = MaybeUninit::<[u8; PIECE + 1]>::uninit();
+    // SAFETY: the helper checks the address; `piece` is as long as it is told.
     unsafe {
         let kn = pointer::<Probe>(cgroup, global!(LAYOUT.cgroup_kn));
         let name = pointer::<Probe>(kn, global!(LAYOUT.kernfs_name));
-        let length = bpf_probe_read_kernel_str(
-            start.as_mut_ptr().cast(),
-            size_of_val(&start) as u32,
-            name.cast(),
-        );
-        length == size_of_val(&start) as i64
+        let mut at = 0;
+        while at < ID_LEN {
+            let length = bpf_probe_read_kernel_str(
+                piece.as_mut_ptr().cast(),
+                size_of_val(&piece) as u32,
+                name.wrapping_add(at).cast(),
+            );
+            // With the 0 that the helper puts behind it.
+            if length != size_of_val(&piece) as i64 {
+                return false;
+            }
+            at += PIECE;
+        }
+        true
     }
 }
 

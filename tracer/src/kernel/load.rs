@@ -9,7 +9,7 @@ use aya::{
     Btf, Ebpf, EbpfLoader, Endianness,
 };
 use sigtrace_common::{
-    filter::{near, Config, CGROUP_V1, SEVERAL},
+    filter::{near, Config, ALONE, CGROUP_V1, SEVERAL},
     record::{SEES_ALLOC_PID, SEES_FORKS, SEES_PIDS},
 };
 use zerocopy::IntoBytes;
@@ -42,7 +42,7 @@ pub(super) fn load(
     let hooked = |hook| choices.iter().any(|c| c.hook == hook && c.level.is_some());
     let config = Config {
         signals: request.signals,
-        by_pidns: u32::from(!request.namespaces.is_empty()),
+        by_pidns: by_pidns(request),
         by_cgroup: by_cgroup(&request.cgroups),
         by_pid: u32::from(!request.pids.is_empty()),
         by_new_cgroup: match request.new_cgroups {
@@ -101,6 +101,16 @@ fn fork_sees(hooked: impl Fn(Hook) -> bool) -> u32 {
     .into_iter()
     .filter(|&(hook, _)| hooked(hook))
     .fold(0, |bits, (_, bit)| bits | bit)
+}
+
+/// The value of [`Config::by_pidns`].
+fn by_pidns(request: &Request) -> u32 {
+    let of_cgroups = !request.cgroups.is_empty() || request.new_cgroups.is_some();
+    let any = !request.namespaces.is_empty() || request.new_namespaces;
+    match any && !of_cgroups && request.pids.is_empty() {
+        true => ALONE,
+        false => u32::from(!request.namespaces.is_empty()),
+    }
 }
 
 /// The value of [`Config::by_cgroup`].
