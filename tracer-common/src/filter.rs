@@ -36,8 +36,11 @@ pub const ID_LEN: usize = 64;
 /// its container's.
 pub const PLACED: u32 = 8;
 
-/// Value of [`Config::by_pidns`].
+/// Value of [`Config::by_pidns`] where nothing else is filtered by than PID namespaces,
+/// these and new ones.
 pub const ALONE: u32 = 2;
+/// The same where nothing else is but new cgroups of cgroup v2.
+pub const ALONE_WITH_NEW: u32 = 3;
 
 /// The read-only global `CONFIG`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -47,7 +50,7 @@ pub struct Config {
     pub signals: u64,
     /// 1 if tasks in a namespace of the map `PIDNS`, or below one, count. With
     /// none of these four everybody does, with several whoever one of them names.
-    /// [`ALONE`] if nothing else than PID namespaces, these and new ones, is filtered by.
+    /// [`ALONE`] and [`ALONE_WITH_NEW`] where those need not be looked for.
     pub by_pidns: u32,
     /// 1 if tasks in a cgroup of the map `CGROUPS`, or below one, count; 2 if there
     /// are some of cgroup v1 among them.

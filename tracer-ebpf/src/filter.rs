@@ -5,7 +5,7 @@
 //! side decides exactly (`history::filter`).
 
 use sigtrace_common::{
-    filter::{near, ALONE, CGROUP_V1, PID_SENDER, PID_TARGET, PLACED, SEVERAL},
+    filter::{near, ALONE, ALONE_WITH_NEW, CGROUP_V1, PID_SENDER, PID_TARGET, PLACED, SEVERAL},
     record::NS_LEVELS,
 };
 
@@ -59,9 +59,10 @@ pub(crate) enum Clearly {
     Nothing,
 }
 
-/// The first look at a signal from the current task to `target`, for filters by PID
-/// namespace alone and tasks that are in one right below the host's, or in that. Most
-/// signals of a machine are rejected here, so this takes the fastest way there is.
+/// The first look at a signal from the current task to `target`, for the filters of
+/// `--container` and `--pidns`, and tasks that are in a PID namespace right below the
+/// host's, or in that. Most signals of a machine are rejected here, so this takes the
+/// fastest way there is.
 ///
 /// # Safety
 /// `target` must point to a `task_struct`.
@@ -69,7 +70,7 @@ pub(crate) enum Clearly {
 pub(crate) unsafe fn at_first<M: Mem>(target: Addr) -> Clearly {
     // SAFETY: the caller's duty.
     unsafe {
-        if global!(CONFIG.by_pidns) != ALONE {
+        if global!(CONFIG.by_pidns) < ALONE {
             Clearly::Nothing
         } else if M::TYPED && global!(CONFIG.typed_current) != 0 {
             first_look::<M, M>(target, typed_current())
@@ -90,13 +91,52 @@ unsafe fn first_look<M: Mem, S: Mem>(target: Addr, sender: Addr) -> Clearly {
         if of_target != Clearly::Unwanted {
             return of_target;
         }
-        match shallow::<S>(sender) {
-            // Nearly all signals stay within a namespace.
-            Some(from) if from == to || clearly::<S>(from) == Clearly::Unwanted => {
-                Clearly::Unwanted
-            }
-            _ => Clearly::Nothing,
+        let Some(from) = shallow::<S>(sender) else {
+            return Clearly::Nothing;
+        };
+        // Nearly all signals stay within a namespace.
+        if from != to && clearly::<S>(from) != Clearly::Unwanted
+            || global!(CONFIG.by_pidns) == ALONE_WITH_NEW
+                && !(if M::TYPED {
+                    are_in_old::<M, S>(target, sender)
+                } else {
+                    are_in_old_untyped(target, sender)
+                })
+        {
+            return Clearly::Nothing;
         }
+        Clearly::Unwanted
+    }
+}
+
+/// Whether both tasks are in cgroups that there were when the programs were attached. The
+/// ids of cgroups only grow, so that what is around an old one is older.
+#[inline(always)]
+unsafe fn are_in_old<M: Mem, S: Mem>(target: Addr, sender: Addr) -> bool {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let of_target = M::load::<u64>(target, global!(LAYOUT.task_cgroups)) as Addr;
+        let of_sender = S::load::<u64>(sender, global!(LAYOUT.task_cgroups)) as Addr;
+        is_old::<M>(of_target) && (of_sender == of_target || is_old::<S>(of_sender))
+    }
+}
+
+/// The same in a frame of its own: that of the program is to be small.
+#[inline(never)]
+fn are_in_old_untyped(target: Addr, sender: Addr) -> bool {
+    // SAFETY: tasks, as the caller got them.
+    unsafe { are_in_old::<Probe, Probe>(target, sender) }
+}
+
+/// Whether the cgroup (v2) of a `css_set` is an old one.
+#[inline(always)]
+unsafe fn is_old<M: Mem>(set: Addr) -> bool {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let cgroup = M::load::<u64>(set, global!(LAYOUT.css_set_dfl_cgrp)) as Addr;
+        let kn = M::load::<u64>(cgroup, global!(LAYOUT.cgroup_kn)) as Addr;
+        let id: u64 = M::load(kn, global!(LAYOUT.kernfs_id));
+        id <= global!(CONFIG.new_cgroup_above)
     }
 }
 

@@ -24,6 +24,8 @@ const SECOND_NS: u64 = 1_000_000_000;
 const SIGKILL: i32 = 9;
 const SIGCONT: i32 = 18;
 const SIGSTOP: i32 = 19;
+/// No [`FoldKey::hash`].
+const NEVER_COUNTED: u64 = 0;
 /// `TRACE_SIGNAL_IGNORED`, `_ALREADY_PENDING`, `_OVERFLOW_FAIL`: they have no
 /// future, so that all that is to be known of them is known here.
 const ENDED: core::ops::RangeInclusive<i32> = 1..=3;
@@ -46,8 +48,9 @@ pub(crate) struct RecentKey {
     count: u64,
 }
 
-/// Whether this signal is counted and not told. Signals to one target come one
-/// after the other (siglock is held), so that nothing here is done twice at once.
+/// What a signal's kind is called where it is told and not counted, for [`had_no_room`];
+/// `None`: it was counted. Signals to one target come one after the other (siglock is
+/// held), so that nothing here is done twice at once.
 ///
 /// # Safety
 /// `target` must point to a `task_struct`, `signal` to its `signal_struct`.
@@ -57,10 +60,10 @@ pub(crate) unsafe fn fold<M: Mem>(
     signal: Addr,
     info: &Info,
     action: &Action,
-) -> bool {
+) -> Option<u64> {
     let (number, result) = (info.number(), info.result());
     if !ENDED.contains(&result) || matches!(number, SIGKILL | SIGCONT | SIGSTOP) {
-        return false;
+        return Some(NEVER_COUNTED);
     }
     // SAFETY: the caller's duty; map values are this key's own.
     unsafe {
@@ -76,19 +79,50 @@ pub(crate) unsafe fn fold<M: Mem>(
             handler: action.sort(),
             info: info.kind() as u8,
         };
-        crowded(emit::now(), &key)
+        let hash = key.hash();
+        (!crowded(emit::now(), &key, hash)).then_some(hash)
+    }
+}
+
+/// One that was to be told whole found no room in the ring buffer. Of a kind that is not
+/// counted yet the next one is told instead: nobody could say what later counts are about.
+#[inline(never)]
+pub(crate) fn had_no_room(hash: u64) -> i32 {
+    if hash == NEVER_COUNTED {
+        return 0;
+    }
+    // SAFETY: as for `again`.
+    unsafe {
+        let (Some(storm), Some(keys)) = (
+            STORMS.get_ptr_mut(hash as u32 % STORM_PLACES),
+            RECENT.get_ptr_mut(hash as u32 % RECENT_SETS),
+        ) else {
+            return 0;
+        };
+        if read_volatile(&raw const (*storm).hash) == hash {
+            return 0;
+        }
+        let first = keys.cast::<RecentKey>();
+        let mut way = 0;
+        while way < WAYS {
+            let key = first.add(way);
+            if (*key).hash == hash && (*key).count > 0 {
+                (*key).count -= 1;
+            }
+            way += 1;
+        }
+        0
     }
 }
 
 /// Whether it is one of many equal ones, and was counted.
 ///
 /// # Safety
-/// Nobody else may use the key at that time.
+/// Nobody else may use the key, whose hash is given, at that time.
 #[inline(always)]
-unsafe fn crowded(time_ns: u64, key: &FoldKey) -> bool {
+unsafe fn crowded(time_ns: u64, key: &FoldKey, hash: u64) -> bool {
     // SAFETY: the caller's duty.
     unsafe {
-        let hash = key.hash();
         let Some(storm) = STORMS.get_ptr_mut(hash as u32 % STORM_PLACES) else {
             return false;
         };
@@ -201,7 +235,7 @@ unsafe fn take(storm: *mut Storm, hash: u64, key: &FoldKey, time_ns: u64, since_
 /// nothing here is done twice at once.
 pub(crate) fn fold_fork(time_ns: u64, key: &FoldKey) -> bool {
     // SAFETY: map values are this key's own.
-    unsafe { crowded(time_ns, key) }
+    unsafe { crowded(time_ns, key, key.hash()) }
 }
 
 /// Counts one where another has its place; false: there is no room for its key.

@@ -119,7 +119,7 @@ pub(crate) static FAULTS: LruHashMap<u32, Recent> = LruHashMap::with_max_entries
 /// By thread: whom its system call may not signal. These four are for refused
 /// signals alone; the loader makes them small where those are not looked at.
 #[map]
-pub(crate) static DENIALS: HashMap<u64, Denial> = HashMap::with_max_entries(REFUSALS, 0);
+pub(crate) static DENIALS: LruHashMap<u64, Denial> = LruHashMap::with_max_entries(REFUSALS, 0);
 
 /// By thread: where the registers of its system call are, for kretprobes, which do
 /// not see them.
@@ -132,7 +132,7 @@ pub(crate) static ASKED: HashMap<u64, (u64, u64)> = HashMap::with_max_entries(RE
 
 /// By thread that is signalling many: how many it may, and may not.
 #[map]
-pub(crate) static BROADCASTS: HashMap<u64, [u32; 2]> = HashMap::with_max_entries(REFUSALS, 0);
+pub(crate) static BROADCASTS: LruHashMap<u64, [u32; 2]> = LruHashMap::with_max_entries(REFUSALS, 0);
 
 /// By thread that is making another: what is known of that so far. With fexit of those
 /// that fail alone.

@@ -6,8 +6,8 @@
 //! system call passes. `check_kill_permission` tells who may not be signalled; whether
 //! that was for a security module to say follows from what else would allow it
 //! ([`rights`]). A program on the way of every kill(2) costs it some 200 instructions,
-//! hence two, and both have nothing to do as long as all goes well. Signal 0 asks
-//! whether a process is there, and is no signal.
+//! hence two, and as long as all goes well both do no more than to ask whether the call is to
+//! many. Signal 0 asks whether a process is there, and is no signal.
 
 use core::mem::MaybeUninit;
 
@@ -145,6 +145,9 @@ pub fn raw_sys_exit(ctx: RawTracePointContext) -> i32 {
 #[fexit(function = "check_kill_permission")]
 pub fn fexit_check_kill_permission(ctx: FExitContext) -> i32 {
     // check_kill_permission(int sig, struct kernel_siginfo *info, struct task_struct *t)
+    if is_by_kernel(ctx.arg(1)) {
+        return 0;
+    }
     let returned: i32 = ctx.arg(3);
     // SAFETY: registers of the current task.
     let many = unsafe {
@@ -159,6 +162,9 @@ pub fn fexit_check_kill_permission(ctx: FExitContext) -> i32 {
 
 #[kprobe(function = "check_kill_permission")]
 pub fn kprobe_check_kill_permission(ctx: ProbeContext) -> i32 {
+    if is_by_kernel(ctx.arg(1).unwrap_or(0)) {
+        return 0;
+    }
     let asked = (ctx.arg(2).unwrap_or(0), ctx.arg(0).unwrap_or(0));
     let _ = ASKED.insert(bpf_get_current_pid_tgid(), asked, 0);
     0
@@ -198,6 +204,13 @@ unsafe fn many<M: Mem>(regs: Addr) -> bool {
     }
 }
 
+/// Whether it is a signal of the kernel's own, for which the current task is a bystander,
+/// in whatever system call: `SEND_SIG_NOINFO` or `SEND_SIG_PRIV`.
+#[inline(always)]
+fn is_by_kernel(info: u64) -> bool {
+    info <= 1
+}
+
 /// Whether a target may be signalled; `many`: it is one of those of a kill(2).
 #[inline(always)]
 fn answered(number: i32, target: u64, returned: i32, many: bool) -> i32 {
@@ -219,7 +232,8 @@ fn count(refused: bool) {
         // SAFETY: this thread's own.
         unsafe { (*counts)[usize::from(refused)] += 1 };
     } else {
-        // The first of them: what there is is of a call whose end was missed.
+        // The first of them. Of a call whose end was missed there may be a denial; counts of
+        // that would be added to, which takes that this was a call to many as well.
         let _ = DENIALS.remove(key);
         let counts = if refused { [0, 1] } else { [1, 0] };
         let _ = BROADCASTS.insert(key, counts, 0);

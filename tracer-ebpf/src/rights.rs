@@ -11,8 +11,8 @@ use crate::{
 
 const SIGCONT: i32 = 18;
 const CAP_KILL: u32 = 5;
-/// User namespaces are so many levels deep at most (`create_user_ns`).
-const LEVELS: u32 = 33;
+/// So many user namespaces are in each other at most: levels 0 to 33 (`create_user_ns`).
+const LEVELS: u32 = 34;
 
 /// Whether CAP_KILL is effective in these credentials.
 ///

@@ -68,7 +68,10 @@ pub fn raw_signal_generate(ctx: RawTracePointContext) -> i32 {
     // SAFETY: the arguments of signal_generate.
     match unsafe { at_first::<Probe>(ctx.arg(0), ctx.arg::<u64>(2) as Addr) } {
         Clearly::Unwanted => 0,
-        clearly => raw_generate(ctx.as_ptr(), clearly),
+        clearly => {
+            verifier::meet();
+            raw_generate(ctx.as_ptr(), clearly)
+        }
     }
 }
 
@@ -77,7 +80,10 @@ pub fn btf_signal_generate(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the arguments of signal_generate.
     match unsafe { at_first::<Direct>(ctx.arg(0), ctx.arg::<u64>(2) as Addr) } {
         Clearly::Unwanted => 0,
-        clearly => btf_generate(ctx.as_ptr(), clearly),
+        clearly => {
+            verifier::meet();
+            btf_generate(ctx.as_ptr(), clearly)
+        }
     }
 }
 
@@ -167,9 +173,10 @@ unsafe fn generate<M: Mem>(ctx: *mut c_void, call: Call, target: Addr, clearly: 
         if global!(CONFIG.sees_oom) == 0 && info.number() == SIGKILL {
             oom::before_sigkill(target, info.kind());
         }
-        if fold::fold::<M>(target, signal, info, action) {
+        let Some(kind) = fold::fold::<M>(target, signal, info, action) else {
             return 0;
-        }
+        };
+        let kind = verifier::unknown(kind);
         verifier::meet();
         let tasks = Tasks {
             current: if M::TYPED && global!(CONFIG.typed_current) != 0 {
@@ -198,8 +205,9 @@ unsafe fn generate<M: Mem>(ctx: *mut c_void, call: Call, target: Addr, clearly: 
                 (*out).header = emit::header(Kind::Signal);
                 fill::<M>(out, target, &tasks, info, action, cgroups);
                 entry.submit(0);
+                return 0;
             }
-            return 0;
+            return fold::had_no_room(kind);
         }
         let (current_at, target_at) = (place::of(current()), place::of(target));
         let share = share(info.number(), info.result(), action.handler());
@@ -212,8 +220,9 @@ unsafe fn generate<M: Mem>(ctx: *mut c_void, call: Call, target: Addr, clearly: 
             fill::<M>(signal, target, &tasks, info, action, cgroups);
             trace::fill::<M, ANCESTORS>(&raw mut (*out).trace, Some(ctx));
             entry.submit(0);
+            return 0;
         }
-        0
+        fold::had_no_room(kind)
     }
 }
 

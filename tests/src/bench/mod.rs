@@ -188,6 +188,7 @@ fn subjects(bench: &Bench<'_>, kind: Kind) -> Vec<Subject> {
                 Subject::Empty,
                 Subject::Number,
                 Subject::Elsewhere,
+                Subject::Follows,
                 Subject::Refused,
                 Subject::Traced,
             ];

@@ -48,7 +48,7 @@ impl Rounds<'_> {
 
 /// What it costs those who are watched, and others.
 pub(super) fn costs(table: &mut Table, all: &[Series], level: &Level) -> Result<()> {
-    use Subject::{Bare, Elsewhere, Empty, Number, Refused, Traced};
+    use Subject::{Bare, Elsewhere, Empty, Follows, Number, Refused, Traced};
     let rounds = Rounds(all);
     let alone = rounds.of(Kind::Routine, Bare).map(|bare| bare.each.clone());
     if let Some(kill) = alone.as_deref().and_then(figure) {
@@ -58,6 +58,10 @@ pub(super) fn costs(table: &mut Table, all: &[Series], level: &Level) -> Result<
     let typed = level.generate == "tp_btf";
     let by_container = format!(
         "rejected by container, over the empty program ({})",
+        level.generate
+    );
+    let followed = format!(
+        "the same, where new ones are waited for ({})",
         level.generate
     );
     let by = if level.every_call {
@@ -70,7 +74,7 @@ pub(super) fn costs(table: &mut Table, all: &[Series], level: &Level) -> Result<
         format!("another system call (getppid): refused signals too ({by}), over bare");
     // Where every system call is looked at, that costs more, and has to be asked for.
     let if_not_every = |most| (!level.every_call).then_some(most);
-    let rows: [(&str, Kind, Subject, Subject, Option<f64>); 10] = [
+    let rows: [(&str, Kind, Subject, Subject, Option<f64>); 11] = [
         (
             "an empty program: the floor",
             Kind::Routine,
@@ -89,6 +93,13 @@ pub(super) fn costs(table: &mut Table, all: &[Series], level: &Level) -> Result<
             &by_container,
             Kind::Routine,
             Elsewhere,
+            Empty,
+            Some(if typed { 40.0 } else { 80.0 }),
+        ),
+        (
+            &followed,
+            Kind::Routine,
+            Follows,
             Empty,
             Some(if typed { 40.0 } else { 80.0 }),
         ),

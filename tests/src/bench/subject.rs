@@ -44,6 +44,8 @@ pub(crate) enum Subject {
     Number,
     /// The same, traces another namespace.
     Elsewhere,
+    /// And a container that is to come.
+    Follows,
     /// That with refused signals, which is the default where functions can be hooked.
     Refused,
     /// sigtrace without refused signals, traces the load.
@@ -167,6 +169,17 @@ impl Bench<'_> {
             }
             Subject::Elsewhere => {
                 attached.tool = Some(self.sigtrace(&[NEVER, "--pidns", &elsewhere])?);
+            }
+            Subject::Follows => {
+                let flags = [
+                    NEVER,
+                    "--pidns",
+                    &elsewhere,
+                    "--container",
+                    "nobody",
+                    "--wait",
+                ];
+                attached.tool = Some(self.sigtrace(&flags)?);
             }
             Subject::Refused => {
                 attached.tool = Some(self.sigtrace(&["--refused", "--pidns", &elsewhere])?);

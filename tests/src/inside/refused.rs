@@ -48,6 +48,10 @@ fn become_(who: &str) -> Result<()> {
 fn attempt(call: &str, number: i32, pid: i32) -> Result<i32> {
     Ok(match call {
         "kill" => sys::call_kill(pid, number),
+        "twice" => {
+            sys::call_kill(pid, number);
+            sys::call_kill(pid, number)
+        }
         // A thread that no process has.
         "tgkill" => sys::call_tgkill(pid, i32::MAX, number),
         "tkill" => sys::call_tkill(pid, number),

@@ -13,6 +13,8 @@ use crate::inside::storm::KEYS;
 use crate::judge::Seen;
 use crate::stage::ns::{self, Ns, Program};
 use crate::stage::sigtrace::{Ended, Sigtrace};
+use crate::stage::until;
+use crate::sys;
 
 /// Four KiB: a page, the least that the kernel allows.
 const BUFFER: &str = "4096";
@@ -25,6 +27,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         own("loss", loss),
         own("folded", folded),
         own("folded-crowded-out", crowded_out),
+        own("folded-first-lost", first_lost),
     ]
 }
 
@@ -111,6 +114,50 @@ fn crowded_out(stage: &Stage<'_>) -> Result<Outcome> {
         faults.push(format!("{} and not {KEYS} sorts are counted", keys.len()));
     }
     Ok(Outcome::of(faults, first(&ended, 20)))
+}
+
+/// Of equal ones the first were lost: the next are told instead, so that it is known what is
+/// counted after them.
+fn first_lost(stage: &Stage<'_>) -> Result<Outcome> {
+    const EQUAL: i32 = 60;
+    const TIMES: u64 = 10;
+    let ns = Ns::new(&["c-init-sig", "1"])?;
+    let target = ns.enter(&["role", "ignores-rt"])?;
+    let victim = target.meet("ignores-rt")?.host;
+    let ino = ns.ino.to_string();
+    let scope = ["--pidns", &ino, "--once", "-o", "json", "-s", STORM];
+    let flags = [&scope[..], &["--buffer", BUFFER]].concat();
+    let sigtrace = Sigtrace::attached(stage.host, &flags)?;
+    let signal = |number| sys::kill_number(victim.try_into()?, number).map(drop);
+    let equal = || (0..TIMES).try_for_each(|_| signal(EQUAL));
+    ns::kill(sigtrace.pid(), Signal::SIGSTOP)?;
+    until("it has stopped", || {
+        Ok((ns::state(sigtrace.pid())? == Some('T')).then_some(()))
+    })?;
+    let filling = 34..EQUAL;
+    let mut sent = filling.len() as u64;
+    for number in filling {
+        signal(number)?;
+    }
+    equal()?;
+    ns::kill(sigtrace.pid(), Signal::SIGCONT)?;
+    sigtrace.wait_for(&[r#""event":"lost""#])?;
+    equal()?;
+    sent += 2 * TIMES;
+    ns::kill(ns.pid1.pid, Signal::SIGTERM)?;
+    target.wait()?;
+    ns.pid1.wait()?;
+    let ended = sigtrace.ended()?.well()?;
+    let seen = Seen::read(&ended.lines);
+    let mut faults = count(&seen, victim, sent);
+    let of_equal = seen.events.iter().filter(|event| {
+        event.is_signal() && event.number("/signal/number") == Some(EQUAL.unsigned_abs().into())
+    });
+    let told: u64 = of_equal.filter_map(|event| event.number("/count")).sum();
+    if told != TIMES {
+        faults.push(format!("{told} of the last {TIMES} equal ones were told"));
+    }
+    Ok(Outcome::of(faults, &ended.lines))
 }
 
 fn first(ended: &Ended, lines: usize) -> &[String] {

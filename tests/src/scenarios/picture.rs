@@ -132,7 +132,7 @@ fn normal(lines: &[String]) -> String {
     at_once(&normal)
 }
 
-/// A machine that is busy may take longer than the 100 ms after which a signal is
+/// A machine that is busy may take longer than the time after which a signal is
 /// shown as it stands: then there are two lines for what is one elsewhere.
 fn at_once(text: &str) -> String {
     const WAITS: &str = " pending so far [inferred]";

@@ -7,12 +7,13 @@ use nix::sys::signal::Signal;
 use super::{kept, own, play, shared, Outcome, Scenario, Scene, Set, Stage};
 use crate::judge::{From, Judge, Seen};
 use crate::stage::host::Host;
-use crate::stage::ns::Ns;
+use crate::stage::ns::{Ns, Person};
 use crate::stage::sigtrace::Sigtrace;
 use crate::sys;
 
 const TERM: i32 = Signal::SIGTERM as i32;
 const USR1: i32 = Signal::SIGUSR1 as i32;
+const WINCH: i32 = Signal::SIGWINCH as i32;
 /// Does nothing to whoever gets it after all.
 const CONT: i32 = Signal::SIGCONT as i32;
 const NO_SIGNAL: i32 = 99;
@@ -33,11 +34,11 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 }
 
 /// Somebody tries, and fails with this.
-fn try_it(scene: &mut Scene, words: &str, error: i32) -> Result<()> {
-    scene.spawn("tries", words)?;
+fn try_it(scene: &mut Scene, words: &str, error: i32) -> Result<Person> {
+    let tries = scene.spawn("tries", words)?;
     let said = scene.ns.pid1.hear("tried")?;
     ensure!(said == format!("tried {error}"), "expected {error}: {said}");
-    Ok(())
+    Ok(tries)
 }
 
 /// The same, and waits until it is told: what `/proc` shows of who is there is looked
@@ -84,19 +85,31 @@ fn landlock(_: &Host) -> Result<Set> {
     ))
 }
 
+/// Root in a Landlock domain, to a process of its own user and to one of another.
 fn act_confined(scene: &mut Scene, _: &Sigtrace) -> Result<()> {
     let to = scene.spawn("sleeper", "")?.inside;
-    try_it(scene, &format!("kill {TERM} {to} confined"), libc::EPERM)?;
+    scene.ns.pid1.tell("spawn as-nobody handles USR1")?;
+    let handles = scene.ns.pid1.meet("handles")?;
+    scene.remember("handles", handles);
+    let first = try_it(scene, &format!("kill {TERM} {to} confined"), libc::EPERM)?;
+    scene.remember("first", first);
+    let words = format!("kill {USR1} {} confined", handles.inside);
+    try_it(scene, &words, libc::EPERM)?;
     scene.clear()
 }
 
 fn confined(scene: &Scene, judge: &mut Judge<'_>) {
-    let (by, to) = (scene.pid("tries"), scene.pid("sleeper"));
+    let (by, to) = (scene.pid("first"), scene.pid("sleeper"));
     judge
         .refused("the signal", (TERM, by), ("lsm-denied", Some("EPERM")))
         .is("/target/pid", &to.into())
         .words(&["a security module"]);
-    cleared(scene, judge, &["sleeper", "tries"]);
+    let (by, to) = (scene.pid("tries"), scene.pid("handles"));
+    judge
+        .refused("with CAP_KILL", (USR1, by), ("lsm-denied", Some("EPERM")))
+        .is("/target/pid", &to.into())
+        .words(&["although it has CAP_KILL", "a security module"]);
+    cleared(scene, judge, &["sleeper", "handles", "first", "tries"]);
 }
 
 /// A pid of the host's, which inside nobody has.
@@ -219,14 +232,16 @@ fn act_many(scene: &mut Scene, sigtrace: &Sigtrace) -> Result<()> {
     scene.ns.pid1.tell("spawn as-nobody handles USR1")?;
     let handles = scene.ns.pid1.meet("handles")?;
     scene.remember("handles", handles);
-    try_it(scene, &format!("kill {USR1} -1 nobody"), 0)?;
+    let first = try_it(scene, &format!("kill {USR1} -1 nobody"), 0)?;
+    scene.remember("first", first);
     let target = format!(r#""target":{{"pid":{},"#, handles.host);
     sigtrace.wait_for(&[&target, r#""fate":"handled""#])?;
+    try_it(scene, &format!("twice {WINCH} -1 nobody"), 0)?;
     scene.clear()
 }
 
 fn many(scene: &Scene, judge: &mut Judge<'_>) {
-    let (by, to) = (scene.pid("tries"), scene.pid("sleeper"));
+    let (by, to) = (scene.pid("first"), scene.pid("sleeper"));
     judge
         .signal(
             "the one that arrives",
@@ -245,7 +260,26 @@ fn many(scene: &Scene, judge: &mut Judge<'_>) {
             "1 process may get it from there, 1 may not",
             "different users",
         ]);
-    cleared(scene, judge, &["sleeper", "handles", "tries"]);
+    // What was counted of a call is not of the next one.
+    let by = scene.pid("tries");
+    for claim in ["the first of two", "the second of two"] {
+        judge
+            .refused(claim, (WINCH, by), ("partial-broadcast", None))
+            .is("/refused", &1.into())
+            .is("/reached", &2.into())
+            .is("/target/pid", &to.into());
+        for to in ["handles", "first"] {
+            judge
+                .signal(
+                    "one that it reaches",
+                    WINCH,
+                    From::Process(by),
+                    scene.pid(to),
+                )
+                .fate("dropped", Some("default-ignore"));
+        }
+    }
+    cleared(scene, judge, &["sleeper", "handles", "first", "tries"]);
 }
 
 /// Unless it is asked for, nothing is hooked that other system calls would pay for,

@@ -353,7 +353,29 @@ impl Engine {
             self.history.called_now(key, comm);
         }
         let sight = Arc::new(sight);
-        self.still_there(id, time, key, dispositions, &sight);
+        self.looked_at(id, time, key, dispositions, &sight);
+        // Those that were waited with until somebody had looked, whatever that found.
+        let open = self
+            .history
+            .process(key)
+            .map(|process| process.open.clone());
+        for o in open.unwrap_or_default() {
+            let open = self.open.get(o);
+            if open.is_some_and(|open| time >= later(open.time, SETTLE_NS)) {
+                self.report_open(o, time);
+            }
+        }
+    }
+
+    fn looked_at(
+        &mut self,
+        id: u64,
+        time: BootTime,
+        key: ProcessKey,
+        dispositions: Option<Dispositions>,
+        sight: &Arc<Sight>,
+    ) {
+        self.still_there(id, time, key, dispositions, sight);
         let Some(process) = self.history.process_mut(key) else {
             return;
         };
@@ -385,11 +407,11 @@ impl Engine {
                 continue;
             };
             open.first.get_or_insert_with(|| sight.clone());
-            let of_takers = eligible::seen(open, seen.state, &sight);
+            let of_takers = eligible::seen(open, seen.state, sight);
             let before = open.seen.replace(of_takers);
             let told = open.reported;
             let own = (leader, seen.pending);
-            let Some(set) = eligible::queue(open, own, seen.shared_pending, &sight) else {
+            let Some(set) = eligible::queue(open, own, seen.shared_pending, sight) else {
                 continue;
             };
             let bit = signals::bit(open.signal.number);
@@ -402,8 +424,6 @@ impl Engine {
                 self.at(time, LOOK_NS, Deadline::Gone(o));
             } else if told && set & bit != 0 {
                 self.waits_for_else(o, id, time, before.as_ref());
-            } else if time >= later(open.time, SETTLE_NS) {
-                self.report_open(o, time);
             }
         }
     }

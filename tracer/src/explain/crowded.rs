@@ -47,6 +47,7 @@ impl Engine {
         if self.open.remove(given_up).is_some() {
             self.give_up_one();
         }
+        // If it had been taken, a delivery on its way here will be held for an equal one's.
         if let Some(process) = self.history.process_mut(target) {
             process.open.retain(|&id| id != given_up);
             process.given_up |= signals::bit(number);

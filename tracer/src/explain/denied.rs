@@ -1,7 +1,7 @@
 //! A signal that the kernel refused because its sender may not signal that process:
 //! whether its user ids or a security module say so (`check_kill_permission`).
 
-use crate::event::{Creds, Denial, Refused, Right, Task, EINVAL};
+use crate::event::{Creds, Denial, Refused, Right, Task, EINVAL, EPERM};
 
 use super::refused::{error_name, no_such_signal, refused, whom, EACCES};
 use super::verdict::{Verdict, View};
@@ -65,6 +65,9 @@ fn no_permission(r: &Refused, to: Option<Creds>, v: Verdict, by: &str, target: &
 fn by_module(r: &Refused, denial: &Denial, v: Verdict, by: &str, to: &str) -> Verdict {
     let error = error_name(denial.error);
     let v = v.because("lsm-denied");
+    // What else than nothing allows may be used unless a module forbids that: EPERM, too.
+    let of_capability =
+        matches!(denial.right, Right::Capable | Right::Owner) && denial.error == EPERM;
     let mut v = match denial.right {
         Right::None => v.say(format!(
             "A security module refused it: {by} may not signal {to} (security_task_kill, {error})."
@@ -78,7 +81,6 @@ fn by_module(r: &Refused, denial: &Denial, v: Verdict, by: &str, to: &str) -> Ve
         Right::Session => v.field("task_session is the same").say(format!(
             "SIGCONT may go to every process of a session, but a security module refused {by} to send it to {to} (security_task_kill, {error})."
         )),
-        // That may be used unless a module forbids it.
         Right::Capable | Right::Owner => {
             let (field, why) = match denial.right {
                 Right::Owner => (
@@ -87,11 +89,19 @@ fn by_module(r: &Refused, denial: &Denial, v: Verdict, by: &str, to: &str) -> Ve
                 ),
                 _ => ("CAP_KILL is effective", "it has CAP_KILL there"),
             };
+            let check = match of_capability {
+                true => "security_capable or security_task_kill",
+                false => "security_task_kill",
+            };
             v.field(field).say(format!(
-                "{by} (uid {}) may not signal {to} (uid {}), although {why}: a security module refused it (security_capable or security_task_kill, {error}).",
+                "{by} (uid {}) may not signal {to} (uid {}), although {why}: a security module refused it ({check}, {error}).",
                 r.creds.euid, denial.creds.uid
             ))
         }
+    };
+    let rules = match of_capability {
+        true => "signal rules and capability kill",
+        false => "signal rules",
     };
     let named = |profile: &str| match profile {
         "" => "none".to_owned(),
@@ -106,10 +116,9 @@ fn by_module(r: &Refused, denial: &Denial, v: Verdict, by: &str, to: &str) -> Ve
                 named(&of.sender),
                 named(&of.target)
             ));
-            v.advise("allow it in the profiles of both sides (signal rules in AppArmor); the kernel's log has what was denied (journalctl -k, ausearch -m avc)")
+            v.advise(format!("allow it in the profiles of both sides ({rules} in AppArmor); the kernel's log has what was denied (journalctl -k, ausearch -m avc)"))
         }
-        None if denial.right == Right::Capable => v.advise("look at what confines the two: cat /proc/PID/attr/current of both (signal rules and capability kill in AppArmor), and whether the sender is in a Landlock domain that scopes signals; the kernel's log may have what was denied (journalctl -k, ausearch -m avc)"),
-        None => v.advise("look at what confines the two: cat /proc/PID/attr/current of both, and whether the sender is in a Landlock domain that scopes signals; the kernel's log may have what was denied (journalctl -k, ausearch -m avc)"),
+        None => v.advise(format!("look at what confines the two: cat /proc/PID/attr/current of both ({rules} in AppArmor), and whether the sender is in a Landlock domain that scopes signals; the kernel's log may have what was denied (journalctl -k, ausearch -m avc)")),
     }
 }
 

@@ -32,7 +32,7 @@ pub const LOOK_NS: u64 = 40_000_000;
 /// A signal is reported after this time, if that needs no look at its process or there was
 /// one.
 pub const SETTLE_NS: u64 = 100_000_000;
-/// And after this time at the latest.
+/// And after this time at the latest, if nobody has taken it by then.
 pub const LOOKED_NS: u64 = 500_000_000;
 /// A signal that an unnamed function took from the queue, and that was not delivered
 /// within this time, was accepted. `get_signal` delivers it in the same stretch, under

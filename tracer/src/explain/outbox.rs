@@ -1,6 +1,6 @@
 //! Puts reports into the order of kernel time: one is held back as long as an
 //! earlier signal has not been reported, which is 100 ms where looks are in time, or an
-//! earlier death waits for its kill; half a second at most.
+//! earlier death waits for its kill; a second at most.
 
 use std::collections::{BTreeMap, BTreeSet};
 

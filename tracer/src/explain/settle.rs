@@ -150,7 +150,9 @@ impl Engine {
         // A busy machine has not come to look why it waits.
         let last = later(open.time, LOOKED_NS);
         let unknown = open.got.is_none() && !blocked::blocked(&open.signal);
-        if unknown && open.seen.is_none() && now < last {
+        let process = self.history.process(open.target);
+        let looked = process.is_some_and(|process| process.last_look > open.time);
+        if unknown && !looked && now < last {
             return self.at(last, 0, Deadline::Report(id));
         }
         self.report_now(id, now);

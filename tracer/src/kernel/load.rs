@@ -9,7 +9,8 @@ use aya::{
     Btf, Ebpf, EbpfLoader, Endianness,
 };
 use sigtrace_common::{
-    filter::{near, Config, ALONE, CGROUP_V1, SEVERAL},
+    filter::{near, Config, ALONE, ALONE_WITH_NEW, CGROUP_V1, SEVERAL},
+    layout::{Layout, ABSENT},
     record::{SEES_ALLOC_PID, SEES_FORKS, SEES_PIDS},
 };
 use zerocopy::IntoBytes;
@@ -40,18 +41,19 @@ pub(super) fn load(
     typed: Pointers,
 ) -> Result<Ebpf, KernelError> {
     let hooked = |hook| choices.iter().any(|c| c.hook == hook && c.level.is_some());
+    let by_new_cgroup = match request.new_cgroups {
+        None => 0,
+        Some(New { v1: None, .. }) => 1,
+        Some(_) if types.css_set_pids.is_none() => 1,
+        // The largest programs of all: see the scenario `largest-programs`.
+        Some(_) => 2,
+    };
     let config = Config {
         signals: request.signals,
-        by_pidns: by_pidns(request),
         by_cgroup: by_cgroup(&request.cgroups),
         by_pid: u32::from(!request.pids.is_empty()),
-        by_new_cgroup: match request.new_cgroups {
-            None => 0,
-            Some(New { v1: None, .. }) => 1,
-            Some(_) if types.css_set_pids.is_none() => 1,
-            // The largest programs of all: see the scenario `largest-programs`.
-            Some(_) => 2,
-        },
+        by_pidns: by_pidns(request, by_new_cgroup, &types.layout),
+        by_new_cgroup,
         new_cgroup_above: request.new_cgroups.map_or(u64::MAX, |new| new.unified),
         new_cgroup_v1_above: (request.new_cgroups)
             .and_then(|new| new.v1)
@@ -104,12 +106,18 @@ fn fork_sees(hooked: impl Fn(Hook) -> bool) -> u32 {
 }
 
 /// The value of [`Config::by_pidns`].
-fn by_pidns(request: &Request) -> u32 {
-    let of_cgroups = !request.cgroups.is_empty() || request.new_cgroups.is_some();
+fn by_pidns(request: &Request, by_new_cgroup: u32, layout: &Layout) -> u32 {
+    let cgroups = [
+        layout.task_cgroups,
+        layout.css_set_dfl_cgrp,
+        layout.cgroup_kn,
+    ];
     let any = !request.namespaces.is_empty() || request.new_namespaces;
-    match any && !of_cgroups && request.pids.is_empty() {
-        true => ALONE,
-        false => u32::from(!request.namespaces.is_empty()),
+    let others = !request.cgroups.is_empty() || !request.pids.is_empty();
+    match (any && !others, by_new_cgroup) {
+        (true, 0) => ALONE,
+        (true, 1) if !cgroups.contains(&ABSENT) => ALONE_WITH_NEW,
+        _ => u32::from(!request.namespaces.is_empty()),
     }
 }
 

@@ -68,7 +68,7 @@ pub(super) const ROWS: &[Row] = &[
      "A process may signal its own user's processes; others need CAP_KILL in the target's user namespace (kill_ok_by_cred).",
      "Send as the same user or as root."),
     ("lsm-denied", "a security module forbade it",
-     "The uid would have allowed it, but AppArmor, SELinux, Landlock or another module did not (security_task_kill).",
+     "Its uid, CAP_KILL or session would have allowed it, but AppArmor, SELinux, Landlock or another module did not (security_task_kill, or security_capable for CAP_KILL).",
      "Look at the profiles of both sides."),
     ("no-such-process", "there is no such process in the sender's namespace (ESRCH)",
      "Pids are looked up in the caller's own PID namespace: a pid of the host is not one inside a container and the reverse.",

@@ -134,7 +134,8 @@ fn who_decided_is_told_apart() {
                 ..kill(&app, 1, error)
             },
         );
-        (id(&report), said(&report))
+        let advice = report.explanation.advice.concat();
+        (id(&report), said(&report) + &advice)
     };
     let (ids, _) = of(EPERM, Right::None);
     assert_eq!(ids, ("no-permission", Proven));
@@ -159,6 +160,10 @@ fn who_decided_is_told_apart() {
         assert!(said.contains(words), "{said}");
     }
     assert_eq!(of(EINVAL, Right::User).0, ("bad-signal", Proven));
+    // Only with EPERM may it have been the capability that was forbidden.
+    assert!(of(EPERM, Right::Capable).1.contains("capability kill"));
+    let (_, said) = of(EACCES, Right::Capable);
+    assert!(!said.contains("capability kill") && !said.contains("security_capable"));
 }
 
 #[test]
