@@ -65,7 +65,7 @@ fn no_permission(r: &Refused, to: Option<Creds>, v: Verdict, by: &str, target: &
 fn by_module(r: &Refused, denial: &Denial, v: Verdict, by: &str, to: &str) -> Verdict {
     let error = error_name(denial.error);
     let v = v.because("lsm-denied");
-    // What else than nothing allows may be used unless a module forbids that: EPERM, too.
+    // Then a module may have forbidden the use of that: `security_capable`, whose no is EPERM.
     let of_capability =
         matches!(denial.right, Right::Capable | Right::Owner) && denial.error == EPERM;
     let mut v = match denial.right {
