@@ -141,10 +141,11 @@ pub(crate) fn by_someone(view: View<'_>, r: &Refused, target: Option<&Task>) -> 
     let same = target.is_some_and(|to| [r.creds.euid, r.creds.uid].contains(&to.uid));
     let root = r.creds.cap_kill && r.creds.user_ns_level == 0;
     if same || root {
-        let why = if same {
-            "they are of the same user"
-        } else {
+        // The target's uid is as it was last seen, and may be another one by now.
+        let why = if root {
             "it has CAP_KILL"
+        } else {
+            "they are of the same user"
         };
         return v.because("lsm-denied").but(unseen).say(format!(
             "{by} may not signal {to}, although {why}: a security module seems to forbid it."
