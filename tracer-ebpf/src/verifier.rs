@@ -73,8 +73,8 @@ pub(crate) fn opaque(mut value: u64) -> u64 {
 }
 
 /// The value, of which the verifier knows nothing any more: old ones follow all that comes
-/// behind again for each number that they know exactly. Only where there is a filter by cgroup:
-/// elsewhere the value is always 0, and a read would be for nothing.
+/// behind again for each number that they know exactly. Only where there is a filter by
+/// cgroup, whose programs are the largest: elsewhere no read is paid for.
 #[inline(always)]
 pub(crate) fn unknown(value: u64) -> u64 {
     if global!(CONFIG.by_cgroup) == 0 && global!(CONFIG.by_new_cgroup) == 0 {
