@@ -205,10 +205,20 @@ unsafe fn many<M: Mem>(regs: Addr) -> bool {
 }
 
 /// Whether it is a signal of the kernel's own, for which the current task is a bystander,
-/// in whatever system call: `SEND_SIG_NOINFO` or `SEND_SIG_PRIV`.
+/// in whatever system call: `SEND_SIG_PRIV`. `SEND_SIG_NOINFO` is what kill(2) itself hands
+/// in since Linux 7.
 #[inline(always)]
 fn is_by_kernel(info: u64) -> bool {
-    info <= 1
+    info == 1
+}
+
+/// Whether the current system call is known to be none of kill(2)'s family. Others send
+/// with `SEND_SIG_NOINFO` (`TIOCNOTTY`), too, and tell nobody what became of it.
+#[inline(always)]
+fn by_another_call() -> bool {
+    // SAFETY: the current task.
+    let (number, arch) = unsafe { syscall::of(current()) };
+    arch != 0 && call_of(u64::from(number)) == 0
 }
 
 /// Whether a target may be signalled; `many`: it is one of those of a kill(2).
@@ -247,7 +257,10 @@ fn denied(number: i32, target: Addr, error: i32, many: bool) -> i32 {
     // SAFETY: map values are this thread's own, and copied at once; the argument of
     // check_kill_permission.
     unsafe {
-        if many && DENIALS.get_ptr(key).is_some() || filter::signal::<Probe>(target).is_none() {
+        if many && DENIALS.get_ptr(key).is_some()
+            || by_another_call()
+            || filter::signal::<Probe>(target).is_none()
+        {
             return 0;
         }
         let mut denial = MaybeUninit::<Denial>::uninit();
