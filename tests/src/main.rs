@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use crate::scenarios::Turn;
 use crate::stage::host::Host;
 
 /// Plays situations in PID namespaces and judges what sigtrace says about them
@@ -44,6 +45,9 @@ enum Play {
         /// The sigtrace under test; default: the one on the PATH
         #[arg(long, value_name = "FILE")]
         sigtrace: Option<PathBuf>,
+        /// Of scenarios that take turns, only every M-th from the N-th on
+        #[arg(long, value_name = "N/M", default_value = "0/1")]
+        turn: Turn,
         /// Scenarios
         names: Vec<String>,
     },
@@ -115,10 +119,11 @@ fn command(play: Play) -> Result<u8> {
             hooks,
             kernel,
             sigtrace,
+            turn,
             names,
         } => {
             let host = Host::new(sigtrace, &hooks, kernel)?;
-            run::run(&host, &names).map(|well| u8::from(!well))
+            run::run(&host, &names, turn).map(|well| u8::from(!well))
         }
         Play::Engines {
             with,

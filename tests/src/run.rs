@@ -8,7 +8,7 @@ use anyhow::{bail, Context, Result};
 
 use crate::judge::table::Level;
 use crate::judge::{Judge, Place, Seen, Table};
-use crate::scenarios::{self, Kind, Outcome, Own, Scenario, Scene, Set, Shared, Stage};
+use crate::scenarios::{self, Kind, Outcome, Own, Scenario, Scene, Set, Shared, Stage, Turn};
 use crate::stage::host::Host;
 use crate::stage::sigtrace::Sigtrace;
 
@@ -66,9 +66,12 @@ impl Tally {
     }
 }
 
-/// Plays those with these names, or all; whether all went well.
-pub(crate) fn run(host: &Host, names: &[String]) -> Result<bool> {
+/// Plays those with these names, or all but those whose turn it is not; whether all
+/// went well.
+pub(crate) fn run(host: &Host, names: &[String], turn: Turn) -> Result<bool> {
     let table = Table::own()?;
+    // What is claimed in some boots alone is not for the page.
+    let unlisted = Table::own()?;
     let all = scenarios::all();
     let known = |name: &str| name == STREAM || all.iter().any(|s| s.name == name);
     if let Some(name) = names.iter().find(|name| !known(name)) {
@@ -79,10 +82,22 @@ pub(crate) fn run(host: &Host, names: &[String]) -> Result<bool> {
 
     let mut tally = Tally::default();
     let place = play_shared(host, &table, &chosen, &mut tally)?;
+    let mut taking_turns = 0..;
     for scenario in &chosen {
-        if let Kind::Own(play) = scenario.kind {
-            play_own(host, &table, &place, scenario.name, play, &mut tally);
-        }
+        let (table, play) = match scenario.kind {
+            Kind::Shared(_) => continue,
+            Kind::Own(play) => (&table, play),
+            Kind::TakesTurns(play) => {
+                if taking_turns
+                    .next()
+                    .is_some_and(|at: usize| at % turn.of != turn.number)
+                {
+                    continue;
+                }
+                (&unlisted, play)
+            }
+        };
+        play_own(host, table, &place, scenario.name, play, &mut tally);
     }
     tally.end(&table);
     Ok(tally.failed == 0)

@@ -67,11 +67,11 @@ enum Task {
     },
     /// Run all tests; the last line counts them.
     Test {
-        /// The long ones too: all that is played with Docker and Podman, in three
-        /// guests, and setup from nothing in a minimal Debian.
+        /// The long ones too: each scenario in each boot, all that is played with Docker
+        /// and Podman, in three guests, and setup from nothing in a minimal Debian.
         #[arg(long)]
         all: bool,
-        /// Only these kernel series.
+        /// Only these kernel series, and each scenario there.
         #[arg(long, value_name = "SERIES", num_args = 1..)]
         kernel: Vec<Series>,
         /// No virtual machines.

@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 
-use super::{own, Outcome, Scenario, Stage};
+use super::{own, takes_turns, Outcome, Scenario, Stage};
 use crate::judge::phrases::Phrase;
 use crate::judge::{From, Way};
 use crate::stage::ns::{self, Ns};
@@ -25,7 +25,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         own("namespace-goes-while-attaching", going),
         own("no-pid-namespace", no_pid_namespace),
         own("not-root", not_root),
-        own("namespace-of-its-own", nested_sigtrace),
+        takes_turns("namespace-of-its-own", nested_sigtrace),
         own("hidden-symbols", hidden_symbols),
     ]
 }

@@ -5,7 +5,7 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 
 use super::signals::wait_until_dead;
-use super::{kept, own, shared, Outcome, Scenario, Scene, Stage};
+use super::{kept, shared, takes_turns, Outcome, Scenario, Scene, Stage};
 use crate::judge::{From, Judge};
 use crate::stage::sigtrace::Sigtrace;
 use crate::sys;
@@ -41,7 +41,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             kills,
         ),
         shared("crash-mended", kept, |s, _| ends(s, "mends", "1 0"), mended),
-        own("crash-flood", flood),
+        takes_turns("crash-flood", flood),
     ]
 }
 

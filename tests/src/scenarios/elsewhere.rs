@@ -8,7 +8,7 @@ use anyhow::{bail, Context, Result};
 use nix::sys::signal::Signal;
 use serde_json::{json, Value};
 
-use super::{own, Outcome, Scenario, Stage};
+use super::{takes_turns, Outcome, Scenario, Stage};
 use crate::judge::told::Told;
 use crate::stage::cgroups::{self, Cgroup, Hierarchy};
 use crate::stage::engine::status_field;
@@ -22,9 +22,9 @@ const RECORDED: usize = 8;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
-        own("senders-elsewhere", unified),
-        own("senders-elsewhere-v1", on_v1),
-        own("senders-refused", refused),
+        takes_turns("senders-elsewhere", unified),
+        takes_turns("senders-elsewhere-v1", on_v1),
+        takes_turns("senders-refused", refused),
     ]
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::{itself, own, Outcome, Scenario, Scene, Stage};
+use super::{itself, takes_turns, Outcome, Scenario, Scene, Stage};
 use crate::judge::{From, Judge};
 use crate::stage::elf::{Program, FAULTS_AT, IN_FUNCTION};
 use crate::stage::sigtrace::Sigtrace;
@@ -14,7 +14,10 @@ use crate::stage::sigtrace::Sigtrace;
 const SEGV: i32 = nix::sys::signal::Signal::SIGSEGV as i32;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![own("fault-named", named), own("fault-not-named", not_named)]
+    vec![
+        takes_turns("fault-named", named),
+        takes_turns("fault-not-named", not_named),
+    ]
 }
 
 const PLAIN: Program<'_> = Program {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 
-use super::{own, play, Outcome, Scenario, Scene, Stage};
+use super::{play, takes_turns, Outcome, Scenario, Scene, Stage};
 use crate::judge::Seen;
 use crate::stage::host::Host;
 use crate::stage::sigtrace::Sigtrace;
@@ -28,7 +28,10 @@ const HUP: i32 = Signal::SIGHUP as i32;
 const ALRM: i32 = Signal::SIGALRM as i32;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![own("filters", filters), own("bystander", bystander)]
+    vec![
+        takes_turns("filters", filters),
+        takes_turns("bystander", bystander),
+    ]
 }
 
 fn case(flags: &str, wanted: impl Fn(&Sent) -> bool + 'static) -> Case {

@@ -7,7 +7,7 @@ use std::fs;
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 
-use super::{own, Outcome, Scenario, Stage};
+use super::{own, takes_turns, Outcome, Scenario, Stage};
 use crate::judge::phrases::Phrase;
 use crate::stage::ns::{self, Ns};
 use crate::stage::sigtrace::Sigtrace;
@@ -31,8 +31,8 @@ const MOST_AT_START_KB: u64 = 19 << 10;
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         own("privileges", privileges),
-        own("memory", memory),
-        own("nothing-left", nothing_left),
+        takes_turns("memory", memory),
+        takes_turns("nothing-left", nothing_left),
     ]
 }
 

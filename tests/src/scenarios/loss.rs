@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::{own, Outcome, Scenario, Stage};
+use super::{takes_turns, Outcome, Scenario, Stage};
 use crate::inside::storm::KEYS;
 use crate::judge::Seen;
 use crate::stage::ns::{self, Ns, Program};
@@ -24,10 +24,10 @@ const STORM: &str =
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
-        own("loss", loss),
-        own("folded", folded),
-        own("folded-crowded-out", crowded_out),
-        own("folded-first-lost", first_lost),
+        takes_turns("loss", loss),
+        takes_turns("folded", folded),
+        takes_turns("folded-crowded-out", crowded_out),
+        takes_turns("folded-first-lost", first_lost),
     ]
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 use nix::sys::signal::Signal;
 
-use super::{own, Outcome, Scenario, Stage};
+use super::{takes_turns, Outcome, Scenario, Stage};
 use crate::stage::ns::{self, Ns};
 use crate::stage::sigtrace::Sigtrace;
 
@@ -14,7 +14,7 @@ const MANY: usize = 10_000;
 const MANY_IN_A_GUEST: usize = 500;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![own("ten-thousand", ten_thousand)]
+    vec![takes_turns("ten-thousand", ten_thousand)]
 }
 
 fn ten_thousand(stage: &Stage<'_>) -> Result<Outcome> {

@@ -44,6 +44,7 @@ mod threads;
 mod throttled;
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use anyhow::{Context, Result};
 
@@ -63,6 +64,38 @@ pub(crate) struct Scenario {
 pub(crate) enum Kind {
     Shared(Shared),
     Own(Own),
+    /// As `Own`, and so little a matter of the kernel that some boots are enough
+    /// ([`Turn`]). What it claims does not count for the page of proofs.
+    TakesTurns(Own),
+}
+
+/// Of the scenarios that take turns every `of`-th, from this one on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turn {
+    pub(crate) number: usize,
+    pub(crate) of: usize,
+}
+
+impl FromStr for Turn {
+    type Err = String;
+
+    /// `2/4`; numbers begin with 0.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (number, of) = text.split_once('/').ok_or("as in 2/4")?;
+        let parse = |text: &str| text.parse::<usize>().map_err(|error| error.to_string());
+        let turn = Self {
+            number: parse(number)?,
+            of: parse(of)?,
+        };
+        if turn.number < turn.of {
+            Ok(turn)
+        } else {
+            Err(format!(
+                "turns begin with 0: {} is the last",
+                turn.of.saturating_sub(1)
+            ))
+        }
+    }
 }
 
 /// Set before sigtrace is attached, acted while it is, judged after it has ended.
@@ -287,6 +320,14 @@ fn own(name: &'static str, play: Own) -> Scenario {
     Scenario {
         name,
         kind: Kind::Own(play),
+    }
+}
+
+/// One that has its own, in some boots alone.
+fn takes_turns(name: &'static str, play: Own) -> Scenario {
+    Scenario {
+        name,
+        kind: Kind::TakesTurns(play),
     }
 }
 

@@ -7,14 +7,14 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{waitpid, WaitPidFlag};
 use nix::unistd::Pid;
 
-use super::{own, Outcome, Scenario, Stage};
+use super::{own, takes_turns, Outcome, Scenario, Stage};
 use crate::judge::Seen;
 use crate::stage::ns::{self, Ns};
 use crate::stage::sigtrace::Sigtrace;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
-        own("held-open", held_open),
+        takes_turns("held-open", held_open),
         own("held-by-debugger", held_by_debugger),
     ]
 }

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::signals::wait_until_dead;
-use super::{own, play, Outcome, Scenario, Scene, Stage};
+use super::{play, takes_turns, Outcome, Scenario, Scene, Stage};
 use crate::judge::{From, Seen, Way};
 use crate::stage::ns::{self, Ns};
 use crate::stage::sigtrace::Sigtrace;
@@ -17,7 +17,7 @@ const TERM: i32 = Signal::SIGTERM as i32;
 const KILL: i32 = Signal::SIGKILL as i32;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![own("path", json), own("path-text", text)]
+    vec![takes_turns("path", json), takes_turns("path-text", text)]
 }
 
 fn json(stage: &Stage<'_>) -> Result<Outcome> {

@@ -4,7 +4,7 @@
 use anyhow::{ensure, Result};
 use nix::sys::signal::Signal;
 
-use super::{kept, own, play, shared, Outcome, Scenario, Scene, Set, Stage};
+use super::{kept, play, shared, takes_turns, Outcome, Scenario, Scene, Set, Stage};
 use crate::judge::{From, Judge, Seen};
 use crate::stage::host::Host;
 use crate::stage::ns::{Ns, Person};
@@ -29,7 +29,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         shared("refused-forged-siginfo", kept, act_forged, forged),
         shared("refused-pidns-not-visible", kept, act_outsider, outsider),
         shared("refused-partial-broadcast", kept, act_many, many),
-        own("refused-unasked", unasked),
+        takes_turns("refused-unasked", unasked),
     ]
 }
 

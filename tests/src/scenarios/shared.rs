@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::{own, Outcome, Scenario, Stage};
+use super::{takes_turns, Outcome, Scenario, Stage};
 use crate::judge::told::Told;
 use crate::stage::ns::{self, Ns, Program};
 use crate::stage::sigtrace::Sigtrace;
@@ -16,8 +16,8 @@ use crate::stage::until;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
-        own("shares-with-host", with_host),
-        own("shares-with-another", with_another),
+        takes_turns("shares-with-host", with_host),
+        takes_turns("shares-with-another", with_another),
     ]
 }
 

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{ensure, Context, Result};
 
-use super::{own, Outcome, Scenario, Stage};
+use super::{takes_turns, Outcome, Scenario, Stage};
 use crate::judge::told::Told;
 use crate::stage::sigtrace::Sigtrace;
 
@@ -16,8 +16,8 @@ const COUNT: usize = 20;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
-        own("container-starts", starts),
-        own("container-shares-starts", shares),
+        takes_turns("container-starts", starts),
+        takes_turns("container-shares-starts", shares),
     ]
 }
 

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 
 use super::memory;
-use super::{own, Outcome, Scenario, Stage};
+use super::{takes_turns, Outcome, Scenario, Stage};
 use crate::inside::storm::{CROWD, CROWD_IN_A_GUEST};
 use crate::judge::{Event, Seen};
 use crate::stage::host::Host;
@@ -51,9 +51,9 @@ const LIMIT: u64 = 48 << 20;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
-        own("stress", stress),
-        own("stress-memory", stress_memory),
-        own("blinded", blinded),
+        takes_turns("stress", stress),
+        takes_turns("stress-memory", stress_memory),
+        takes_turns("blinded", blinded),
     ]
 }
 

@@ -4,12 +4,12 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 
 use super::signals::wait_until_dead;
-use super::{own, Outcome, Scenario, Scene, Stage};
+use super::{takes_turns, Outcome, Scenario, Scene, Stage};
 use crate::stage::ns;
 use crate::stage::sigtrace::Sigtrace;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![own("hostile-name", hostile_name)]
+    vec![takes_turns("hostile-name", hostile_name)]
 }
 
 fn hostile_name(stage: &Stage<'_>) -> Result<Outcome> {

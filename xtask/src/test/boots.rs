@@ -28,6 +28,11 @@ const LEVELS: [&str; 2] = ["auto", "raw"];
 const KPROBE: &str = "kprobe";
 const KPROBES_ON: [&str; 2] = ["5.10", "6.12"];
 
+/// Scenarios that need a sigtrace of their own and are no matter of one kernel take turns:
+/// on every change each of them is played in every so many-th boot, with BTF hooks and
+/// without, on an old kernel and on a new one. They take most of the time of a boot.
+const TURNS: usize = 4;
+
 /// One boot plays all scenarios in some six minutes under emulation; a busy host takes
 /// more than twice as long.
 const LIMIT: Duration = Duration::from_secs(25 * 60);
@@ -139,9 +144,18 @@ pub(crate) struct Plan {
     first: Vec<Job>,
     skipped: Tally,
     kernels: usize,
+    /// Every scenario is played in each of the kernels' boots, not as [`TURNS`] says.
+    whole: bool,
 }
 
 impl Plan {
+    pub(crate) fn new(whole: bool) -> Self {
+        Self {
+            whole,
+            ..Self::default()
+        }
+    }
+
     /// Each kernel with each hook level.
     pub(crate) fn kernels(&mut self, places: &Places, series: &[Series]) {
         for &wanted in series {
@@ -150,8 +164,10 @@ impl Plan {
                     self.kernels += 1;
                     let guest = Arc::new(guest);
                     let levels = LEVELS.into_iter().chain(kprobe_too(wanted));
-                    self.jobs
-                        .extend(levels.map(|level| on_kernel(&guest, wanted, level)));
+                    for level in levels {
+                        let turn = (!self.whole).then_some(self.jobs.len() % TURNS);
+                        self.jobs.push(on_kernel(&guest, wanted, level, turn));
+                    }
                 }
                 Err(error) => self.skip(&format!("kernel {wanted}"), &error),
             }
@@ -186,10 +202,15 @@ impl Plan {
         };
         let kernels = self.jobs.len();
         ui::say(&format!(
-            "playing all scenarios in {} boots, {AT_ONCE} at a time: each kernel with hooks {}, {} with {KPROBE}; Docker and Podman in guests of their own",
+            "playing scenarios in {} boots, {AT_ONCE} at a time: each kernel with hooks {}, {} with {KPROBE}; Docker and Podman in guests of their own; {}",
             kernels + self.first.len(),
             LEVELS.join(" and "),
-            KPROBES_ON.join(" and ")
+            KPROBES_ON.join(" and "),
+            if self.whole {
+                "every scenario in each".to_owned()
+            } else {
+                format!("scenarios with a sigtrace of their own take turns, each in one of {TURNS}")
+            }
         ));
         // The columns stand in the order of the kernels, those of engines last.
         let first = (kernels..).zip(self.first);
@@ -218,9 +239,10 @@ impl Plan {
     }
 }
 
-fn on_kernel(guest: &Arc<Guest>, wanted: Series, level: &str) -> Job {
+fn on_kernel(guest: &Arc<Guest>, wanted: Series, level: &str, turn: Option<usize>) -> Job {
     let series = guest.kernel.series(wanted);
     let words = ["sigtrace-play", "run", "--hooks", level, "--kernel"];
+    let turn = turn.map(|turn| format!("--turn={turn}/{TURNS}"));
     let stands_in = if guest.kernel.stands_in {
         format!(" for {wanted}")
     } else {
@@ -234,6 +256,7 @@ fn on_kernel(guest: &Arc<Guest>, wanted: Series, level: &str) -> Job {
             .into_iter()
             .map(str::to_owned)
             .chain([series])
+            .chain(turn)
             .collect(),
         options: Options {
             timeout: LIMIT,
@@ -307,7 +330,16 @@ impl Job {
             Ending::Lost(why) if boot.stale_breakpoint() => Some(why.clone()),
             _ => None,
         };
-        if let Ending::Lost(why) | Ending::Late(why) = boot.ending {
+        let why = match boot.ending {
+            Ending::Lost(why) | Ending::Late(why) => Some(why),
+            // The kernel's words say who was killed for want of memory, for one.
+            Ending::Exit(status) if !report.complete => Some(format!(
+                "the exit status was {status}.\nThe kernel's last words:\n{}",
+                cmd::tail(&boot.console, SHOWN)
+            )),
+            Ending::Exit(_) => None,
+        };
+        if let Some(why) = why {
             // `Report` has counted the missing END; here is why, and the first line of it
             // once more where failures are listed.
             let first = why.lines().next().unwrap_or_default();

@@ -65,9 +65,9 @@ fn in_guests(places: &Places, options: &Options) -> Result<Tally> {
         .filter_map(|text| text.parse().ok())
         .collect();
     let wanted = if kernels.is_empty() { &all } else { kernels };
-    let mut plan = boots::Plan::default();
+    // Who names kernels wants those and no more, and all that can be played there.
+    let mut plan = boots::Plan::new(options.all || !kernels.is_empty());
     plan.kernels(places, wanted);
-    // Who names kernels wants those and no more.
     if kernels.is_empty() {
         plan.engines(places, options.all);
     }

@@ -21,6 +21,8 @@ const WIDTH: usize = 600;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Report {
     pub(crate) tally: Tally,
+    /// The last line was there.
+    pub(crate) complete: bool,
     /// Failures with their output, and reasons of skips, for people.
     pub(crate) text: String,
     /// What was claimed, and how surely.
@@ -64,6 +66,7 @@ impl Report {
             held.clear();
         }
         let seen = report.tally.passed + report.tally.failed + report.tally.skipped;
+        report.complete = end.is_some();
         match end.map(str::parse::<usize>) {
             Some(Ok(said)) if said == seen => {}
             Some(Ok(said)) => report.fail(
@@ -107,6 +110,7 @@ mod tests {
                 failures: vec!["b: no verdict".to_owned()],
             }
         );
+        assert!(report.complete);
         assert_eq!(report.grades.len(), 1);
         assert_eq!(
             report.skips,
@@ -135,6 +139,7 @@ mod tests {
                 failures: vec!["end: it ended early, after 1 scenarios".to_owned()],
             }
         );
+        assert!(!report.complete);
         assert!(report.text.contains("thread panicked"));
         assert_eq!(Report::read("").tally.failed, 1);
     }
