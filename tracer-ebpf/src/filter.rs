@@ -5,12 +5,13 @@
 //! side decides exactly (`history::filter`).
 
 use sigtrace_common::{
-    filter::{near, ALONE, ALONE_WITH_NEW, CGROUP_V1, PID_SENDER, PID_TARGET, PLACED, SEVERAL},
+    filter::{near, CGROUP_V1, PID_SENDER, PID_TARGET, PLACED, SEVERAL},
     record::NS_LEVELS,
 };
 
 use crate::{
-    globals::{global, CGROUPS, NEAR, NEW_CGROUPS, NEW_PIDNS, PIDNS, PIDS, TOUCHED},
+    globals::{global, CGROUPS, NEAR, NEW_CGROUPS, NEW_PIDNS, PIDS, TOUCHED},
+    inside::{wanted, Inside},
     mem::{current, pointer, typed_current, Addr, Mem, Probe},
     task,
 };
@@ -46,137 +47,6 @@ pub(crate) enum Because {
     OfTarget,
     /// Whatever its sender does is.
     OfSender,
-}
-
-/// What is clear of a signal at the first look.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Clearly {
-    /// It is of others.
-    Unwanted,
-    /// Whatever happens to its target is wanted.
-    Wanted,
-    /// Nothing: [`signal`] knows.
-    Nothing,
-}
-
-/// The first look at a signal from the current task to `target`, for the filters of
-/// `--container` and `--pidns`, and tasks that are in a PID namespace right below the
-/// host's, or in that. Most signals of a machine are rejected here, so this takes the
-/// fastest way there is.
-///
-/// # Safety
-/// `target` must point to a `task_struct`.
-#[inline(always)]
-pub(crate) unsafe fn at_first<M: Mem>(target: Addr) -> Clearly {
-    // SAFETY: the caller's duty.
-    unsafe {
-        if global!(CONFIG.by_pidns) < ALONE {
-            Clearly::Nothing
-        } else if M::TYPED && global!(CONFIG.typed_current) != 0 {
-            first_look::<M, M>(target, typed_current())
-        } else {
-            first_look::<M, Probe>(target, current())
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn first_look<M: Mem, S: Mem>(target: Addr, sender: Addr) -> Clearly {
-    // SAFETY: the caller's duty.
-    unsafe {
-        let Some(to) = shallow::<M>(target) else {
-            return Clearly::Nothing;
-        };
-        let of_target = clearly::<M>(to);
-        if of_target != Clearly::Unwanted {
-            return of_target;
-        }
-        let Some(from) = shallow::<S>(sender) else {
-            return Clearly::Nothing;
-        };
-        // Nearly all signals stay within a namespace.
-        if from != to && clearly::<S>(from) != Clearly::Unwanted
-            || global!(CONFIG.by_pidns) == ALONE_WITH_NEW
-                && !(if M::TYPED {
-                    are_in_old::<M, S>(target, sender)
-                } else {
-                    are_in_old_untyped(target, sender)
-                })
-        {
-            return Clearly::Nothing;
-        }
-        Clearly::Unwanted
-    }
-}
-
-/// Whether both tasks are in cgroups that there were when the programs were attached. The
-/// ids of cgroups only grow, so that what is around an old one is older.
-#[inline(always)]
-unsafe fn are_in_old<M: Mem, S: Mem>(target: Addr, sender: Addr) -> bool {
-    // SAFETY: the caller's duty.
-    unsafe {
-        let of_target = M::load::<u64>(target, global!(LAYOUT.task_cgroups)) as Addr;
-        let of_sender = S::load::<u64>(sender, global!(LAYOUT.task_cgroups)) as Addr;
-        is_old::<M>(of_target) && (of_sender == of_target || is_old::<S>(of_sender))
-    }
-}
-
-/// The same in a frame of its own: that of the program is to be small.
-#[inline(never)]
-fn are_in_old_untyped(target: Addr, sender: Addr) -> bool {
-    // SAFETY: tasks, as the caller got them.
-    unsafe { are_in_old::<Probe, Probe>(target, sender) }
-}
-
-/// Whether the cgroup (v2) of a `css_set` is an old one.
-#[inline(always)]
-unsafe fn is_old<M: Mem>(set: Addr) -> bool {
-    // SAFETY: the caller's duty.
-    unsafe {
-        let cgroup = M::load::<u64>(set, global!(LAYOUT.css_set_dfl_cgrp)) as Addr;
-        let kn = M::load::<u64>(cgroup, global!(LAYOUT.cgroup_kn)) as Addr;
-        let id: u64 = M::load(kn, global!(LAYOUT.kernfs_id));
-        id <= global!(CONFIG.new_cgroup_above)
-    }
-}
-
-/// The PID namespace of a task where it is right below the host's; null: it is that.
-#[inline(always)]
-unsafe fn shallow<M: Mem>(task: Addr) -> Option<Addr> {
-    // SAFETY: the caller's duty.
-    unsafe {
-        let pid = M::load::<u64>(task, global!(LAYOUT.task_thread_pid)) as Addr;
-        // A thread that is reaped already sends its leader's SIGCHLD (`release_task`).
-        if pid.is_null() {
-            return None;
-        }
-        let level: u32 = M::load(pid, global!(LAYOUT.pid_level));
-        if level == 0 {
-            return Some(core::ptr::null());
-        }
-        // The verifier knows where the first of an array of no fixed length is.
-        if level > 1 || M::TYPED && global!(LAYOUT.pid_size) != global!(LAYOUT.pid_numbers) {
-            return None;
-        }
-        Some(M::load::<u64>(task::upid(pid, 1), global!(LAYOUT.upid_ns)) as Addr)
-    }
-}
-
-/// What is clear of what is in this PID namespace.
-#[inline(always)]
-unsafe fn clearly<M: Mem>(namespace: Addr) -> Clearly {
-    if namespace.is_null() {
-        return Clearly::Unwanted;
-    }
-    // SAFETY: the caller's duty.
-    unsafe {
-        let inum = M::load(namespace, global!(LAYOUT.pidns_inum));
-        match NEAR.get_ptr(near(inum)).map(|some| *some) {
-            None | Some(0) => Clearly::Unwanted,
-            Some(only) if only == u64::from(inum) => Clearly::Wanted,
-            Some(_) => Clearly::Nothing,
-        }
-    }
 }
 
 /// Whether a signal from the current task to `target` is wanted.
@@ -256,8 +126,7 @@ pub(crate) unsafe fn process<M: Mem>(task: Addr) -> bool {
 
 /// Whether a PID namespace is filtered by.
 pub(crate) fn namespace(inum: u32) -> bool {
-    // SAFETY: map values are not read.
-    by_pidns() && inum != 0 && unsafe { wanted(inum) }
+    by_pidns() && inum != 0 && wanted(inum)
 }
 
 /// There is a filter by namespace, cgroup or process.
@@ -360,109 +229,6 @@ unsafe fn pid_bits<M: Mem>(task: Addr) -> u32 {
     unsafe {
         let tgid: u32 = M::get(task, global!(LAYOUT.task_tgid));
         PIDS.get(tgid).copied().unwrap_or(0)
-    }
-}
-
-/// Which PID namespaces a task is in.
-struct Inside {
-    /// Its `struct pid`, for [`Probe`].
-    pid: Addr,
-    /// How many there are below the host's.
-    level: u32,
-    /// The innermost; null: the host's.
-    namespace: Addr,
-    /// Whether that may be loaded through.
-    direct: bool,
-}
-
-impl Inside {
-    #[inline(always)]
-    unsafe fn of<M: Mem>(task: Addr) -> Self {
-        // SAFETY: the caller's duty.
-        unsafe {
-            let leader = pointer::<M>(task, global!(LAYOUT.task_group_leader));
-            let pid = pointer::<M>(leader, global!(LAYOUT.task_thread_pid));
-            let level: u32 = M::get(pid, global!(LAYOUT.pid_level));
-            if level == 0 {
-                return Self {
-                    pid: core::ptr::null(),
-                    level,
-                    namespace: core::ptr::null(),
-                    direct: false,
-                };
-            }
-            // The verifier knows where the first of an array of no fixed length is.
-            if M::TYPED && level == 1 && global!(LAYOUT.pid_size) == global!(LAYOUT.pid_numbers) {
-                let namespace = pointer::<M>(task::upid(pid, 1), global!(LAYOUT.upid_ns));
-                return Self {
-                    pid: core::ptr::null(),
-                    level,
-                    namespace,
-                    direct: true,
-                };
-            }
-            // To its array with an address that is not typed.
-            let pid = if M::TYPED {
-                pointer::<Probe>(leader, global!(LAYOUT.task_thread_pid))
-            } else {
-                pid
-            };
-            let innermost = task::upid(pid, level & 63);
-            let namespace = pointer::<Probe>(innermost, global!(LAYOUT.upid_ns));
-            Self {
-                pid,
-                level,
-                namespace,
-                direct: false,
-            }
-        }
-    }
-
-    /// In a wanted namespace or below one.
-    #[inline(always)]
-    unsafe fn is_wanted<M: Mem>(&self) -> bool {
-        if self.level == 0 {
-            return false;
-        }
-        // SAFETY: addresses of the kernel.
-        unsafe {
-            let inum = if self.direct {
-                M::get(self.namespace, global!(LAYOUT.pidns_inum))
-            } else {
-                Probe::get(self.namespace, global!(LAYOUT.pidns_inum))
-            };
-            if wanted(inum) {
-                return true;
-            }
-            let mut i = 1;
-            while i <= NS_LEVELS as u32 {
-                if i >= self.level {
-                    break;
-                }
-                if wanted(task::ns_inum::<Probe>(task::upid(self.pid, i))) {
-                    return true;
-                }
-                i += 1;
-            }
-            false
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn wanted(inum: u32) -> bool {
-    // SAFETY: map values are not read, but for a number.
-    unsafe {
-        match NEAR.get_ptr(near(inum)).map(|some| *some) {
-            None | Some(0) => return false,
-            // With new ones wanted nobody is alone for long, and the programs are the largest.
-            Some(only) if global!(CONFIG.by_new_pidns) == 0 && only == u64::from(inum) => {
-                return true;
-            }
-            Some(_) => {}
-        }
-        PIDNS.get(inum).is_some()
-            || (global!(CONFIG.by_new_pidns) != 0 && NEW_PIDNS.get(inum).is_some())
     }
 }
 

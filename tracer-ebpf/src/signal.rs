@@ -18,7 +18,8 @@ use sigtrace_common::{
 use crate::{
     emit::{self, Share},
     fault,
-    filter::{self, Because, Clearly},
+    filter::{self, Because},
+    first_look::{self, Clearly},
     fold,
     globals::global,
     mem::{current, pointer, typed_current, Addr, Direct, Mem, Probe},
@@ -95,7 +96,7 @@ unsafe fn at_first<M: Mem>(number: i32, target: Addr) -> Clearly {
         return Clearly::Unwanted;
     }
     // SAFETY: the caller's duty.
-    unsafe { filter::at_first::<M>(target) }
+    unsafe { first_look::at_first::<M>(target) }
 }
 
 #[inline(never)]

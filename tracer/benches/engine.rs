@@ -146,6 +146,7 @@ fn stream(count: usize) -> Vec<Event> {
         let made = add(Fact::Lost {
             kind: "signal",
             count: 0,
+            slow_output: false,
         });
         if made >= count {
             return events;

@@ -306,7 +306,14 @@ impl Live {
         }
         if dropped > 0 {
             let (kind, count) = (HELD, dropped);
-            self.push(kernel::now(), Fact::Lost { kind, count });
+            self.push(
+                kernel::now(),
+                Fact::Lost {
+                    kind,
+                    count,
+                    slow_output: false,
+                },
+            );
         }
         self.watched.retain(|watched| watched.home != home);
         match (home, cgroup) {

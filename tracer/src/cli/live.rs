@@ -52,6 +52,9 @@ use crate::{
 const LOSS_EVERY: Duration = Duration::from_millis(10);
 /// And where some are known to be lost.
 const LOSS_AT_ONCE: Duration = Duration::from_millis(1);
+/// For so long after whoever reads the output had us wait what is lost is owed to that:
+/// the buffer is as full as it was then.
+const WAITED: Duration = Duration::from_secs(1);
 /// How far records may be from the order of time, where not all of them have been read.
 const DISORDER: Duration = Duration::from_millis(20);
 /// How long a record that is being written (its CPU may be a virtual one that stands
@@ -440,12 +443,20 @@ impl Live {
     fn losses(&mut self) {
         self.losses_checked = Instant::now();
         self.losses_unchecked = false;
+        let slow_output = self.written.has_waited(WAITED);
         for (kind, count) in self.ring.losses() {
             // Pids of another namespace's /proc would tell nothing.
             if self.programs.is_some() {
                 self.ghosts.lost();
             }
-            self.push(kernel::now(), Fact::Lost { kind, count });
+            self.push(
+                kernel::now(),
+                Fact::Lost {
+                    kind,
+                    count,
+                    slow_output,
+                },
+            );
         }
         let (calls, forks) = self.ring.not_looked_at();
         if calls > 0 {

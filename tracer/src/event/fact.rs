@@ -417,6 +417,8 @@ pub enum Fact {
         kind: &'static str,
         /// How many more than before.
         count: u64,
+        /// Whoever reads the output had sigtrace wait meanwhile.
+        slow_output: bool,
     },
     /// What is traced is gone: nothing in it is left.
     Gone {

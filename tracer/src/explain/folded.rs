@@ -57,7 +57,9 @@ impl Engine {
             Some(Some(LastTold::Again(signal, verdict))) => (Arc::clone(signal), verdict.clone()),
             Some(None) => return,
             // Those that come before a count were lost, so that nobody knows who they are.
-            Some(Some(LastTold::Once)) | None => return self.lost(id, time, "signal", count),
+            Some(Some(LastTold::Once)) | None => {
+                return self.lost(id, time, ("signal", count), false)
+            }
         };
         self.summary.signals += count;
         let report = SignalReport {

@@ -85,7 +85,7 @@ impl Engine {
             Some(Some(told)) => Arc::clone(told),
             Some(None) => return,
             // The first of them were lost, so that nobody knows who they are.
-            None => return self.lost(id, time, "fork_rejected", count),
+            None => return self.lost(id, time, ("fork_rejected", count), false),
         };
         self.summary.forks_rejected += count;
         let report = ForkReport {

@@ -186,7 +186,13 @@ impl Engine {
 
     /// Events were lost: deaths of a moment ago that were explained by what was
     /// not seen are looked at again.
-    pub(super) fn lost(&mut self, id: u64, time: BootTime, kind: &'static str, count: u64) {
+    pub(super) fn lost(
+        &mut self,
+        id: u64,
+        time: BootTime,
+        (kind, count): (&'static str, u64),
+        slow_output: bool,
+    ) {
         self.history.lose(kind, count, time);
         self.outbox.push(
             time,
@@ -196,6 +202,7 @@ impl Engine {
                 time,
                 kind,
                 count,
+                slow_output,
             },
         );
         if !kind.starts_with("signal") && ![NOT_RUN, HELD].contains(&kind) {

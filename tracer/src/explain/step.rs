@@ -155,7 +155,11 @@ impl Engine {
                 sight,
             } => self.observed(id, time, key, dispositions, sight),
             Fact::Folded { like, count, last } => self.folded(id, time, &like, count, last),
-            Fact::Lost { kind, count } => self.lost(id, time, kind, count),
+            Fact::Lost {
+                kind,
+                count,
+                slow_output,
+            } => self.lost(id, time, (kind, count), slow_output),
             Fact::Quotas { key, quotas } => {
                 let key = self.history.resolve(key);
                 if let Some(process) = self.history.process_mut(key) {

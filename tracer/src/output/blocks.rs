@@ -22,7 +22,6 @@ use crate::{
         signals::exit_code,
         words,
     },
-    history::HELD,
 };
 
 /// A signal.
@@ -348,32 +347,6 @@ pub(crate) fn other(context: &Context, report: &Report) -> Option<Block> {
                 whom => format!("in zap_pid_ns_processes for {whom}"),
             };
             Block::new(*time, "waits", &of(task), &result, "", Tone::Warning)
-        }
-        Report::Lost {
-            time, kind, count, ..
-        } => {
-            let what = words::count(*count, "event", "events");
-            if *kind == "not-run" {
-                let what = format!(
-                    "up to {what}: sigtrace's program in the kernel could not run, because it was \
-                     running on that CPU already"
-                );
-                return Some(Block::new(*time, "LOST", &what, "", "", Tone::Warning));
-            }
-            if *kind == HELD {
-                let what = format!(
-                    "{what} of a container that started: there were too many to keep \
-                     until its name was known"
-                );
-                return Some(Block::new(*time, "LOST", &what, "", "", Tone::Warning));
-            }
-            let what = format!("{what} of kind {kind}: the kernel's buffer was full");
-            let mut block = Block::new(*time, "LOST", &what, "", "", Tone::Warning);
-            block.row(
-                "fix",
-                &["a larger --buffer, or a narrower filter".to_owned()],
-            );
-            block
         }
         _ => return None,
     })

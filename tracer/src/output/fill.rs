@@ -551,12 +551,14 @@ pub(crate) fn simple(context: &Context, report: &Report) -> Option<Line> {
             time,
             kind,
             count,
+            slow_output,
         } => Line::Lost(shapes::Lost {
             v,
             id: *id,
             time: at(time),
             kind: (*kind).to_owned(),
             count: *count,
+            slow_output: slow_output.then_some(true),
         }),
         Report::Signal(_) | Report::Exit(_) | Report::Update { .. } => return None,
     })

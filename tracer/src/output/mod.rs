@@ -25,6 +25,7 @@ pub mod json;
 mod lines;
 mod select;
 pub mod shapes;
+mod shortfall;
 pub mod spool;
 mod steps;
 pub mod text;

@@ -424,6 +424,7 @@ shapes! {
         time: String = "When it was noticed.",
         kind: String = "Which sort; `not-run`: any, for which no program could run.",
         count: u64 = "How many; `not-run`: at most.",
+        slow_output: Option<bool> = "True: whoever reads the output had sigtrace wait meanwhile.",
     }
     /// The end.
     Summary {

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// So much is handed over at once, in bytes.
 const PIECE: usize = 1 << 16;
@@ -37,6 +38,8 @@ struct State {
     failed: Option<io::Error>,
     /// What has been written: memory for the next piece.
     spare: Vec<u8>,
+    /// When there was last too much of it, and somebody waited.
+    waited: Option<Instant>,
     /// Nothing more will come.
     closed: bool,
     /// The writer, until it is started.
@@ -130,6 +133,7 @@ impl Spool {
         }
         while state.waiting > 0 && state.waiting + piece.len() > MOST && state.failed.is_none() {
             state = self.shared.wait(state);
+            state.waited = Some(Instant::now());
         }
         if let Some(error) = failure(&mut state) {
             return Err(error);
@@ -169,6 +173,13 @@ impl Drop for Spool {
 }
 
 impl Drained {
+    /// Whether somebody had to wait since that much time ago, because too much was not
+    /// written yet.
+    pub fn has_waited(&self, within: Duration) -> bool {
+        let waited = self.0.lock().waited;
+        waited.is_some_and(|at| at.elapsed() < within)
+    }
+
     /// Waits until all that was handed over is written.
     ///
     /// # Errors
@@ -248,6 +259,8 @@ mod tests {
         spool.write_all(&many).unwrap();
         spool.flush().unwrap();
         spool.write_all(b"more").unwrap();
+        let drained = spool.drained();
+        assert!(!drained.has_waited(Duration::MAX));
         let shared = Arc::clone(&spool.shared);
         let waits = thread::spawn(move || {
             spool.flush().unwrap();
@@ -257,6 +270,8 @@ mod tests {
         permit.send(()).unwrap();
         permit.send(()).unwrap();
         waits.join().unwrap();
+        assert!(drained.has_waited(Duration::MAX));
+        assert!(!drained.has_waited(Duration::ZERO));
         assert_eq!(written.lock().unwrap().len(), MOST + 4);
     }
 

@@ -19,6 +19,7 @@ use super::{
     frame,
     lines::{Block, Lines, Tone},
     select,
+    shortfall::{Shortfall, Shortfalls},
     waiting::{Fatal, Waiting},
     wording, Context, Ending, Output, Scope, Tracing,
 };
@@ -43,6 +44,7 @@ pub struct Text<W> {
     context: Context,
     lines: Lines<W>,
     crowds: Crowds,
+    shortfalls: Shortfalls,
     /// Fatal signals that wait for their death.
     fatal: Waiting,
     /// Signals that were shown before their fate was settled.
@@ -57,11 +59,12 @@ impl<W: io::Write> Text<W> {
     /// A writer over `out`.
     pub fn new(context: Context, out: W) -> Self {
         let lines = Lines::new(&context, out);
-        let (crowds, fatal, open) = Default::default();
+        let (crowds, shortfalls, fatal, open) = Default::default();
         Self {
             context,
             lines,
             crowds,
+            shortfalls,
             fatal,
             open,
             clean_exits: 0,
@@ -216,6 +219,14 @@ impl<W: io::Write> Text<W> {
         Ok(())
     }
 
+    /// Before the next event says something that is less certain for it, or with the rest.
+    fn lost(&mut self, shortfall: Shortfall) -> io::Result<()> {
+        if self.shortfalls.join(shortfall) {
+            return self.lines.put(&shortfall.block());
+        }
+        Ok(())
+    }
+
     /// What was said before is now known better.
     fn update(&mut self, time: BootTime, now: &Update) -> io::Result<()> {
         let block = match now {
@@ -272,6 +283,9 @@ impl<W: io::Write> Text<W> {
         for (key, held) in self.crowds.due(now) {
             self.lines.put(&blocks::crowd(&key, &held))?;
         }
+        for shortfall in self.shortfalls.due(now) {
+            self.lines.put(&shortfall.block())?;
+        }
         Ok(())
     }
 }
@@ -302,6 +316,17 @@ impl<W: io::Write> Output for Text<W> {
             Report::Refused(report) => self.refused(report),
             Report::ForkRejected(report) => self.fork_rejected(report),
             Report::Zombie { .. } => self.zombie(report),
+            &Report::Lost {
+                time,
+                kind,
+                count,
+                slow_output,
+                ..
+            } => self.lost(Shortfall {
+                sort: (kind, slow_output),
+                time,
+                count,
+            }),
             other => match blocks::other(&self.context, other) {
                 Some(block) => self.lines.put(&block),
                 None => Ok(()),

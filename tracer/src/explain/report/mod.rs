@@ -228,6 +228,8 @@ pub enum Report {
         kind: &'static str,
         /// How many.
         count: u64,
+        /// Whoever reads the output had sigtrace wait meanwhile.
+        slow_output: bool,
     },
 }
 

@@ -201,6 +201,7 @@ fn an_exit_and_what_is_not_known_of_it() {
             w.push(Fact::Lost {
                 kind: "signal",
                 count: 1,
+                slow_output: false,
             });
         }),
     ];
@@ -223,6 +224,7 @@ fn an_exit_and_what_is_not_known_of_it() {
     w.push(Fact::Lost {
         kind: "signal",
         count: 1,
+        slow_output: false,
     });
     let told = w.run();
     let e = told.exit(&app);

@@ -290,6 +290,7 @@ fn without_the_request_a_delivery_that_nobody_sent_is_likely_the_debuggers() {
     w.push(Fact::Lost {
         kind: "signal",
         count: 1,
+        slow_output: false,
     });
     w.deliver_traced(&app, TERM, Handler::Default, true);
     w.exit(&app, TERM);

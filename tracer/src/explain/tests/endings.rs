@@ -34,6 +34,7 @@ fn sigterm_left_out_or_lost() {
             w.push(crate::event::Fact::Lost {
                 kind: "signal",
                 count: 3,
+                slow_output: false,
             });
         }),
     ];
@@ -74,6 +75,7 @@ fn what_a_program_that_did_not_run_missed_may_be_anything() {
     w.push(crate::event::Fact::Lost {
         kind: "not-run",
         count: 2,
+        slow_output: false,
     });
     let told = end(&mut w, &one, &child, 0);
     assert_eq!(
@@ -88,6 +90,7 @@ fn what_a_program_that_did_not_run_missed_may_be_anything() {
     w.push(crate::event::Fact::Lost {
         kind: "not-run",
         count: 2,
+        slow_output: false,
     });
     let told = w.run();
     assert!(told.update_of(told.exit(&child).id).is_some());
@@ -99,6 +102,7 @@ fn losses_before_the_stop_do_not_matter() {
     w.push(crate::event::Fact::Lost {
         kind: "signal",
         count: 3,
+        slow_output: false,
     });
     w.pass(MS);
     w.send(&sh, &one, TERM).handled();
@@ -274,6 +278,7 @@ fn the_sigkill_itself_was_lost() {
     w.push(crate::event::Fact::Lost {
         kind: "signal",
         count: 1,
+        slow_output: false,
     });
     w.exit(&child, KILL);
     let told = w.run();
@@ -317,6 +322,7 @@ fn a_loss_that_is_noticed_later_takes_the_proof_away() {
     w.push(crate::event::Fact::Lost {
         kind: "signal",
         count: 4,
+        slow_output: false,
     });
     let told = w.run();
     let first = told.exit(&child);
@@ -337,6 +343,7 @@ fn a_loss_that_is_noticed_later_takes_the_proof_away() {
     w.push(crate::event::Fact::Lost {
         kind: "signal",
         count: 4,
+        slow_output: false,
     });
     let told = w.run();
     assert!(told.update_of(told.exit(&child).id).is_none());
@@ -425,6 +432,7 @@ fn a_stop_whose_delivery_may_be_lost_did_not_do_nothing() {
     w.push(crate::event::Fact::Lost {
         kind: "deliver",
         count: 1,
+        slow_output: false,
     });
     w.zapped(&one, &child);
     w.exit(&child, KILL);

@@ -234,6 +234,7 @@ fn play(w: &mut World, (what, from, to, number, bits, pause): Step) {
             w.push(Fact::Lost {
                 kind: pick(["signal", "deliver", "exit", "dequeue"], bits as u8),
                 count: 1 + u64::from(bits % 5),
+                slow_output: false,
             });
         }
     }

@@ -79,6 +79,7 @@ fn what_became_of_it_may_not_be_known() {
     w.push(crate::event::Fact::Lost {
         kind: "deliver",
         count: 3,
+        slow_output: false,
     });
     w.observe(&child, crate::event::Dispositions::default());
     w.pass(200 * MS);

@@ -179,10 +179,12 @@ fn ends_that_were_lost_are_counted_once_the_namespace_has_ended() {
     w.push(Fact::Lost {
         kind: "exit",
         count: 30,
+        slow_output: false,
     });
     w.push(Fact::Lost {
         kind: "reap",
         count: 39,
+        slow_output: false,
     });
     assert_eq!(w.run().summary.unseen_ends, 0, "they may be alive");
     w.told_parent(&one, &host(50, "sh"));
@@ -202,6 +204,7 @@ fn ends_that_were_lost_are_counted_once_the_namespace_has_ended() {
     w.push(Fact::Lost {
         kind: "fork",
         count: 3,
+        slow_output: false,
     });
     let s = w.run().summary;
     assert_eq!((s.exited, s.unseen_ends), (12, 29));
@@ -223,6 +226,7 @@ fn where_reapings_were_lost_a_look_decides_who_is_a_zombie() {
     w.push(Fact::Lost {
         kind: "reap",
         count: 1,
+        slow_output: false,
     });
     w.pass(1_100 * MS);
     assert!(zombies(&w.run()).is_empty());

@@ -414,6 +414,7 @@ fn a_lost_delivery_leaves_it_open_what_happened() {
     w.push(Fact::Lost {
         kind: "deliver",
         count: 2,
+        slow_output: false,
     });
     w.exit(&app, 0);
     let told = w.run();

@@ -292,12 +292,13 @@ fn nothing_hostile_reaches_the_terminal() {
 
 #[test]
 fn what_could_not_run_is_not_blamed_on_the_buffer() {
-    let lost = |kind| {
+    let lost = |kind, slow_output| {
         let lost = Report::Lost {
             id: 1,
             time: at(1),
             kind,
             count: 12,
+            slow_output,
         };
         let context = Context {
             width: None,
@@ -305,13 +306,39 @@ fn what_could_not_run_is_not_blamed_on_the_buffer() {
         };
         text(context, &[lost], &summary())
     };
-    let shown = lost("not-run");
+    let shown = lost("not-run", false);
     assert!(
         shown.contains("LOST      up to 12 events: sigtrace's program"),
         "{shown}"
     );
     assert!(!shown.contains("buffer"), "{shown}");
-    assert!(lost("signal").contains("a larger --buffer"));
+    assert!(lost("signal", false).contains("fix: a larger --buffer"));
+    let shown = lost("signal", true);
+    assert!(
+        shown.contains("whoever reads this output was slower"),
+        "{shown}"
+    );
+    assert!(shown.contains("fix: write to a file"), "{shown}");
+}
+
+#[test]
+fn of_a_flood_of_losses_there_is_a_line_a_second_in_text_and_all_in_json() {
+    let lost = |ms: u64| Report::Lost {
+        id: ms,
+        time: at(ms),
+        kind: "signal",
+        count: ms,
+        slow_output: false,
+    };
+    let all: Vec<_> = [1, 20, 300, 1400].map(lost).into();
+    let shown = text(context(), &all, &summary());
+    let lines: Vec<_> = shown.lines().filter(|line| line.contains("LOST")).collect();
+    assert_eq!(lines.len(), 3, "{shown}");
+    for (line, count) in lines.iter().zip([1, 320, 1400]) {
+        assert!(line.contains(&format!(" {count} event")), "{line}");
+    }
+    let lines = write(Format::Json, context(), &all, &summary(), Ending::Ended);
+    assert_eq!(lines.matches(r#""event":"lost""#).count(), 4, "{lines}");
 }
 
 #[test]

@@ -1,0 +1,120 @@
+//! The PID namespaces that a task is in, and whether one of them is traced.
+
+use sigtrace_common::{filter::near, record::NS_LEVELS};
+
+use crate::{
+    globals::{global, NEAR, NEW_PIDNS, PIDNS},
+    mem::{pointer, Addr, Mem, Probe},
+    task,
+};
+
+/// Which PID namespaces a task is in.
+pub(crate) struct Inside {
+    /// Its `struct pid`, for [`Probe`].
+    pid: Addr,
+    /// How many there are below the host's.
+    level: u32,
+    /// The innermost; null: the host's.
+    pub(crate) namespace: Addr,
+    /// Whether that may be loaded through.
+    direct: bool,
+}
+
+impl Inside {
+    /// Those of a task.
+    ///
+    /// # Safety
+    /// `task` must point to a `task_struct`.
+    #[inline(always)]
+    pub(crate) unsafe fn of<M: Mem>(task: Addr) -> Self {
+        // SAFETY: the caller's duty.
+        unsafe {
+            let leader = pointer::<M>(task, global!(LAYOUT.task_group_leader));
+            let pid = pointer::<M>(leader, global!(LAYOUT.task_thread_pid));
+            let level: u32 = M::get(pid, global!(LAYOUT.pid_level));
+            if level == 0 {
+                return Self {
+                    pid: core::ptr::null(),
+                    level,
+                    namespace: core::ptr::null(),
+                    direct: false,
+                };
+            }
+            // The verifier knows where the first of an array of no fixed length is.
+            if M::TYPED && level == 1 && global!(LAYOUT.pid_size) == global!(LAYOUT.pid_numbers) {
+                let namespace = pointer::<M>(task::upid(pid, 1), global!(LAYOUT.upid_ns));
+                return Self {
+                    pid: core::ptr::null(),
+                    level,
+                    namespace,
+                    direct: true,
+                };
+            }
+            // To its array with an address that is not typed.
+            let pid = if M::TYPED {
+                pointer::<Probe>(leader, global!(LAYOUT.task_thread_pid))
+            } else {
+                pid
+            };
+            let innermost = task::upid(pid, level & 63);
+            let namespace = pointer::<Probe>(innermost, global!(LAYOUT.upid_ns));
+            Self {
+                pid,
+                level,
+                namespace,
+                direct: false,
+            }
+        }
+    }
+
+    /// In a wanted namespace or below one.
+    ///
+    /// # Safety
+    /// The task must still be there.
+    #[inline(always)]
+    pub(crate) unsafe fn is_wanted<M: Mem>(&self) -> bool {
+        if self.level == 0 {
+            return false;
+        }
+        // SAFETY: addresses of the kernel.
+        unsafe {
+            let inum = if self.direct {
+                M::get(self.namespace, global!(LAYOUT.pidns_inum))
+            } else {
+                Probe::get(self.namespace, global!(LAYOUT.pidns_inum))
+            };
+            if wanted(inum) {
+                return true;
+            }
+            let mut i = 1;
+            while i <= NS_LEVELS as u32 {
+                if i >= self.level {
+                    break;
+                }
+                if wanted(task::ns_inum::<Probe>(task::upid(self.pid, i))) {
+                    return true;
+                }
+                i += 1;
+            }
+            false
+        }
+    }
+}
+
+/// Whether a namespace is filtered by.
+#[inline(always)]
+pub(crate) fn wanted(inum: u32) -> bool {
+    // SAFETY: map values are not read, but for a number.
+    unsafe {
+        match NEAR.get_ptr(near(inum)).map(|some| *some) {
+            None | Some(0) => return false,
+            // With new ones wanted nobody is alone for long, and the programs are the largest.
+            Some(only) if global!(CONFIG.by_new_pidns) == 0 && only == u64::from(inum) => {
+                return true;
+            }
+            Some(_) => {}
+        }
+        PIDNS.get(inum).is_some()
+            || (global!(CONFIG.by_new_pidns) != 0 && NEW_PIDNS.get(inum).is_some())
+    }
+}
