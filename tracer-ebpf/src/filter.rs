@@ -73,11 +73,12 @@ unsafe fn between<M: Mem, S: Mem>(target: Addr, sender: Addr) -> Option<Because>
     // SAFETY: the caller's duty.
     unsafe {
         if by_pidns() {
-            let to = Inside::of::<M>(target);
+            let (of_target, of_sender) = (Inside::pid::<M>(target), Inside::pid::<S>(sender));
+            let to = Inside::by::<M>(target, of_target);
             if to.is_wanted::<M>() {
                 return Some(Because::OfTarget);
             }
-            let from = Inside::of::<S>(sender);
+            let from = Inside::by::<S>(sender, of_sender);
             if from.namespace != to.namespace && from.is_wanted::<S>() {
                 return Some(Because::OfSender);
             }
@@ -98,11 +99,11 @@ unsafe fn between<M: Mem, S: Mem>(target: Addr, sender: Addr) -> Option<Because>
 /// # Safety
 /// `target` must point to a `task_struct`.
 #[inline(always)]
-pub(crate) unsafe fn follow<M: Mem>(target: Addr) {
-    // SAFETY: the caller's duty.
+pub(crate) unsafe fn follow(target: Addr) {
+    // SAFETY: the caller's duty. Seldom, so in the way that the verifier has done with sooner.
     unsafe {
-        if limited() && !chosen::<M>(target) {
-            let tgid: u32 = M::get(target, global!(LAYOUT.task_tgid));
+        if limited() && !chosen::<Probe>(target) {
+            let tgid: u32 = Probe::get(target, global!(LAYOUT.task_tgid));
             let _ = TOUCHED.insert(tgid, 1, 0);
         }
     }

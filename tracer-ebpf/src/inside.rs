@@ -28,17 +28,39 @@ impl Inside {
     #[inline(always)]
     pub(crate) unsafe fn of<M: Mem>(task: Addr) -> Self {
         // SAFETY: the caller's duty.
+        unsafe { Self::by::<M>(task, Self::pid::<M>(task)) }
+    }
+
+    /// What to ask with [`by`](Self::by): of several tasks all at once, because the verifier
+    /// asks what it knows of a task's pointer on each way on which it comes to it.
+    ///
+    /// # Safety
+    /// As for [`of`](Self::of).
+    #[inline(always)]
+    pub(crate) unsafe fn pid<M: Mem>(task: Addr) -> Addr {
+        // SAFETY: the caller's duty.
+        unsafe { pointer::<M>(task, global!(LAYOUT.task_thread_pid)) }
+    }
+
+    /// Those of a task whose [`pid`](Self::pid) is known. All threads of a process are in the
+    /// same.
+    ///
+    /// # Safety
+    /// As for [`of`](Self::of).
+    #[inline(always)]
+    pub(crate) unsafe fn by<M: Mem>(task: Addr, pid: Addr) -> Self {
+        // SAFETY: the caller's duty.
         unsafe {
-            let leader = pointer::<M>(task, global!(LAYOUT.task_group_leader));
-            let pid = pointer::<M>(leader, global!(LAYOUT.task_thread_pid));
+            // A thread that is reaped already still sends its leader's SIGCHLD
+            // (`release_task`).
+            if pid.is_null() {
+                let leader = pointer::<Probe>(task, global!(LAYOUT.task_group_leader));
+                let pid = pointer::<Probe>(leader, global!(LAYOUT.task_thread_pid));
+                return Self::untyped(pid, Probe::get(pid, global!(LAYOUT.pid_level)));
+            }
             let level: u32 = M::get(pid, global!(LAYOUT.pid_level));
             if level == 0 {
-                return Self {
-                    pid: core::ptr::null(),
-                    level,
-                    namespace: core::ptr::null(),
-                    direct: false,
-                };
+                return Self::HOST;
             }
             // The verifier knows where the first of an array of no fixed length is.
             if M::TYPED && level == 1 && global!(LAYOUT.pid_size) == global!(LAYOUT.pid_numbers) {
@@ -52,16 +74,34 @@ impl Inside {
             }
             // To its array with an address that is not typed.
             let pid = if M::TYPED {
-                pointer::<Probe>(leader, global!(LAYOUT.task_thread_pid))
+                pointer::<Probe>(task, global!(LAYOUT.task_thread_pid))
             } else {
                 pid
             };
+            Self::untyped(pid, level)
+        }
+    }
+
+    const HOST: Self = Self {
+        pid: core::ptr::null(),
+        level: 0,
+        namespace: core::ptr::null(),
+        direct: false,
+    };
+
+    /// Those of a `struct pid` at an address without a type.
+    #[inline(always)]
+    unsafe fn untyped(pid: Addr, level: u32) -> Self {
+        if level == 0 {
+            return Self::HOST;
+        }
+        // SAFETY: an address of the kernel.
+        unsafe {
             let innermost = task::upid(pid, level & 63);
-            let namespace = pointer::<Probe>(innermost, global!(LAYOUT.upid_ns));
             Self {
                 pid,
                 level,
-                namespace,
+                namespace: pointer::<Probe>(innermost, global!(LAYOUT.upid_ns)),
                 direct: false,
             }
         }

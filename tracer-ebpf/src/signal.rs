@@ -159,7 +159,7 @@ unsafe fn generate<M: Mem>(ctx: *mut c_void, call: Call, target: Addr, clearly: 
         let info = Info::read(&mut room, ctx, 1, call);
         // A signal that was dropped has no future.
         if because == Because::OfSender && info.result() != IGNORED {
-            filter::follow::<M>(target);
+            filter::follow(target);
         }
         verifier::meet();
         let signal = pointer::<M>(target, global!(LAYOUT.task_signal));
