@@ -42,6 +42,7 @@ mod terminals;
 mod text;
 mod threads;
 mod throttled;
+mod unread;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -296,6 +297,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         open::scenarios(),
         bad_input::scenarios(),
         itself::scenarios(),
+        unread::scenarios(),
         configurations::scenarios(),
         oops::scenarios(),
     ];

@@ -52,6 +52,8 @@ use crate::{
 const LOSS_EVERY: Duration = Duration::from_millis(10);
 /// And where some are known to be lost.
 const LOSS_AT_ONCE: Duration = Duration::from_millis(1);
+/// Whoever has asked for an end is told why there is none after so much time.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// For so long after whoever reads the output had us wait what is lost is owed to that:
 /// the buffer is as full as it was then.
 const WAITED: Duration = Duration::from_secs(1);
@@ -498,7 +500,12 @@ impl Live {
         }
         self.output.summary(&summary, ending, now)?;
         self.output.flush()?;
-        Ok(self.written.wait()?)
+        let waits = (ending == Ending::Interrupted).then_some(PATIENCE);
+        Ok(self.written.wait(waits, || {
+            eprintln!(
+                "sigtrace: nobody reads its output; asked to end once more it ends without that"
+            );
+        })?)
     }
 }
 

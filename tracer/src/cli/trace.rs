@@ -5,6 +5,7 @@
 use std::{
     env, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -198,6 +199,9 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
 
 /// Ctrl-C, SIGTERM, and SIGHUP of a terminal that is closed, except under nohup(1),
 /// which has it ignored.
+/// Who asks again so much later wants no more than the end.
+const ONCE_MORE: Duration = Duration::from_secs(1);
+
 struct AskedToEnd {
     signals: [Signal; 2],
     hangup: Option<Signal>,
@@ -206,6 +210,8 @@ struct AskedToEnd {
 impl AskedToEnd {
     fn new() -> io::Result<Self> {
         let hangup = SignalKind::hangup();
+        let asked = [SignalKind::interrupt(), SignalKind::terminate()];
+        kernel::end_at_second(&asked.map(|kind| kind.as_raw_value()), ONCE_MORE)?;
         Ok(Self {
             hangup: if kernel::ignores(hangup.as_raw_value()) {
                 None

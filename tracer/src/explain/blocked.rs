@@ -276,6 +276,17 @@ fn by_mask(s: &Signal, name: &str, waited: &str, sight: Option<&Sight>) -> Verdi
     } else {
         v
     };
-    v.say(format!("{who} {name} (sigprocmask{which}); it has waited for {waited} and acts once it is unblocked or waited for."))
-        .advise(format!("unblock {name}, or take it with sigwait or signalfd"))
+    // While one runs its own signal and those of its sa_mask are blocked.
+    let (how, advice) = match st.handler {
+        Handler::User(_) => (
+            "sigprocmask, or a handler that runs",
+            format!("see whether a handler runs for long, or unblock {name}"),
+        ),
+        _ => (
+            "sigprocmask",
+            format!("unblock {name}, or take it with sigwait or signalfd"),
+        ),
+    };
+    v.say(format!("{who} {name} ({how}{which}); it has waited for {waited} and acts once it is unblocked or waited for."))
+        .advise(advice)
 }

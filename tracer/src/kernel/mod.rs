@@ -35,6 +35,14 @@ pub fn ignores(signal: i32) -> bool {
     sys::ignores(signal)
 }
 
+/// Ends this process at once when one of these signals comes so much later than another.
+///
+/// # Errors
+/// Where the kernel refuses to tell of one (sigaction(2)).
+pub fn end_at_second(signals: &[i32], after: std::time::Duration) -> std::io::Result<()> {
+    sys::end_at_second(signals, after.as_nanos() as u64)
+}
+
 /// `CLOCK_BOOTTIME`, the clock of every record.
 pub fn now() -> BootTime {
     BootTime(clock(libc::CLOCK_BOOTTIME))

@@ -134,6 +134,32 @@ pub(super) fn ignores(signal: i32) -> bool {
     }
 }
 
+/// One of these signals that comes so long after another ends this process at once,
+/// wherever it is, and with a word on stderr: what would be done in order may wait for
+/// others. Whoever sends one through a shell and sudo may send two in a moment.
+pub(super) fn end_at_second(signals: &[i32], after_ns: u64) -> io::Result<()> {
+    /// When the first came, `CLOCK_MONOTONIC`; 0: none has.
+    static FIRST: AtomicU64 = AtomicU64::new(0);
+    const WORDS: &[u8] = b"sigtrace: ended at once, as it was asked to once more: what nobody \
+        has read of its output is lost\n";
+    let came = move || {
+        let now = clock(libc::CLOCK_MONOTONIC);
+        let first = FIRST.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+        if first.is_err_and(|first| now.saturating_sub(first) >= after_ns) {
+            // SAFETY: both may be called in a signal's handler (signal-safety(7)).
+            unsafe {
+                libc::write(libc::STDERR_FILENO, WORDS.as_ptr().cast(), WORDS.len());
+                libc::_exit(1);
+            }
+        }
+    };
+    for &signal in signals {
+        // SAFETY: as above; nothing is allocated or locked (clock_gettime(2) neither).
+        unsafe { signal_hook_registry::register(signal, came) }?;
+    }
+    Ok(())
+}
+
 /// Before 5.11 maps count against RLIMIT_MEMLOCK. Later kernels do not care,
 /// so a refusal says nothing.
 pub(super) fn raise_memlock() {

@@ -168,7 +168,7 @@ impl Drop for Spool {
         let _ = self.hand_over();
         self.shared.lock().closed = true;
         self.shared.changed.notify_all();
-        let _ = self.drained().wait();
+        let _ = self.drained().wait(None, || ());
     }
 }
 
@@ -180,12 +180,22 @@ impl Drained {
         waited.is_some_and(|at| at.elapsed() < within)
     }
 
-    /// Waits until all that was handed over is written.
+    /// Waits until all that was handed over is written; `say` is called once where that
+    /// takes longer than `patience`.
     ///
     /// # Errors
     /// What writing it failed with.
-    pub fn wait(&self) -> io::Result<()> {
+    pub fn wait(&self, patience: Option<Duration>, say: impl FnOnce()) -> io::Result<()> {
         let mut state = self.0.lock();
+        if let Some(patience) = patience {
+            let is_waiting = |state: &mut State| state.waiting > 0 && state.failed.is_none();
+            let waited = (self.0.changed).wait_timeout_while(state, patience, is_waiting);
+            let (now, result) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = now;
+            if result.timed_out() {
+                say();
+            }
+        }
         while state.waiting > 0 && state.failed.is_none() {
             state = self.0.wait(state);
         }
@@ -239,8 +249,25 @@ mod tests {
         for _ in 0..3 {
             permit.send(()).unwrap();
         }
-        spool.drained().wait().unwrap();
+        spool.drained().wait(None, || ()).unwrap();
         assert_eq!(*written.lock().unwrap(), b"line 0\nline 1\nline 2\n");
+    }
+
+    #[test]
+    fn whoever_waits_for_long_is_told() {
+        let (mut spool, permit, _) = slow();
+        spool.write_all(b"unread").unwrap();
+        spool.flush().unwrap();
+        let mut said = false;
+        let say = || {
+            said = true;
+            permit.send(()).unwrap();
+        };
+        let patience = Some(Duration::from_millis(1));
+        spool.drained().wait(patience, say).unwrap();
+        assert!(said);
+        let silent = || unreachable!("all is written");
+        spool.drained().wait(patience, silent).unwrap();
     }
 
     #[test]
@@ -264,7 +291,7 @@ mod tests {
         let shared = Arc::clone(&spool.shared);
         let waits = thread::spawn(move || {
             spool.flush().unwrap();
-            spool.drained().wait().unwrap();
+            spool.drained().wait(None, || ()).unwrap();
         });
         assert_eq!(shared.lock().waiting, MOST);
         permit.send(()).unwrap();
@@ -281,7 +308,7 @@ mod tests {
         drop(permit);
         writeln!(spool, "nobody reads this").unwrap();
         spool.flush().ok();
-        let waited = spool.drained().wait();
+        let waited = spool.drained().wait(None, || ());
         assert_eq!(waited.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
         writeln!(spool, "nor this").unwrap();
         assert_eq!(spool.flush().unwrap_err().kind(), io::ErrorKind::BrokenPipe);

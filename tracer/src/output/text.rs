@@ -240,6 +240,8 @@ impl<W: io::Write> Text<W> {
                     return Ok(());
                 } else if now.fate == "fatal" && !self.context.all_signals {
                     return self.wait(now, Some(time));
+                } else if now.settled && self.folded(time, "now", now) {
+                    return Ok(());
                 }
                 blocks::signal_again(&self.context, time, now)
             }
