@@ -129,8 +129,7 @@ fn act_oom(scene: &mut Scene, _: &Sigtrace) -> Result<()> {
     fs::write(format!("/proc/{pid}/oom_score_adj"), "1000").context("oom_score_adj")?;
     let before = fs::read_to_string(OWN_SCORE).context(OWN_SCORE)?;
     fs::write(OWN_SCORE, "-1000").context(OWN_SCORE)?;
-    ns::kill(pid, Signal::SIGUSR1)?;
-    let dead = wait_until_dead(pid);
+    let dead = ns::kill(pid, Signal::SIGUSR1).and_then(|()| wait_until_dead(pid));
     fs::write(OWN_SCORE, before.trim()).context(OWN_SCORE)?;
     dead?;
     scene.clear()

@@ -35,6 +35,7 @@ use crate::{
         printable, BootTime, CgroupId, Event, Fact, Home,
     },
     explain::{Awaited, Engine},
+    history::NOT_RUN,
     kernel::{
         self,
         error::KernelError,
@@ -52,8 +53,6 @@ use crate::{
 const LOSS_EVERY: Duration = Duration::from_millis(10);
 /// And where some are known to be lost.
 const LOSS_AT_ONCE: Duration = Duration::from_millis(1);
-/// Whoever has asked for an end is told why there is none after so much time.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// For so long after whoever reads the output had us wait what is lost is owed to that:
 /// the buffer is as full as it was then.
 const WAITED: Duration = Duration::from_secs(1);
@@ -456,7 +455,8 @@ impl Live {
                 Fact::Lost {
                     kind,
                     count,
-                    slow_output,
+                    // A program that did not run had nothing to do with the buffer.
+                    slow_output: slow_output && kind != NOT_RUN,
                 },
             );
         }
@@ -500,12 +500,7 @@ impl Live {
         }
         self.output.summary(&summary, ending, now)?;
         self.output.flush()?;
-        let waits = (ending == Ending::Interrupted).then_some(PATIENCE);
-        Ok(self.written.wait(waits, || {
-            eprintln!(
-                "sigtrace: nobody reads its output; asked to end once more it ends without that"
-            );
-        })?)
+        Ok(self.written.wait()?)
     }
 }
 

@@ -48,7 +48,11 @@ use crate::{
         ring::Ring,
         symbols::Symbols,
     },
-    output::{self, spool::Spool, Clock, Ending, Scope, Tracing},
+    output::{
+        self,
+        spool::{Drained, Spool},
+        Clock, Ending, Scope, Tracing,
+    },
     program::worker::Worker,
 };
 
@@ -80,6 +84,9 @@ pub fn run(args: TraceArgs) -> Result<(), Failure> {
         .context("cannot start waiting for events (epoll)")?;
     runtime.block_on(trace(args))
 }
+
+/// So much later a second request to end counts as one.
+const ONCE_MORE: Duration = Duration::from_secs(1);
 
 async fn trace(args: TraceArgs) -> Result<(), Failure> {
     let mut facts = Facts::probe();
@@ -113,6 +120,8 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
     tracing.notes.extend(found.notes);
     let stdout = Spool::new(io::stdout());
     let written = stdout.drained();
+    let twice = asked_to_end.end_at_second(&written);
+    twice.context("cannot handle signals")?;
     let sockets = wanted.filter.follows.then(sockets);
     let told = match &sockets {
         Some(sockets) => events::listen_to_all(&sockets.found, moment_before(clock, tracing.since)),
@@ -199,9 +208,6 @@ async fn trace(args: TraceArgs) -> Result<(), Failure> {
 
 /// Ctrl-C, SIGTERM, and SIGHUP of a terminal that is closed, except under nohup(1),
 /// which has it ignored.
-/// Who asks again so much later wants no more than the end.
-const ONCE_MORE: Duration = Duration::from_secs(1);
-
 struct AskedToEnd {
     signals: [Signal; 2],
     hangup: Option<Signal>,
@@ -210,8 +216,6 @@ struct AskedToEnd {
 impl AskedToEnd {
     fn new() -> io::Result<Self> {
         let hangup = SignalKind::hangup();
-        let asked = [SignalKind::interrupt(), SignalKind::terminate()];
-        kernel::end_at_second(&asked.map(|kind| kind.as_raw_value()), ONCE_MORE)?;
         Ok(Self {
             hangup: if kernel::ignores(hangup.as_raw_value()) {
                 None
@@ -223,6 +227,17 @@ impl AskedToEnd {
                 signal(SignalKind::terminate())?,
             ],
         })
+    }
+
+    /// Who asks once more while the output waits for its reader gets no more than the end.
+    fn end_at_second(&self, written: &Drained) -> io::Result<()> {
+        let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate()];
+        if self.hangup.is_some() {
+            kinds.push(SignalKind::hangup());
+        }
+        let numbers: Vec<_> = kinds.iter().map(SignalKind::as_raw_value).collect();
+        let (blocked, asked) = written.flags();
+        kernel::end_at_second(&numbers, ONCE_MORE, blocked, asked)
     }
 
     async fn wait(&mut self) {

@@ -276,17 +276,11 @@ fn by_mask(s: &Signal, name: &str, waited: &str, sight: Option<&Sight>) -> Verdi
     } else {
         v
     };
-    // While one runs its own signal and those of its sa_mask are blocked.
-    let (how, advice) = match st.handler {
-        Handler::User(_) => (
-            "sigprocmask, or a handler that runs",
-            format!("see whether a handler runs for long, or unblock {name}"),
-        ),
-        _ => (
-            "sigprocmask",
-            format!("unblock {name}, or take it with sigwait or signalfd"),
-        ),
+    let advice = match st.handler {
+        Handler::User(_) => format!("see whether a handler runs for long, or unblock {name}"),
+        _ => format!("unblock {name}, or take it with sigwait or signalfd"),
     };
-    v.say(format!("{who} {name} ({how}{which}); it has waited for {waited} and acts once it is unblocked or waited for."))
+    // While a handler runs its own signal and those of its sa_mask are blocked.
+    v.say(format!("{who} {name} (sigprocmask, or a handler that runs{which}); it has waited for {waited} and acts once it is unblocked or waited for."))
         .advise(advice)
 }

@@ -25,7 +25,15 @@ pub mod types;
 
 pub use diagnose::{diagnose, hook_names, notes};
 
-use std::{ffi::CString, fs::File, io, os::unix::ffi::OsStrExt, path::Path};
+use std::{
+    ffi::CString,
+    fs::File,
+    io,
+    os::unix::ffi::OsStrExt,
+    path::Path,
+    sync::{atomic::AtomicBool, Arc},
+    time::Duration,
+};
 
 use crate::event::BootTime;
 use sys::clock;
@@ -35,12 +43,18 @@ pub fn ignores(signal: i32) -> bool {
     sys::ignores(signal)
 }
 
-/// Ends this process at once when one of these signals comes so much later than another.
+/// Ends this process at once when one of these signals comes so much later than another
+/// while `blocked` is set; `asked` is set by the first.
 ///
 /// # Errors
 /// Where the kernel refuses to tell of one (sigaction(2)).
-pub fn end_at_second(signals: &[i32], after: std::time::Duration) -> std::io::Result<()> {
-    sys::end_at_second(signals, after.as_nanos() as u64)
+pub fn end_at_second(
+    signals: &[i32],
+    after: Duration,
+    blocked: &Arc<AtomicBool>,
+    asked: &Arc<AtomicBool>,
+) -> io::Result<()> {
+    sys::end_at_second(signals, after.as_nanos() as u64, blocked, asked)
 }
 
 /// `CLOCK_BOOTTIME`, the clock of every record.

@@ -7,7 +7,10 @@ use std::{
     fs::File,
     io,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc,
+    },
 };
 
 use aya::maps::{MapData, RingBuf};
@@ -134,27 +137,45 @@ pub(super) fn ignores(signal: i32) -> bool {
     }
 }
 
-/// One of these signals that comes so long after another ends this process at once,
-/// wherever it is, and with a word on stderr: what would be done in order may wait for
-/// others. Whoever sends one through a shell and sudo may send two in a moment.
-pub(super) fn end_at_second(signals: &[i32], after_ns: u64) -> io::Result<()> {
+/// While `blocked` is set one of these signals ends this process at once, if it comes so long
+/// after another; `asked` is set by the first. Whoever sends one through a shell and sudo may
+/// send two in a moment.
+pub(super) fn end_at_second(
+    signals: &[i32],
+    after_ns: u64,
+    blocked: &Arc<AtomicBool>,
+    asked: &Arc<AtomicBool>,
+) -> io::Result<()> {
     /// When the first came, `CLOCK_MONOTONIC`; 0: none has.
     static FIRST: AtomicU64 = AtomicU64::new(0);
     const WORDS: &[u8] = b"sigtrace: ended at once, as it was asked to once more: what nobody \
         has read of its output is lost\n";
-    let came = move || {
-        let now = clock(libc::CLOCK_MONOTONIC);
-        let first = FIRST.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
-        if first.is_err_and(|first| now.saturating_sub(first) >= after_ns) {
-            // SAFETY: both may be called in a signal's handler (signal-safety(7)).
+    for &signal in signals {
+        let (blocked, asked) = (Arc::clone(blocked), Arc::clone(asked));
+        let came = move || {
+            let now = clock(libc::CLOCK_MONOTONIC);
+            let first = FIRST.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+            asked.store(true, Ordering::Relaxed);
+            let again = first.is_err_and(|first| now.saturating_sub(first) >= after_ns);
+            if !again || !blocked.load(Ordering::Relaxed) {
+                return;
+            }
+            // Perhaps nobody reads that either.
+            let mut stderr = libc::pollfd {
+                fd: libc::STDERR_FILENO,
+                events: libc::POLLOUT,
+                revents: 0,
+            };
+            // SAFETY: all of these may be called in a signal's handler (signal-safety(7)).
             unsafe {
-                libc::write(libc::STDERR_FILENO, WORDS.as_ptr().cast(), WORDS.len());
+                libc::alarm(1);
+                if libc::poll(&raw mut stderr, 1, 0) == 1 {
+                    libc::write(libc::STDERR_FILENO, WORDS.as_ptr().cast(), WORDS.len());
+                }
                 libc::_exit(1);
             }
-        }
-    };
-    for &signal in signals {
-        // SAFETY: as above; nothing is allocated or locked (clock_gettime(2) neither).
+        };
+        // SAFETY: as above; nothing is allocated, freed or locked (clock_gettime(2) is safe).
         unsafe { signal_hook_registry::register(signal, came) }?;
     }
     Ok(())

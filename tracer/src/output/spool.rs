@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,6 +13,11 @@ use std::time::{Duration, Instant};
 const PIECE: usize = 1 << 16;
 /// So much may wait to be written, in bytes: some seconds of a storm.
 const MOST: usize = 16 << 20;
+/// Whoever asks for an end is told after so much time why there is none.
+const PATIENCE: Duration = Duration::from_secs(2);
+const WAITS: &str =
+    "sigtrace: its output is read slowly, or by nobody, and it waits for that; asked \
+                     to end once more it ends without";
 
 /// The end that is written to.
 #[derive(Debug)]
@@ -28,6 +34,10 @@ pub struct Drained(Arc<Shared>);
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    /// Somebody waits for the writer.
+    blocked: Arc<AtomicBool>,
+    /// Somebody has asked for an end.
+    asked: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
@@ -55,6 +65,12 @@ impl std::fmt::Debug for Start {
     }
 }
 
+impl State {
+    fn has_no_room(&self, bytes: usize) -> bool {
+        self.waiting > 0 && self.waiting + bytes > MOST
+    }
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nobody panics while holding it; and if so, what there is can still be written.
@@ -64,6 +80,26 @@ impl Shared {
     fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         let state = self.changed.wait(state);
         state.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the writer. Whoever has asked for an end is told what for.
+    fn until(&self, done: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
+        let mut told = false;
+        let mut state = self.lock();
+        while !done(&state) && state.failed.is_none() {
+            self.blocked.store(true, Ordering::Relaxed);
+            let waited = self.changed.wait_timeout(state, PATIENCE);
+            let (now, result) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = now;
+            if result.timed_out() && !told && self.asked.load(Ordering::Relaxed) {
+                told = true;
+                drop(state);
+                let _ = writeln!(io::stderr(), "{WAITS}");
+                state = self.lock();
+            }
+        }
+        self.blocked.store(false, Ordering::Relaxed);
+        state
     }
 
     /// What the thread does until there is nothing more to come.
@@ -131,8 +167,10 @@ impl Spool {
         if let Some(start) = state.start.take() {
             (start.0)(Arc::clone(&self.shared))?;
         }
-        while state.waiting > 0 && state.waiting + piece.len() > MOST && state.failed.is_none() {
-            state = self.shared.wait(state);
+        if state.has_no_room(piece.len()) {
+            state.waited = Some(Instant::now());
+            drop(state);
+            state = self.shared.until(|state| !state.has_no_room(piece.len()));
             state.waited = Some(Instant::now());
         }
         if let Some(error) = failure(&mut state) {
@@ -168,11 +206,17 @@ impl Drop for Spool {
         let _ = self.hand_over();
         self.shared.lock().closed = true;
         self.shared.changed.notify_all();
-        let _ = self.drained().wait(None, || ());
+        let _ = self.drained().wait();
     }
 }
 
 impl Drained {
+    /// One that is set while somebody waits here for the writer, and one to be set when
+    /// somebody asks for an end.
+    pub fn flags(&self) -> (&Arc<AtomicBool>, &Arc<AtomicBool>) {
+        (&self.0.blocked, &self.0.asked)
+    }
+
     /// Whether somebody had to wait since that much time ago, because too much was not
     /// written yet.
     pub fn has_waited(&self, within: Duration) -> bool {
@@ -180,25 +224,12 @@ impl Drained {
         waited.is_some_and(|at| at.elapsed() < within)
     }
 
-    /// Waits until all that was handed over is written; `say` is called once where that
-    /// takes longer than `patience`.
+    /// Waits until all that was handed over is written.
     ///
     /// # Errors
     /// What writing it failed with.
-    pub fn wait(&self, patience: Option<Duration>, say: impl FnOnce()) -> io::Result<()> {
-        let mut state = self.0.lock();
-        if let Some(patience) = patience {
-            let is_waiting = |state: &mut State| state.waiting > 0 && state.failed.is_none();
-            let waited = (self.0.changed).wait_timeout_while(state, patience, is_waiting);
-            let (now, result) = waited.unwrap_or_else(PoisonError::into_inner);
-            state = now;
-            if result.timed_out() {
-                say();
-            }
-        }
-        while state.waiting > 0 && state.failed.is_none() {
-            state = self.0.wait(state);
-        }
+    pub fn wait(&self) -> io::Result<()> {
+        let mut state = self.0.until(|state| state.waiting == 0);
         failure(&mut state).map_or(Ok(()), Err)
     }
 }
@@ -249,25 +280,25 @@ mod tests {
         for _ in 0..3 {
             permit.send(()).unwrap();
         }
-        spool.drained().wait(None, || ()).unwrap();
+        spool.drained().wait().unwrap();
         assert_eq!(*written.lock().unwrap(), b"line 0\nline 1\nline 2\n");
     }
 
     #[test]
-    fn whoever_waits_for_long_is_told() {
+    fn it_says_when_it_is_held_up() {
         let (mut spool, permit, _) = slow();
         spool.write_all(b"unread").unwrap();
         spool.flush().unwrap();
-        let mut said = false;
-        let say = || {
-            said = true;
-            permit.send(()).unwrap();
-        };
-        let patience = Some(Duration::from_millis(1));
-        spool.drained().wait(patience, say).unwrap();
-        assert!(said);
-        let silent = || unreachable!("all is written");
-        spool.drained().wait(patience, silent).unwrap();
+        let drained = spool.drained();
+        let blocked = Arc::clone(drained.flags().0);
+        assert!(!blocked.load(Ordering::Relaxed));
+        let waits = thread::spawn(move || drained.wait().unwrap());
+        while !blocked.load(Ordering::Relaxed) {
+            thread::yield_now();
+        }
+        permit.send(()).unwrap();
+        waits.join().unwrap();
+        assert!(!blocked.load(Ordering::Relaxed));
     }
 
     #[test]
@@ -291,8 +322,12 @@ mod tests {
         let shared = Arc::clone(&spool.shared);
         let waits = thread::spawn(move || {
             spool.flush().unwrap();
-            spool.drained().wait(None, || ()).unwrap();
+            spool.drained().wait().unwrap();
         });
+        // It waits then: nothing is written before it may be.
+        while !drained.has_waited(Duration::MAX) {
+            thread::yield_now();
+        }
         assert_eq!(shared.lock().waiting, MOST);
         permit.send(()).unwrap();
         permit.send(()).unwrap();
@@ -308,7 +343,7 @@ mod tests {
         drop(permit);
         writeln!(spool, "nobody reads this").unwrap();
         spool.flush().ok();
-        let waited = spool.drained().wait(None, || ());
+        let waited = spool.drained().wait();
         assert_eq!(waited.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
         writeln!(spool, "nor this").unwrap();
         assert_eq!(spool.flush().unwrap_err().kind(), io::ErrorKind::BrokenPipe);

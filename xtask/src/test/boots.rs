@@ -33,8 +33,8 @@ const KPROBES_ON: [&str; 2] = ["5.10", "6.12"];
 /// without, on an old kernel and on a new one. They take most of the time of a boot.
 const TURNS: usize = 4;
 
-/// One boot plays all scenarios in some six minutes under emulation; a busy host takes
-/// more than twice as long.
+/// One boot plays all scenarios, as `--all` wants, in some six minutes under emulation; a
+/// busy host takes more than twice as long.
 const LIMIT: Duration = Duration::from_secs(25 * 60);
 
 /// Containers start slowly there: a few of them on every change, and all that

@@ -31,7 +31,7 @@ pub(super) const ROWS: &[Row] = &[
      "SIGCONT wakes a stopped process the moment it is sent, even if the process blocks or ignores it (prepare_signal). The tracepoint often calls that SIGCONT ignored, because there is nothing left to deliver. A SIGCONT that comes before a stop signal was acted on removes that from the queue, and counts as this too.",
      ""),
     ("blocked", "every thread blocks it: it waits until one unblocks it or takes it",
-     "Threads can put off signals with sigprocmask. As long as every thread that could take it does so, the signal stays pending. It is not lost: it acts once a thread unblocks it or waits for it.",
+     "Threads can put off signals with sigprocmask, and do while a handler runs that blocks them. As long as every thread that could take it does so, the signal stays pending. It is not lost: it acts once a thread unblocks it or waits for it.",
      "Find out why the program blocks it; a mask is inherited through fork and exec."),
     ("pending", "it is queued and not blocked, and the process has not acted on it yet",
      "A process acts on a signal when it returns to user space. One that sleeps uninterruptibly, is stopped, frozen, traced or gets no CPU does not come to that.",

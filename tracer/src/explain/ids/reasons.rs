@@ -44,7 +44,7 @@ pub(super) const ROWS: &[Row] = &[
      "Allocating the entry of the queue, or the new process, failed.",
      "Look for memory pressure at that time."),
     ("blocked-mask", "the threads block it with their signal mask",
-     "sigprocmask and pthread_sigmask put a signal off. The mask is inherited through fork and exec, so a parent may be the one who set it.",
+     "sigprocmask and pthread_sigmask put a signal off, and so does a handler while it runs: its own signal and those of its sa_mask. The mask is inherited through fork and exec, so a parent may be the one who set it.",
      "Unblock it, or take it with sigwait or signalfd."),
     ("uninterruptible", "it sleeps in the kernel where no signal wakes it (state D)",
      "Some waits, mostly for disks and network file systems, cannot be interrupted (TASK_UNINTERRUPTIBLE). A killable sleep is ended by fatal signals only.",

@@ -322,6 +322,29 @@ fn what_could_not_run_is_not_blamed_on_the_buffer() {
 }
 
 #[test]
+fn of_many_that_failed_later_three_are_written_and_the_rest_counted() {
+    let news = |id: u64| Report::Update {
+        of: id,
+        time: at(1000),
+        now: Update::Signal(Box::new(SignalReport {
+            id,
+            fate: "died_first",
+            settled: true,
+            ..samples::dropped()
+        })),
+    };
+    let context = Context {
+        width: None,
+        ..context()
+    };
+    let all: Vec<_> = (1..=256).map(news).collect();
+    let shown = text(context, &all, &summary());
+    let whole = shown.lines().filter(|line| line.contains("why: ")).count();
+    assert_eq!(whole, 3, "{shown}");
+    assert!(shown.contains("253 more"), "{shown}");
+}
+
+#[test]
 fn of_a_flood_of_losses_there_is_a_line_a_second_in_text_and_all_in_json() {
     let lost = |ms: u64| Report::Lost {
         id: ms,
