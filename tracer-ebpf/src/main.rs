@@ -5,8 +5,8 @@
 //! [`ptrace`]) holds the logic once
 //! and thin entry points per program type. [`task`] reads facts of a task, [`siginfo`] what a
 //! signal brings along, [`trace`] ancestry and stack, [`fault`] where a program was,
-//! [`filter`] (with [`first_look`] and [`inside`]) decides what counts, [`fold`] counts storms, [`emit`] writes and counts what was
-//! lost, [`mem`] hides how kernel memory is read, [`verifier`] what is written for its sake.
+//! [`filter`] (with [`first_look`] and [`inside`]) decides what counts, [`fold`] counts
+//! storms, [`emit`] writes and counts what was lost, [`mem`] hides how kernel memory is read, [`verifier`] what is written for its sake.
 #![no_std]
 #![no_main]
 #![allow(

@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 
 use super::load::Load;
 use super::subject::Bench;
+use crate::judge::events::{of_day, DAY_NS};
 use crate::stage::sigtrace::Sigtrace;
 
 /// How long nothing happens.
@@ -21,7 +22,6 @@ pub(crate) const IDLE: Duration = Duration::from_secs(60);
 pub(crate) const RATES: [u64; 2] = [10, 100_000];
 /// How long each round is.
 const TIME: Duration = Duration::from_secs(1);
-const DAY_NS: i64 = 86_400_000_000_000;
 
 /// How soon events are told.
 pub(crate) struct Latency {
@@ -168,21 +168,6 @@ fn lateness(line: &[u8], read_at: i64) -> Option<i64> {
     let happened = of_day(event["time"].as_str()?)?;
     // The event may be of the day before.
     Some((read_at - happened).rem_euclid(DAY_NS))
-}
-
-/// Nanoseconds since midnight of `2026-11-26T23:38:32.529144782Z`.
-fn of_day(time: &str) -> Option<i64> {
-    let (_, clock) = time.strip_suffix('Z')?.split_once('T')?;
-    let (clock, fraction) = clock.split_once('.')?;
-    let mut parts = clock.split(':').map(str::parse::<i64>);
-    let mut next = || parts.next()?.ok();
-    let seconds = (next()? * 60 + next()?) * 60 + next()?;
-    let digits: String = fraction
-        .chars()
-        .chain("000000000".chars())
-        .take(9)
-        .collect();
-    Some(seconds * 1_000_000_000 + digits.parse::<i64>().ok()?)
 }
 
 #[cfg(test)]

@@ -152,3 +152,21 @@ pub(super) fn apply(now: &mut Map<String, Value>, changes: Map<String, Value>) {
         }
     }
 }
+
+/// Nanoseconds of a day.
+pub(crate) const DAY_NS: i64 = 86_400_000_000_000;
+
+/// Nanoseconds since midnight of `2026-11-26T23:38:32.529144782Z`.
+pub(crate) fn of_day(time: &str) -> Option<i64> {
+    let (_, clock) = time.strip_suffix('Z')?.split_once('T')?;
+    let (clock, fraction) = clock.split_once('.')?;
+    let mut parts = clock.split(':').map(str::parse::<i64>);
+    let mut next = || parts.next()?.ok();
+    let seconds = (next()? * 60 + next()?) * 60 + next()?;
+    let digits: String = fraction
+        .chars()
+        .chain("000000000".chars())
+        .take(9)
+        .collect();
+    Some(seconds * 1_000_000_000 + digits.parse::<i64>().ok()?)
+}

@@ -192,14 +192,3 @@ fn what_was_told_before_the_end_is_judged_too() {
     assert!(!interim_faults("proven", "traced").is_empty());
     assert!(!interim_faults("inferred", "stopped").is_empty());
 }
-
-#[test]
-fn only_a_slow_handler_leaves_its_fault_in_doubt() {
-    let slow = |span: &str| {
-        let words = format!("It aborted. It had faulted {span} before, and its handler ran.");
-        super::verdict::handler_was_slow(&serde_json::json!({"explanation": words}))
-    };
-    assert!(slow("132 ms") && slow("1.2 s"));
-    assert!(!slow("99 ms") && !slow("800 µs"));
-    assert!(!super::verdict::handler_was_slow(&serde_json::json!({})));
-}

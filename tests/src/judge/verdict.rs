@@ -39,6 +39,8 @@ pub(crate) struct Judge<'a> {
     claims: BTreeSet<String>,
     pub(crate) faults: Vec<String>,
     names: BTreeMap<u32, String>,
+    /// What the table has for proven took longer than what can be: it has to be inferred.
+    pub(crate) too_slow_to_prove: bool,
 }
 
 impl<'a> Judge<'a> {
@@ -69,12 +71,19 @@ impl<'a> Judge<'a> {
             claims: BTreeSet::new(),
             faults: Vec::new(),
             names: BTreeMap::new(),
+            too_slow_to_prove: false,
         }
     }
 
     /// Something is wrong.
     pub(crate) fn fault(&mut self, what: impl Into<String>) {
         self.faults.push(what.into());
+    }
+
+    /// The signals to a process and its death, in their order.
+    pub(crate) fn of(&self, pid: u32) -> impl Iterator<Item = &'a Event> + '_ {
+        let places = self.by_pid.get(&u64::from(pid));
+        places.into_iter().flatten().map(|&at| self.events[at])
     }
 
     /// What to call a process in messages.
@@ -330,8 +339,11 @@ impl<'a> Judge<'a> {
             return false;
         }
         let or_proven = self.table.or_proven(self.scenario, claim, self.place);
-        let late = certainty == "inferred" && handler_was_slow(told);
-        if certainty != expected.to_string() && !(or_proven && certainty == "proven") && !late {
+        let expected = match expected {
+            Sure::Proven if self.too_slow_to_prove => Sure::Inferred,
+            expected => expected,
+        };
+        if certainty != expected.to_string() && !(or_proven && certainty == "proven") {
             self.fault(format!(
                 "{claim}: expected {expected}{because}, got {certainty}; missing: {}",
                 told["missing"]
@@ -341,22 +353,6 @@ impl<'a> Judge<'a> {
             self.fault(format!("{claim}: {certainty}, but nothing is missing"));
         }
         true
-    }
-}
-
-/// Whether more lay between a fault and what its handler did than sigtrace takes for at once
-/// (a tenth of a second), as on a busy machine: then that is inferred.
-pub(super) fn handler_was_slow(told: &Value) -> bool {
-    let words = told["explanation"].as_str().unwrap_or_default();
-    let Some((_, after)) = words.split_once("It had faulted ") else {
-        return false;
-    };
-    let mut words = after.split(' ');
-    let span = words.next().and_then(|number| number.parse::<f64>().ok());
-    match (span, words.next()) {
-        (Some(span), Some("ms")) => span >= 100.0,
-        (Some(_), unit) => unit == Some("s"),
-        (None, _) => false,
     }
 }
 

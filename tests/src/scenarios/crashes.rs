@@ -6,6 +6,7 @@ use nix::sys::signal::Signal;
 
 use super::signals::wait_until_dead;
 use super::{kept, shared, takes_turns, Outcome, Scenario, Scene, Stage};
+use crate::judge::events::{of_day, Event, DAY_NS};
 use crate::judge::{From, Judge};
 use crate::stage::sigtrace::Sigtrace;
 use crate::sys;
@@ -83,14 +84,35 @@ fn exits(scene: &Scene, judge: &mut Judge<'_>) {
     judge.cleared(scene.pid1());
 }
 
+/// What comes so much later than a handler began may be somebody else's doing, nanoseconds.
+const AT_ONCE: i64 = 100_000_000;
+
+/// Whether a busy machine let more time go by between the handler of the fault and its signal.
+fn is_late(judge: &Judge<'_>, pid: u32, signal: Signal) -> bool {
+    let number = |event: &Event| event.number("/signal/number");
+    let mut signals = judge.of(pid).filter(|event| event.is_signal());
+    let fault = signals.find(|event| number(event) == Some(libc::SIGSEGV as u64));
+    let sent = signals.find(|event| number(event) == Some(signal as u64));
+    let (Some(fault), Some(sent)) = (fault, sent) else {
+        return false;
+    };
+    let handled = fault.number("/latency_ns").unwrap_or(0) as i64;
+    match (of_day(fault.text("/time")), of_day(sent.text("/time"))) {
+        (Some(fault), Some(sent)) => (sent - fault).rem_euclid(DAY_NS) - handled > AT_ONCE,
+        _ => false,
+    }
+}
+
 /// What the handler sends to its own process.
 fn sent(judge: &mut Judge<'_>, pid: u32, signal: Signal, cause: &str, how: &str, first: &str) {
     handled(judge, pid);
+    judge.too_slow_to_prove = is_late(judge, pid, signal);
     judge
         .signal(signal.as_str(), signal as i32, From::Process(pid), pid)
         .fate("fatal", None)
         .field("/cause", cause);
     leads(judge, pid, &[first], cause, how, 128 + signal as i32);
+    judge.too_slow_to_prove = false;
 }
 
 fn aborts(scene: &Scene, judge: &mut Judge<'_>) {

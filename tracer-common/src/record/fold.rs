@@ -45,9 +45,6 @@ pub struct FoldKey {
     pub info: u8,
 }
 
-/// In every [`FoldKey::hash`], so that none is 0.
-pub const HASHED: u64 = 1 << 63;
-
 impl FoldKey {
     /// Multiplied and folded, word by word; never 0.
     #[inline(always)]
@@ -60,7 +57,7 @@ impl FoldKey {
             hash = (hash ^ word).wrapping_mul(SPREAD);
             hash ^= hash >> 32;
         }
-        hash | HASHED
+        hash | 1 << 63
     }
 }
 

@@ -527,7 +527,7 @@ pub(crate) fn every_kind() -> Vec<Report> {
             time: at(9400),
             kind: "signal",
             count: 12,
- slow_output: false,
+            slow_output: false,
         },
     ]);
     reports

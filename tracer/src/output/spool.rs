@@ -15,9 +15,8 @@ const PIECE: usize = 1 << 16;
 const MOST: usize = 16 << 20;
 /// Whoever asks for an end is told after so much time why there is none.
 const PATIENCE: Duration = Duration::from_secs(2);
-const WAITS: &str =
-    "sigtrace: its output is read slowly, or by nobody, and it waits for that; asked \
-                     to end once more it ends without";
+const WAITS: &str = "sigtrace: its output is read slowly, or by nobody, and it waits \
+    for that; asked to end once more it ends without";
 
 /// The end that is written to.
 #[derive(Debug)]
