@@ -7,7 +7,7 @@
 use core::ptr::{read_volatile, write_volatile};
 
 use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_get_current_pid_tgid};
-use sigtrace_common::record::{Fold, FoldKey, FoldNote, Kind, Storm, STORM_PLACES};
+use sigtrace_common::record::{Fold, FoldKey, FoldNote, Kind, Storm, HASHED, STORM_PLACES};
 
 use crate::{
     emit,
@@ -24,8 +24,6 @@ const SECOND_NS: u64 = 1_000_000_000;
 const SIGKILL: i32 = 9;
 const SIGCONT: i32 = 18;
 const SIGSTOP: i32 = 19;
-/// No [`FoldKey::hash`].
-const NEVER_COUNTED: u64 = 0;
 /// `TRACE_SIGNAL_IGNORED`, `_ALREADY_PENDING`, `_OVERFLOW_FAIL`: they have no
 /// future, so that all that is to be known of them is known here.
 const ENDED: core::ops::RangeInclusive<i32> = 1..=3;
@@ -48,7 +46,8 @@ pub(crate) struct RecentKey {
     count: u64,
 }
 
-/// What a signal's kind is called where it is told and not counted, for [`had_no_room`];
+/// What a signal's kind is called where it is told and not counted, for [`had_no_room`]
+/// (of what is never counted that finds nothing);
 /// `None`: it was counted. Signals to one target come one after the other (siglock is
 /// held), so that nothing here is done twice at once.
 ///
@@ -62,13 +61,16 @@ pub(crate) unsafe fn fold<M: Mem>(
     action: &Action,
 ) -> Option<u64> {
     let (number, result) = (info.number(), info.result());
+    let sender = bpf_get_current_pid_tgid();
     if !ENDED.contains(&result) || matches!(number, SIGKILL | SIGCONT | SIGSTOP) {
-        return Some(NEVER_COUNTED);
+        // Hardly any key's hash, and to the verifier a number like those: it would follow
+        // all that comes behind once more for one that it knows better, or less well.
+        return Some(sender | HASHED);
     }
     // SAFETY: the caller's duty; map values are this key's own.
     unsafe {
         let key = FoldKey {
-            sender: (bpf_get_current_pid_tgid() >> 32) as u32,
+            sender: (sender >> 32) as u32,
             target: M::get(target, global!(LAYOUT.task_tgid)),
             // No branch: the verifier would follow the rest for each value.
             thread: M::get::<u32>(target, global!(LAYOUT.task_pid)) & info.unless_for_all(),
@@ -88,9 +90,6 @@ pub(crate) unsafe fn fold<M: Mem>(
 /// counted yet the next one is told instead: nobody could say what later counts are about.
 #[inline(never)]
 pub(crate) fn had_no_room(hash: u64) -> i32 {
-    if hash == NEVER_COUNTED {
-        return 0;
-    }
     // SAFETY: as for `again`.
     unsafe {
         let (Some(storm), Some(keys)) = (

@@ -45,6 +45,9 @@ pub struct FoldKey {
     pub info: u8,
 }
 
+/// In every [`FoldKey::hash`], so that none is 0.
+pub const HASHED: u64 = 1 << 63;
+
 impl FoldKey {
     /// Multiplied and folded, word by word; never 0.
     #[inline(always)]
@@ -57,7 +60,7 @@ impl FoldKey {
             hash = (hash ^ word).wrapping_mul(SPREAD);
             hash ^= hash >> 32;
         }
-        hash | 1 << 63
+        hash | HASHED
     }
 }
 
