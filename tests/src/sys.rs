@@ -9,7 +9,9 @@ pub(crate) mod terminal;
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use anyhow::{bail, Context, Result};
@@ -163,6 +165,23 @@ pub(crate) fn ignore_number(number: i32) -> Result<()> {
         bail!("signal {number}: {}", io::Error::last_os_error());
     }
     Ok(())
+}
+
+/// The calling thread blocks these, by number.
+pub(crate) fn block_numbers(numbers: impl IntoIterator<Item = i32>) -> Result<()> {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: the set is made empty before it is used, and no old one is asked for.
+    let failed = unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        for number in numbers {
+            libc::sigaddset(set.as_mut_ptr(), number);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), ptr::null_mut())
+    };
+    match failed {
+        0 => Ok(()),
+        error => bail!("blocking signals: {}", io::Error::from_raw_os_error(error)),
+    }
 }
 
 /// kill(2) by number; false: there is no such process.

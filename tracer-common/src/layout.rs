@@ -79,6 +79,8 @@ layout! {
     task_real_blocked = ["task_struct.real_blocked"];
     /// `sigset_t pending.signal`.
     task_pending = ["task_struct.pending.signal"];
+    /// `struct list_head pending.list`.
+    task_queue = ["task_struct.pending.list"];
     /// `const struct cred *real_cred`.
     task_real_cred = ["task_struct.real_cred"];
     /// `struct css_set *cgroups`.
@@ -101,6 +103,12 @@ layout! {
     signal_group_exit_code = ["signal_struct.group_exit_code"];
     /// `sigset_t shared_pending.signal`.
     signal_shared_pending = ["signal_struct.shared_pending.signal"];
+    /// `struct list_head shared_pending.list`.
+    signal_shared_queue = ["signal_struct.shared_pending.list"];
+    /// `struct list_head list`: of an entry of a queue.
+    sigqueue_list = ["sigqueue.list"];
+    /// `kernel_siginfo_t info`.
+    sigqueue_info = ["sigqueue.info"];
     /// `int nr_threads`.
     signal_nr_threads = ["signal_struct.nr_threads"];
     /// `atomic_t live`: threads that have not begun to exit.

@@ -7,7 +7,9 @@
 use core::ptr::{read_volatile, write_volatile};
 
 use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_get_current_pid_tgid};
-use sigtrace_common::record::{Fold, FoldKey, FoldNote, Kind, Storm, HASHED, STORM_PLACES};
+use sigtrace_common::record::{
+    Fold, FoldKey, FoldNote, Kind, Storm, HASHED, SHARES_ITS_BIT, STORM_PLACES,
+};
 
 use crate::{
     emit,
@@ -24,9 +26,10 @@ const SECOND_NS: u64 = 1_000_000_000;
 const SIGKILL: i32 = 9;
 const SIGCONT: i32 = 18;
 const SIGSTOP: i32 = 19;
-/// `TRACE_SIGNAL_IGNORED`, `_ALREADY_PENDING`, `_OVERFLOW_FAIL`: they have no
-/// future, so that all that is to be known of them is known here.
-const ENDED: core::ops::RangeInclusive<i32> = 1..=3;
+/// Results, as bits, of signals that have no future, so that all that is to be known of them
+/// is known here: `TRACE_SIGNAL_IGNORED`, `_ALREADY_PENDING`, `_OVERFLOW_FAIL`, and real-time
+/// signals that add nothing to what is pending.
+const ENDED: u32 = 1 << 1 | 1 << 2 | 1 << 3 | 1 << SHARES_ITS_BIT;
 
 /// Keys whose hashes end alike.
 pub(crate) const RECENT_SETS: u32 = 2048;
@@ -62,7 +65,7 @@ pub(crate) unsafe fn fold<M: Mem>(
 ) -> Option<u64> {
     let (number, result) = (info.number(), info.result());
     let sender = bpf_get_current_pid_tgid();
-    if !ENDED.contains(&result) || matches!(number, SIGKILL | SIGCONT | SIGSTOP) {
+    if ENDED >> (result as u32 & 31) & 1 == 0 || matches!(number, SIGKILL | SIGCONT | SIGSTOP) {
         // Hardly any key's hash, and to the verifier a number like those: it would follow
         // all that comes behind once more for one that it knows better, or less well.
         return Some(sender | HASHED);

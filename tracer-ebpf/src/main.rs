@@ -4,7 +4,7 @@
 //! One file per subject ([`signal`], [`deliver`], [`refused`], [`fork`], [`process`], [`exit`], [`oom`],
 //! [`ptrace`]) holds the logic once
 //! and thin entry points per program type. [`task`] reads facts of a task, [`siginfo`] what a
-//! signal brings along, [`trace`] ancestry and stack, [`fault`] where a program was,
+//! signal brings along, [`queue`] where it should have gone, [`trace`] ancestry and stack, [`fault`] where a program was,
 //! [`filter`] (with [`first_look`] and [`inside`]) decides what counts, [`fold`] counts
 //! storms, [`emit`] writes and counts what was lost, [`mem`] hides how kernel memory is read, [`verifier`] what is written for its sake.
 #![no_std]
@@ -31,6 +31,7 @@ mod pgrp;
 mod place;
 mod process;
 mod ptrace;
+mod queue;
 mod refused;
 mod rights;
 mod siginfo;

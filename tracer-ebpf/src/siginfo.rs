@@ -54,7 +54,7 @@ impl Info {
         ctx: *mut c_void,
         n: usize,
         call: Call,
-    ) -> &Self {
+    ) -> &mut Self {
         let out = room.as_mut_ptr();
         // SAFETY: the context has that argument. Where that is no address the read fails
         // without a fault, and gives zeros.
@@ -79,7 +79,7 @@ impl Info {
             // A zero that it knows it remembers, too.
             let group = verifier::any(u64::from(call.group as u32)) as u8;
             core::ptr::write_volatile(&raw mut (*out).group, group);
-            &*out
+            &mut *out
         }
     }
 
@@ -99,6 +99,13 @@ impl Info {
     #[inline(always)]
     pub(crate) fn result(&self) -> i32 {
         i32::from(byte(&self.result))
+    }
+
+    /// More is known of it than the tracepoint says.
+    #[inline(always)]
+    pub(crate) fn set_result(&mut self, result: i32) {
+        // SAFETY: a reference to a plain integer.
+        unsafe { core::ptr::write_volatile(&raw mut self.result, result as u8) };
     }
 
     /// No bit of a signal for the whole process, else all.

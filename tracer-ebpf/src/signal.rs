@@ -23,7 +23,7 @@ use crate::{
     fold,
     globals::global,
     mem::{current, pointer, typed_current, Addr, Direct, Mem, Probe},
-    oom, place,
+    oom, place, queue,
     siginfo::{Action, Call, Info, BY_KERNEL, WHOLE},
     task::{self, Links},
     trace, verifier,
@@ -31,12 +31,7 @@ use crate::{
 
 /// `TRACE_SIGNAL_IGNORED`.
 const IGNORED: i32 = 1;
-/// `TRACE_SIGNAL_OVERFLOW_FAIL`.
-const OVERFLOW_FAIL: i32 = 3;
-/// `TRACE_SIGNAL_LOSE_INFO`.
-const LOSE_INFO: i32 = 4;
 const RLIMIT_CPU: u32 = 0;
-const RLIMIT_SIGPENDING: u32 = 11;
 const RLIMIT_RTTIME: u32 = 15;
 const SIGHUP: i32 = 1;
 const SIGQUIT: i32 = 3;
@@ -157,6 +152,10 @@ unsafe fn generate<M: Mem>(ctx: *mut c_void, call: Call, target: Addr, clearly: 
         };
         let mut room = MaybeUninit::uninit();
         let info = Info::read(&mut room, ctx, 1, call);
+        if info.result() == queue::LOSE_INFO {
+            let shares = queue::shares_bit(target, info.number(), u32::from(info.is_for_all()));
+            info.set_result(queue::LOSE_INFO + shares);
+        }
         // A signal that was dropped has no future.
         if because == Because::OfSender && info.result() != IGNORED {
             filter::follow(target);
@@ -311,8 +310,8 @@ unsafe fn fill<M: Mem>(
         };
         (*out).queued = NOT_COUNTED;
         (*out).queue_limit = 0;
-        if info.result() == OVERFLOW_FAIL || info.result() == LOSE_INFO {
-            queues(out, target);
+        if queue::was_full(info.result()) {
+            queue::fill(out, target);
         }
         state::<M>(&raw mut (*out).state, target, tasks.signal, info, action);
         throttled::<M>(&raw mut (*out).state, target, info.result());
@@ -330,30 +329,6 @@ unsafe fn limit(signal: Addr, which: u32, number: i32) -> u32 {
             u32::MAX
         } else {
             value as u32
-        }
-    }
-}
-
-/// How full the queues of the target's user are, which share one limit.
-#[inline(always)]
-unsafe fn queues(out: *mut Signal, target: Addr) {
-    // SAFETY: the caller's duty; addresses are only read by the helper.
-    unsafe {
-        if global!(LAYOUT.signal_rlim) == ABSENT {
-            return;
-        }
-        let signal = pointer::<Probe>(target, global!(LAYOUT.task_signal));
-        let cred = pointer::<Probe>(target, global!(LAYOUT.task_real_cred));
-        // `rlim_cur` is the first of two.
-        let limit = global!(LAYOUT.signal_rlim) + RLIMIT_SIGPENDING * 16;
-        (*out).queue_limit = Probe::get(signal, limit);
-        let which = global!(LAYOUT.ucounts_sigpending);
-        if which != ABSENT && global!(LAYOUT.cred_ucounts) != ABSENT {
-            let counts = pointer::<Probe>(cred, global!(LAYOUT.cred_ucounts));
-            (*out).queued = Probe::get(counts, global!(LAYOUT.ucounts_rlimit) + 8 * which);
-        } else if global!(LAYOUT.user_sigpending) != ABSENT {
-            let user = pointer::<Probe>(cred, global!(LAYOUT.cred_user));
-            (*out).queued = u64::from(Probe::get::<u32>(user, global!(LAYOUT.user_sigpending)));
         }
     }
 }

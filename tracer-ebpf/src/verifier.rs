@@ -8,7 +8,7 @@ use core::arch::asm;
 
 use crate::{
     globals::global,
-    mem::{Mem, Probe},
+    mem::{Addr, Mem, Probe},
 };
 
 /// Zeros for an array, word by word and volatile: the compiler makes a call of `memset` of
@@ -70,6 +70,13 @@ pub(crate) fn opaque(mut value: u64) -> u64 {
     // SAFETY: moves a register to itself.
     unsafe { asm!("{value} = {value}", value = inout(reg) value, options(pure, nomem, nostack)) };
     value
+}
+
+/// A pointer as a mere address, which the verifier does not tell from others.
+#[inline(always)]
+pub(crate) fn untyped(pointer: Addr) -> Addr {
+    // SAFETY: what is read is the pointer itself.
+    unsafe { Probe::at((&raw const pointer).cast()) }
 }
 
 /// The value, of which the verifier knows nothing any more: old ones follow all that comes

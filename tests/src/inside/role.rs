@@ -45,6 +45,10 @@ pub(crate) fn play(role: &str, words: &[&str]) -> Result<()> {
             }
             asleep(role)
         }
+        ("blocks-rt", []) => {
+            super::storm::block()?;
+            asleep(role)
+        }
         ("blocks", [name]) => {
             set([tools::signal(name)?]).thread_block()?;
             asleep(role)

@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::process;
 
 use anyhow::{bail, Result};
+use nix::sys::resource::{self, Resource};
 use sigtrace_common::record::STORM_PLACES;
 
 use super::tools;
@@ -16,6 +17,9 @@ use crate::sys::{self, PidFd, Side};
 
 /// All of glibc's real-time signals.
 pub(crate) const SIGNALS: std::ops::RangeInclusive<i32> = 34..=64;
+
+/// Entries that the queues of whoever blocks them have room for: two of each.
+const ROOM: u64 = 2 * (*SIGNALS.end() - *SIGNALS.start() + 1) as u64;
 
 /// So many before the play goes on: many times what the smallest buffer holds, and each
 /// of the keys.
@@ -40,6 +44,12 @@ const _: () = assert!(KEYS * IN_A_ROW <= ENOUGH as usize);
 /// Of a crowd, on a real machine and where one processor is emulated by another.
 pub(crate) const CROWD: usize = 500;
 pub(crate) const CROWD_IN_A_GUEST: usize = 60;
+
+/// Blocks them all, with little room for those that come.
+pub(crate) fn block() -> Result<()> {
+    resource::setrlimit(Resource::RLIMIT_SIGPENDING, ROOM, ROOM)?;
+    sys::block_numbers(SIGNALS)
+}
 
 pub(crate) fn run(pid: i32, kind: &str) -> Result<()> {
     tools::set_name(b"storm")?;

@@ -26,6 +26,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         takes_turns("loss", loss),
         takes_turns("folded", folded),
+        takes_turns("folded-merged", merged),
         takes_turns("folded-crowded-out", crowded_out),
         takes_turns("folded-first-lost", first_lost),
     ]
@@ -38,16 +39,17 @@ fn sent(storm: &Program) -> Result<u64> {
     sent.parse().context("how many were sent")
 }
 
-/// A storm of signals that are ignored, to the end of its target, which comes once `until`
-/// is over: how many it sent, to whom, and what sigtrace said.
+/// A storm of signals that end nobody, until its target in this role is dead, who is ended
+/// once `until` is over: how many it sent, to whom, and what sigtrace said.
 fn blown(
     stage: &Stage<'_>,
+    role: &str,
     kind: &str,
     until: impl FnOnce(&Sigtrace) -> Result<()>,
 ) -> Result<(u64, u32, Ended)> {
     let ns = Ns::new(&["c-init-sig", "1"])?;
-    let target = ns.enter(&["role", "ignores-rt"])?;
-    let victim = target.meet("ignores-rt")?.host;
+    let target = ns.enter(&["role", role])?;
+    let victim = target.meet(role)?.host;
     let storm = Program::outside(&["storm", &victim.to_string(), kind])?;
     storm.hear("ready")?;
     let ino = ns.ino.to_string();
@@ -82,10 +84,43 @@ fn exact(seen: &Seen, victim: u32, sent: u64) -> (Vec<String>, usize) {
 
 /// Equal ones: few lines tell them.
 fn folded(stage: &Stage<'_>) -> Result<Outcome> {
-    let (sent, victim, ended) = blown(stage, "equal", |_| Ok(()))?;
+    let (sent, victim, ended) = blown(stage, "ignores-rt", "equal", |_| Ok(()))?;
     let (mut faults, lines) = exact(&Seen::read(&ended.lines), victim, sent);
     if lines as u64 * 4 > sent {
         faults.push(format!("{sent} signals in {lines} lines"));
+    }
+    Ok(Outcome::of(faults, first(&ended, 20)))
+}
+
+/// Real-time signals that kill(2) sends when the queue is full: where others of their number
+/// are in it, they add nothing, and few lines tell them.
+fn merged(stage: &Stage<'_>) -> Result<Outcome> {
+    let (sent, victim, ended) = blown(stage, "blocks-rt", "equal", |_| Ok(()))?;
+    let seen = Seen::read(&ended.lines);
+    let mut faults = seen.faults.clone();
+    let (told, lines) = told(&seen, victim);
+    println!("{sent} signals in {lines} lines");
+    if told != sent || seen.summary["events_lost"] != 0 {
+        faults.push(format!("{sent} were sent, {told} told: {}", seen.summary));
+    }
+    if lines as u64 * 4 > sent {
+        faults.push(format!("{sent} signals in {lines} lines"));
+    }
+    let without_entry = seen.events.iter().filter(|event| {
+        event.number("/target/pid") == Some(victim.into()) && event.text("/result") == "lose_info"
+    });
+    let mut coalesced = 0;
+    for event in without_entry {
+        match (event.text("/fate"), event.text("/certainty")) {
+            ("coalesced", "proven") => coalesced += event.number("/count").unwrap_or(0),
+            // The last ones, while it dies.
+            ("dropped", _) => {}
+            _ => faults.push(format!("one that adds nothing: {}", event.now)),
+        }
+    }
+    // It was dying when the last came.
+    if coalesced * 2 < sent {
+        faults.push(format!("{coalesced} of {sent} are told to add nothing"));
     }
     Ok(Outcome::of(faults, first(&ended, 20)))
 }
@@ -98,7 +133,7 @@ fn crowded_out(stage: &Stage<'_>) -> Result<Outcome> {
         let line: Value = serde_json::from_str(line).unwrap_or_default();
         line["count"].as_u64().is_some_and(|count| count > 1)
     };
-    let (sent, victim, ended) = blown(stage, "keys", |sigtrace| {
+    let (sent, victim, ended) = blown(stage, "ignores-rt", "keys", |sigtrace| {
         sigtrace.out.wait("a line that counts", 0, counts).map(drop)
     })?;
     let seen = Seen::read(&ended.lines);

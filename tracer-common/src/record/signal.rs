@@ -80,7 +80,7 @@ pub struct Signal {
     /// 1 if for the whole process, 0 for one thread.
     pub group: u32,
     /// `TRACE_SIGNAL_*`: 0 delivered, 1 ignored, 2 already pending, 3 queue
-    /// full, 4 queued without its siginfo.
+    /// full, 4 queued without its siginfo, and [`SHARES_ITS_BIT`].
     pub result: u32,
     /// `task_struct.pdeath_signal` of the target if the current task is exiting:
     /// what it asked for at its parent's death.
@@ -91,6 +91,10 @@ pub struct Signal {
     /// The target's RLIMIT_SIGPENDING then.
     pub queue_limit: u64,
 }
+
+/// [`Signal::result`]: `TRACE_SIGNAL_LOSE_INFO` of a real-time signal of whose number its queue
+/// has an entry, so that the pending bit, which is all that it leaves, was set before.
+pub const SHARES_ITS_BIT: u32 = 5;
 
 /// [`Signal`] with ancestry and stack.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]

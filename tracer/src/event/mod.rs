@@ -264,6 +264,9 @@ pub enum Outcome {
     OverflowFail,
     /// 4: queued without its siginfo.
     LoseInfo,
+    /// 4 of a real-time signal of whose number that queue has an entry: the pending bit was
+    /// set already, and this one added nothing.
+    LoseInfoPending,
 }
 
 /// `sa_handler` of the target for this signal.

@@ -60,7 +60,7 @@ impl Engine {
         let target = self.history.resolve(s.target.key);
         let verdict = fate::at_generation(self.view(), time, &s)
             .map(|verdict| fate::undid(verdict, &s, &cancelled))
-            .or_else(|| Some(queued::merged(&s, self.shares_its_bit(target, &s)?)));
+            .or_else(|| Some(queued::merged_with(&s, self.shares_its_bit(target, &s)?)));
         if verdict.is_some() {
             self.told_whole(&s, verdict.as_ref());
         }

@@ -37,7 +37,10 @@ pub(crate) fn at_generation(view: View<'_>, time: BootTime, s: &Signal) -> Optio
             return Some(queued::coalesced(s));
         }
         Outcome::OverflowFail => return Some(queued::rejected(s)),
-        Outcome::AlreadyPending | Outcome::Delivered | Outcome::LoseInfo => {}
+        Outcome::AlreadyPending
+        | Outcome::Delivered
+        | Outcome::LoseInfo
+        | Outcome::LoseInfoPending => {}
     }
     if !matches!(dying, Dying::No) {
         // SIGKILL still ends a core dump.
@@ -71,7 +74,9 @@ pub(crate) fn at_generation(view: View<'_>, time: BootTime, s: &Signal) -> Optio
                 .say(format!("Every thread was exiting when {name} came.")),
         );
     }
-    None
+    // Not above: unlike one that is pending already it is handed to a thread all the same
+    // (`complete_signal`), and may end the process.
+    (s.outcome == Outcome::LoseInfoPending).then(|| queued::merged(s))
 }
 
 /// A thread acts on it (`signal_deliver`).

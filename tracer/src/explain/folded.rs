@@ -29,7 +29,10 @@ impl Engine {
     pub(super) fn told_whole(&mut self, signal: &Arc<Signal>, verdict: Option<&Verdict>) {
         let ended = matches!(
             signal.outcome,
-            Outcome::Ignored | Outcome::AlreadyPending | Outcome::OverflowFail
+            Outcome::Ignored
+                | Outcome::AlreadyPending
+                | Outcome::OverflowFail
+                | Outcome::LoseInfoPending
         );
         if ended {
             let of = Like::of(signal);

@@ -27,17 +27,25 @@ pub(crate) fn coalesced(s: &Signal) -> Verdict {
 
 /// A real-time signal that left only its pending bit, while others of its number have
 /// entries in the queue: the bit goes with the last of those (`collect_signal`).
-/// `before`: one of them.
-pub(crate) fn merged(s: &Signal, before: u64) -> Verdict {
+pub(crate) fn merged(s: &Signal) -> Verdict {
+    let queue = if s.to_process { "process" } else { "thread" };
     let name = signals::name(s.number);
-    Verdict::inferred(
-        Fate::Coalesced,
-        "whether the earlier one was still in the queue",
-    )
-    .because("already-pending")
-    .event(before)
-    .field("result=4: no entry in the queue, only the pending bit")
-    .say(format!("Another {name} was in the queue already, whose pending bit it shares: the kernel clears that when it hands out the last one that has an entry, so that this one adds nothing."))
+    let entry = format!("the queue of the {queue} has an entry for {name}");
+    merges(s, Verdict::proven(Fate::Coalesced)).field(entry)
+}
+
+/// The same where that was not looked for deep enough, but `before` had an entry.
+pub(crate) fn merged_with(s: &Signal, before: u64) -> Verdict {
+    const MISSING: &str = "whether the earlier one was still in the queue";
+    merges(s, Verdict::inferred(Fate::Coalesced, MISSING)).event(before)
+}
+
+fn merges(s: &Signal, verdict: Verdict) -> Verdict {
+    let name = signals::name(s.number);
+    verdict
+        .because("already-pending")
+        .field("result=4: no entry in the queue, only the pending bit")
+        .say(format!("Another {name} was in the queue already, whose pending bit it shares: the kernel clears that when it hands out the last one that has an entry, so that this one adds nothing."))
 }
 
 /// `TRACE_SIGNAL_OVERFLOW_FAIL`: either the limit is reached (`sigqueue_alloc`

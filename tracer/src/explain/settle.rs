@@ -20,6 +20,7 @@ use super::{
 /// hold for those below the real-time signals that neither sigqueue(3) nor
 /// tgkill(2) sent (`override_rlimit` in `__send_signal`).
 fn without_siginfo(s: &Signal) -> String {
+    let name = signals::name(s.number);
     let unlimited = s.number < signals::RTMIN && (s.info != Info::Full || s.code >= 0);
     let full = s.queues.map(|(queued, limit)| queued >= limit);
     let why = if unlimited || full == Some(false) {
@@ -29,7 +30,10 @@ fn without_siginfo(s: &Signal) -> String {
     } else {
         "its user's queues were full (RLIMIT_SIGPENDING) or memory was short"
     };
-    format!("Only its pending bit was set, and its siginfo was lost: {why}. Who sent it the target cannot tell, and another {} before it is taken may merge with it.", signals::name(s.number))
+    if s.outcome == Outcome::LoseInfoPending {
+        return format!("It got no entry of its own, and its siginfo was lost: {why}. kill(2) reports no error then; sigqueue(3) would have failed with EAGAIN.");
+    }
+    format!("Only its pending bit was set, and its siginfo was lost: {why}. Who sent it the target cannot tell, and another {name} before it is taken may merge with it.")
 }
 
 impl Engine {
@@ -327,7 +331,7 @@ impl Engine {
                 &mut explanation,
             );
         }
-        if s.outcome == Outcome::LoseInfo {
+        if matches!(s.outcome, Outcome::LoseInfo | Outcome::LoseInfoPending) {
             explanation.sentences.push(without_siginfo(s));
         }
         let remark = debugger::remark(s).or_else(|| jobs::remark(s));

@@ -18,10 +18,14 @@ const POINTER: u32 = 8;
 
 /// Fields that a kernel may lack: what they tell is told less well without
 /// them. Without any other, identities or fates would be wrong.
-const OPTIONAL_FIELDS: [&str; 90] = [
+const OPTIONAL_FIELDS: [&str; 94] = [
     "task_pdeath_signal",
     "task_last_siginfo",
     "siginfo_signo",
+    "task_queue",
+    "signal_shared_queue",
+    "sigqueue_list",
+    "sigqueue_info",
     "task_exit_signal",
     "task_real_blocked",
     "task_mm",

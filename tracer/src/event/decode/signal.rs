@@ -81,6 +81,7 @@ pub(super) fn outcome(result: u32) -> Outcome {
         1 => Outcome::Ignored,
         2 => Outcome::AlreadyPending,
         3 => Outcome::OverflowFail,
+        record::SHARES_ITS_BIT => Outcome::LoseInfoPending,
         _ => Outcome::LoseInfo,
     }
 }

@@ -94,6 +94,13 @@ fn a_real_time_signal_without_an_entry_merges() {
     let s = told.signal(lost);
     assert_eq!((s.fate, s.reason), ("coalesced", Some("already-pending")));
     assert_eq!(s.explanation.certainty, Certainty::Inferred);
+    // The same where the kernel side has seen the entry, known or not.
+    let (mut w, ..) = pair();
+    let shares = send(&mut w, Outcome::LoseInfoPending);
+    let told = w.run();
+    let s = told.signal(shares);
+    assert_eq!((s.fate, s.reason), ("coalesced", Some("already-pending")));
+    assert_eq!(s.explanation.certainty, Certainty::Proven);
     // Alone it is handed out by its bit.
     let (mut w, sh, app) = pair();
     let sending = w.send(&sh, &app, number).handler(USER).blocked();

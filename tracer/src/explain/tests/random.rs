@@ -83,7 +83,7 @@ const PARENTS: [&[(u32, &str)]; 4] = [
     &[(51, "dockerd"), (50, "sh")],
     &[(50, "sh"), (51, "dockerd")],
 ];
-const OUTCOMES: [Outcome; 8] = [
+const OUTCOMES: [Outcome; 9] = [
     Outcome::Delivered,
     Outcome::Delivered,
     Outcome::Delivered,
@@ -92,6 +92,7 @@ const OUTCOMES: [Outcome; 8] = [
     Outcome::AlreadyPending,
     Outcome::OverflowFail,
     Outcome::LoseInfo,
+    Outcome::LoseInfoPending,
 ];
 const HANDLERS: [Handler; 4] = [
     Handler::Default,
