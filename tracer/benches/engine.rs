@@ -3,6 +3,7 @@
 //! 70 are of signals that are handled, the rest of short lives.
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use divan::{counter::ItemsCount, Bencher};
 use sigtrace::event::{
@@ -26,8 +27,8 @@ fn task(pid: u32, inside: u32, start_ns: u64) -> Task {
         uid: 0,
         flags: 0,
         comm: "worker".into(),
-        ns_pids: vec![inside],
-        namespaces: vec![NS],
+        ns_pids: [inside][..].into(),
+        namespaces: [NS][..].into(),
         cgroup: None,
     }
 }
@@ -94,7 +95,7 @@ fn stream(count: usize) -> Vec<Event> {
                 Handler::User(0x1000),
                 Outcome::Delivered,
             );
-            add(Fact::Signal(Box::new(sent)));
+            add(Fact::Signal(Arc::new(sent)));
             add(Fact::Deliver {
                 task: worker.clone(),
                 number: 10,
@@ -136,7 +137,7 @@ fn stream(count: usize) -> Vec<Event> {
                 Handler::Default,
                 Outcome::Ignored,
             );
-            add(Fact::Signal(Box::new(sent)));
+            add(Fact::Signal(Arc::new(sent)));
             add(Fact::Reap {
                 key: child.key,
                 by: Some(100),

@@ -78,6 +78,7 @@ impl Origins {
                 self.places.insert(*id, origin);
             }
             Fact::Signal(signal) => {
+                let signal = Arc::make_mut(signal);
                 self.find(&mut signal.places.current);
                 self.find(&mut signal.places.target);
             }

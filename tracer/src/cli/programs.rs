@@ -85,8 +85,8 @@ mod tests {
             uid: 0,
             flags: 0,
             comm: Comm::from("x"),
-            ns_pids: vec![1; namespaces.len()],
-            namespaces: namespaces.to_vec(),
+            ns_pids: namespaces.iter().map(|_| 1).collect(),
+            namespaces: namespaces.into(),
             cgroup: None,
         };
         let (runc, one) = (task(key(50, 500_000_000), &[]), task(key(60, 1), &[7]));

@@ -14,8 +14,8 @@ use self::{
     signal::{code, deliver, detail, handler, info, outcome, state},
 };
 use super::{
-    fork, Ancestor, BootTime, Comm, Detail, Fact, Frame, Handler, Like, Places, ProcessKey, Signal,
-    Task,
+    fork, Ancestor, BootTime, Comm, Detail, Fact, Frame, Handler, Levels, Like, Places, ProcessKey,
+    Signal, Task,
 };
 
 /// Names the function that an address of the kernel lies in.
@@ -42,6 +42,7 @@ impl<F: Functions> Decoder<F> {
                 let traced: record::SignalTraced = prefix(bytes)?;
                 let mut fact = self.signal(&traced.signal, Some(&traced.trace));
                 if let Fact::Signal(signal) = &mut fact {
+                    let signal = Arc::make_mut(signal);
                     signal.places.current.cgroups = traced.current_at;
                     signal.places.target.cgroups = traced.target_at;
                 }
@@ -134,7 +135,7 @@ impl<F: Functions> Decoder<F> {
     }
 
     fn signal(&mut self, r: &record::Signal, trace: Option<&record::Trace>) -> Fact {
-        Fact::Signal(Box::new(Signal {
+        Fact::Signal(Arc::new(Signal {
             number: r.number,
             code: code(r.info, r.code),
             info: info(r.info),
@@ -247,8 +248,8 @@ pub fn like_fork(key: &record::FoldKey) -> Option<fork::LikeFork> {
 
 fn task(r: &record::Task) -> Task {
     let levels = (r.level as usize).min(record::NS_LEVELS);
-    let mut ns_pids = r.ns_pids[..levels].to_vec();
-    let mut namespaces = r.ns_inums[..levels].to_vec();
+    let mut ns_pids = Levels::from_slice(&r.ns_pids[..levels]);
+    let mut namespaces = Levels::from_slice(&r.ns_inums[..levels]);
     if r.level as usize > levels {
         // Its own namespace is one of those left out: what is said of the
         // last one known must not be said of it.

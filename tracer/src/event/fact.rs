@@ -188,7 +188,7 @@ pub struct Resumed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
     /// `signal_generate`.
-    Signal(Box<Signal>),
+    Signal(Arc<Signal>),
     /// `signal_deliver`: the thread acts on a signal.
     Deliver {
         /// Who.

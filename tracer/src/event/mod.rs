@@ -27,6 +27,8 @@ pub use refused::{Call, Creds, Denial, Handed, Profiles, Refused, Right, EINVAL,
 
 use std::{fmt, sync::Arc};
 
+use smallvec::SmallVec;
+
 /// Nanoseconds since boot, time asleep included (`CLOCK_BOOTTIME`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct BootTime(pub u64);
@@ -160,12 +162,16 @@ pub struct Task {
     pub comm: Comm,
     /// The process's pid in each nested PID namespace, outermost (below the
     /// host's) first; empty for a process of the host's.
-    pub ns_pids: Vec<u32>,
+    pub ns_pids: Levels,
     /// Those namespaces.
-    pub namespaces: Vec<PidNs>,
+    pub namespaces: Levels,
     /// The nearest of the cgroups that are traced which it is in or below.
     pub cgroup: Option<CgroupId>,
 }
+
+/// A number for each nested PID namespace. Few are nested deeper than four, and no memory of
+/// its own is needed then.
+pub type Levels = SmallVec<[u32; 4]>;
 
 impl Task {
     /// The PID namespace it lives in; `None` for the host's.

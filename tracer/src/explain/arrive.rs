@@ -9,7 +9,8 @@ use crate::event::{
 use crate::history::note::{Fate, Note, NotedSender, Sent};
 use crate::history::process::Fatal;
 
-use super::engine::{later, Deadline, Engine, LOOKS_NS, LOOK_NS, SETTLE_NS, TAKEN_NS};
+use super::agenda::{later, Deadline};
+use super::engine::{Engine, LOOKS_NS, LOOK_NS, SETTLE_NS, TAKEN_NS};
 use super::fate::{self, Delivery};
 use super::open::Open;
 use super::sender::{self, Origin};

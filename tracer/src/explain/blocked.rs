@@ -139,7 +139,7 @@ pub(crate) fn waiting(
     let name = signals::name(s.number);
     let waited = words::span(waited_ns);
     if blocked(s) {
-        return by_mask(s, &name, &waited, sight);
+        return by_mask(s, &name, waited, sight);
     }
     let st = &s.state;
     let v = Verdict::proven(Fate::Pending).field(format!("__state={:#x}", st.state));
@@ -199,12 +199,12 @@ pub(crate) fn waiting(
     }
     // Who slept when it came was woken by it.
     if matches!(seen, None | Some(b'R')) {
-        if let Some(throttled) = quota::waits(s, &waited, first, sight) {
+        if let Some(throttled) = quota::waits(s, waited, first, sight) {
             return throttled;
         }
     }
     if seen == Some(b'R') {
-        return starved::waits(s, &waited, first, sight);
+        return starved::waits(s, waited, first, sight);
     }
     Verdict::inferred(
         Fate::Pending,
@@ -231,7 +231,7 @@ fn wakes(s: &Signal, name: &str) -> String {
     " Only a signal that ends it at once wakes it: SIGKILL, or one like SIGTERM that it has no handler for.".to_owned()
 }
 
-fn by_mask(s: &Signal, name: &str, waited: &str, sight: Option<&Sight>) -> Verdict {
+fn by_mask(s: &Signal, name: &str, waited: words::Span, sight: Option<&Sight>) -> Verdict {
     let st = &s.state;
     let v = Verdict::proven(Fate::Blocked).because("blocked-mask");
     let (v, who) = if s.to_process && st.threads_seen > 0 {

@@ -1,6 +1,8 @@
 //! Signals that did nothing at once: why the kernel dropped them, in the
 //! kernel's own order (`prepare_signal`, `sig_ignored`, `sig_task_ignored`).
 
+use std::fmt;
+
 use crate::event::{flag, BootTime, Handler, Outcome, Signal};
 use crate::history::note::Fate;
 use crate::history::process::{Exited, Process};
@@ -168,7 +170,7 @@ pub(crate) fn dropped(view: View<'_>, time: BootTime, s: &Signal, dying: &Dying)
         return to_the_dying(view, s, dying);
     }
     let v =
-        Verdict::proven(Fate::Dropped).field(format!("sa_handler={}", handler(s.state.handler)));
+        Verdict::proven(Fate::Dropped).field(format!("sa_handler={}", SaHandler(s.state.handler)));
     let host_init = s.target.key.pid == 1 && s.target.namespaces.is_empty();
     if host_init && signals::kernel_only(s.number) {
         return v.because("global-init").say(format!(
@@ -219,7 +221,7 @@ pub(crate) fn dropped(view: View<'_>, time: BootTime, s: &Signal, dying: &Dying)
     let mut v = Verdict::unknown(
         "the condition under which the kernel dropped it: none that is known holds",
     )
-    .field(format!("sa_handler={}", handler(s.state.handler)))
+    .field(format!("sa_handler={}", SaHandler(s.state.handler)))
     .say(format!(
         "The kernel dropped {name}, and nothing that is known of the target says why."
     ));
@@ -364,12 +366,17 @@ fn told_by_kernel(s: &Signal, name: &str) -> Option<(&'static str, String)> {
 }
 
 /// `SIG_DFL`, `SIG_IGN`, an address.
-pub(crate) fn handler(handler: Handler) -> String {
-    match handler {
-        Handler::Default => "SIG_DFL".to_owned(),
-        Handler::Ignore => "SIG_IGN".to_owned(),
-        Handler::KernelThread => "SIG_KTHREAD".to_owned(),
-        Handler::KernelThreadKernel => "SIG_KTHREAD_KERNEL".to_owned(),
-        Handler::User(address) => format!("{address:#x}"),
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SaHandler(pub(crate) Handler);
+
+impl fmt::Display for SaHandler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Handler::Default => f.write_str("SIG_DFL"),
+            Handler::Ignore => f.write_str("SIG_IGN"),
+            Handler::KernelThread => f.write_str("SIG_KTHREAD"),
+            Handler::KernelThreadKernel => f.write_str("SIG_KTHREAD_KERNEL"),
+            Handler::User(address) => write!(f, "{address:#x}"),
+        }
     }
 }

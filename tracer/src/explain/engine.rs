@@ -1,5 +1,5 @@
 //! The engine: events in, reports out, in the order of kernel time. It owns the
-//! clockwork (reorder window, deadlines, outbox); what an event changes stands
+//! clockwork ([`super::agenda`], outbox); what an event changes stands
 //! in `super::step`, what it means in the rules beside it.
 //!
 //! `now` is the only clock. Events and deadlines are worked off in the order of
@@ -8,13 +8,14 @@
 //! knows that no event of before that time is still to come.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::event::{BootTime, Event, Home, ProcessKey};
 use crate::explain::report::{Coverage, ExitReport, Report, Summary};
 use crate::history::History;
 
+use super::agenda::{Deadline, Deadlines, Incoming};
 use super::asked::Waiting;
 use super::exit_report::Killed;
 use super::folded::Told;
@@ -58,58 +59,6 @@ pub const WATCHES: u8 = 120;
 /// When an open signal's process is looked at, counted from its generation.
 pub const LOOKS_NS: [u64; 3] = [50_000_000, 1_100_000_000, 10_000_000_000];
 
-/// Something to be done at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Deadline {
-    /// An open signal is reported as it stands.
-    Report(u64),
-    /// One that was taken from the queue was not delivered.
-    Taken(u64),
-    /// One that a look found gone was not delivered.
-    Gone(u64),
-    /// Look at the process of an open signal.
-    Look(u64),
-    /// Look at a PID 1 that did not act on a request to end, which was looked
-    /// at so often for that.
-    Watch(ProcessKey, u8),
-    /// Look at a dead PID 1 whose namespace may not be empty yet.
-    Ending(ProcessKey),
-    /// Look at a process that a signal was to end.
-    Overdue(ProcessKey),
-    /// The kill of a dead process was not seen.
-    Killed(ProcessKey),
-    /// A dead process was not reaped.
-    Zombie(ProcessKey),
-    /// A dead PID 1 waits, and whom it waits for was looked at.
-    Waits(ProcessKey),
-}
-
-#[derive(Debug)]
-struct Buffered(Event);
-
-impl Buffered {
-    fn key(&self) -> (BootTime, u64) {
-        (self.0.time, self.0.id)
-    }
-}
-
-impl PartialEq for Buffered {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-impl Eq for Buffered {}
-impl PartialOrd for Buffered {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Buffered {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.key().cmp(&other.key())
-    }
-}
-
 /// See the module.
 #[derive(Debug)]
 pub struct Engine {
@@ -118,8 +67,8 @@ pub struct Engine {
     pub(super) open: OpenSignals,
     pub(super) outbox: Outbox,
     pub(super) summary: Summary,
-    buffer: BinaryHeap<Reverse<Buffered>>,
-    deadlines: BinaryHeap<Reverse<(BootTime, Deadline)>>,
+    buffer: Incoming,
+    deadlines: Deadlines,
     to_look_at: BTreeSet<ProcessKey>,
     given_up: u64,
     /// System calls that were not looked at.
@@ -158,8 +107,8 @@ impl Engine {
             open: OpenSignals::default(),
             outbox: Outbox::default(),
             summary: Summary::default(),
-            buffer: BinaryHeap::new(),
-            deadlines: BinaryHeap::new(),
+            buffer: Incoming::default(),
+            deadlines: Deadlines::default(),
             to_look_at: BTreeSet::new(),
             given_up: 0,
             not_looked_at: 0,
@@ -179,25 +128,25 @@ impl Engine {
 
     /// Takes an event, in any order: they are worked off by (time, id).
     pub fn push(&mut self, event: Event) {
-        self.buffer.push(Reverse(Buffered(event)));
+        self.buffer.push(event);
     }
 
     /// Everything that is settled, given that the clock stands at `now` and that every
     /// event until then has been pushed.
     pub fn advance(&mut self, now: BootTime) -> Vec<Report> {
         loop {
-            let event = self.buffer.peek().map(|Reverse(b)| b.0.time);
-            let deadline = self.deadlines.peek().map(|Reverse((time, _))| *time);
+            let event = self.buffer.next();
+            let deadline = self.deadlines.next().map(|(time, _)| time);
             match (event, deadline) {
                 // At the same moment the event comes first: it may be what the
                 // deadline waits for.
                 (Some(e), d) if e <= now && d.is_none_or(|d| e <= d) => {
-                    if let Some(Reverse(Buffered(event))) = self.buffer.pop() {
+                    if let Some(event) = self.buffer.pop() {
                         self.step(event);
                     }
                 }
                 (_, Some(d)) if d <= now => {
-                    if let Some(Reverse((time, what))) = self.deadlines.pop() {
+                    if let Some((time, what)) = self.deadlines.pop() {
                         self.due(time, what);
                     }
                 }
@@ -211,7 +160,7 @@ impl Engine {
     /// `/proc`; the answer is `Fact::Observed`. Each signal asks three times at
     /// most ([`LOOKS_NS`]).
     pub fn to_observe(&mut self, now: BootTime) -> Vec<ProcessKey> {
-        while let Some(&Reverse((time, what))) = self.deadlines.peek() {
+        while let Some((time, what)) = self.deadlines.next() {
             let look = matches!(
                 what,
                 Deadline::Look(_)
@@ -255,8 +204,8 @@ impl Engine {
     /// The earliest time at which [`advance`](Self::advance) has something to
     /// do even without new events.
     pub fn next_deadline(&self) -> Option<BootTime> {
-        let event = self.buffer.peek().map(|Reverse(b)| b.0.time);
-        let deadline = self.deadlines.peek().map(|Reverse((time, _))| *time);
+        let event = self.buffer.next();
+        let deadline = self.deadlines.next().map(|(time, _)| time);
         [event, deadline, self.outbox.next()]
             .into_iter()
             .flatten()
@@ -266,7 +215,7 @@ impl Engine {
     /// The end: reports everything that is left, as it stands.
     pub fn finish(&mut self, now: BootTime) -> (Vec<Report>, Summary) {
         let mut reports = self.advance(now);
-        while let Some(Reverse(Buffered(event))) = self.buffer.pop() {
+        while let Some(event) = self.buffer.pop() {
             self.step(event);
         }
         for id in self.open.ids() {
@@ -311,7 +260,7 @@ impl Engine {
     }
 
     pub(super) fn at(&mut self, time: BootTime, after_ns: u64, what: Deadline) {
-        self.deadlines.push(Reverse((later(time, after_ns), what)));
+        self.deadlines.push(time, after_ns, what);
     }
 
     pub(super) fn look_at(&mut self, key: ProcessKey) {
@@ -386,8 +335,4 @@ impl Engine {
         }
         notes
     }
-}
-
-pub(super) fn later(time: BootTime, by_ns: u64) -> BootTime {
-    BootTime(time.0.saturating_add(by_ns))
 }

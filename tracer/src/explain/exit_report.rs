@@ -7,8 +7,9 @@ use crate::event::{BootTime, Frame, ProcessKey, Task};
 use crate::explain::report::{Certainty, ExitReport, Report};
 use crate::history::process::Exited;
 
+use super::agenda::Deadline;
 use super::death::{self, Death};
-use super::engine::{Deadline, Engine, ENDINGS_NS, TAKEN_NS, ZOMBIE_NS};
+use super::engine::{Engine, ENDINGS_NS, TAKEN_NS, ZOMBIE_NS};
 use super::signals;
 use super::verdict::Blind;
 

@@ -134,7 +134,7 @@ pub(crate) fn at_delivery(generated: BootTime, s: &Signal, d: &Delivery) -> Verd
     let waited = words::between(generated, d.time);
     let mut v = Verdict::proven(fate)
         .event(d.event)
-        .field(format!("sa_handler={}", dropped::handler(d.handler)));
+        .field(format!("sa_handler={}", dropped::SaHandler(d.handler)));
     v.reason = reason;
     match fate {
         Fate::Handled => {

@@ -68,7 +68,7 @@ impl Engine {
         let report = SignalReport {
             settled: true,
             count,
-            ..self.signal_report(id, last, &signal, &verdict)
+            ..self.signal_report(id, last, &signal, *verdict)
         };
         self.emit(report, false, id, last);
     }

@@ -21,6 +21,7 @@ pub mod runtime;
 pub mod signals;
 
 mod abort;
+mod agenda;
 mod arrive;
 mod asked;
 mod bereaved;

@@ -7,7 +7,8 @@ use crate::event::{BootTime, Dispositions, ProcessKey, Sight};
 use crate::history::note::Fate;
 use crate::history::process::Fatal;
 
-use super::engine::{Deadline, Engine, OVERDUE_NS};
+use super::agenda::Deadline;
+use super::engine::{Engine, OVERDUE_NS};
 use super::signals::{self, DefaultAction};
 use super::verdict::Verdict;
 use super::{blocked, eligible, words};

@@ -115,7 +115,7 @@ fn knob(v1: bool) -> &'static str {
 /// and `last`: the first and the last look at it.
 pub(crate) fn waits(
     s: &Signal,
-    waited: &str,
+    waited: words::Span,
     first: Option<&Sight>,
     last: Option<&Sight>,
 ) -> Option<Verdict> {

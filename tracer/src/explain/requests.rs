@@ -153,7 +153,7 @@ pub(crate) fn unanswered(one: &Process, before: BootTime) -> Option<&Note> {
 /// takes one, not more is known than when it was sent.
 pub(crate) fn acted_before(note: &Note, at: BootTime) -> String {
     match note.settled {
-        Some(acted) => words::span(words::between(acted, at)),
+        Some(acted) => words::span(words::between(acted, at)).to_string(),
         None => format!("at most {}", words::span(words::between(note.time, at))),
     }
 }

@@ -7,7 +7,8 @@ use crate::explain::report::{Explanation, Report, SignalReport, Update};
 use crate::history::note::Fate;
 use crate::history::process::{Fatal, Process};
 
-use super::engine::{later, Deadline, Engine, LOOKED_NS, LOOK_NS, TAKEN_NS};
+use super::agenda::{later, Deadline};
+use super::engine::{Engine, LOOKED_NS, LOOK_NS, TAKEN_NS};
 use super::open::Open;
 use super::path::{Decision, KernelPath};
 use super::verdict::Verdict;
@@ -91,7 +92,7 @@ impl Engine {
                 self.expect_end(target, &fatal, time);
                 self.fatal_report(target, &fatal, &signal, verdict, time)
             }
-            None => self.signal_report(id, generated, &signal, &verdict),
+            None => self.signal_report(id, generated, &signal, verdict),
         };
         let report = SignalReport {
             settled: true,
@@ -122,7 +123,7 @@ impl Engine {
                 death::by_signal(self.view(), &process, fatal, time)
             }
         };
-        let mut report = self.signal_report(id, fatal.time, signal, &verdict);
+        let mut report = self.signal_report(id, fatal.time, signal, verdict.clone());
         {
             let own = &mut verdict.explanation;
             report.cause = Some(death.cause);
@@ -193,7 +194,7 @@ impl Engine {
         if let Some(process) = self.history.process_mut(target) {
             process.settle(id, verdict.fate, verdict.reason, Some(now));
         }
-        let report = self.signal_report(id, generated, &signal, &verdict);
+        let report = self.signal_report(id, generated, &signal, verdict);
         self.emit(report, false, id, now);
     }
 
@@ -268,7 +269,7 @@ impl Engine {
         if let Some(process) = self.history.process_mut(target) {
             process.settle(id, now.fate, now.reason, Some(time));
         }
-        let report = self.signal_report(id, generated, &signal, &now.event(event));
+        let report = self.signal_report(id, generated, &signal, now.event(event));
         self.emit(report, true, event, time);
     }
 
@@ -284,7 +285,7 @@ impl Engine {
     ) {
         let report = SignalReport {
             settled: true,
-            ..self.signal_report(id, generated, signal, verdict)
+            ..self.signal_report(id, generated, signal, verdict.clone())
         };
         self.emit(report, true, event, time);
     }
@@ -321,9 +322,10 @@ impl Engine {
         id: u64,
         time: BootTime,
         s: &Signal,
-        verdict: &Verdict,
+        verdict: Verdict,
     ) -> SignalReport {
-        let mut explanation = verdict.explanation.clone();
+        let decision = Decision::of(s, &verdict);
+        let mut explanation = verdict.explanation;
         if let Some(ip) = verdict.fault_at {
             crashes::explain(
                 &crashes::noted(&self.handlers, id, s, ip),
@@ -361,7 +363,7 @@ impl Engine {
             cause: cause.or(verdict.cause),
             mechanism: None,
             kernel_path: KernelPath {
-                decision: Decision::of(s, verdict),
+                decision,
                 ..KernelPath::new(&s.stack)
             },
             latency_ns: verdict.latency_ns,

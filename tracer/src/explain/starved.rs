@@ -22,7 +22,7 @@ fn still(first: Option<&CpuTime>, last: Option<&CpuTime>) -> Option<u64> {
 /// quota is not used up; `first` and `last`: the first and the last look at it.
 pub(super) fn waits(
     s: &Signal,
-    waited: &str,
+    waited: words::Span,
     first: Option<&Sight>,
     last: Option<&Sight>,
 ) -> Verdict {

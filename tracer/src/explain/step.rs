@@ -1,13 +1,12 @@
 //! One event or one deadline, in the order of time: hands it to what it
 //! concerns. Signals stand in [`super::arrive`], processes in [`super::lives`].
 
-use std::sync::Arc;
-
 use crate::event::{BootTime, Detail, Event, Fact, Home, Info, Task};
 use crate::explain::report::Report;
 use crate::history::process::{Exited, NotedFault};
 
-use super::engine::{Deadline, Engine, LOOKS_NS};
+use super::agenda::Deadline;
+use super::engine::{Engine, LOOKS_NS};
 use super::fate::Delivery;
 use super::signals;
 
@@ -19,7 +18,7 @@ impl Engine {
         self.outbox.passes(id, &fact);
         self.supersede(&fact);
         match fact {
-            Fact::Signal(signal) => self.signal(id, time, Arc::from(signal)),
+            Fact::Signal(signal) => self.signal(id, time, signal),
             Fact::Deliver {
                 task,
                 number,

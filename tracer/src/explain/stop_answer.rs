@@ -9,8 +9,9 @@ use crate::history::note::{Fate, Note};
 use crate::history::process::Process;
 use crate::history::History;
 
+use super::agenda::Deadline;
 use super::death::Death;
-use super::engine::{Deadline, Engine, LOOKS_NS, WATCHES, WATCH_NS};
+use super::engine::{Engine, LOOKS_NS, WATCHES, WATCH_NS};
 use super::stop_request::{configured, may_begin};
 use super::verdict::{left_out, Verdict, View};
 use super::{lead, quota, signals, words};

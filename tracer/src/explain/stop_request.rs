@@ -283,7 +283,7 @@ fn grace_words(view: View<'_>, one: &Process, waited: u64, d: &mut Death) -> Str
     };
     let whole = |ns: u64| match ns % 1_000_000_000 {
         0 => format!("{} s", ns / 1_000_000_000),
-        _ => words::span(ns),
+        _ => words::span(ns).to_string(),
     };
     if grace_fits(view.history, home, waited) {
         return format!(" (grace period {})", whole(own));

@@ -9,8 +9,9 @@ use crate::event::{printable, BootTime, ProcessKey, Sight, Task};
 use crate::explain::report::{Kept, Report, Unreaped};
 use crate::history::process::Process;
 
+use super::agenda::{later, Deadline};
 use super::blocked;
-use super::engine::{later, Deadline, Engine, LOOK_NS, ZOMBIE_NS};
+use super::engine::{Engine, LOOK_NS, ZOMBIE_NS};
 
 /// So many of those that a PID 1 waits for are named.
 const NAMED: usize = 16;

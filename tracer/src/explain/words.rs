@@ -1,5 +1,7 @@
 //! Small pieces of text that every rule and every output uses the same way.
 
+use std::fmt;
+
 use crate::event::{printable, Ancestor, BootTime, Origin, Task};
 use crate::history::note::NotedSender;
 
@@ -128,14 +130,26 @@ fn unit_name(unit: &str) -> String {
 }
 
 /// `413 µs`, `1.2 ms`, `10.0 s`, `12 min`.
-pub(crate) fn span(ns: u64) -> String {
-    match ns {
-        0..1_000_000 => format!("{} µs", ns / 1_000),
-        1_000_000..100_000_000 => format!("{:.1} ms", ns as f64 / 1e6),
-        100_000_000..1_000_000_000 => format!("{} ms", ns / 1_000_000),
-        1_000_000_000..120_000_000_000 => format!("{:.1} s", ns as f64 / 1e9),
-        120_000_000_000..7_200_000_000_000 => format!("{} min", ns / 60_000_000_000),
-        _ => format!("{} h", ns / 3_600_000_000_000),
+pub(crate) fn span(ns: u64) -> Span {
+    Span(ns)
+}
+
+/// A length of time in nanoseconds, written where it is needed: with each signal that is
+/// handled there is one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span(u64);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ns = self.0;
+        match ns {
+            0..1_000_000 => write!(f, "{} µs", ns / 1_000),
+            1_000_000..100_000_000 => write!(f, "{:.1} ms", ns as f64 / 1e6),
+            100_000_000..1_000_000_000 => write!(f, "{} ms", ns / 1_000_000),
+            1_000_000_000..120_000_000_000 => write!(f, "{:.1} s", ns as f64 / 1e9),
+            120_000_000_000..7_200_000_000_000 => write!(f, "{} min", ns / 60_000_000_000),
+            _ => write!(f, "{} h", ns / 3_600_000_000_000),
+        }
     }
 }
 
@@ -216,7 +230,7 @@ mod tests {
             720_000_000_000,
             86_400_000_000_000,
         ]
-        .map(span)
+        .map(|ns| span(ns).to_string())
         .into();
         assert_eq!(
             texts,

@@ -4,7 +4,7 @@
 //! signal counts is decided in `explain`, with its origin and these names.
 //! Filters by signal number are no part of this (`explain::report::Coverage`).
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use super::hash::Map;
 use super::identity::same_start;
@@ -23,7 +23,7 @@ pub struct Roles {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// PID namespaces, with those inside them.
-    pub namespaces: HashSet<PidNs>,
+    pub namespaces: BTreeSet<PidNs>,
     /// Namespaces may be added later ([`crate::event::Fact::Traced`]), so that it is
     /// a filter even while it names nobody.
     pub follows: bool,
@@ -31,9 +31,9 @@ pub struct Filter {
     /// lives in another one, to which the kernel has given the inode since.
     pub closed: Map<PidNs, u64>,
     /// cgroups, with those below them.
-    pub cgroups: HashSet<CgroupId>,
+    pub cgroups: BTreeSet<CgroupId>,
     /// The same of containers that share their PID namespace with others.
-    pub homes: HashSet<CgroupId>,
+    pub homes: BTreeSet<CgroupId>,
     /// The PID 1 of each namespace that such a container shares, by pid with its
     /// start: another's process, whose end is the container's too. What it gets is
     /// traced, and its end is not counted.

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::event::{Ancestor, BootTime, CgroupId, Comm, Origin, PidNs, ProcessKey, Signal};
+use crate::event::{Ancestor, BootTime, CgroupId, Comm, Levels, Origin, ProcessKey, Signal};
 
 /// What became of a signal; the ids are those of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,7 +82,7 @@ pub struct NotedSender {
     /// Pid of its parent.
     pub ppid: u32,
     /// The nested PID namespaces it has a pid in.
-    pub namespaces: Vec<PidNs>,
+    pub namespaces: Levels,
     /// The container that it is in, where that shares its PID namespace.
     pub cgroup: Option<CgroupId>,
     /// Its parents, nearest first; empty for routine signals.

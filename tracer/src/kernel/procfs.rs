@@ -20,7 +20,7 @@ use tokio::io::unix::AsyncFd;
 pub use self::quota::Groups;
 use self::{frozen::CGROUPS, quota::cpu_time, status::Status};
 use super::sys;
-use crate::event::{Dispositions, Machine, PidNs, ProcessKey, Sight, Task, TICK_NS};
+use crate::event::{Dispositions, Levels, Machine, PidNs, ProcessKey, Sight, Task, TICK_NS};
 
 mod frozen;
 mod quota;
@@ -114,9 +114,9 @@ impl Proc {
         let status = fs::read(folder.join("status")).ok()?;
         let start_ns = start_ns(&fs::read(folder.join("stat")).ok()?)?;
         let status = Status::parse(&status);
-        let namespaces = self.namespaces(&folder, status.ns_pids.len());
+        let namespaces = self.namespaces(&folder, status.ns_pids.len()).into();
         // A zombie's namespace link is gone, its pids are not.
-        let ns_pids = status.ns_pids.get(1..).unwrap_or_default().to_vec();
+        let ns_pids = Levels::from_slice(status.ns_pids.get(1..).unwrap_or_default());
         let task = Task {
             key: ProcessKey { pid, start_ns },
             tid: pid,

@@ -71,16 +71,16 @@ pub(crate) fn outside(comm: &str, pid: u32) -> Task {
         uid: 0,
         flags: 0,
         comm: Comm::from(comm),
-        ns_pids: Vec::new(),
-        namespaces: Vec::new(),
+        ns_pids: Default::default(),
+        namespaces: Default::default(),
         cgroup: None,
     }
 }
 
 pub(crate) fn inside(comm: &str, pid: u32, ns_pid: u32) -> Task {
     Task {
-        ns_pids: vec![ns_pid],
-        namespaces: vec![NS],
+        ns_pids: [ns_pid][..].into(),
+        namespaces: [NS][..].into(),
         ..outside(comm, pid)
     }
 }

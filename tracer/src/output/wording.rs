@@ -211,7 +211,7 @@ mod tests {
             ..super::super::samples::sigterm()
         };
         assert_eq!(fate(&late), "handled after 3 min");
-        assert_eq!(words::span(waited), "3 min");
+        assert_eq!(words::span(waited).to_string(), "3 min");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Containers that start while a trace runs.
 
+use std::sync::Arc;
+
 use super::super::{
     events::Told,
     follow::{Claim, Follow, Name, ALONE_NS, KEPT, KEPT_IN_ALL, WITHOUT_ID_NS, WITHOUT_NAME_NS},
@@ -294,7 +296,7 @@ fn a_signal_between_two_namespaces_goes_with_the_one_it_concerns() {
     assert!(!take(&mut follow, fork(&pid1)));
     let shim = task(60, 1, &[]);
     let signal = |by: &Task, to: &Task| {
-        Fact::Signal(Box::new(Signal {
+        Fact::Signal(Arc::new(Signal {
             number: 17,
             code: 0,
             info: Info::Kernel,

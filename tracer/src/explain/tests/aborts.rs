@@ -32,7 +32,7 @@ fn fault(w: &mut World, one: &Task, stack: &[&str], code: i32) -> u64 {
         .go();
     // A fault takes the protection of a PID 1 away first.
     let mut unprotected = one.clone();
-    unprotected.ns_pids = vec![2];
+    unprotected.ns_pids = [2][..].into();
     w.deliver(&unprotected, SEGV, Handler::Default);
     w.exit(one, SEGV);
     id

@@ -10,7 +10,7 @@ use crate::event::{
     Container, Dispositions, Event, Fact, Frame, Handler, Home, Info, Oom, Outcome, ProcessKey,
     Shared, Signal, Task,
 };
-use crate::explain::engine::{SETTLE_NS, TAKEN_NS};
+use crate::explain::engine::{LOOKED_NS, TAKEN_NS};
 use crate::explain::ids::{self, Kind};
 use crate::explain::report::{Certainty, Evidence, ExitReport, Explanation, Report, Update};
 use crate::explain::signals::*;
@@ -336,8 +336,8 @@ fn check(w: &World) -> Result<(), TestCaseError> {
             } => {
                 let latest = match report {
                     Report::Update { time, .. } => (time.0, u64::MAX),
-                    // Taken within the time to settle, and not delivered for so long.
-                    _ => (s.time.0 + SETTLE_NS + TAKEN_NS, u64::MAX),
+                    // Taken while a look at it is waited for, and not delivered for so long.
+                    _ => (s.time.0 + LOOKED_NS + TAKEN_NS, u64::MAX),
                 };
                 sound(&s.explanation, &events, latest)?;
                 prop_assert!(known(Kind::Fate, s.fate));

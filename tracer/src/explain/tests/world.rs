@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::container;
 use crate::event::{
     flag, Ancestor, BootTime, Comm, Detail, Dispositions, Event, Fact, Frame, Handler, Info,
-    Outcome, Places, ProcessKey, Sight, Signal, TargetState, Task, Whereabouts,
+    Levels, Outcome, Places, ProcessKey, Sight, Signal, TargetState, Task, Whereabouts,
 };
 use crate::explain::report::{Coverage, ExitReport, Report, SignalReport, Summary, Update};
 use crate::explain::signals::{self, bit, KILL};
@@ -69,8 +69,8 @@ pub(super) fn host(pid: u32, comm: &str) -> Task {
         uid: 0,
         flags: 0,
         comm: Comm::from(comm),
-        ns_pids: vec![],
-        namespaces: vec![],
+        ns_pids: Levels::new(),
+        namespaces: Levels::new(),
         cgroup: None,
     }
 }
@@ -82,8 +82,8 @@ pub(super) fn member(pid: u32, inside: u32, comm: &str) -> Task {
             pid,
             start_ns: SINCE + u64::from(pid) * 10,
         },
-        ns_pids: vec![inside],
-        namespaces: vec![NS],
+        ns_pids: [inside][..].into(),
+        namespaces: [NS][..].into(),
         ..host(pid, comm)
     }
 }
@@ -91,8 +91,8 @@ pub(super) fn member(pid: u32, inside: u32, comm: &str) -> Task {
 /// A process of the namespace nested in it.
 pub(super) fn inner(pid: u32, outside: u32, inside: u32, comm: &str) -> Task {
     Task {
-        ns_pids: vec![outside, inside],
-        namespaces: vec![NS, INNER],
+        ns_pids: [outside, inside][..].into(),
+        namespaces: [NS, INNER][..].into(),
         ..member(pid, outside, comm)
     }
 }
@@ -441,7 +441,7 @@ impl Sending<'_> {
     }
 
     pub(super) fn go(self) -> u64 {
-        self.world.push(Fact::Signal(Box::new(self.signal)))
+        self.world.push(Fact::Signal(Arc::new(self.signal)))
     }
 
     /// `complete_signal` begins the end of the group.
