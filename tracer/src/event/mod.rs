@@ -146,7 +146,7 @@ fn hostile(c: char) -> bool {
 }
 
 /// A thread and its process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Task {
     /// The process.
     pub key: ProcessKey,
@@ -172,6 +172,18 @@ pub struct Task {
 /// A number for each nested PID namespace. Few are nested deeper than four, and no memory of
 /// its own is needed then.
 pub type Levels = SmallVec<[u32; 4]>;
+
+impl Clone for Task {
+    fn clone(&self) -> Self {
+        // At once, which `SmallVec` does only for what it knows to be plain numbers. Tasks
+        // are copied with each event and each report.
+        Self {
+            ns_pids: Levels::from_slice(&self.ns_pids),
+            namespaces: Levels::from_slice(&self.namespaces),
+            ..*self
+        }
+    }
+}
 
 impl Task {
     /// The PID namespace it lives in; `None` for the host's.

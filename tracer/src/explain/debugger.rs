@@ -54,9 +54,8 @@ fn injected(s: &Signal) -> bool {
 /// The cause that a signal has though it kills nobody, and what is to be said of it
 /// first.
 pub(super) fn remark(s: &Signal) -> Option<(&'static str, String)> {
-    let name = signals::name(s.number);
-    let who = words::who(&s.current);
     if attaches(s) {
+        let who = words::who(&s.current);
         let why = format!("{who} attached to the process as its debugger (PTRACE_ATTACH); the kernel sends it SIGSTOP for that.");
         return Some(("ptrace-attach", why));
     }
@@ -64,7 +63,9 @@ pub(super) fn remark(s: &Signal) -> Option<(&'static str, String)> {
         Detail::Debugger(by) => Some((
             "tracer-injected",
             format!(
-                "Nobody sent this {name}: {who}, which traces the process, let it go on with it ({}).",
+                "Nobody sent this {}: {}, which traces the process, let it go on with it ({}).",
+                signals::name(s.number),
+                words::who(&s.current),
                 request(by)
             ),
         )),

@@ -12,7 +12,6 @@ const BACKGROUND: &str = "__tty_check_change";
 
 /// The cause of a stop signal of a terminal, and what is to be said of it first.
 pub(super) fn remark(s: &Signal) -> Option<(&'static str, String)> {
-    let name = signals::name(s.number);
     let why = match s.number {
         signals::TTIN | signals::TTOU if stack::has(&s.stack, BACKGROUND) => {
             let what = if s.number == signals::TTIN {
@@ -20,10 +19,8 @@ pub(super) fn remark(s: &Signal) -> Option<(&'static str, String)> {
             } else {
                 "to write to its terminal, or to change its settings,"
             };
-            format!(
-                "{} tried {what} while it was in the background; the kernel sends {name} to its process group for that (job control).",
-                words::who(&s.current)
-            )
+            let (who, name) = (words::who(&s.current), signals::name(s.number));
+            format!("{who} tried {what} while it was in the background; the kernel sends {name} to its process group for that (job control).")
         }
         signals::TSTP => {
             let who = words::who(&s.current);
@@ -35,6 +32,7 @@ pub(super) fn remark(s: &Signal) -> Option<(&'static str, String)> {
                 Doing::Asked => format!("{who} asked its terminal for that (ioctl TIOCSIG)"),
                 _ => return None,
             };
+            let name = signals::name(s.number);
             format!("{why}; the kernel sends {name} to the process group in the foreground for that (job control).")
         }
         _ => return None,
