@@ -118,6 +118,12 @@ fn merged(stage: &Stage<'_>) -> Result<Outcome> {
             _ => faults.push(format!("one that adds nothing: {}", event.now)),
         }
     }
+    if seen.summary["signals_coalesced"] != coalesced {
+        faults.push(format!(
+            "{coalesced} are told to add nothing: {}",
+            seen.summary
+        ));
+    }
     // It was dying when the last came.
     if coalesced * 2 < sent {
         faults.push(format!("{coalesced} of {sent} are told to add nothing"));

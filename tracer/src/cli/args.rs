@@ -149,7 +149,8 @@ pub struct TraceArgs {
         help_heading = "When to begin and end")]
     pub duration: Option<Duration>,
     /// Size of the buffer between kernel and sigtrace in bytes, or with K, M or G:
-    /// 4K to 1G, rounded up to a power of two. Larger: fewer losses in a storm
+    /// 4K to 1G, rounded up to a power of two. Larger: fewer losses in a storm. It counts
+    /// twice in what tools call this process's memory, being mapped twice
     #[arg(
         long,
         value_name = "SIZE",

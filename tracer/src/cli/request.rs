@@ -112,6 +112,8 @@ pub struct Wanted {
     pub filter: Filter,
     /// The cgroups of both.
     pub cgroups: Vec<Cgroup>,
+    /// The host's PID namespace was named, and with it everybody.
+    pub whole_host: bool,
 }
 
 impl Wanted {
@@ -171,7 +173,8 @@ pub fn of(args: &TraceArgs, found: &Found, proc: &mut Proc) -> Result<Wanted, Fa
         .map(|scope| scope.pidns)
         .collect();
     cgroups.extend(found.cgroups.iter().cloned());
-    if filter.namespaces.contains(&HOST_PIDNS) {
+    let whole_host = filter.namespaces.contains(&HOST_PIDNS);
+    if whole_host {
         // It holds everybody, so whoever else is named is traced with all.
         filter = Filter::default();
         cgroups.clear();
@@ -213,6 +216,7 @@ pub fn of(args: &TraceArgs, found: &Found, proc: &mut Proc) -> Result<Wanted, Fa
         request,
         filter,
         cgroups,
+        whole_host,
     };
     for pidns in shared {
         wanted.owner(pidns, proc);

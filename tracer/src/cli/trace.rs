@@ -276,6 +276,9 @@ fn coverage(attached: &Attached, wanted: &Wanted) -> Coverage {
 fn tracing(args: &TraceArgs, wanted: &Wanted, attached: &Attached, facts: &Facts) -> Tracing {
     let mut notes = kernel::notes(&attached.choices, facts, wanted.request.wish);
     notes.extend(args.buffer.and_then(super::size::BufferSize::note));
+    notes.extend(wanted.whole_host.then(|| {
+        "the host's own PID namespace holds every process: all of the host is traced".to_owned()
+    }));
     Tracing {
         since: attached.since,
         kernel: facts.release.clone(),

@@ -63,7 +63,8 @@ impl Proof {
 /// Without names on the stack: the kernel's own SIGKILL, while the current task
 /// is the exiting PID 1 of a namespace that the target lives in.
 pub(crate) fn zapped(view: View<'_>, s: &Signal) -> Option<Proof> {
-    if s.number != signals::KILL {
+    // Among those that are killed may be threads of PID 1 itself, whose end has another cause.
+    if s.number != signals::KILL || s.current.key == s.target.key {
         return None;
     }
     if stack::has(&s.stack, "zap_pid_ns_processes") {
@@ -75,8 +76,7 @@ pub(crate) fn zapped(view: View<'_>, s: &Signal) -> Option<Proof> {
     }
     let kernel = s.info == Info::Kernel || (s.info == Info::Full && s.code == SI_KERNEL);
     let ns = s.current.pidns()?;
-    let of_it =
-        s.current.is_pid1() && s.target.namespaces.contains(&ns) && s.current.key != s.target.key;
+    let of_it = s.current.is_pid1() && s.target.namespaces.contains(&ns);
     if !kernel || !of_it || stack::named(&s.stack) {
         return None;
     }

@@ -303,14 +303,16 @@ impl Engine {
         }
         let count = report.count;
         self.summary.routine += if report.routine { count } else { 0 };
-        let dropped = if report.fate == Fate::Dropped.id() {
-            count
-        } else {
-            0
+        let summary = &mut self.summary;
+        let of_fate = match (report.fate, report.routine) {
+            ("dropped", false) => Some(&mut summary.dropped),
+            ("dropped", true) => Some(&mut summary.dropped_routinely),
+            ("rejected", _) => Some(&mut summary.rejected),
+            ("coalesced", false) => Some(&mut summary.coalesced),
+            _ => None,
         };
-        match report.routine {
-            true => self.summary.dropped_routinely += dropped,
-            false => self.summary.dropped += dropped,
+        if let Some(of_fate) = of_fate {
+            *of_fate += count;
         }
         self.outbox.release(report.time, report.id);
         self.outbox

@@ -153,19 +153,25 @@ pub(crate) fn verdict(
         };
         format!("trace{of} {how}")
     };
-    let mut parts = vec![
-        deaths(summary),
-        dropped(context, summary),
-        format!("{} lost", words::count(summary.lost, "event", "events")),
-    ];
-    if summary.refused > 0 {
-        let count = words::count(summary.refused, "signal", "signals");
-        parts.insert(2, format!("{count} refused"));
+    let mut parts = vec![deaths(summary), dropped(context, summary)];
+    for (count, what) in [
+        (summary.refused, "refused"),
+        (summary.rejected, "rejected (queue full)"),
+        (summary.coalesced, "merged with pending ones"),
+    ] {
+        if count > 0 {
+            let count = words::count(count, "signal", "signals");
+            parts.push(format!("{count} {what}"));
+        }
     }
     if summary.forks_rejected > 0 {
         let count = words::count(summary.forks_rejected, "fork", "forks");
-        parts.insert(parts.len() - 1, format!("{count} rejected"));
+        parts.push(format!("{count} rejected"));
     }
+    parts.push(format!(
+        "{} lost",
+        words::count(summary.lost, "event", "events")
+    ));
     if summary.routine > 0 && !context.all_signals && !context.named_signals {
         let count = words::count(summary.routine, "routine signal", "routine signals");
         parts.push(format!("{count} not shown"));

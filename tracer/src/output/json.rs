@@ -192,6 +192,8 @@ impl<W: io::Write> Output for Json<W> {
             signals: summary.signals,
             signals_dropped: summary.dropped,
             forks_rejected: summary.forks_rejected,
+            signals_rejected: summary.rejected,
+            signals_coalesced: summary.coalesced,
             signals_refused: summary.refused,
             signals_routine: summary.routine,
             events_lost: summary.lost,

@@ -441,6 +441,8 @@ shapes! {
         signals: u64 = "All signals, routine ones included.",
         signals_dropped: u64 = "Signals that were dropped.",
         forks_rejected: u64 = "Forks that the kernel rejected.",
+        signals_rejected: u64 = "Signals with the fate `rejected`: the queue had no room for them.",
+        signals_coalesced: u64 = "Signals with the fate `coalesced`, routine ones left out: they added nothing to what was pending.",
         signals_refused: u64 = "Signals that the kernel refused to send; they are not among `signals`.",
         signals_routine: u64 = "Routine signals.",
         events_lost: u64 = "Events that were lost.",

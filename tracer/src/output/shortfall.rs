@@ -27,9 +27,13 @@ pub(crate) struct Shortfall {
 impl Shortfall {
     /// As a line.
     pub(crate) fn block(&self) -> Block {
-        let (kind, slow_output) = self.sort;
+        let (sort, slow_output) = self.sort;
         let what = words::count(self.count, "event", "events");
-        let (what, advice) = match kind {
+        let kind = match of(sort) {
+            Some(words) => format!("{sort} ({words})"),
+            None => sort.to_owned(),
+        };
+        let (what, advice) = match sort {
             NOT_RUN => (
                 format!(
                     "up to {what}: sigtrace's program in the kernel could not run, because it was \
@@ -62,6 +66,19 @@ impl Shortfall {
         }
         block
     }
+}
+
+/// What an event of a kind is, where its name does not tell.
+fn of(kind: &str) -> Option<&'static str> {
+    Some(match kind {
+        "deliver" => "a process acts on a signal",
+        "dequeue" => "a signal is taken from its queue",
+        "do_exit" | "do_group_exit" => "an exit begins",
+        "zap_pid_ns_processes" => "a PID 1 kills what is left of its namespace",
+        "place" | "placed" => "where a process is",
+        "reap" => "a dead process is waited for",
+        _ => return None,
+    })
 }
 
 #[derive(Debug)]

@@ -110,6 +110,10 @@ pub struct Summary {
     pub dropped_routinely: u64,
     /// Signals that the kernel refused to send, routine ones left out.
     pub refused: u64,
+    /// Signals for which the queue had no room.
+    pub rejected: u64,
+    /// Signals that added nothing to equal ones that were pending, routine ones left out.
+    pub coalesced: u64,
     /// Forks that the kernel rejected.
     pub forks_rejected: u64,
     /// Events that were lost.

@@ -102,6 +102,7 @@ fn a_real_time_signal_without_an_entry_merges() {
     assert_eq!((s.fate, s.reason), ("coalesced", Some("already-pending")));
     assert_eq!(s.explanation.certainty, Certainty::Proven);
     assert_eq!(s.kernel_path.decision, None, "not in legacy_queue");
+    assert_eq!(told.summary.coalesced, 1);
     // Alone it is handed out by its bit.
     let (mut w, sh, app) = pair();
     let sending = w.send(&sh, &app, number).handler(USER).blocked();

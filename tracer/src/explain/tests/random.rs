@@ -304,11 +304,13 @@ fn sound(
 /// end (`exit_report`).
 fn latest(e: &ExitReport, events: &HashMap<u64, &Event>) -> (u64, u64) {
     let end = (e.time.0, e.id);
-    let kills_later = e.explanation.evidence.iter().any(|proof| {
-        let Evidence::Event(id) = proof else {
-            return false;
-        };
-        events.get(id).is_some_and(|event| {
+    let proofs = e.explanation.evidence.iter().map(|proof| match proof {
+        Evidence::Event(id) => Some(*id),
+        _ => None,
+    });
+    let links = e.chain.iter().map(|link| link.event);
+    let kills_later = proofs.chain(links).flatten().any(|id| {
+        events.get(&id).is_some_and(|event| {
             let kills = |s: &Signal| s.target.key == e.task.key && Some(s.number) == e.signal;
             (event.time.0, event.id) > end && matches!(&event.fact, Fact::Signal(s) if kills(s))
         })

@@ -60,6 +60,21 @@ fn the_picture_of_the_readme_is_real() {
 }
 
 #[test]
+fn what_came_to_nothing_is_counted() {
+    let counts = Summary {
+        refused: 1,
+        rejected: 900_000,
+        coalesced: 3,
+        forks_rejected: 2,
+        ..summary()
+    };
+    let text = text(context(), &[], &counts);
+    let said = "0 signals dropped · 1 signal refused · 900000 signals rejected (queue full) · 3 signals merged with pending ones · 2 forks rejected · 0 events lost";
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words(&text).contains(&words(said)), "{text}");
+}
+
+#[test]
 fn the_picture_at_80_columns() {
     let context = Context {
         width: Some(80),
