@@ -117,17 +117,41 @@ fn user_side(places: &Places) -> Result<()> {
         "building sigtrace and the test program",
         "static binaries, so that they run anywhere",
         || {
-            cmd::run(
-                Command::new("cargo")
-                    .args(["build", "--release", "--target", HOST_TARGET])
-                    .args(quiet())
-                    .args(["--package", "sigtrace", "--package", "sigtrace-tests"])
-                    .current_dir(&places.root)
-                    .env("CARGO_TARGET_DIR", &places.target)
-                    .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static"),
-            )
+            let mut cargo = static_cargo(places, "build");
+            cargo.arg("--release").args(quiet());
+            cmd::run(cargo.args(["--package", "sigtrace", "--package", "sigtrace-tests"]))
         },
     )
+}
+
+/// The bench of the explanation engine (`tracer/benches`), built like sigtrace.
+pub(crate) fn engine_bench(places: &Places) -> Result<PathBuf> {
+    ui::step("building the engine's bench", "it is measured, too", || {
+        let mut cargo = static_cargo(places, "bench");
+        cargo.args(["--no-run", "--package", "sigtrace", "--bench", "engine"]);
+        let output = cargo.output().context("cannot start cargo")?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        let built = executable(&said).filter(|_| output.status.success());
+        let built = built.with_context(|| format!("`{}` failed:\n{said}", cmd::show(&cargo)))?;
+        Ok(places.root.join(built))
+    })
+}
+
+/// What cargo says that it has built: `Executable benches/engine.rs (target/…)`.
+fn executable(said: &str) -> Option<&str> {
+    let mut lines = said.lines();
+    let line = lines.find_map(|line| line.trim_start().strip_prefix("Executable "))?;
+    line.split_once('(')?.1.strip_suffix(')')
+}
+
+fn static_cargo(places: &Places, subcommand: &str) -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo
+        .args([subcommand, "--target", HOST_TARGET])
+        .current_dir(&places.root)
+        .env("CARGO_TARGET_DIR", &places.target)
+        .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static");
+    cargo
 }
 
 /// cargo's progress is for people: a log would get a line for every package.
@@ -151,6 +175,13 @@ fn check_sections(names: &[String]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cargo_has_built_is_found() {
+        let said = "   Compiling sigtrace v0.1.0\n  Executable benches/engine.rs (target/x/release/deps/engine-0f)\n";
+        assert_eq!(executable(said), Some("target/x/release/deps/engine-0f"));
+        assert_eq!(executable("error: no such bench\n"), None);
+    }
 
     #[test]
     fn an_object_without_btf_or_licence_is_refused() {

@@ -1,11 +1,12 @@
 //! What tracing costs: bare, with a program that does nothing, with sigtrace in
 //! every state, and with tools of others, interleaved on the same work in one
 //! run; in time, or in instructions ([`clock`]). [`subject`] is who is measured, [`load`] on
-//! what, [`flood`] whether all of a storm is told, [`watch`] how it waits and how soon it
+//! what, [`engine`] how fast it explains, [`flood`] whether all of a storm is told, [`watch`] how it waits and how soon it
 //! tells, [`stats`] how rounds become figures, [`rows`] which figures there are and what
 //! they are to reach, [`table`] how they are shown.
 
 mod clock;
+mod engine;
 mod flood;
 mod load;
 mod rows;
@@ -40,6 +41,9 @@ pub(crate) struct Options {
     /// Folder of unpacked Debian packages with sigsnoop, bpftrace and strace
     #[arg(long, value_name = "FOLDER")]
     rivals: Option<PathBuf>,
+    /// The bench of the explanation engine, built
+    #[arg(long, value_name = "FILE", conflicts_with = "instructions")]
+    engine: Option<PathBuf>,
     /// Rounds; below 6 nothing is bounded
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(6..))]
     rounds: u32,
@@ -127,6 +131,9 @@ pub(crate) fn command(options: &Options) -> Result<bool> {
     rows::costs(&mut table, &all, &level)?;
     if options.only.is_empty() && clock == Clock::Time {
         whole(&bench, options.rounds, &mut table)?;
+        if let Some(engine) = &options.engine {
+            engine::row(&mut table, engine, options.rounds)?;
+        }
     }
     let missing: Vec<_> = Rival::ALL
         .into_iter()

@@ -61,8 +61,9 @@ pub(super) fn costs(table: &mut Table, all: &[Series], level: &Level) -> Result<
         level.generate
     );
     let followed = format!(
-        "the same, where new ones are waited for ({})",
-        level.generate
+        "the same, where a container is waited for (--wait; {}{})",
+        level.generate,
+        if level.pids_on_v1 { ", cgroup v1" } else { "" }
     );
     let by = if level.every_call {
         "by sys_exit"
@@ -171,6 +172,13 @@ fn in_time(table: &mut Table, rounds: Rounds<'_>) -> Result<()> {
         Unit::Other("ms"),
         traced.map(|series| series.start_ms.clone()),
         Some(Target::AtMost(150.0)),
+    )?;
+    let refused = rounds.of(Kind::Routine, Subject::Refused);
+    table.row(
+        "start until attached, with all that can be hooked here (--refused)",
+        Unit::Other("ms"),
+        refused.map(|series| series.start_ms.clone()),
+        Some(Target::AtMost(400.0)),
     )?;
     table.row(
         "memory at most, with the buffer, in a storm",

@@ -107,7 +107,7 @@ impl Rival {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Sigsnoop => "sigsnoop",
-            Self::SigsnoopKill => "sigsnoop -k",
+            Self::SigsnoopKill => "sigsnoop -k (killsnoop)",
             Self::Bpftrace => "bpftrace",
             Self::Strace => "strace",
         }
@@ -127,6 +127,8 @@ pub(crate) struct Bench<'a> {
 pub(crate) struct Level {
     pub(crate) generate: String,
     pub(crate) every_call: bool,
+    /// The `pids` controller is in a hierarchy of cgroup v1, which is looked at, too.
+    pub(crate) pids_on_v1: bool,
 }
 
 /// One that is attached.
@@ -210,6 +212,9 @@ impl Bench<'_> {
         Ok(Level {
             generate: level("signal_generate").unwrap_or("not hooked").to_owned(),
             every_call: level("sys_exit").is_some(),
+            pids_on_v1: fs::read_to_string("/proc/self/cgroup")
+                .context("/proc/self/cgroup")?
+                .contains(":pids:"),
         })
     }
 

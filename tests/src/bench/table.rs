@@ -1,5 +1,6 @@
 //! Figures beside what they are to reach, as Markdown and as JSON. A target is met if the
-//! upper bound of its interval is (for a factor, the lower).
+//! whole interval meets it, and missed if none of it does; else the machine was not quiet
+//! enough to tell.
 
 use std::fmt::Write;
 
@@ -15,6 +16,29 @@ use super::stats::{figure, Figure};
 pub(super) enum Target {
     AtMost(f64),
     AtLeast(f64),
+}
+
+impl Target {
+    fn judge(self, figure: Figure) -> Judged {
+        let (met, missed) = match self {
+            Self::AtMost(most) => (figure.high <= most, figure.low > most),
+            Self::AtLeast(least) => (figure.low >= least, figure.high < least),
+        };
+        match (met, missed) {
+            (true, _) => Judged::Met,
+            (_, true) => Judged::Missed,
+            _ => Judged::Undecided,
+        }
+    }
+}
+
+/// What a figure's interval says of its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Judged {
+    Met,
+    Missed,
+    Undecided,
 }
 
 /// What it counts.
@@ -37,7 +61,7 @@ struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<Target>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    met: Option<bool>,
+    judged: Option<Judged>,
 }
 
 /// A line of JSON tells by itself where it was measured.
@@ -101,10 +125,7 @@ impl Table {
             Target::AtMost(most) => Target::AtMost(most * scale),
             Target::AtLeast(least) => Target::AtLeast(least * scale),
         });
-        let met = target.map(|target| match target {
-            Target::AtMost(most) => figure.high <= most,
-            Target::AtLeast(least) => figure.low >= least,
-        });
+        let judged = target.map(|target| target.judge(figure));
         self.rows.push(Row {
             what: what.to_owned(),
             unit,
@@ -112,14 +133,15 @@ impl Table {
             low: figure.low,
             high: figure.high,
             target,
-            met,
+            judged,
         });
     }
 
     /// How many targets are met, and how many there are.
     pub(crate) fn targets(&self) -> (usize, usize) {
-        let met: Vec<bool> = self.rows.iter().filter_map(|row| row.met).collect();
-        (met.iter().filter(|&&met| met).count(), met.len())
+        let all: Vec<Judged> = self.rows.iter().filter_map(|row| row.judged).collect();
+        let met = all.iter().filter(|&&judged| judged == Judged::Met);
+        (met.count(), all.len())
     }
 
     /// As Markdown, which reads well in a terminal too.
@@ -133,14 +155,15 @@ impl Table {
                 Some(Target::AtLeast(least)) => format!("≥ {least:.0} {unit}"),
                 None => String::new(),
             };
-            let met = match row.met {
-                Some(true) => "met",
-                Some(false) => "MISSED",
+            let judged = match row.judged {
+                Some(Judged::Met) => "met",
+                Some(Judged::Missed) => "MISSED",
+                Some(Judged::Undecided) => "undecided",
                 None => "",
             };
             let _ = writeln!(
                 out,
-                "| {} | {:.1} {unit} | {:.1} to {:.1} | {target} | {met} |",
+                "| {} | {:.1} {unit} | {:.1} to {:.1} | {target} | {judged} |",
                 row.what, row.median, row.low, row.high
             );
         }
@@ -187,6 +210,7 @@ mod tests {
         let level = Level {
             generate: level.0.into(),
             every_call: level.1,
+            pids_on_v1: false,
         };
         let mut table = Table::new(clock, "6.1".into());
         rows::costs(&mut table, &all, &level).unwrap();
@@ -216,6 +240,22 @@ mod tests {
         assert!(json
             .lines()
             .all(|line| line.contains(r#""kernel":"6.1","clock":"ns""#)));
+    }
+
+    #[test]
+    fn what_the_interval_cannot_tell_is_undecided() {
+        let figure = |low, high| Figure {
+            median: f64::midpoint(low, high),
+            low,
+            high,
+        };
+        let (most, least) = (Target::AtMost(10.0), Target::AtLeast(80.0));
+        assert_eq!(most.judge(figure(-5.0, 10.0)), Judged::Met);
+        assert_eq!(most.judge(figure(9.0, 30.0)), Judged::Undecided);
+        assert_eq!(most.judge(figure(11.0, 30.0)), Judged::Missed);
+        assert_eq!(least.judge(figure(80.0, 90.0)), Judged::Met);
+        assert_eq!(least.judge(figure(45.0, 99.0)), Judged::Undecided);
+        assert_eq!(least.judge(figure(45.0, 79.0)), Judged::Missed);
     }
 
     #[test]
