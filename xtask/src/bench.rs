@@ -196,7 +196,8 @@ fn written(places: &Places, timed: &Figures, counted: &Figures, last: &str) -> R
          again. What a round says is the median of its pieces of a millisecond; a cost is the difference to the load\n\
          alone right before and after. A figure is the median over the rounds, with the interval in which the true one\n\
          lies with 95 %. A target is met if the whole interval meets it, missed if nothing of it does; else the machine\n\
-         was not quiet enough to tell. The load runs on one CPU, the tools on another.\n\n\
+         was not quiet enough to tell. The load runs on one CPU, the tools on another, but for starts and for how soon\n\
+         events are told: there they run on any.\n\n\
          The targets were set on a machine whose `kill()` takes 326 ns and an empty program 52 ns; in time they are as\n\
          they were set, however fast this machine is.\n\n\
          - An *empty program* returns at once: what it costs to be called from that tracepoint.\n\

@@ -70,8 +70,6 @@ pub(crate) struct Series {
     pub(crate) each: Vec<f64>,
     /// The same without it, right before and after: half of both.
     pub(crate) bare: Vec<f64>,
-    /// Milliseconds from its start until it was attached.
-    pub(crate) start_ms: Vec<f64>,
     /// Its memory at the end of the rounds, kB.
     pub(crate) peak_kb: Vec<f64>,
 }
@@ -80,14 +78,13 @@ impl Series {
     /// One round more, with the load alone right before and after.
     fn measure(&mut self, bench: &Bench<'_>, load: &Load, time: Duration) -> Result<()> {
         let before = load.round(time / 2)?;
-        let (attached, start) = bench
+        let attached = bench
             .attach(self.subject, load, self.kind.buffer())
             .with_context(|| format!("{:?}", self.subject))?;
         attached.settle()?;
         // Once to warm up what has just been loaded.
         load.round(time / 10)?;
         self.each.push(load.round(time)?);
-        self.start_ms.push(start.as_secs_f64() * 1e3);
         let peak = attached.peak_kb();
         self.peak_kb.extend(peak.map(|kb| kb as f64));
         attached.end()?;
@@ -159,9 +156,16 @@ fn whole(bench: &Bench<'_>, rounds: u32, table: &mut Table) -> Result<()> {
     let storms = storms.into_iter().collect::<Result<Vec<_>>>()?;
     rows::storms(table, storms, flood::memory(bench, rounds)?)?;
     let idle = watch::idle(bench)?;
-    let latencies = watch::RATES.map(|rate| watch::latency(bench, rate, rounds));
-    let latencies = latencies.into_iter().collect::<Result<Vec<_>>>()?;
-    rows::watch(table, idle, latencies)
+    // As when nobody measures: on any CPU.
+    subject::anywhere(|| {
+        let starts = [
+            watch::starts(bench, "--refused=never", rounds)?,
+            watch::starts(bench, "--refused", rounds)?,
+        ];
+        let latencies = watch::RATES.map(|rate| watch::latency(bench, rate, rounds));
+        let latencies = latencies.into_iter().collect::<Result<Vec<_>>>()?;
+        rows::watch(table, starts, idle, latencies)
+    })
 }
 
 fn measure(bench: &Bench<'_>, kind: Kind, clock: Clock, options: &Options) -> Result<Vec<Series>> {
@@ -174,7 +178,6 @@ fn measure(bench: &Bench<'_>, kind: Kind, clock: Clock, options: &Options) -> Re
             subject,
             each: Vec::new(),
             bare: Vec::new(),
-            start_ms: Vec::new(),
             peak_kb: Vec::new(),
         })
         .collect();

@@ -168,19 +168,6 @@ pub(super) fn costs(table: &mut Table, all: &[Series], level: &Level) -> Result<
 fn in_time(table: &mut Table, rounds: Rounds<'_>) -> Result<()> {
     let traced = rounds.of(Kind::Routine, Subject::Traced);
     table.row(
-        "start until attached",
-        Unit::Other("ms"),
-        traced.map(|series| series.start_ms.clone()),
-        Some(Target::AtMost(150.0)),
-    )?;
-    let refused = rounds.of(Kind::Routine, Subject::Refused);
-    table.row(
-        "start until attached, with all that can be hooked here (--refused)",
-        Unit::Other("ms"),
-        refused.map(|series| series.start_ms.clone()),
-        Some(Target::AtMost(400.0)),
-    )?;
-    table.row(
         "memory at most, with the buffer, in a storm",
         Unit::Other("kB"),
         traced.map(|series| series.peak_kb.clone()),
@@ -233,8 +220,29 @@ pub(super) fn storms(table: &mut Table, storms: Vec<Storm>, memory: Vec<f64>) ->
     )
 }
 
-/// How it waits, and how soon it tells.
-pub(super) fn watch(table: &mut Table, idle: f64, latencies: Vec<Latency>) -> Result<()> {
+/// How long it takes until it watches, how it waits, and how soon it tells.
+pub(super) fn watch(
+    table: &mut Table,
+    starts: [Vec<f64>; 2],
+    idle: f64,
+    latencies: Vec<Latency>,
+) -> Result<()> {
+    let [start, start_of_all] = starts;
+    for (what, most, start) in [
+        ("start until attached", 150.0, start),
+        (
+            "start until attached, with all that can be hooked here (--refused)",
+            400.0,
+            start_of_all,
+        ),
+    ] {
+        table.row(
+            what,
+            Unit::Other("ms"),
+            Some(start),
+            Some(Target::AtMost(most)),
+        )?;
+    }
     let always = Figure {
         median: idle,
         low: idle,

@@ -18,7 +18,7 @@ use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 
 use super::load::Load;
-use crate::inside::load::stay_on;
+use crate::inside::load::{stay_anywhere, stay_on};
 use crate::stage::host::Host;
 use crate::stage::sigtrace::Sigtrace;
 use crate::stage::until;
@@ -148,15 +148,9 @@ impl Bench<'_> {
         file.is_file().then_some(file)
     }
 
-    /// Starts it and waits until it is attached; with the time that took.
+    /// Starts it and waits until it is attached.
     /// `buffer` is the size of the one of who traces the load, bytes.
-    pub(crate) fn attach(
-        &self,
-        subject: Subject,
-        load: &Load,
-        buffer: &str,
-    ) -> Result<(Attached, Duration)> {
-        let begin = Instant::now();
+    pub(crate) fn attach(&self, subject: Subject, load: &Load, buffer: &str) -> Result<Attached> {
         let mut attached = Attached {
             _nothing: None,
             tool: None,
@@ -192,7 +186,7 @@ impl Bench<'_> {
             }
             Subject::Rival(rival) => attached.tool = Some(self.rival(rival, load)?),
         }
-        Ok((attached, begin.elapsed()))
+        Ok(attached)
     }
 
     /// How signal_generate is hooked here, as sigtrace says, and whether system calls
@@ -398,4 +392,12 @@ pub(crate) fn keep_apart() -> Result<()> {
         bail!("measuring needs two CPUs: one for the load and one for the tools");
     }
     stay_on(TOOL_CPU)
+}
+
+/// What is done meanwhile, and who is started by it, runs on any CPU.
+pub(crate) fn anywhere<T>(act: impl FnOnce() -> Result<T>) -> Result<T> {
+    stay_anywhere()?;
+    let done = act();
+    keep_apart()?;
+    done
 }

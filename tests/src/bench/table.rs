@@ -199,7 +199,6 @@ mod tests {
             subject,
             each: vec![each; 15],
             bare: vec![300.0; 15],
-            start_ms: vec![40.0; 15],
             peak_kb: vec![9_000.0; 15],
         };
         let all: Vec<_> = each.iter().map(series).collect();
@@ -230,8 +229,8 @@ mod tests {
                 (Subject::Rival(Rival::Sigsnoop), 16_300.0),
             ],
         );
-        // Missed: by container 81 over 80. Met: by number, traced, start, 80 times.
-        assert_eq!(table.targets(), (4, 5), "{}", table.text());
+        // Missed: by container 81 over 80. Met: by number, traced, 80 times.
+        assert_eq!(table.targets(), (3, 4), "{}", table.text());
         assert!(table
             .text()
             .contains("| 81.0 ns | 81.0 to 81.0 | ≤ 80 ns | MISSED |"));

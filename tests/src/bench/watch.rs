@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{ensure, Context, Result};
 use nix::sys::signal::{self, Signal};
@@ -30,6 +30,20 @@ pub(crate) struct Latency {
     pub(crate) p99_ms: Vec<f64>,
     /// Of each round: what is said to be lost.
     pub(crate) lost: Vec<f64>,
+}
+
+/// Milliseconds from its start until it says that it is attached, with this flag.
+pub(crate) fn starts(bench: &Bench<'_>, flag: &str, rounds: u32) -> Result<Vec<f64>> {
+    let elsewhere = bench.elsewhere.to_string();
+    let flags = [flag, "--pidns", &elsewhere, "-o", "json"];
+    let start = |_| {
+        let begin = Instant::now();
+        let sigtrace = Sigtrace::attached(bench.host, &flags)?;
+        let took = begin.elapsed();
+        sigtrace.interrupt()?.well()?;
+        Ok(took.as_secs_f64() * 1e3)
+    };
+    (0..rounds).map(start).collect()
 }
 
 /// How often the kernel switched to any thread of sigtrace while nothing happened in

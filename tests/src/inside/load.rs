@@ -127,6 +127,15 @@ fn median(values: &mut [f64]) -> Option<f64> {
     values.get(values.len() / 2).copied()
 }
 
+/// From now on this process runs on any CPU.
+pub(crate) fn stay_anywhere() -> Result<()> {
+    let mut set = CpuSet::new();
+    for cpu in 0..CpuSet::count() {
+        set.set(cpu)?;
+    }
+    sched::sched_setaffinity(Pid::from_raw(0), &set).context("sched_setaffinity to all CPUs")
+}
+
 /// From now on this process runs on one CPU only.
 pub(crate) fn stay_on(cpu: usize) -> Result<()> {
     let mut set = CpuSet::new();

@@ -113,11 +113,11 @@ impl<W: io::Write> Text<W> {
     }
 
     /// Whether this signal is one of a crowd, and not of the few that are written
-    /// whole: it failed, or is fatal and its death was not seen, which where one
-    /// was lost holds for many.
+    /// whole: it failed or added nothing, or is fatal and its death was not seen, which
+    /// where one was lost holds for many.
     fn folded(&mut self, time: BootTime, kind: &str, report: &SignalReport) -> bool {
         let alone = report.fate == "fatal" && !self.context.all_signals;
-        if !select::failed(report) && !alone {
+        if !select::failed(report) && report.fate != "coalesced" && !alone {
             return false;
         }
         let id = blocks::signal_id(report);

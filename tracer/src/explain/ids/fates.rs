@@ -10,7 +10,7 @@ pub(super) const ROWS: &[Row] = &[
      "The kernel looked at the target and decided that the signal would have no effect, so it was not even queued. The sender's call succeeded all the same: kill reports success for a dropped signal. prepare_signal and sig_ignored decide it; the reason says which condition held.",
      "Look at the reason: it names the condition."),
     ("coalesced", "one of these was waiting already, so this one adds nothing",
-     "A standard signal is a flag and not a counter: while one is waiting in a queue, further ones of that number melt into it (legacy_queue in __send_signal_locked). The queue of a thread and that of its process are separate. For timers it counts as an overrun.",
+     "A standard signal is a flag and not a counter: while one is waiting in a queue, further ones of that number melt into it (legacy_queue in __send_signal_locked). The queue of a thread and that of its process are separate. A real-time signal that kill(2) sends while the queue is full leaves only such a flag, too; others of its number that are queued have set it already. For timers it counts as an overrun.",
      "Do not count events by counting signals; ask for the state itself when one arrives."),
     ("rejected", "the kernel had no place to queue it; the sender got EAGAIN",
      "Real-time signals and those of sigqueue are stored one by one, up to RLIMIT_SIGPENDING of the target's user. Beyond that the call fails (__send_signal_locked, TRACE_SIGNAL_OVERFLOW_FAIL).",

@@ -65,6 +65,33 @@ fn what_losses_leave_open_is_folded_like_the_rest() {
 }
 
 #[test]
+fn what_many_send_in_vain_is_a_few_lines() {
+    let signal = |i: u32| {
+        let mut report = SignalReport {
+            id: u64::from(i),
+            time: at(u64::from(i)),
+            fate: "coalesced",
+            reason: Some("already-pending"),
+            count: 1 + u64::from(i % 3) * 100,
+            ..samples::dropped()
+        };
+        if let Sender::Process { task, .. } = &mut report.sender {
+            *task = inside("flood", 30_000 + i, 2 + i);
+        }
+        report
+    };
+    let reports: Vec<_> = (0..500).map(signal).collect();
+    let sum: u64 = reports.iter().map(|report| report.count).sum();
+    let reports: Vec<_> = (reports.into_iter())
+        .map(|report| Report::Signal(Box::new(report)))
+        .collect();
+    let text = text(context(), &reports, &summary());
+    assert!(text.lines().count() < 40, "{text}");
+    let more = format!("{} more like that", sum - 3);
+    assert!(text.contains(&more), "{more}: {text}");
+}
+
+#[test]
 fn two_hundred_deaths_are_a_few_lines_in_text_and_all_in_json() {
     let death = |i: u32| {
         let task = inside("c-init-sig", 16341 + i, 2 + i);
