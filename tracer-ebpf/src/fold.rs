@@ -1,5 +1,5 @@
 //! Storms: of equal signals that came to nothing (dropped, already pending, no
-//! place in the queue) the first three of a second are told whole, the rest are
+//! place in the queue, nothing added to it) the first three of a second are told whole, the rest are
 //! counted, exactly: each key has its place in `STORMS`, where one more costs no look into
 //! a map, and those whose place is another's are counted in `FOLDS`. The user side reads
 //! the counts.

@@ -1,7 +1,11 @@
-//! The queues of a target (`struct sigpending`): signals that found no place there for their
-//! siginfo.
+//! The queues of a target (`struct sigpending`), of signals that found no place there for
+//! their siginfo: whether they add anything to what is in them, and how full they are.
+//! [`crate::fold`] counts those that do not; what is said of them is `explain/queued.rs`'s.
 
-use sigtrace_common::{layout::ABSENT, record::Signal};
+use sigtrace_common::{
+    layout::ABSENT,
+    record::{Signal, BIT_ALONE, SHARES_ITS_BIT},
+};
 
 use crate::{
     globals::global,
@@ -11,13 +15,14 @@ use crate::{
 
 /// `TRACE_SIGNAL_OVERFLOW_FAIL`.
 const OVERFLOW_FAIL: i32 = 3;
-/// `TRACE_SIGNAL_LOSE_INFO`; one more is [`SHARES_ITS_BIT`](sigtrace_common::record::SHARES_ITS_BIT).
+/// `TRACE_SIGNAL_LOSE_INFO`.
 pub(crate) const LOSE_INFO: i32 = 4;
 const RLIMIT_SIGPENDING: u32 = 11;
 /// The first real-time signal, to the kernel.
 const SIGRTMIN: i32 = 32;
 
-/// Entries that are looked at, from the latest: two of each real-time signal, and more.
+/// Entries that are looked at, from the latest: two of each real-time signal that the C
+/// library leaves to programs.
 const ENTRIES: usize = 64;
 
 /// Whether there was no place for an entry.
@@ -26,11 +31,12 @@ pub(crate) fn was_full(result: i32) -> bool {
     result >= OVERFLOW_FAIL
 }
 
-/// Of a signal that got no entry: 1 if one of its number is seen in its queue, else 0. Of one
-/// below SIGRTMIN there is none: it would have been "already pending" (`legacy_queue`). A
-/// function of its own, for its frame and for the verifier.
+/// The result of a signal that got no entry: [`SHARES_ITS_BIT`] if one of its number is seen in
+/// its queue, [`BIT_ALONE`] if there is none. Of one below SIGRTMIN nobody has to look: it
+/// would have been "already pending" (`legacy_queue`). A function of its own, for its frame and
+/// for the verifier.
 #[inline(never)]
-pub(crate) fn shares_bit(target: Addr, number: i32, group: u32) -> i32 {
+pub(crate) fn without_entry(target: Addr, number: i32, group: u32) -> i32 {
     let (list, info) = (global!(LAYOUT.sigqueue_list), global!(LAYOUT.sigqueue_info));
     let (own, shared) = (
         global!(LAYOUT.task_queue),
@@ -38,7 +44,7 @@ pub(crate) fn shares_bit(target: Addr, number: i32, group: u32) -> i32 {
     );
     let signo = global!(LAYOUT.siginfo_signo);
     if number < SIGRTMIN || [list, info, own, shared, signo].contains(&ABSENT) {
-        return 0;
+        return LOSE_INFO;
     }
     // From an entry's place in the list to its number.
     let number_at = info.wrapping_add(signo).wrapping_sub(list) as usize;
@@ -63,7 +69,13 @@ pub(crate) fn shares_bit(target: Addr, number: i32, group: u32) -> i32 {
             node = before(node);
             i += 1;
         }
-        shares as i32
+        if shares != 0 {
+            SHARES_ITS_BIT as i32
+        } else if node == head {
+            BIT_ALONE as i32
+        } else {
+            LOSE_INFO
+        }
     }
 }
 

@@ -153,8 +153,8 @@ unsafe fn generate<M: Mem>(ctx: *mut c_void, call: Call, target: Addr, clearly: 
         let mut room = MaybeUninit::uninit();
         let info = Info::read(&mut room, ctx, 1, call);
         if info.result() == queue::LOSE_INFO {
-            let shares = queue::shares_bit(target, info.number(), u32::from(info.is_for_all()));
-            info.set_result(queue::LOSE_INFO + shares);
+            let result = queue::without_entry(target, info.number(), u32::from(info.is_for_all()));
+            info.set_result(result);
         }
         // A signal that was dropped has no future.
         if because == Because::OfSender && info.result() != IGNORED {

@@ -52,13 +52,14 @@ pub(crate) fn command(places: &Places, options: &Options) -> Result<bool> {
     if let Some(reason) = boots::not_natively(places) {
         bail!("this machine's own kernel cannot be traced ({reason}), and times in a virtual machine would tell nothing: run it as root on another");
     }
+    let engine = build::engine_bench(places)?;
     // First, since it takes less: what fails there need not be measured here.
     let counted = counted(places, options.json)?;
     let binaries = places.static_binaries();
     let mut bench = Command::new(binaries.join("sigtrace-play"));
     bench.args(["bench", "--sigtrace"]);
     bench.arg(binaries.join("sigtrace"));
-    bench.arg("--engine").arg(build::engine_bench(places)?);
+    bench.arg("--engine").arg(engine);
     match rivals(places) {
         Ok(folder) => {
             bench.arg("--rivals").arg(folder);

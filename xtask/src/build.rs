@@ -129,6 +129,10 @@ pub(crate) fn engine_bench(places: &Places) -> Result<PathBuf> {
     ui::step("building the engine's bench", "it is measured, too", || {
         let mut cargo = static_cargo(places, "bench");
         cargo.args(["--no-run", "--package", "sigtrace", "--bench", "engine"]);
+        // What it says is read.
+        cargo
+            .args(["--color", "never"])
+            .env_remove("CARGO_TERM_QUIET");
         let output = cargo.output().context("cannot start cargo")?;
         let said = String::from_utf8_lossy(&output.stderr);
         let built = executable(&said).filter(|_| output.status.success());

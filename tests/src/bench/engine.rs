@@ -2,7 +2,7 @@
 //! table is read.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{ensure, Context, Result};
 
@@ -26,6 +26,7 @@ fn rate(bench: &Path) -> Result<f64> {
     let mut command = Command::new(bench);
     command.args(["--bench", "--sample-count", SAMPLES, "explain"]);
     let output = command
+        .stderr(Stdio::inherit())
         .output()
         .with_context(|| format!("{}", bench.display()))?;
     let said = String::from_utf8_lossy(&output.stdout);

@@ -80,7 +80,8 @@ pub struct Signal {
     /// 1 if for the whole process, 0 for one thread.
     pub group: u32,
     /// `TRACE_SIGNAL_*`: 0 delivered, 1 ignored, 2 already pending, 3 queue
-    /// full, 4 queued without its siginfo, and [`SHARES_ITS_BIT`].
+    /// full, 4 queued without its siginfo, and of those [`SHARES_ITS_BIT`] and [`BIT_ALONE`],
+    /// where that was seen.
     pub result: u32,
     /// `task_struct.pdeath_signal` of the target if the current task is exiting:
     /// what it asked for at its parent's death.
@@ -93,8 +94,11 @@ pub struct Signal {
 }
 
 /// [`Signal::result`]: `TRACE_SIGNAL_LOSE_INFO` of a real-time signal of whose number its queue
-/// has an entry, so that the pending bit, which is all that it leaves, was set before.
-pub const SHARES_ITS_BIT: u32 = 5;
+/// has an entry, so that the pending bit, which is all that it leaves, was set before. Far
+/// from what the kernel may count up to.
+pub const SHARES_ITS_BIT: u32 = 31;
+/// The same of one of whose number its queue has no entry.
+pub const BIT_ALONE: u32 = 30;
 
 /// [`Signal`] with ancestry and stack.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]

@@ -27,7 +27,7 @@ impl Readings {
     pub(super) fn at(&mut self, signal: &Signal, now: BootTime, proc: &Proc) -> Option<Quotas> {
         let target = &signal.target;
         let leads = target.cgroup.is_some() || (target.is_pid1() && target.pidns().is_some());
-        let queued = matches!(signal.outcome, Outcome::Delivered | Outcome::LoseInfo);
+        let queued = signal.outcome == Outcome::Delivered || signal.outcome.lost_info();
         if !leads || !queued || !may_end(signal.number) {
             return None;
         }

@@ -284,7 +284,16 @@ pub enum Outcome {
     LoseInfo,
     /// 4 of a real-time signal of whose number that queue has an entry: the pending bit was
     /// set already, and this one added nothing.
-    LoseInfoPending,
+    SharesItsBit,
+    /// 4 of one of whose number that queue has no entry.
+    BitAlone,
+}
+
+impl Outcome {
+    /// `TRACE_SIGNAL_LOSE_INFO`.
+    pub fn lost_info(self) -> bool {
+        matches!(self, Self::LoseInfo | Self::SharesItsBit | Self::BitAlone)
+    }
 }
 
 /// `sa_handler` of the target for this signal.

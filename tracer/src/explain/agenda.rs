@@ -74,27 +74,30 @@ pub(super) struct Deadlines {
     lanes: Vec<(u64, VecDeque<Due>)>,
     /// The others.
     rest: BinaryHeap<Reverse<Due>>,
-    /// The next of all, and the number of its lane; one more than there are: of the rest.
+    /// The next of all, and the number of its lane, or [`REST`].
     next: Option<(Due, usize)>,
 }
+
+/// In place of a lane's number: the rest.
+const REST: usize = usize::MAX;
 
 impl Deadlines {
     /// `what` is due `after_ns` after `time`.
     pub(super) fn push(&mut self, time: BootTime, after_ns: u64, what: Deadline) {
         let due = (later(time, after_ns), what);
-        let lane = self.lane(after_ns, due);
-        match self.lanes.get_mut(lane) {
+        let at = self.lane_for(after_ns, due);
+        match self.lanes.get_mut(at) {
             Some((_, lane)) => lane.push_back(due),
             None => self.rest.push(Reverse(due)),
         }
         if self.next.is_none_or(|(next, _)| due < next) {
-            self.next = Some((due, lane));
+            self.next = Some((due, at));
         }
     }
 
-    /// Where this one belongs.
-    fn lane(&mut self, after_ns: u64, due: Due) -> usize {
-        const REST: usize = usize::MAX;
+    /// The number of the lane that takes this one, which is made if it is the first of its
+    /// length; [`REST`]: none does.
+    fn lane_for(&mut self, after_ns: u64, due: Due) -> usize {
         let Some(at) = self.lanes.iter().position(|(of, _)| *of == after_ns) else {
             if self.lanes.len() == LANES {
                 return REST;
@@ -116,14 +119,14 @@ impl Deadlines {
 
     /// Takes it.
     pub(super) fn pop(&mut self) -> Option<Due> {
-        let (due, lane) = self.next?;
-        match self.lanes.get_mut(lane) {
+        let (due, at) = self.next?;
+        match self.lanes.get_mut(at) {
             Some((_, lane)) => drop(lane.pop_front()),
             None => drop(self.rest.pop()),
         }
         let lanes = self.lanes.iter().enumerate();
         let firsts = lanes.filter_map(|(at, (_, lane))| Some((*lane.front()?, at)));
-        let rest = self.rest.peek().map(|&Reverse(due)| (due, usize::MAX));
+        let rest = self.rest.peek().map(|&Reverse(due)| (due, REST));
         self.next = firsts.chain(rest).min();
         Some(due)
     }

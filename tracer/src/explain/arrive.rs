@@ -61,7 +61,7 @@ impl Engine {
         let target = self.history.resolve(s.target.key);
         let verdict = fate::at_generation(self.view(), time, &s)
             .map(|verdict| fate::undid(verdict, &s, &cancelled))
-            .or_else(|| Some(queued::merged_with(&s, self.shares_its_bit(target, &s)?)));
+            .or_else(|| Some(queued::shares_it_with(&s, self.with_entry(target, &s)?)));
         if verdict.is_some() {
             self.told_whole(&s, verdict.as_ref());
         }
@@ -114,16 +114,16 @@ impl Engine {
     }
 
     /// An earlier signal of the same number and queue that has an entry there, where this
-    /// one has none.
-    fn shares_its_bit(&self, target: ProcessKey, s: &Signal) -> Option<u64> {
-        if s.outcome != Outcome::LoseInfo || s.number < signals::RTMIN {
+    /// one has none and the kernel side has not seen whether another has.
+    fn with_entry(&self, target: ProcessKey, s: &Signal) -> Option<u64> {
+        if s.outcome != Outcome::LoseInfo || s.number < signals::KERNEL_RTMIN {
             return None;
         }
         let tid = (!s.to_process).then_some(s.target.tid);
         let open = &self.history.process(target)?.open;
         open.iter().copied().find(|&o| {
             self.open.get(o).is_some_and(|o| {
-                let has_entry = o.signal.outcome != Outcome::LoseInfo;
+                let has_entry = !o.signal.outcome.lost_info();
                 let same = o.signal.number == s.number && o.tid == tid && has_entry;
                 same && o.taken.is_none() && o.got.is_none()
             })

@@ -40,7 +40,8 @@ pub(crate) fn at_generation(view: View<'_>, time: BootTime, s: &Signal) -> Optio
         Outcome::AlreadyPending
         | Outcome::Delivered
         | Outcome::LoseInfo
-        | Outcome::LoseInfoPending => {}
+        | Outcome::SharesItsBit
+        | Outcome::BitAlone => {}
     }
     if !matches!(dying, Dying::No) {
         // SIGKILL still ends a core dump.
@@ -76,7 +77,7 @@ pub(crate) fn at_generation(view: View<'_>, time: BootTime, s: &Signal) -> Optio
     }
     // Not above: unlike one that is pending already it is handed to a thread all the same
     // (`complete_signal`), and may end the process.
-    (s.outcome == Outcome::LoseInfoPending).then(|| queued::merged(s))
+    (s.outcome == Outcome::SharesItsBit).then(|| queued::shares_its_bit(s))
 }
 
 /// A thread acts on it (`signal_deliver`).

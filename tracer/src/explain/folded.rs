@@ -32,7 +32,7 @@ impl Engine {
             Outcome::Ignored
                 | Outcome::AlreadyPending
                 | Outcome::OverflowFail
-                | Outcome::LoseInfoPending
+                | Outcome::SharesItsBit
         );
         if ended {
             let of = Like::of(signal);

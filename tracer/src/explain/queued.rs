@@ -27,20 +27,20 @@ pub(crate) fn coalesced(s: &Signal) -> Verdict {
 
 /// A real-time signal that left only its pending bit, while others of its number have
 /// entries in the queue: the bit goes with the last of those (`collect_signal`).
-pub(crate) fn merged(s: &Signal) -> Verdict {
+pub(crate) fn shares_its_bit(s: &Signal) -> Verdict {
     let queue = if s.to_process { "process" } else { "thread" };
     let name = signals::name(s.number);
     let entry = format!("the queue of the {queue} has an entry for {name}");
-    merges(s, Verdict::proven(Fate::Coalesced)).field(entry)
+    adds_nothing(s, Verdict::proven(Fate::Coalesced)).field(entry)
 }
 
 /// The same where that was not looked for deep enough, but `before` had an entry.
-pub(crate) fn merged_with(s: &Signal, before: u64) -> Verdict {
+pub(crate) fn shares_it_with(s: &Signal, before: u64) -> Verdict {
     const MISSING: &str = "whether the earlier one was still in the queue";
-    merges(s, Verdict::inferred(Fate::Coalesced, MISSING)).event(before)
+    adds_nothing(s, Verdict::inferred(Fate::Coalesced, MISSING)).event(before)
 }
 
-fn merges(s: &Signal, verdict: Verdict) -> Verdict {
+fn adds_nothing(s: &Signal, verdict: Verdict) -> Verdict {
     let name = signals::name(s.number);
     verdict
         .because("already-pending")

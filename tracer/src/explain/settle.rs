@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{BootTime, Info, Outcome, ProcessKey, Sight, Signal};
+use crate::event::{BootTime, Info, ProcessKey, Sight, Signal};
 use crate::explain::report::{Explanation, Report, SignalReport, Update};
 use crate::history::note::Fate;
 use crate::history::process::{Fatal, Process};
@@ -20,9 +20,9 @@ use super::{
 /// `TRACE_SIGNAL_LOSE_INFO`: `__sigqueue_alloc` gave nothing. The limit does not
 /// hold for those below the real-time signals that neither sigqueue(3) nor
 /// tgkill(2) sent (`override_rlimit` in `__send_signal`).
-fn without_siginfo(s: &Signal) -> String {
+fn without_siginfo(s: &Signal, fate: Fate) -> String {
     let name = signals::name(s.number);
-    let unlimited = s.number < signals::RTMIN && (s.info != Info::Full || s.code >= 0);
+    let unlimited = s.number < signals::KERNEL_RTMIN && (s.info != Info::Full || s.code >= 0);
     let full = s.queues.map(|(queued, limit)| queued >= limit);
     let why = if unlimited || full == Some(false) {
         "memory was short"
@@ -31,8 +31,13 @@ fn without_siginfo(s: &Signal) -> String {
     } else {
         "its user's queues were full (RLIMIT_SIGPENDING) or memory was short"
     };
-    if s.outcome == Outcome::LoseInfoPending {
-        return format!("It got no entry of its own, and its siginfo was lost: {why}. kill(2) reports no error then; sigqueue(3) would have failed with EAGAIN.");
+    if fate == Fate::Coalesced {
+        let by_kill = if s.info == Info::Full && s.code == sender::SI_USER {
+            " kill(2) reports no error then; sigqueue(3) would have failed with EAGAIN."
+        } else {
+            ""
+        };
+        return format!("It got no entry of its own, and its siginfo was lost: {why}.{by_kill}");
     }
     format!("Only its pending bit was set, and its siginfo was lost: {why}. Who sent it the target cannot tell, and another {name} before it is taken may merge with it.")
 }
@@ -307,8 +312,10 @@ impl Engine {
         let of_fate = match (report.fate, report.routine) {
             ("dropped", false) => Some(&mut summary.dropped),
             ("dropped", true) => Some(&mut summary.dropped_routinely),
-            ("rejected", _) => Some(&mut summary.rejected),
             ("coalesced", false) => Some(&mut summary.coalesced),
+            ("coalesced", true) => Some(&mut summary.coalesced_routinely),
+            // Never routine: of standard signals none is.
+            ("rejected", _) => Some(&mut summary.rejected),
             _ => None,
         };
         if let Some(of_fate) = of_fate {
@@ -335,8 +342,8 @@ impl Engine {
                 &mut explanation,
             );
         }
-        if matches!(s.outcome, Outcome::LoseInfo | Outcome::LoseInfoPending) {
-            explanation.sentences.push(without_siginfo(s));
+        if s.outcome.lost_info() {
+            explanation.sentences.push(without_siginfo(s, verdict.fate));
         }
         let remark = debugger::remark(s).or_else(|| jobs::remark(s));
         let cause = remark.map(|(cause, why)| {

@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 
+/// Number of `SIGRTMIN` to the kernel, whose rules begin there; the C library keeps two for itself.
+pub const KERNEL_RTMIN: i32 = 32;
 /// Number of `SIGRTMIN`.
 pub const RTMIN: i32 = 34;
 /// Number of `SIGRTMAX`.

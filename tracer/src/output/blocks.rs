@@ -273,10 +273,11 @@ pub(crate) fn crowd(key: &Key, held: &Held) -> Block {
         names.entry(name).or_default().push(*pid);
     }
     let subject = format!("{} more like that", held.count);
-    let tone = if key.kind == "KILLED" {
-        Tone::Alarm
-    } else {
-        Tone::Warning
+    let tone = match (key.kind.as_str(), key.result.as_str()) {
+        ("KILLED", _) => Tone::Alarm,
+        // No failure, however many.
+        (_, "coalesced") => Tone::Plain,
+        _ => Tone::Warning,
     };
     let mut block = Block::new(held.last, &key.kind, &subject, &key.result, &key.id, tone);
     let pids =

@@ -99,8 +99,8 @@ impl Crowds {
     ) -> bool {
         let crowd = self.crowds.entry(key).or_default();
         crowd.seen = time;
-        // What was counted has been written whole before.
-        if crowd.whole < WHOLE && count == 1 {
+        // What was counted has been written whole before, if it was not long ago.
+        if crowd.whole < WHOLE && (count == 1 || crowd.whole == 0) {
             crowd.whole += 1;
             crowd.named.extend(by);
             return true;

@@ -269,7 +269,7 @@ pub(crate) fn signal(context: &Context, report: &SignalReport) -> Line {
             Outcome::Ignored => "ignored",
             Outcome::AlreadyPending => "already_pending",
             Outcome::OverflowFail => "overflow_fail",
-            Outcome::LoseInfo | Outcome::LoseInfoPending => "lose_info",
+            Outcome::LoseInfo | Outcome::SharesItsBit | Outcome::BitAlone => "lose_info",
         }
         .to_owned(),
         sender: sender(context, &report.sender),

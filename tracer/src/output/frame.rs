@@ -154,10 +154,14 @@ pub(crate) fn verdict(
         format!("trace{of} {how}")
     };
     let mut parts = vec![deaths(summary), dropped(context, summary)];
+    let coalesced = match all_routine(context) {
+        true => summary.coalesced + summary.coalesced_routinely,
+        false => summary.coalesced,
+    };
     for (count, what) in [
         (summary.refused, "refused"),
-        (summary.rejected, "rejected (queue full)"),
-        (summary.coalesced, "merged with pending ones"),
+        (summary.rejected, "rejected (EAGAIN)"),
+        (coalesced, "merged with pending ones"),
     ] {
         if count > 0 {
             let count = words::count(count, "signal", "signals");
@@ -172,7 +176,7 @@ pub(crate) fn verdict(
         "{} lost",
         words::count(summary.lost, "event", "events")
     ));
-    if summary.routine > 0 && !context.all_signals && !context.named_signals {
+    if summary.routine > 0 && !all_routine(context) {
         let count = words::count(summary.routine, "routine signal", "routine signals");
         parts.push(format!("{count} not shown"));
     }
@@ -185,11 +189,16 @@ pub(crate) fn verdict(
     (head, format!("{comma}{parts}"))
 }
 
+/// Routine signals are shown.
+fn all_routine(context: &Context) -> bool {
+    context.all_signals || context.named_signals
+}
+
 fn dropped(context: &Context, summary: &Summary) -> String {
     let said = words::count(summary.dropped, "signal", "signals") + " dropped";
     match summary.dropped_routinely {
         0 => said,
-        _ if !context.all_signals && !context.named_signals => said,
+        _ if !all_routine(context) => said,
         n => format!("{said}, and {n} routine"),
     }
 }

@@ -29,7 +29,7 @@ impl Shortfall {
     pub(crate) fn block(&self) -> Block {
         let (sort, slow_output) = self.sort;
         let what = words::count(self.count, "event", "events");
-        let kind = match of(sort) {
+        let kind = match meaning(sort) {
             Some(words) => format!("{sort} ({words})"),
             None => sort.to_owned(),
         };
@@ -69,14 +69,18 @@ impl Shortfall {
 }
 
 /// What an event of a kind is, where its name does not tell.
-fn of(kind: &str) -> Option<&'static str> {
+fn meaning(kind: &str) -> Option<&'static str> {
     Some(match kind {
         "deliver" => "a process acts on a signal",
         "dequeue" => "a signal is taken from its queue",
         "do_exit" | "do_group_exit" => "an exit begins",
         "zap_pid_ns_processes" => "a PID 1 kills what is left of its namespace",
-        "place" | "placed" => "where a process is",
-        "reap" => "a dead process is waited for",
+        "place" => "what a control group is called",
+        "placed" => "a program is run in what is new",
+        "reap" => "a dead process is gone",
+        "fault" => "where in a program a fault was",
+        "oom" => "the kernel is about to kill for lack of memory",
+        "ptrace" => "a debugger lets a process go on",
         _ => return None,
     })
 }

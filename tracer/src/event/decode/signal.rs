@@ -81,7 +81,8 @@ pub(super) fn outcome(result: u32) -> Outcome {
         1 => Outcome::Ignored,
         2 => Outcome::AlreadyPending,
         3 => Outcome::OverflowFail,
-        record::SHARES_ITS_BIT => Outcome::LoseInfoPending,
+        record::SHARES_ITS_BIT => Outcome::SharesItsBit,
+        record::BIT_ALONE => Outcome::BitAlone,
         _ => Outcome::LoseInfo,
     }
 }

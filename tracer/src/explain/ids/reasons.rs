@@ -32,7 +32,7 @@ pub(super) const ROWS: &[Row] = &[
      "SIGCHLD, SIGURG and SIGWINCH are ignored by default, and SIGCONT does nothing to a process that is not stopped (sig_kernel_ignore).",
      ""),
     ("already-pending", "one of the same number is waiting in that queue",
-     "Standard signals do not queue up: one that is pending stands for all (legacy_queue).",
+     "Standard signals do not queue up: one that is pending stands for all (legacy_queue). A real-time signal that kill(2) sends while the queue is full has no entry of its own, and adds nothing where one of its number has.",
      ""),
     ("timer-overrun", "the timer ran out again before its last signal was taken",
      "A POSIX timer has one entry in the queue; further expirations are counted and not queued (timer_getoverrun(2)).",

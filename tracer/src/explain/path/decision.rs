@@ -93,7 +93,7 @@ impl Decision {
                 const SENDS: [&str; 2] = ["posixtimer_send_sigqueue", "send_sigqueue"];
                 Self::Overrun(stack::find(&s.stack, &SENDS)?)
             }
-            // Not before, in `legacy_queue`: real-time signals pass that.
+            // Not decided in `legacy_queue`, which real-time signals pass.
             (Fate::Coalesced, _) if s.outcome != Outcome::AlreadyPending => return None,
             (Fate::Coalesced, _) => Self::AlreadyPending {
                 of_process: s.to_process,

@@ -114,6 +114,8 @@ pub struct Summary {
     pub rejected: u64,
     /// Signals that added nothing to equal ones that were pending, routine ones left out.
     pub coalesced: u64,
+    /// Routine signals that did.
+    pub coalesced_routinely: u64,
     /// Forks that the kernel rejected.
     pub forks_rejected: u64,
     /// Events that were lost.

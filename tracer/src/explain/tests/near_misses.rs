@@ -94,9 +94,17 @@ fn a_real_time_signal_without_an_entry_merges() {
     let s = told.signal(lost);
     assert_eq!((s.fate, s.reason), ("coalesced", Some("already-pending")));
     assert_eq!(s.explanation.certainty, Certainty::Inferred);
-    // The same where the kernel side has seen the entry, known or not.
+    let said = s.explanation.sentences.join(" ");
+    assert!(said.contains("this one adds nothing"), "{said}");
+    assert!(!said.contains("before it is taken"), "{said}");
+    // Not where the kernel side has seen that there is no entry any more.
     let (mut w, ..) = pair();
-    let shares = send(&mut w, Outcome::LoseInfoPending);
+    send(&mut w, Outcome::Delivered);
+    let alone = send(&mut w, Outcome::BitAlone);
+    assert_ne!(w.run().signal(alone).fate, "coalesced");
+    // Where it has seen one, nothing else need be known.
+    let (mut w, ..) = pair();
+    let shares = send(&mut w, Outcome::SharesItsBit);
     let told = w.run();
     let s = told.signal(shares);
     assert_eq!((s.fate, s.reason), ("coalesced", Some("already-pending")));

@@ -83,7 +83,7 @@ const PARENTS: [&[(u32, &str)]; 4] = [
     &[(51, "dockerd"), (50, "sh")],
     &[(50, "sh"), (51, "dockerd")],
 ];
-const OUTCOMES: [Outcome; 9] = [
+const OUTCOMES: [Outcome; 10] = [
     Outcome::Delivered,
     Outcome::Delivered,
     Outcome::Delivered,
@@ -92,7 +92,8 @@ const OUTCOMES: [Outcome; 9] = [
     Outcome::AlreadyPending,
     Outcome::OverflowFail,
     Outcome::LoseInfo,
-    Outcome::LoseInfoPending,
+    Outcome::SharesItsBit,
+    Outcome::BitAlone,
 ];
 const HANDLERS: [Handler; 4] = [
     Handler::Default,

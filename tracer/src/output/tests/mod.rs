@@ -69,7 +69,7 @@ fn what_came_to_nothing_is_counted() {
         ..summary()
     };
     let text = text(context(), &[], &counts);
-    let said = "0 signals dropped · 1 signal refused · 900000 signals rejected (queue full) · 3 signals merged with pending ones · 2 forks rejected · 0 events lost";
+    let said = "0 signals dropped · 1 signal refused · 900000 signals rejected (EAGAIN) · 3 signals merged with pending ones · 2 forks rejected · 0 events lost";
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(words(&text).contains(&words(said)), "{text}");
 }
