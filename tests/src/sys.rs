@@ -167,8 +167,32 @@ pub(crate) fn ignore_number(number: i32) -> Result<()> {
     Ok(())
 }
 
-/// The calling thread blocks these, by number.
-pub(crate) fn block_numbers(numbers: impl IntoIterator<Item = i32>) -> Result<()> {
+/// How often [`count`] ran.
+static COUNTED: AtomicI32 = AtomicI32::new(0);
+
+extern "C" fn count(_: libc::c_int) {
+    COUNTED.fetch_add(1, Ordering::SeqCst);
+}
+
+/// A handler for a signal by its number, which only counts how often it runs: all of
+/// them together, in the end.
+pub(crate) fn count_number(number: i32) -> Result<impl Fn() -> i32> {
+    let handler = count as extern "C" fn(libc::c_int);
+    // SAFETY: the handler does nothing but to add to a number.
+    let before = unsafe { libc::signal(number, handler as libc::sighandler_t) };
+    if before == libc::SIG_ERR {
+        bail!("signal {number}: {}", io::Error::last_os_error());
+    }
+    Ok(|| COUNTED.load(Ordering::SeqCst))
+}
+
+/// The calling thread blocks these, by number, or no longer.
+pub(crate) fn block_numbers(numbers: impl IntoIterator<Item = i32>, block: bool) -> Result<()> {
+    let how = if block {
+        libc::SIG_BLOCK
+    } else {
+        libc::SIG_UNBLOCK
+    };
     let mut set = MaybeUninit::uninit();
     // SAFETY: the set is made empty before it is used, and no old one is asked for.
     let failed = unsafe {
@@ -176,7 +200,7 @@ pub(crate) fn block_numbers(numbers: impl IntoIterator<Item = i32>) -> Result<()
         for number in numbers {
             libc::sigaddset(set.as_mut_ptr(), number);
         }
-        libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), ptr::null_mut())
+        libc::pthread_sigmask(how, set.as_ptr(), ptr::null_mut())
     };
     match failed {
         0 => Ok(()),

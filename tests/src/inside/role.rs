@@ -49,6 +49,7 @@ pub(crate) fn play(role: &str, words: &[&str]) -> Result<()> {
             super::storm::block()?;
             asleep(role)
         }
+        ("counts-rt", []) => super::storm::counts(),
         ("blocks", [name]) => {
             set([tools::signal(name)?]).thread_block()?;
             asleep(role)

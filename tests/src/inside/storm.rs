@@ -19,7 +19,7 @@ use crate::sys::{self, PidFd, Side};
 pub(crate) const SIGNALS: std::ops::RangeInclusive<i32> = 34..=64;
 
 /// Entries that the queues of whoever blocks them have room for: two of each.
-const ROOM: u64 = 2 * (*SIGNALS.end() - *SIGNALS.start() + 1) as u64;
+pub(crate) const ROOM: u64 = 2 * (*SIGNALS.end() - *SIGNALS.start() + 1) as u64;
 
 /// So many before the play goes on: many times what the smallest buffer holds, and each
 /// of the keys.
@@ -48,7 +48,22 @@ pub(crate) const CROWD_IN_A_GUEST: usize = 60;
 /// Blocks them all, with little room for those that come.
 pub(crate) fn block() -> Result<()> {
     resource::setrlimit(Resource::RLIMIT_SIGPENDING, ROOM, ROOM)?;
-    sys::block_numbers(SIGNALS)
+    sys::block_numbers(SIGNALS, true)
+}
+
+/// Blocks one of them, with as much room, and once it is told to lets them in: how often the
+/// handler ran is the truth.
+pub(crate) fn counts() -> Result<()> {
+    let number = *SIGNALS.start();
+    block()?;
+    let counted = sys::count_number(number)?;
+    tools::set_name(b"counts-rt")?;
+    tools::introduce("counts-rt")?;
+    tools::hear()?;
+    // All of them come before this returns.
+    sys::block_numbers([number], false)?;
+    tools::say(&format!("handled {}", counted()))?;
+    tools::sleep_for_ever();
 }
 
 pub(crate) fn run(pid: i32, kind: &str) -> Result<()> {

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::{takes_turns, Outcome, Scenario, Stage};
-use crate::inside::storm::KEYS;
+use crate::inside::storm::{self, KEYS};
 use crate::judge::Seen;
 use crate::stage::ns::{self, Ns, Program};
 use crate::stage::sigtrace::{Ended, Sigtrace};
@@ -27,6 +27,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         takes_turns("loss", loss),
         takes_turns("folded", folded),
         takes_turns("folded-merged", merged),
+        takes_turns("adds-nothing", adds_nothing),
         takes_turns("folded-crowded-out", crowded_out),
         takes_turns("folded-first-lost", first_lost),
     ]
@@ -129,6 +130,51 @@ fn merged(stage: &Stage<'_>) -> Result<Outcome> {
         faults.push(format!("{coalesced} of {sent} are told to add nothing"));
     }
     Ok(Outcome::of(faults, first(&ended, 20)))
+}
+
+/// What is said to add nothing to a full queue does not: its target's handler runs as often as
+/// signals are told to be handled, and no more.
+fn adds_nothing(stage: &Stage<'_>) -> Result<Outcome> {
+    const MORE: u64 = 10;
+    let number = *storm::SIGNALS.start();
+    let ns = Ns::new(&["c-init-sig", "1"])?;
+    let target = ns.enter(&["role", "counts-rt"])?;
+    let victim = target.meet("counts-rt")?.host;
+    let ino = ns.ino.to_string();
+    let flags = ["--pidns", &ino, "--once", "-o", "json", "-s", STORM];
+    let sigtrace = Sigtrace::attached(stage.host, &flags)?;
+    let sent = storm::ROOM + MORE;
+    for _ in 0..sent {
+        sys::kill_number(victim.try_into()?, number)?;
+    }
+    target.tell("go")?;
+    let handled = target.hear("handled")?;
+    let handled: u64 = handled
+        .strip_prefix("handled ")
+        .and_then(|count| count.parse().ok())
+        .context("how often its handler ran")?;
+    ns::kill(ns.pid1.pid, Signal::SIGTERM)?;
+    target.wait()?;
+    ns.pid1.wait()?;
+    let ended = sigtrace.ended()?.well()?;
+    let seen = Seen::read(&ended.lines);
+    let mut faults = seen.faults.clone();
+    let told = |fate: &str, certainty: &str| -> u64 {
+        let signals = seen.events.iter().filter(|event| event.is_signal());
+        let of_fate = signals
+            .filter(|event| event.text("/fate") == fate && event.text("/certainty") == certainty);
+        of_fate.filter_map(|event| event.number("/count")).sum()
+    };
+    let (taken, added_nothing) = (told("handled", "proven"), told("coalesced", "proven"));
+    if (taken, taken + added_nothing) != (handled, sent) {
+        faults.push(format!(
+            "of {sent} the handler got {handled}; {taken} are told to be handled and {added_nothing} to add nothing"
+        ));
+    }
+    if added_nothing < MORE {
+        faults.push(format!("the queue was not full: {added_nothing}"));
+    }
+    Ok(Outcome::of(faults, &ended.lines))
 }
 
 /// So many sorts that for some the place where they are counted is another's: they are

@@ -169,6 +169,15 @@ mod tests {
     }
 
     #[test]
+    fn a_kind_whose_name_does_not_tell_is_explained() {
+        let block = |kind| of(kind, 0, 3).block();
+        let said = |kind| format!("{:?}", block(kind));
+        assert!(said("deliver").contains("of kind deliver (a process acts on a signal)"));
+        assert!(said("signal").contains("of kind signal: the kernel's buffer was full"));
+        assert!(!said(NOT_RUN).contains("of kind"));
+    }
+
+    #[test]
     fn nothing_is_written_twice_nor_left_out() {
         let mut all = Shortfalls::default();
         let mut written = 0;

@@ -67,6 +67,26 @@ fn a_signal_keeps_what_the_kernel_said() {
 }
 
 #[test]
+fn what_has_no_entry_in_a_full_queue_is_told_apart() {
+    for (result, outcome) in [
+        (4, Outcome::LoseInfo),
+        (record::SHARES_ITS_BIT, Outcome::SharesItsBit),
+        (record::BIT_ALONE, Outcome::BitAlone),
+    ] {
+        let mut r = record::Signal::new_zeroed();
+        r.header.kind = Kind::Signal as u32;
+        (r.number, r.result, r.group) = (40, result, 1);
+        let (_, fact) = decoder().decode(r.as_bytes()).unwrap();
+        let signal = fact.signal().unwrap();
+        assert_eq!(signal.outcome, outcome);
+        // As it would be counted.
+        let mut key = record::FoldKey::new_zeroed();
+        (key.number, key.result) = (40, result as u8);
+        assert_eq!(like(&key), Like::of(signal));
+    }
+}
+
+#[test]
 fn a_cgroup_is_called_as_its_folders_up_to_the_root() {
     let mut r = record::Place::new_zeroed();
     r.header.kind = Kind::Place as u32;

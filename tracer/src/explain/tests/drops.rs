@@ -1,7 +1,7 @@
 //! Signals that did nothing at once, and who sent them.
 
 use super::world::*;
-use crate::event::{flag, Handler, Info, Outcome, Task};
+use crate::event::{flag, Handler, Info, Outcome, Signal, Task};
 use crate::explain::report::{Certainty, Sender};
 use crate::explain::signals::*;
 
@@ -203,6 +203,28 @@ fn the_order_of_the_reasons_is_the_kernels() {
     assert_eq!(reason(&w, no_handler).1, Some("init-no-handler"));
 }
 
+/// Unlike one that is pending already it is handed to a thread all the same.
+#[test]
+fn what_shares_a_bit_may_end_the_process_or_come_too_late() {
+    let number = 40;
+    let (sh, app) = (host(50, "sh"), member(101, 2, "app"));
+    let send = |w: &mut World, app: &Task, flags: u32, code: i32| {
+        let sending = w.send(&sh, app, number).outcome(Outcome::SharesItsBit);
+        let state = move |s: &mut Signal| {
+            (s.state.signal_flags, s.state.group_exit_code) = (flags, code);
+        };
+        sending.set(state).go()
+    };
+    let mut w = World::new();
+    let ends = send(&mut w, &app, flag::GROUP_EXIT, number);
+    let late = send(&mut w, &exiting(&app), flag::GROUP_EXIT, TERM);
+    w.exit(&app, number);
+    let told = w.run();
+    assert_eq!(told.signal(ends).fate, "fatal");
+    assert_eq!(told.signal(late).fate, "dropped");
+    assert_eq!(told.summary.coalesced, 0);
+}
+
 #[test]
 fn what_comes_to_the_dying_and_the_dead() {
     let (sh, app) = (host(50, "sh"), member(101, 2, "app"));
@@ -309,6 +331,8 @@ fn a_signal_that_lost_its_siginfo_says_what_may_have_been_short() {
         (TERM, 0, "lost: memory was short."),
         (TERM, -6, limited),
         (40, 0, limited),
+        // To the kernel they begin with 32.
+        (32, 0, limited),
     ] {
         let mut w = World::new();
         let id = w

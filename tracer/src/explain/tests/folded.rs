@@ -1,7 +1,7 @@
 //! Signals that were counted and not told.
 
 use super::world::{host, member, Told, World, MS};
-use crate::event::{BootTime, Fact, Handler, Like, Signal};
+use crate::event::{BootTime, Fact, Handler, Like, Outcome, Signal};
 use crate::explain::report::{Report, SignalReport};
 use crate::explain::signals::{TERM, USR1};
 
@@ -34,6 +34,36 @@ fn lost(report: &Report) -> Option<(&'static str, u64)> {
         Report::Lost { kind, count, .. } => Some((kind, *count)),
         _ => None,
     }
+}
+
+/// Three of them to a process that blocks the signal, and what was counted after them.
+fn in_vain(outcome: Outcome, number: i32) -> Told {
+    let (sh, app) = (host(50, "sh"), member(101, 2, "app"));
+    let mut w = World::new();
+    for _ in 0..3 {
+        w.send(&sh, &app, number).blocked().outcome(outcome).go();
+    }
+    let signal = |event: &crate::event::Event| event.fact.signal().map(Like::of);
+    let like = w.events.iter().rev().find_map(signal).expect("a signal");
+    counted(&mut w, like, 1000);
+    w.run()
+}
+
+#[test]
+fn what_finds_no_room_or_adds_nothing_is_counted() {
+    for (outcome, fate) in [
+        (Outcome::SharesItsBit, "coalesced"),
+        (Outcome::AlreadyPending, "coalesced"),
+        (Outcome::OverflowFail, "rejected"),
+    ] {
+        let told = in_vain(outcome, 40);
+        assert!(signals(&told).all(|signal| signal.fate == fate), "{outcome:?}");
+        let counts = (told.summary.coalesced, told.summary.rejected);
+        let expected = if fate == "rejected" { (0, 1003) } else { (1003, 0) };
+        assert_eq!((counts, told.summary.lost), (expected, 0), "{outcome:?}");
+    }
+    // Alone it is pending, and each is told.
+    assert_eq!(in_vain(Outcome::BitAlone, 40).summary.coalesced, 0);
 }
 
 #[test]

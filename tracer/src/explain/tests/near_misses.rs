@@ -119,6 +119,19 @@ fn a_real_time_signal_without_an_entry_merges() {
     assert_eq!(w.run().signal(alone).fate, "handled");
 }
 
+/// Among those that a dying PID 1 kills may be threads of its own.
+#[test]
+fn a_pid1_is_no_victim_of_its_own_end() {
+    let one = member(40, 1, "init");
+    let mut w = World::new();
+    w.send(&exiting(&one), &one, KILL)
+        .by_kernel()
+        .stack(ZAP_STACK)
+        .go();
+    w.exit(&one, KILL);
+    assert_ne!(w.run().exit(&one).cause, "pid1-exited");
+}
+
 #[test]
 fn an_exit_long_after_a_request_is_not_proven_to_follow() {
     let after = |pause: u64| {
