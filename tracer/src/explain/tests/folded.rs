@@ -57,9 +57,16 @@ fn what_finds_no_room_or_adds_nothing_is_counted() {
         (Outcome::OverflowFail, "rejected"),
     ] {
         let told = in_vain(outcome, 40);
-        assert!(signals(&told).all(|signal| signal.fate == fate), "{outcome:?}");
+        assert!(
+            signals(&told).all(|signal| signal.fate == fate),
+            "{outcome:?}"
+        );
         let counts = (told.summary.coalesced, told.summary.rejected);
-        let expected = if fate == "rejected" { (0, 1003) } else { (1003, 0) };
+        let expected = if fate == "rejected" {
+            (0, 1003)
+        } else {
+            (1003, 0)
+        };
         assert_eq!((counts, told.summary.lost), (expected, 0), "{outcome:?}");
     }
     // Alone it is pending, and each is told.
