@@ -1,5 +1,5 @@
 //! The engine: events in, reports out, in the order of kernel time. It owns the
-//! clockwork ([`super::agenda`], outbox); what an event changes stands
+//! clockwork (`super::agenda`, outbox); what an event changes stands
 //! in `super::step`, what it means in the rules beside it.
 //!
 //! `now` is the only clock. Events and deadlines are worked off in the order of
