@@ -157,6 +157,12 @@ impl Engine {
         if let Some((_, taken)) = open.taken {
             return self.at(taken, TAKEN_NS + 1, Deadline::Report(id));
         }
+        // Only a debugger comes in between, or nobody: a virtual CPU can be stopped there.
+        if let Some((_, got, _)) = open.got.filter(|_| !open.signal.state.traced) {
+            if now < later(got, TAKEN_NS) {
+                return self.at(got, TAKEN_NS, Deadline::Report(id));
+            }
+        }
         // A busy machine has not come to look why it waits.
         let last = later(open.time, LOOKED_NS);
         let unknown = open.got.is_none() && !blocked::blocked(&open.signal);
