@@ -4,11 +4,12 @@
 //! hundred sorts, so many of each in a row that they are counted together; `crowd`:
 //! varied ones from hundreds of processes, of which one counts.
 
+use std::fs;
 use std::iter;
 use std::ops::Range;
 use std::process;
 
-use anyhow::{bail, Result};
+use anyhow::{bail, Context, Result};
 use nix::sys::resource::{self, Resource};
 use sigtrace_common::record::STORM_PLACES;
 
@@ -18,7 +19,8 @@ use crate::sys::{self, PidFd, Side};
 /// All of glibc's real-time signals.
 pub(crate) const SIGNALS: std::ops::RangeInclusive<i32> = 34..=64;
 
-/// Entries that the queues of whoever blocks them have room for: two of each.
+/// Entries that the queues of whoever blocks them have room for besides those of others of its
+/// user: two of each.
 pub(crate) const ROOM: u64 = 2 * (*SIGNALS.end() - *SIGNALS.start() + 1) as u64;
 
 /// So many before the play goes on: many times what the smallest buffer holds, and each
@@ -47,8 +49,21 @@ pub(crate) const CROWD_IN_A_GUEST: usize = 60;
 
 /// Blocks them all, with little room for those that come.
 pub(crate) fn block() -> Result<()> {
-    resource::setrlimit(Resource::RLIMIT_SIGPENDING, ROOM, ROOM)?;
+    // Of all that are queued for its user: others have timers, each of which keeps an entry.
+    let most = queued()? + ROOM;
+    resource::setrlimit(Resource::RLIMIT_SIGPENDING, most, most)?;
     sys::block_numbers(SIGNALS, true)
+}
+
+/// How many entries its user has in queues (`SigQ` of proc_pid_status(5)).
+fn queued() -> Result<u64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let mut lines = status.lines();
+    let counts = lines.find_map(|line| line.strip_prefix("SigQ:"));
+    let (now, _) = counts
+        .and_then(|counts| counts.trim().split_once('/'))
+        .context("SigQ")?;
+    now.parse().context("SigQ")
 }
 
 /// Blocks one of them, with as much room, and once it is told to lets them in: how often the
