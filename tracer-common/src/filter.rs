@@ -39,7 +39,7 @@ pub const PLACED: u32 = 8;
 /// Value of [`Config::by_pidns`] where nothing else is filtered by than PID namespaces,
 /// these and new ones.
 pub const ALONE: u32 = 2;
-/// The same where nothing else is but new cgroups of cgroup v2.
+/// The same where nothing else is but new cgroups.
 pub const ALONE_WITH_NEW: u32 = 3;
 
 /// The read-only global `CONFIG`.

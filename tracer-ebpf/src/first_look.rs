@@ -37,15 +37,15 @@ pub(crate) unsafe fn at_first<M: Mem>(target: Addr) -> Clearly {
         if global!(CONFIG.by_pidns) < ALONE {
             Clearly::Nothing
         } else if M::TYPED && global!(CONFIG.typed_current) != 0 {
-            first_look::<M, M>(target, typed_current())
+            first_look::<M, M>(target, typed_current)
         } else {
-            first_look::<M, Probe>(target, current())
+            first_look::<M, Probe>(target, current)
         }
     }
 }
 
 #[inline(always)]
-unsafe fn first_look<M: Mem, S: Mem>(target: Addr, sender: Addr) -> Clearly {
+unsafe fn first_look<M: Mem, S: Mem>(target: Addr, sender: impl FnOnce() -> Addr) -> Clearly {
     // SAFETY: the caller's duty.
     unsafe {
         let Some(to) = shallow::<M>(target) else {
@@ -55,6 +55,7 @@ unsafe fn first_look<M: Mem, S: Mem>(target: Addr, sender: Addr) -> Clearly {
         if of_target != Clearly::Unwanted {
             return of_target;
         }
+        let sender = sender();
         let Some(from) = shallow::<S>(sender) else {
             return Clearly::Nothing;
         };
@@ -92,15 +93,31 @@ fn are_in_old_untyped(target: Addr, sender: Addr) -> bool {
     unsafe { are_in_old::<Probe, Probe>(target, sender) }
 }
 
-/// Whether the cgroup (v2) of a `css_set` is an old one.
+/// Whether the cgroup of a `css_set` is an old one, and that of cgroup v1 with the `pids`
+/// controller, where a container may be told by that.
 #[inline(always)]
 unsafe fn is_old<M: Mem>(set: Addr) -> bool {
     // SAFETY: the caller's duty.
     unsafe {
         let cgroup = M::load::<u64>(set, global!(LAYOUT.css_set_dfl_cgrp)) as Addr;
+        if id::<M>(cgroup) > global!(CONFIG.new_cgroup_above) {
+            return false;
+        }
+        if global!(CONFIG.by_new_cgroup) == 1 {
+            return true;
+        }
+        let state = M::load::<u64>(set, global!(CONFIG.css_set_pids)) as Addr;
+        let cgroup = M::load::<u64>(state, global!(LAYOUT.css_cgroup)) as Addr;
+        id::<M>(cgroup) <= global!(CONFIG.new_cgroup_v1_above)
+    }
+}
+
+#[inline(always)]
+unsafe fn id<M: Mem>(cgroup: Addr) -> u64 {
+    // SAFETY: the caller's duty.
+    unsafe {
         let kn = M::load::<u64>(cgroup, global!(LAYOUT.cgroup_kn)) as Addr;
-        let id: u64 = M::load(kn, global!(LAYOUT.kernfs_id));
-        id <= global!(CONFIG.new_cgroup_above)
+        M::load(kn, global!(LAYOUT.kernfs_id))
     }
 }
 

@@ -110,13 +110,14 @@ fn by_pidns(request: &Request, by_new_cgroup: u32, layout: &Layout) -> u32 {
     let cgroups = [
         layout.task_cgroups,
         layout.css_set_dfl_cgrp,
+        layout.css_cgroup,
         layout.cgroup_kn,
     ];
     let any = !request.namespaces.is_empty() || request.new_namespaces;
     let others = !request.cgroups.is_empty() || !request.pids.is_empty();
     match (any && !others, by_new_cgroup) {
         (true, 0) => ALONE,
-        (true, 1) if !cgroups.contains(&ABSENT) => ALONE_WITH_NEW,
+        (true, _) if !cgroups.contains(&ABSENT) => ALONE_WITH_NEW,
         _ => u32::from(!request.namespaces.is_empty()),
     }
 }
