@@ -86,9 +86,9 @@ unsafe fn deliver<M: Mem>(ctx: *mut c_void, number: i32, task: Addr) -> i32 {
         (*out).handler = action.handler();
         (*out).sa_flags = action.flags();
         let signal = pointer::<M>(task, global!(LAYOUT.task_signal));
-        (*out).signal_flags = M::get(signal, global!(LAYOUT.signal_flags));
-        (*out).group_exit_code = M::get(signal, global!(LAYOUT.signal_group_exit_code));
-        (*out).ptrace = M::get(task, global!(LAYOUT.task_ptrace));
+        (*out).signal_flags = M::load(signal, global!(LAYOUT.signal_flags));
+        (*out).group_exit_code = M::load(signal, global!(LAYOUT.signal_group_exit_code));
+        (*out).ptrace = M::load(task, global!(LAYOUT.task_ptrace));
         let number = info.number();
         (*out).orphaned = if action.handler() == 0 && (SIGTSTP..=SIGTTOU).contains(&number) {
             pgrp::orphaned(current())

@@ -198,8 +198,8 @@ impl Turn for Only {
 pub(crate) unsafe fn turn<M: Mem, T: Turn>(kind: Kind, task: Addr) -> bool {
     // SAFETY: the caller's duty.
     unsafe {
-        let tid = M::get(task, global!(LAYOUT.task_pid));
-        T::mine(kind, tid, M::get(task, global!(LAYOUT.task_start)))
+        let tid = M::load(task, global!(LAYOUT.task_pid));
+        T::mine(kind, tid, M::load(task, global!(LAYOUT.task_start)))
     }
 }
 

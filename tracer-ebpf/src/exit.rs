@@ -164,12 +164,12 @@ unsafe fn exit<M: Mem, T: Turn>(ctx: *mut c_void, task: Addr, group_dead: u32) -
             let dead = if group_dead == NO_ARGUMENT {
                 // `live` is counted down before the tracepoint: 0 for the last
                 // thread, and for two that race; user space counts the first.
-                u32::from(M::get::<i32>(signal, global!(LAYOUT.signal_live)) == 0)
+                u32::from(M::load::<i32>(signal, global!(LAYOUT.signal_live)) == 0)
             } else {
                 group_dead
             };
-            let tgid: u32 = M::get(task, global!(LAYOUT.task_tgid));
-            if dead == 0 && tgid != M::get::<u32>(task, global!(LAYOUT.task_pid)) {
+            let tgid: u32 = M::load(task, global!(LAYOUT.task_tgid));
+            if dead == 0 && tgid != M::load::<u32>(task, global!(LAYOUT.task_pid)) {
                 return 0;
             }
             if !turn::<M, T>(Kind::Exit, task) {
@@ -177,7 +177,7 @@ unsafe fn exit<M: Mem, T: Turn>(ctx: *mut c_void, task: Addr, group_dead: u32) -
             }
             let leader = pointer::<M>(task, global!(LAYOUT.task_group_leader));
             if dead != 0 && global!(CONFIG.sees_release) == 0 {
-                let start: u64 = M::get(leader, global!(LAYOUT.task_start));
+                let start: u64 = M::load(leader, global!(LAYOUT.task_start));
                 let _ = DEAD.insert(tgid, start, 0);
             }
             let Some(mut entry) = emit::reserve::<Exit>(Kind::Exit) else {
@@ -186,16 +186,16 @@ unsafe fn exit<M: Mem, T: Turn>(ctx: *mut c_void, task: Addr, group_dead: u32) -
             let out = entry.as_mut_ptr();
             (*out).header = emit::header(Kind::Exit);
             task::fill::<M>(&raw mut (*out).task, task);
-            (*out).pending = M::get(task, global!(LAYOUT.task_pending));
-            (*out).shared_pending = M::get(signal, global!(LAYOUT.signal_shared_pending));
+            (*out).pending = M::load(task, global!(LAYOUT.task_pending));
+            (*out).shared_pending = M::load(signal, global!(LAYOUT.signal_shared_pending));
             (*out).group_dead = dead;
-            let flags: u32 = M::get(signal, global!(LAYOUT.signal_flags));
+            let flags: u32 = M::load(signal, global!(LAYOUT.signal_flags));
             (*out).signal_flags = flags;
-            (*out).thread_status = M::get(task, global!(LAYOUT.task_exit_code));
+            (*out).thread_status = M::load(task, global!(LAYOUT.task_exit_code));
             (*out).status = if flags & SIGNAL_GROUP_EXIT != 0 {
-                M::get(signal, global!(LAYOUT.signal_group_exit_code))
+                M::load(signal, global!(LAYOUT.signal_group_exit_code))
             } else {
-                M::get(leader, global!(LAYOUT.task_exit_code))
+                M::load(leader, global!(LAYOUT.task_exit_code))
             };
             (*out).pdeath_signal = M::get(task, global!(LAYOUT.task_pdeath_signal));
             (*out).exit_signal = M::get(leader, global!(LAYOUT.task_exit_signal));
@@ -253,8 +253,8 @@ fn do_exit<T: Turn>(status: u64) -> i32 {
         let task = current();
         // SAFETY: the current task.
         unsafe {
-            let leader = Probe::get::<u32>(task, global!(LAYOUT.task_pid))
-                == Probe::get::<u32>(task, global!(LAYOUT.task_tgid));
+            let leader = Probe::load::<u32>(task, global!(LAYOUT.task_pid))
+                == Probe::load::<u32>(task, global!(LAYOUT.task_tgid));
             if leader && filter::process::<Probe>(task) {
                 call::<T>(Kind::DoExit, task, status);
             }
@@ -297,7 +297,7 @@ fn do_group_exit<T: Turn>(status: u64) -> i32 {
         // SAFETY: the current task.
         unsafe {
             let signal = pointer::<Probe>(task, global!(LAYOUT.task_signal));
-            let flags: u32 = Probe::get(signal, global!(LAYOUT.signal_flags));
+            let flags: u32 = Probe::load(signal, global!(LAYOUT.signal_flags));
             if flags & SIGNAL_GROUP_EXIT == 0 && filter::process::<Probe>(task) {
                 call::<T>(Kind::GroupExit, task, status);
             }
@@ -338,7 +338,7 @@ fn zap<T: Turn>(pidns: Addr) -> i32 {
         // SAFETY: the current task, and the argument of zap_pid_ns_processes.
         unsafe {
             if filter::process::<Probe>(task) {
-                let inum: u32 = Probe::get(pidns, global!(LAYOUT.pidns_inum));
+                let inum: u32 = Probe::load(pidns, global!(LAYOUT.pidns_inum));
                 call::<T>(Kind::ZapPidNs, task, u64::from(inum));
             }
         }

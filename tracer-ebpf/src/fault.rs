@@ -17,7 +17,7 @@ use crate::{
     emit::{self, Share},
     fold::{is_within, WHOLE},
     globals::{global, FAULTS, PLACES},
-    mem::{current, pointer, Addr, Mem, Probe},
+    mem::{current, pointer_if_known, Addr, Mem, Probe},
     siginfo::{Action, Info},
     task, verifier,
 };
@@ -91,7 +91,7 @@ pub(crate) unsafe fn before_handler(task: Addr, address: u64, of_fault: bool, ct
         let key = KnownPlace {
             mm: Probe::get(task, global!(LAYOUT.task_mm)),
             address,
-            tgid: u64::from(Probe::get::<u32>(task, global!(LAYOUT.task_tgid))),
+            tgid: u64::from(Probe::load::<u32>(task, global!(LAYOUT.task_tgid))),
         };
         if address == 0 || PLACES.get(key).is_some() {
             return;
@@ -194,7 +194,7 @@ unsafe fn mapping(out: *mut Fault, task: Addr) {
     // SAFETY: the caller's duty; addresses are only read by the helper.
     unsafe {
         let ip = (*out).ip;
-        let mm = pointer::<Probe>(task, global!(LAYOUT.task_mm));
+        let mm = pointer_if_known::<Probe>(task, global!(LAYOUT.task_mm));
         let vma = if global!(LAYOUT.mm_maple) != ABSENT {
             in_maple(mm, ip)
         } else {
@@ -203,19 +203,19 @@ unsafe fn mapping(out: *mut Fault, task: Addr) {
         (*out).start = Probe::get(vma, global!(LAYOUT.vma_start));
         (*out).end = Probe::get(vma, global!(LAYOUT.vma_end));
         (*out).page_offset = Probe::get(vma, global!(LAYOUT.vma_pgoff));
-        let file = pointer::<Probe>(vma, global!(LAYOUT.vma_file));
-        let inode = pointer::<Probe>(file, global!(LAYOUT.file_inode));
+        let file = pointer_if_known::<Probe>(vma, global!(LAYOUT.vma_file));
+        let inode = pointer_if_known::<Probe>(file, global!(LAYOUT.file_inode));
         (*out).inode = Probe::get(inode, global!(LAYOUT.inode_ino));
-        let device = pointer::<Probe>(inode, global!(LAYOUT.inode_sb));
+        let device = pointer_if_known::<Probe>(inode, global!(LAYOUT.inode_sb));
         (*out).device = Probe::get(device, global!(LAYOUT.sb_dev));
-        let mut dentry = pointer::<Probe>(file, global!(LAYOUT.file_dentry));
+        let mut dentry = pointer_if_known::<Probe>(file, global!(LAYOUT.file_dentry));
         let mut i = 0;
         while i < PATH_NAMES {
-            let name = pointer::<Probe>(dentry, global!(LAYOUT.dentry_name));
+            let name = pointer_if_known::<Probe>(dentry, global!(LAYOUT.dentry_name));
             let slot = (&raw mut (*out).names).cast::<u8>().add(i * PATH_NAME);
             *slot = 0;
             bpf_probe_read_kernel_str(slot.cast(), PATH_NAME as u32, name.cast());
-            dentry = pointer::<Probe>(dentry, global!(LAYOUT.dentry_parent));
+            dentry = pointer_if_known::<Probe>(dentry, global!(LAYOUT.dentry_parent));
             i += 1;
         }
     }
@@ -287,7 +287,7 @@ fn is_equal(a: u64, b: u32) -> u64 {
 unsafe fn in_rb(mm: Addr, ip: u64) -> Addr {
     // SAFETY: as for `mapping`.
     unsafe {
-        let mut node = pointer::<Probe>(mm, global!(LAYOUT.mm_rb));
+        let mut node = pointer_if_known::<Probe>(mm, global!(LAYOUT.mm_rb));
         let mut found = null::<u8>();
         let mut level = 0;
         while level < RB_LEVELS {
@@ -297,8 +297,8 @@ unsafe fn in_rb(mm: Addr, ip: u64) -> Addr {
             if above && !node.is_null() {
                 found = vma;
             }
-            let left = pointer::<Probe>(node, global!(LAYOUT.rb_left));
-            let right = pointer::<Probe>(node, global!(LAYOUT.rb_right));
+            let left = pointer_if_known::<Probe>(node, global!(LAYOUT.rb_left));
+            let right = pointer_if_known::<Probe>(node, global!(LAYOUT.rb_right));
             node = if above { left } else { right };
             level += 1;
         }

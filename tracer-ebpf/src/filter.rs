@@ -12,8 +12,8 @@ use sigtrace_common::{
 use crate::{
     globals::{global, CGROUPS, NEAR, NEW_CGROUPS, NEW_PIDNS, PIDS, TOUCHED},
     inside::{wanted, Inside},
-    mem::{current, pointer, typed_current, Addr, Mem, Probe},
-    task,
+    mem::{current, pointer, pointer_if_known, typed_current, Addr, Mem, Probe},
+    task, verifier,
 };
 
 /// cgroups nest deeper than this nowhere that was seen.
@@ -103,7 +103,7 @@ pub(crate) unsafe fn follow(target: Addr) {
     // SAFETY: the caller's duty. Seldom, so in the way that the verifier has done with sooner.
     unsafe {
         if limited() && !chosen::<Probe>(target) {
-            let tgid: u32 = Probe::get(target, global!(LAYOUT.task_tgid));
+            let tgid: u32 = Probe::load(target, global!(LAYOUT.task_tgid));
             let _ = TOUCHED.insert(tgid, 1, 0);
         }
     }
@@ -120,7 +120,7 @@ pub(crate) unsafe fn process<M: Mem>(task: Addr) -> bool {
         if chosen::<M>(task) {
             return true;
         }
-        let tgid: u32 = M::get(task, global!(LAYOUT.task_tgid));
+        let tgid: u32 = M::load(task, global!(LAYOUT.task_tgid));
         TOUCHED.get(tgid).is_some()
     }
 }
@@ -191,12 +191,12 @@ pub(crate) unsafe fn first_of<M: Mem>(task: Addr) -> Option<u32> {
     // SAFETY: the caller's duty.
     unsafe {
         let pid = pointer::<M>(task, global!(LAYOUT.task_thread_pid));
-        let level: u32 = Probe::get(pid, global!(LAYOUT.pid_level));
+        let level: u32 = Probe::load(pid, global!(LAYOUT.pid_level));
         if level == 0 || level > NS_LEVELS as u32 {
             return None;
         }
         let upid = task::upid(pid, level);
-        let nr: u32 = Probe::get(upid, global!(LAYOUT.upid_nr));
+        let nr: u32 = Probe::load(upid, global!(LAYOUT.upid_nr));
         (nr == 1).then(|| task::ns_inum::<Probe>(upid))
     }
 }
@@ -228,7 +228,7 @@ unsafe fn besides<M: Mem>(task: Addr, roles: u32) -> bool {
 unsafe fn pid_bits<M: Mem>(task: Addr) -> u32 {
     // SAFETY: the caller's duty; map values are only read.
     unsafe {
-        let tgid: u32 = M::get(task, global!(LAYOUT.task_tgid));
+        let tgid: u32 = M::load(task, global!(LAYOUT.task_tgid));
         PIDS.get(tgid).copied().unwrap_or(0)
     }
 }
@@ -274,6 +274,7 @@ unsafe fn wanted_above(mut at: Addr, hierarchy: u64, above: u64) -> (u64, Addr) 
         let mut new = (0, core::ptr::null());
         let mut i = 0;
         while i < CGROUP_LEVELS {
+            verifier::meet();
             if at.is_null() {
                 break;
             }
@@ -287,9 +288,12 @@ unsafe fn wanted_above(mut at: Addr, hierarchy: u64, above: u64) -> (u64, Addr) 
                 && may_hold_id(id | hierarchy, at)
             {
                 new = (id | hierarchy, at);
+                if global!(CONFIG.by_cgroup) == 0 {
+                    break;
+                }
             }
             // `self` is the first member: a css's address is its cgroup's.
-            at = pointer::<Probe>(at, global!(LAYOUT.cgroup_parent));
+            at = pointer_if_known::<Probe>(at, global!(LAYOUT.cgroup_parent));
             i += 1;
         }
         new

@@ -74,11 +74,11 @@ pub(crate) unsafe fn fold<M: Mem>(
     unsafe {
         let key = FoldKey {
             sender: (sender >> 32) as u32,
-            target: M::get(target, global!(LAYOUT.task_tgid)),
+            target: M::load(target, global!(LAYOUT.task_tgid)),
             // No branch: the verifier would follow the rest for each value.
-            thread: M::get::<u32>(target, global!(LAYOUT.task_pid)) & info.unless_for_all(),
+            thread: M::load::<u32>(target, global!(LAYOUT.task_pid)) & info.unless_for_all(),
             code: info.code(),
-            signal_flags: M::get(signal, global!(LAYOUT.signal_flags)),
+            signal_flags: M::load(signal, global!(LAYOUT.signal_flags)),
             number: info.number() as u8,
             result: info.result() as u8,
             handler: action.sort(),

@@ -28,7 +28,7 @@ use crate::{
     emit::{self, Share},
     filter, fold,
     globals::{global, FORKING},
-    mem::{current, pointer, Addr, Mem, Probe},
+    mem::{current, pointer, pointer_if_known, Addr, Mem, Probe},
     task, trace,
 };
 
@@ -251,7 +251,7 @@ fn reached(set: u64) -> Level {
     // SAFETY: addresses are only read by the helper.
     unsafe {
         let set = if set == 0 {
-            pointer::<Probe>(current(), global!(LAYOUT.task_cgroups))
+            pointer_if_known::<Probe>(current(), global!(LAYOUT.task_cgroups))
         } else {
             set as Addr
         };
@@ -259,7 +259,7 @@ fn reached(set: u64) -> Level {
         let mut depth = 0;
         while depth < LEVELS as u64 {
             let pids = css.wrapping_sub(global!(LAYOUT.pids_css) as usize);
-            let parent = pointer::<Probe>(css, global!(LAYOUT.css_parent));
+            let parent = pointer_if_known::<Probe>(css, global!(LAYOUT.css_parent));
             let count: u64 = Probe::get(pids, global!(LAYOUT.pids_counter));
             let max: u64 = Probe::get(pids, global!(LAYOUT.pids_limit));
             if parent.is_null() {
@@ -297,7 +297,7 @@ fn full(ns: Addr) -> Level {
             if at.is_null() {
                 break;
             }
-            let parent = pointer::<Probe>(at, global!(LAYOUT.pidns_parent));
+            let parent = pointer_if_known::<Probe>(at, global!(LAYOUT.pidns_parent));
             let count = Probe::get::<u32>(at, global!(LAYOUT.pidns_allocated)) & !ADDING;
             let max: u32 = Probe::get(at, global!(LAYOUT.pidns_max));
             let level: u32 = Probe::get(at, global!(LAYOUT.pidns_level));
@@ -404,15 +404,15 @@ unsafe fn for_children(task: Addr, flags: u64) -> Addr {
     }
     // SAFETY: the caller's duty.
     unsafe {
-        let proxy = pointer::<Probe>(task, global!(LAYOUT.task_nsproxy));
-        pointer::<Probe>(proxy, global!(LAYOUT.nsproxy_children))
+        let proxy = pointer_if_known::<Probe>(task, global!(LAYOUT.task_nsproxy));
+        pointer_if_known::<Probe>(proxy, global!(LAYOUT.nsproxy_children))
     }
 }
 
 #[inline(always)]
 unsafe fn ns_inum(ns: Addr) -> u32 {
     // SAFETY: the caller's duty.
-    unsafe { Probe::get(ns, global!(LAYOUT.pidns_inum)) }
+    unsafe { Probe::load(ns, global!(LAYOUT.pidns_inum)) }
 }
 
 #[inline(always)]
@@ -420,7 +420,7 @@ unsafe fn groups(out: *mut ForkRejected, pids: &Level) {
     // SAFETY: the caller's duty; addresses are only read by the helper.
     unsafe {
         let mut css = pids.at as Addr;
-        let cgroup = pointer::<Probe>(css, global!(LAYOUT.css_cgroup));
+        let cgroup = pointer_if_known::<Probe>(css, global!(LAYOUT.css_cgroup));
         (*out).pids_id = task::cgroup_id(cgroup);
         (*out).pids_count = pids.count;
         (*out).pids_max = pids.max;
@@ -428,9 +428,9 @@ unsafe fn groups(out: *mut ForkRejected, pids: &Level) {
         let names = (&raw mut (*out).groups).cast::<[u8; CGROUP_NAME]>();
         let mut i = 0;
         while i < PIDS_LEVELS {
-            let cgroup = pointer::<Probe>(css, global!(LAYOUT.css_cgroup));
+            let cgroup = pointer_if_known::<Probe>(css, global!(LAYOUT.css_cgroup));
             task::cgroup_name(names.add(i), cgroup);
-            css = pointer::<Probe>(css, global!(LAYOUT.css_parent));
+            css = pointer_if_known::<Probe>(css, global!(LAYOUT.css_parent));
             i += 1;
         }
     }
@@ -468,18 +468,18 @@ unsafe fn processes(out: *mut ForkRejected, task: Addr) {
         (*out).nproc_limit = Probe::get(signal, limit);
         let which = global!(LAYOUT.ucounts_nproc);
         if which != ABSENT && global!(LAYOUT.cred_ucounts) != ABSENT {
-            let counts = pointer::<Probe>(real, global!(LAYOUT.cred_ucounts));
+            let counts = pointer_if_known::<Probe>(real, global!(LAYOUT.cred_ucounts));
             (*out).nproc = Probe::get(counts, global!(LAYOUT.ucounts_rlimit) + 8 * which);
         } else if global!(LAYOUT.user_processes) != ABSENT {
-            let user = pointer::<Probe>(real, global!(LAYOUT.cred_user));
+            let user = pointer_if_known::<Probe>(real, global!(LAYOUT.cred_user));
             (*out).nproc = u64::from(Probe::get::<u32>(user, global!(LAYOUT.user_processes)));
         }
-        let cred = pointer::<Probe>(task, global!(LAYOUT.task_cred));
+        let cred = pointer_if_known::<Probe>(task, global!(LAYOUT.task_cred));
         let able: u64 = Probe::get(cred, global!(LAYOUT.cred_cap_effective));
-        let user_ns = pointer::<Probe>(cred, global!(LAYOUT.cred_user_ns));
+        let user_ns = pointer_if_known::<Probe>(cred, global!(LAYOUT.cred_user_ns));
         let nested: u32 = Probe::get(user_ns, global!(LAYOUT.userns_level));
         let able = nested == 0 && able & (1 << CAP_SYS_ADMIN | 1 << CAP_SYS_RESOURCE) != 0;
-        let uid: u32 = Probe::get(real, global!(LAYOUT.cred_uid));
+        let uid: u32 = Probe::load(real, global!(LAYOUT.cred_uid));
         (*out).nproc_exempt = u32::from(uid == 0 || able);
     }
 }

@@ -5,7 +5,7 @@ use sigtrace_common::{filter::near, record::NS_LEVELS};
 use crate::{
     globals::{global, NEAR, NEW_PIDNS, PIDNS},
     mem::{pointer, Addr, Mem, Probe},
-    task,
+    task, verifier,
 };
 
 /// Which PID namespaces a task is in.
@@ -56,9 +56,9 @@ impl Inside {
             if pid.is_null() {
                 let leader = pointer::<Probe>(task, global!(LAYOUT.task_group_leader));
                 let pid = pointer::<Probe>(leader, global!(LAYOUT.task_thread_pid));
-                return Self::untyped(pid, Probe::get(pid, global!(LAYOUT.pid_level)));
+                return Self::untyped(pid, Probe::load(pid, global!(LAYOUT.pid_level)));
             }
-            let level: u32 = M::get(pid, global!(LAYOUT.pid_level));
+            let level: u32 = M::load(pid, global!(LAYOUT.pid_level));
             if level == 0 {
                 return Self::HOST;
             }
@@ -119,15 +119,16 @@ impl Inside {
         // SAFETY: addresses of the kernel.
         unsafe {
             let inum = if self.direct {
-                M::get(self.namespace, global!(LAYOUT.pidns_inum))
+                M::load(self.namespace, global!(LAYOUT.pidns_inum))
             } else {
-                Probe::get(self.namespace, global!(LAYOUT.pidns_inum))
+                Probe::load(self.namespace, global!(LAYOUT.pidns_inum))
             };
             if wanted(inum) {
                 return true;
             }
             let mut i = 1;
             while i <= NS_LEVELS as u32 {
+                verifier::meet();
                 if i >= self.level {
                     break;
                 }

@@ -26,7 +26,9 @@ pub(crate) trait Mem {
     /// `T` must be an integer or a pointer, and `base` what the way demands.
     unsafe fn get<T: Copy + Default>(base: Addr, offset: u32) -> T;
 
-    /// The same for a field that every kernel has.
+    /// The same for a field that every kernel has, which is not asked each time (sigtrace
+    /// does not start where one of them is missing: `kernel::types`), or that is known to be
+    /// there.
     ///
     /// # Safety
     /// As for [`get`](Self::get).
@@ -104,12 +106,22 @@ impl Probe {
     }
 }
 
-/// A pointer field.
+/// A pointer field that every kernel has.
 ///
 /// # Safety
 /// As for [`Mem::get`].
 #[inline(always)]
 pub(crate) unsafe fn pointer<M: Mem>(base: Addr, offset: u32) -> Addr {
+    // SAFETY: the caller's duty.
+    unsafe { M::load::<u64>(base, offset) as Addr }
+}
+
+/// Another; null if the field is absent.
+///
+/// # Safety
+/// As for [`Mem::get`].
+#[inline(always)]
+pub(crate) unsafe fn pointer_if_known<M: Mem>(base: Addr, offset: u32) -> Addr {
     // SAFETY: the caller's duty.
     unsafe { M::get::<u64>(base, offset) as Addr }
 }

@@ -14,7 +14,7 @@ use sigtrace_common::{
 use crate::{
     emit,
     globals::global,
-    mem::{current, pointer, Addr, Mem, Probe},
+    mem::{current, pointer, pointer_if_known, Addr, Mem, Probe},
     siginfo::BY_KERNEL,
     task,
 };
@@ -43,11 +43,14 @@ unsafe fn chosen(oc: Addr) -> i32 {
             return 0;
         };
         let out = entry.as_mut_ptr();
-        fill(out, pointer::<Probe>(oc, global!(LAYOUT.oom_chosen)));
-        let memcg = pointer::<Probe>(oc, global!(LAYOUT.oom_memcg));
+        fill(
+            out,
+            pointer_if_known::<Probe>(oc, global!(LAYOUT.oom_chosen)),
+        );
+        let memcg = pointer_if_known::<Probe>(oc, global!(LAYOUT.oom_memcg));
         if !memcg.is_null() {
             let css = memcg.wrapping_add(global!(LAYOUT.memcg_css) as usize);
-            let cgroup = pointer::<Probe>(css, global!(LAYOUT.css_cgroup));
+            let cgroup = pointer_if_known::<Probe>(css, global!(LAYOUT.css_cgroup));
             (*out).limited = task::cgroup_id(cgroup);
         }
         (*out).total = Probe::get(oc, global!(LAYOUT.oom_total));
@@ -66,7 +69,7 @@ unsafe fn chosen(oc: Addr) -> i32 {
 pub(crate) unsafe fn before_sigkill(target: Addr, info: u32) {
     // SAFETY: the caller's duty.
     unsafe {
-        let flags: u32 = Probe::get(current(), global!(LAYOUT.task_flags));
+        let flags: u32 = Probe::load(current(), global!(LAYOUT.task_flags));
         if info != BY_KERNEL || flags & PF_EXITING != 0 {
             return;
         }
@@ -106,20 +109,20 @@ unsafe fn levels(out: *mut MemoryLevel, task: Addr) {
         {
             core::ptr::null()
         } else {
-            let set = pointer::<Probe>(task, global!(LAYOUT.task_cgroups));
+            let set = pointer_if_known::<Probe>(task, global!(LAYOUT.task_cgroups));
             let at = global!(LAYOUT.css_set_subsys) + 8 * global!(LAYOUT.memory_cgrp_id);
             pointer::<Probe>(set, at)
         };
         let mut i = 0;
         while i < OOM_LEVELS {
             let level = out.add(i);
-            let cgroup = pointer::<Probe>(css, global!(LAYOUT.css_cgroup));
+            let cgroup = pointer_if_known::<Probe>(css, global!(LAYOUT.css_cgroup));
             let memcg = css.wrapping_sub(global!(LAYOUT.memcg_css) as usize);
             (*level).id = task::cgroup_id(cgroup);
             (*level).usage = Probe::get(memcg, global!(LAYOUT.memcg_usage));
             (*level).max = Probe::get(memcg, global!(LAYOUT.memcg_max));
             task::cgroup_name(&raw mut (*level).name, cgroup);
-            css = pointer::<Probe>(css, global!(LAYOUT.css_parent));
+            css = pointer_if_known::<Probe>(css, global!(LAYOUT.css_parent));
             i += 1;
         }
     }

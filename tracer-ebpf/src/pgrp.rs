@@ -8,7 +8,7 @@ use sigtrace_common::{
 
 use crate::{
     globals::global,
-    mem::{pointer, Addr, Mem, Probe},
+    mem::{pointer, pointer_if_known, Addr, Mem, Probe},
 };
 
 /// `PIDTYPE_PGID`.
@@ -34,7 +34,8 @@ pub(crate) unsafe fn orphaned(task: Addr) -> u32 {
         if group.is_null() {
             return NOT_ASKED;
         }
-        let mut node = pointer::<Probe>(group, global!(LAYOUT.pid_tasks) + GROUP * POINTER);
+        let mut node =
+            pointer_if_known::<Probe>(group, global!(LAYOUT.pid_tasks) + GROUP * POINTER);
         let mut i = 0;
         while i < MEMBERS {
             if node.is_null() {
@@ -58,15 +59,15 @@ pub(crate) unsafe fn orphaned(task: Addr) -> u32 {
 unsafe fn keeps(member: Addr, group: Addr) -> bool {
     // SAFETY: the caller's duty.
     unsafe {
-        let exit_state: u32 = Probe::get(member, global!(LAYOUT.task_exit_state));
+        let exit_state: u32 = Probe::load(member, global!(LAYOUT.task_exit_state));
         let signal = pointer::<Probe>(member, global!(LAYOUT.task_signal));
-        let threads: u32 = Probe::get(signal, global!(LAYOUT.signal_nr_threads));
+        let threads: u32 = Probe::load(signal, global!(LAYOUT.signal_nr_threads));
         // Only a group's leaders are in its list (`thread_group_empty`).
         if exit_state != 0 && threads <= 1 {
             return false;
         }
         let parent = pointer::<Probe>(member, global!(LAYOUT.task_real_parent));
-        let tgid: u32 = Probe::get(parent, global!(LAYOUT.task_tgid));
+        let tgid: u32 = Probe::load(parent, global!(LAYOUT.task_tgid));
         // `is_global_init`.
         if tgid == 1 {
             return false;
@@ -81,6 +82,6 @@ pub(crate) unsafe fn id(task: Addr, kind: u32) -> Addr {
     // SAFETY: the caller's duty.
     unsafe {
         let signal = pointer::<Probe>(task, global!(LAYOUT.task_signal));
-        pointer::<Probe>(signal, global!(LAYOUT.signal_pids) + kind * POINTER)
+        pointer_if_known::<Probe>(signal, global!(LAYOUT.signal_pids) + kind * POINTER)
     }
 }

@@ -12,7 +12,7 @@ use sigtrace_common::{
 use crate::{
     emit,
     globals::{global, TOLD_PLACES},
-    mem::{pointer, Addr, Probe},
+    mem::{pointer_if_known, Addr, Probe},
     task,
 };
 
@@ -62,7 +62,7 @@ fn told(cgroup: u64, hierarchy: u64) -> u64 {
         while i < PLACE_NAMES {
             task::cgroup_name(names.add(i), at);
             // `self` is the first member: a css's address is its cgroup's.
-            at = pointer::<Probe>(at, global!(LAYOUT.cgroup_parent));
+            at = pointer_if_known::<Probe>(at, global!(LAYOUT.cgroup_parent));
             i += 1;
         }
         entry.submit(0);

@@ -12,7 +12,7 @@ use crate::{
     emit::{self, turn, First, Only, Second, Share, Third, Turn},
     filter,
     globals::{global, DEAD},
-    mem::{current, pointer, Addr, Direct, Mem, Probe},
+    mem::{current, pointer, pointer_if_known, Addr, Direct, Mem, Probe},
     task,
 };
 
@@ -68,8 +68,8 @@ pub fn btf3_sched_process_fork(ctx: BtfTracePointContext) -> i32 {
 unsafe fn is_leader<M: Mem>(task: Addr) -> bool {
     // SAFETY: the caller's duty.
     unsafe {
-        M::get::<u32>(task, global!(LAYOUT.task_pid))
-            == M::get::<u32>(task, global!(LAYOUT.task_tgid))
+        M::load::<u32>(task, global!(LAYOUT.task_pid))
+            == M::load::<u32>(task, global!(LAYOUT.task_tgid))
     }
 }
 
@@ -197,7 +197,7 @@ unsafe fn placed<M: Mem>(task: Addr) {
         };
         // In the root of the v2 hierarchy, whose name says nothing: where containers are
         // held by cgroup v1, that of the pids controller says it.
-        if pointer::<Probe>(own, global!(LAYOUT.cgroup_parent)).is_null()
+        if pointer_if_known::<Probe>(own, global!(LAYOUT.cgroup_parent)).is_null()
             && global!(CONFIG.css_set_pids) != 0
         {
             own = task::cgroup_v1::<M>(task);
@@ -209,7 +209,7 @@ unsafe fn placed<M: Mem>(task: Addr) {
         (*out).header = emit::header(Kind::Placed);
         task::fill::<M>(&raw mut (*out).task, task);
         // `self` is the first member: a css's address is its cgroup's.
-        let parent = pointer::<Probe>(own, global!(LAYOUT.cgroup_parent));
+        let parent = pointer_if_known::<Probe>(own, global!(LAYOUT.cgroup_parent));
         task::cgroup_name(&raw mut (*out).cgroups[0], own);
         task::cgroup_name(&raw mut (*out).cgroups[1], parent);
         entry.submit(0);
@@ -259,11 +259,11 @@ unsafe fn release<M: Mem, T: Turn>(task: Addr) -> i32 {
             {
                 return 0;
             }
-            let by = Probe::get(current(), global!(LAYOUT.task_tgid));
+            let by = Probe::load(current(), global!(LAYOUT.task_tgid));
             reap(
                 Kind::Release,
-                M::get(task, global!(LAYOUT.task_tgid)),
-                M::get(task, global!(LAYOUT.task_start)),
+                M::load(task, global!(LAYOUT.task_tgid)),
+                M::load(task, global!(LAYOUT.task_start)),
                 by,
             );
             filter::gone::<M>(task);
@@ -277,14 +277,14 @@ pub fn raw_sched_process_free(ctx: RawTracePointContext) -> i32 {
     // SAFETY: the arguments of sched_process_free.
     unsafe {
         let task = ctx.arg::<u64>(0) as Addr;
-        let tgid: u32 = Probe::get(task, global!(LAYOUT.task_tgid));
+        let tgid: u32 = Probe::load(task, global!(LAYOUT.task_tgid));
         // The pids are detached by now: that it counts was decided at its exit.
         let Some(&start) = DEAD.get(tgid) else {
             return 0;
         };
         let leader = pointer::<Probe>(task, global!(LAYOUT.task_group_leader));
         if !is_leader::<Probe>(task)
-            || Probe::get::<u64>(leader, global!(LAYOUT.task_start)) != start
+            || Probe::load::<u64>(leader, global!(LAYOUT.task_start)) != start
         {
             return 0;
         }

@@ -14,7 +14,7 @@ use crate::{
     emit::{self, turn, First, Only, Second, Third, Turn},
     filter,
     globals::global,
-    mem::{current, pointer, Addr, Mem, Probe},
+    mem::{current, pointer_if_known, Addr, Mem, Probe},
     task, trace,
 };
 
@@ -82,12 +82,12 @@ unsafe fn stopped_for(child: Addr) -> i32 {
     }
     // SAFETY: the caller's duty; addresses are only read by the helper.
     unsafe {
-        let info = pointer::<Probe>(child, global!(LAYOUT.task_last_siginfo));
+        let info = pointer_if_known::<Probe>(child, global!(LAYOUT.task_last_siginfo));
         if info.is_null() {
             return 0;
         }
         let number: i32 = Probe::get(info, global!(LAYOUT.siginfo_signo));
-        let code: i32 = Probe::get(info, global!(LAYOUT.siginfo_code));
+        let code: i32 = Probe::load(info, global!(LAYOUT.siginfo_code));
         // Made up by `ptrace_do_notify`: SIGTRAP, with 0x80 at a system call, with
         // the event above that.
         let made_up = number == SIGTRAP && (code & 0x7f == SIGTRAP || code > 0xff);

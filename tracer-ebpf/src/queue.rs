@@ -9,7 +9,7 @@ use sigtrace_common::{
 
 use crate::{
     globals::global,
-    mem::{pointer, Addr, Mem, Probe},
+    mem::{pointer, pointer_if_known, Addr, Mem, Probe},
     verifier,
 };
 
@@ -101,10 +101,10 @@ pub(crate) unsafe fn fill(out: *mut Signal, target: Addr) {
         (*out).queue_limit = Probe::get(signal, limit);
         let which = global!(LAYOUT.ucounts_sigpending);
         if which != ABSENT && global!(LAYOUT.cred_ucounts) != ABSENT {
-            let counts = pointer::<Probe>(cred, global!(LAYOUT.cred_ucounts));
+            let counts = pointer_if_known::<Probe>(cred, global!(LAYOUT.cred_ucounts));
             (*out).queued = Probe::get(counts, global!(LAYOUT.ucounts_rlimit) + 8 * which);
         } else if global!(LAYOUT.user_sigpending) != ABSENT {
-            let user = pointer::<Probe>(cred, global!(LAYOUT.cred_user));
+            let user = pointer_if_known::<Probe>(cred, global!(LAYOUT.cred_user));
             (*out).queued = u64::from(Probe::get::<u32>(user, global!(LAYOUT.user_sigpending)));
         }
     }

@@ -25,7 +25,7 @@ use crate::{
     emit::{self, Share},
     filter, fork,
     globals::{global, ASKED, BROADCASTS, CALLS, DENIALS},
-    mem::{current, pointer, typed_current, Addr, Direct, Mem, Probe},
+    mem::{current, pointer, pointer_if_known, typed_current, Addr, Direct, Mem, Probe},
     place, rights, syscall, task, trace,
 };
 
@@ -281,11 +281,11 @@ fn denied(number: i32, target: Addr, error: i32, many: bool) -> i32 {
 unsafe fn creds(out: *mut Creds, cred: Addr) {
     // SAFETY: the caller's duty; reads are checked as `Mem` says.
     unsafe {
-        (*out).uid = Probe::get(cred, global!(LAYOUT.cred_uid));
+        (*out).uid = Probe::load(cred, global!(LAYOUT.cred_uid));
         (*out).euid = Probe::get(cred, global!(LAYOUT.cred_euid));
         (*out).suid = Probe::get(cred, global!(LAYOUT.cred_suid));
         (*out).cap_kill = rights::cap_kill(cred);
-        let user_ns = pointer::<Probe>(cred, global!(LAYOUT.cred_user_ns));
+        let user_ns = pointer_if_known::<Probe>(cred, global!(LAYOUT.cred_user_ns));
         (*out).user_ns = Probe::get(user_ns, global!(LAYOUT.userns_inum));
         (*out).user_ns_level = Probe::get(user_ns, global!(LAYOUT.userns_level));
     }
@@ -341,7 +341,7 @@ fn done(call: u32, regs: u64, returned: i32, counts_many: u32) -> i32 {
                 task::fill::<Probe>(&raw mut (*out).current, task);
                 creds(
                     &raw mut (*out).creds,
-                    pointer::<Probe>(task, global!(LAYOUT.task_cred)),
+                    pointer_if_known::<Probe>(task, global!(LAYOUT.task_cred)),
                 );
                 // Without one it is cleared: the helper does that when it fails.
                 let from = denial.map_or(core::ptr::null(), |denial| denial);

@@ -5,7 +5,7 @@ use sigtrace_common::{layout::ABSENT, record::Right};
 
 use crate::{
     globals::global,
-    mem::{pointer, Addr, Mem, Probe},
+    mem::{pointer, pointer_if_known, Addr, Mem, Probe},
     pgrp,
 };
 
@@ -37,26 +37,26 @@ pub(crate) unsafe fn of(sender: Addr, target: Addr, number: i32) -> Right {
         if pointer::<Probe>(sender, signal) == pointer::<Probe>(target, signal) {
             return Right::Own;
         }
-        let cred = pointer::<Probe>(sender, global!(LAYOUT.task_cred));
+        let cred = pointer_if_known::<Probe>(sender, global!(LAYOUT.task_cred));
         let theirs = pointer::<Probe>(target, global!(LAYOUT.task_real_cred));
         let (uid, euid) = (
-            Probe::get::<u32>(cred, global!(LAYOUT.cred_uid)),
+            Probe::load::<u32>(cred, global!(LAYOUT.cred_uid)),
             Probe::get::<u32>(cred, global!(LAYOUT.cred_euid)),
         );
         let (to, saved) = (
-            Probe::get::<u32>(theirs, global!(LAYOUT.cred_uid)),
+            Probe::load::<u32>(theirs, global!(LAYOUT.cred_uid)),
             Probe::get::<u32>(theirs, global!(LAYOUT.cred_suid)),
         );
         // `kill_ok_by_cred`.
         if euid == saved || euid == to || uid == saved || uid == to {
             return Right::User;
         }
-        let own = pointer::<Probe>(cred, global!(LAYOUT.cred_user_ns));
+        let own = pointer_if_known::<Probe>(cred, global!(LAYOUT.cred_user_ns));
         let right = capable(
             cap_kill(cred) != 0,
             euid,
             own,
-            pointer::<Probe>(theirs, global!(LAYOUT.cred_user_ns)),
+            pointer_if_known::<Probe>(theirs, global!(LAYOUT.cred_user_ns)),
         );
         if right as u32 != Right::None as u32 {
             return right;
@@ -88,7 +88,7 @@ unsafe fn capable(cap_kill: bool, euid: u32, own: Addr, mut user_ns: Addr) -> Ri
             if user_ns.is_null() {
                 return Right::None;
             }
-            let parent = pointer::<Probe>(user_ns, global!(LAYOUT.userns_parent));
+            let parent = pointer_if_known::<Probe>(user_ns, global!(LAYOUT.userns_parent));
             let owner: u32 = Probe::get(user_ns, global!(LAYOUT.userns_owner));
             if parent == own && owner == euid {
                 return Right::Owner;

@@ -5,7 +5,6 @@
 use core::{ffi::c_void, mem::MaybeUninit};
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
-use sigtrace_common::layout::ABSENT;
 
 use crate::{globals::global, mem::Addr, signal::scalar_arg, verifier};
 
@@ -114,10 +113,10 @@ impl Info {
         u32::from(byte(&self.group)).wrapping_sub(1)
     }
 
-    /// Whether it is for the whole process.
+    /// 1 if it is for the whole process, else 0; without a branch.
     #[inline(always)]
-    pub(crate) fn is_for_all(&self) -> bool {
-        byte(&self.group) != 0
+    pub(crate) fn group(&self) -> u32 {
+        u32::from(byte(&self.group))
     }
 
     /// `si_code`; 0 without a siginfo.
@@ -126,12 +125,9 @@ impl Info {
         self.word(global!(LAYOUT.siginfo_code)) as i32
     }
 
-    /// The word at an offset that the loader knows; 0 where there is none.
+    /// The word at an offset that the loader knows.
     #[inline(always)]
     pub(crate) fn word(&self, offset: u32) -> u32 {
-        if offset == ABSENT {
-            return 0;
-        }
         let word = &self.words[(offset / 4) as usize % WORDS];
         // SAFETY: a reference to a plain integer.
         unsafe { core::ptr::read_volatile(word) }

@@ -22,7 +22,7 @@ use crate::{
     first_look::{self, Clearly},
     fold,
     globals::global,
-    mem::{current, pointer, typed_current, Addr, Direct, Mem, Probe},
+    mem::{current, pointer, pointer_if_known, typed_current, Addr, Direct, Mem, Probe},
     oom, place, queue,
     siginfo::{Action, Call, Info, BY_KERNEL, WHOLE},
     task::{self, Links},
@@ -150,17 +150,20 @@ unsafe fn generate<M: Mem>(ctx: *mut c_void, call: Call, target: Addr, clearly: 
         } else {
             return 0;
         };
-        let mut room = MaybeUninit::uninit();
-        let info = Info::read(&mut room, ctx, 1, call);
-        if info.result() == queue::LOSE_INFO {
-            let result = queue::without_entry(target, info.number(), u32::from(info.is_for_all()));
-            info.set_result(result);
-        }
-        // A signal that was dropped has no future.
-        if because == Because::OfSender && info.result() != IGNORED {
+        // A signal that was dropped has no future. Before anything is read: from here on it is one
+        // way, whyever it is wanted. The argument itself, of which nothing is remembered.
+        if because == Because::OfSender
+            && core::ptr::read_volatile(ctx.cast::<u64>().add(4)) as i32 != IGNORED
+        {
             filter::follow(target);
         }
         verifier::meet();
+        let mut room = MaybeUninit::uninit();
+        let info = Info::read(&mut room, ctx, 1, call);
+        if info.result() == queue::LOSE_INFO {
+            let result = queue::without_entry(target, info.number(), info.group());
+            info.set_result(result);
+        }
         let signal = pointer::<M>(target, global!(LAYOUT.task_signal));
         let sighand = pointer::<M>(target, global!(LAYOUT.task_sighand));
         let action = sighand.wrapping_add(
@@ -188,17 +191,19 @@ unsafe fn generate<M: Mem>(ctx: *mut c_void, call: Call, target: Addr, clearly: 
             signal,
         };
         fault::before_signal(target, info, action, ctx);
+        verifier::meet();
         let whole = global!(CONFIG.all_stacks) != 0
             || !routine(info, action)
             || (fault::is_fault(info.number(), info.code())
                 && target == current()
-                && fault::is_seldom(M::get(target, global!(LAYOUT.task_tgid))));
+                && fault::is_seldom(M::load(target, global!(LAYOUT.task_tgid))));
         // Here, where it is one way for both records: it is most of what the verifier has
         // to follow.
         let cgroups = [
             verifier::unknown(filter::cgroup::<Probe>(current())),
             verifier::unknown(filter::cgroup::<M>(target)),
         ];
+        verifier::meet();
         if !whole {
             if let Some(mut entry) = emit::reserve_within::<Signal>(Kind::Signal, Share::Noise) {
                 let out = entry.as_mut_ptr();
@@ -267,7 +272,7 @@ unsafe fn fill<M: Mem>(
     // SAFETY: the caller's duty.
     unsafe {
         (*out).number = info.number();
-        (*out).group = u32::from(info.is_for_all());
+        (*out).group = info.group();
         (*out).result = info.result() as u32;
         let (number, code) = (info.number(), info.code());
         let (mut pid, mut uid) = (0, 0);
@@ -291,6 +296,7 @@ unsafe fn fill<M: Mem>(
             pid = limit(tasks.signal, RLIMIT_CPU, number);
             uid = limit(tasks.signal, RLIMIT_RTTIME, number);
         }
+        verifier::meet();
         (*out).info = info.kind();
         (*out).code = code;
         (*out).si_pid = pid;
@@ -302,7 +308,9 @@ unsafe fn fill<M: Mem>(
             let current = current();
             task::fill_with::<Probe>(&raw mut (*out).current, current, &tasks.current, of_current);
         }
+        verifier::meet();
         task::fill_with::<M>(&raw mut (*out).target, target, &tasks.target, of_target);
+        verifier::meet();
         (*out).pdeath_signal = if (*out).current.flags & PF_EXITING == 0 {
             0
         } else {
@@ -313,7 +321,9 @@ unsafe fn fill<M: Mem>(
         if queue::was_full(info.result()) {
             queue::fill(out, target);
         }
+        verifier::meet();
         state::<M>(&raw mut (*out).state, target, tasks.signal, info, action);
+        verifier::meet();
         throttled::<M>(&raw mut (*out).state, target, info.result());
     }
 }
@@ -343,28 +353,28 @@ unsafe fn state<M: Mem>(
 ) {
     // SAFETY: the caller's duty.
     unsafe {
-        let blocked: u64 = M::get(target, global!(LAYOUT.task_blocked));
+        let blocked: u64 = M::load(target, global!(LAYOUT.task_blocked));
         (*out).handler = action.handler();
         (*out).sa_flags = action.flags();
         (*out).blocked = blocked;
         (*out).real_blocked = M::get(target, global!(LAYOUT.task_real_blocked));
-        (*out).pending = M::get(target, global!(LAYOUT.task_pending));
-        (*out).shared_pending = M::get(signal, global!(LAYOUT.signal_shared_pending));
-        (*out).signal_flags = M::get(signal, global!(LAYOUT.signal_flags));
-        (*out).group_exit_code = M::get(signal, global!(LAYOUT.signal_group_exit_code));
-        (*out).ptrace = M::get(target, global!(LAYOUT.task_ptrace));
+        (*out).pending = M::load(target, global!(LAYOUT.task_pending));
+        (*out).shared_pending = M::load(signal, global!(LAYOUT.signal_shared_pending));
+        (*out).signal_flags = M::load(signal, global!(LAYOUT.signal_flags));
+        (*out).group_exit_code = M::load(signal, global!(LAYOUT.signal_group_exit_code));
+        (*out).ptrace = M::load(target, global!(LAYOUT.task_ptrace));
         // `long` before 5.14, `unsigned int` since: the low half is the state
         // in both, on this byte order.
-        (*out).state = M::get(target, global!(LAYOUT.task_state));
-        (*out).exit_state = M::get(target, global!(LAYOUT.task_exit_state));
-        let threads: u32 = M::get(signal, global!(LAYOUT.signal_nr_threads));
+        (*out).state = M::load(target, global!(LAYOUT.task_state));
+        (*out).exit_state = M::load(target, global!(LAYOUT.task_exit_state));
+        let threads: u32 = M::load(signal, global!(LAYOUT.signal_nr_threads));
         (*out).threads = threads;
         (*out).dumping = dumping::<M>(signal, target);
-        verifier::clear(&raw mut (*out).threads_seen);
-        verifier::clear(&raw mut (*out).threads_blocking);
-        verifier::clear(&raw mut (*out).threads_unable);
+        (*out).threads_seen = 0;
+        (*out).threads_blocking = 0;
+        (*out).threads_unable = 0;
         let bit = (info.number() as u32).wrapping_sub(1) & 63;
-        if info.is_for_all() && threads > 1 && blocked >> bit & 1 == 1 {
+        if info.group() != 0 && threads > 1 && blocked >> bit & 1 == 1 {
             ask_threads(out, signal, bit);
         }
     }
@@ -385,10 +395,10 @@ unsafe fn throttled<M: Mem>(out: *mut TargetState, target: Addr, result: i32) {
             return;
         }
         let queue = pointer::<M>(target, global!(LAYOUT.task_cfs_rq));
-        let count: u32 = M::get(queue, global!(LAYOUT.cfs_rq_throttle_count));
+        let count: u32 = M::load(queue, global!(LAYOUT.cfs_rq_throttle_count));
         if count != 0 {
             (*out).throttle_count = count;
-            (*out).prio = M::get(target, global!(LAYOUT.task_prio));
+            (*out).prio = M::load(target, global!(LAYOUT.task_prio));
         }
     }
 }
@@ -398,8 +408,8 @@ unsafe fn dumping<M: Mem>(signal: Addr, target: Addr) -> u32 {
     // SAFETY: the caller's duty.
     unsafe {
         let core_state = if global!(LAYOUT.signal_core_state) == ABSENT {
-            let mm = pointer::<Probe>(target, global!(LAYOUT.task_mm));
-            pointer::<Probe>(mm, global!(LAYOUT.mm_core_state))
+            let mm = pointer_if_known::<Probe>(target, global!(LAYOUT.task_mm));
+            pointer_if_known::<Probe>(mm, global!(LAYOUT.mm_core_state))
         } else {
             pointer::<M>(signal, global!(LAYOUT.signal_core_state))
         };
@@ -420,8 +430,8 @@ unsafe fn ask_threads(out: *mut TargetState, signal: Addr, bit: u32) {
                 break;
             }
             let thread = node.wrapping_sub(global!(LAYOUT.task_thread_node) as usize);
-            let flags: u32 = Probe::get(thread, global!(LAYOUT.task_flags));
-            let blocked: u64 = Probe::get(thread, global!(LAYOUT.task_blocked));
+            let flags: u32 = Probe::load(thread, global!(LAYOUT.task_flags));
+            let blocked: u64 = Probe::load(thread, global!(LAYOUT.task_blocked));
             let unable = verifier::any(u64::from(flags & (PF_EXITING | PF_WORKERS)));
             let blocking = (blocked >> bit & 1) * (1 - unable);
             verifier::add(&raw mut (*out).threads_seen, 1);

@@ -5,7 +5,7 @@ use sigtrace_common::layout::ABSENT;
 
 use crate::{
     globals::global,
-    mem::{pointer, Addr, Mem, Probe},
+    mem::{pointer_if_known, Addr, Mem, Probe},
 };
 
 /// `THREAD_SIZE`; with KASAN it is more, and then nothing is found.
@@ -55,7 +55,7 @@ pub(crate) unsafe fn registers(task: Addr) -> Addr {
     }
     // SAFETY: the caller's duty; the rest is read by the helper alone.
     unsafe {
-        let stack = pointer::<Probe>(task, global!(LAYOUT.task_stack));
+        let stack = pointer_if_known::<Probe>(task, global!(LAYOUT.task_stack));
         let top = stack.wrapping_add(STACK - global!(LAYOUT.regs_size) as usize);
         if from_user(top) {
             return top;

@@ -11,7 +11,7 @@ use sigtrace_common::{
 use crate::{
     filter,
     globals::global,
-    mem::{pointer, Addr, Mem, Probe},
+    mem::{pointer, pointer_if_known, Addr, Mem, Probe},
     verifier,
 };
 
@@ -72,12 +72,12 @@ pub(crate) unsafe fn fill<M: Mem>(out: *mut Task, task: Addr) {
 pub(crate) unsafe fn fill_with<M: Mem>(out: *mut Task, task: Addr, links: &Links, cgroup: u64) {
     // SAFETY: the caller's duty; reads are checked as `Mem` says.
     unsafe {
-        (*out).tgid = M::get(task, global!(LAYOUT.task_tgid));
-        (*out).tid = M::get(task, global!(LAYOUT.task_pid));
-        (*out).flags = M::get(task, global!(LAYOUT.task_flags));
-        (*out).start_ns = M::get(links.leader, global!(LAYOUT.task_start));
-        (*out).ppid = M::get(links.parent, global!(LAYOUT.task_tgid));
-        (*out).uid = M::get(links.cred, global!(LAYOUT.cred_uid));
+        (*out).tgid = M::load(task, global!(LAYOUT.task_tgid));
+        (*out).tid = M::load(task, global!(LAYOUT.task_pid));
+        (*out).flags = M::load(task, global!(LAYOUT.task_flags));
+        (*out).start_ns = M::load(links.leader, global!(LAYOUT.task_start));
+        (*out).ppid = M::load(links.parent, global!(LAYOUT.task_tgid));
+        (*out).uid = M::load(links.cred, global!(LAYOUT.cred_uid));
         // Here and not on the user side, which knows the way up of no cgroup
         // that is made later.
         (*out).cgroup = cgroup;
@@ -100,21 +100,22 @@ pub(crate) unsafe fn comm<M: Mem>(out: *mut [u8; COMM_LEN], task: Addr) {
     // SAFETY: the caller's duty; the helper clears `out` if it fails.
     unsafe {
         if M::TYPED {
-            let words = out.cast::<u64>();
+            let (words, name) = (out.cast::<u64>(), comm_of(task));
             let mut i = 0;
             while i < COMM_LEN / size_of::<u64>() {
-                let at = global!(LAYOUT.task_comm) + (i * size_of::<u64>()) as u32;
-                *words.add(i) = M::get(task, at);
+                *words.add(i) = M::load(name, (i * size_of::<u64>()) as u32);
                 i += 1;
             }
             return;
         }
-        bpf_probe_read_kernel(
-            out.cast(),
-            COMM_LEN as u32,
-            task.wrapping_add(global!(LAYOUT.task_comm) as usize).cast(),
-        );
+        bpf_probe_read_kernel(out.cast(), COMM_LEN as u32, comm_of(task).cast());
     }
+}
+
+/// `&task->comm`.
+#[inline(always)]
+fn comm_of(task: Addr) -> Addr {
+    task.wrapping_add(global!(LAYOUT.task_comm) as usize)
 }
 
 /// The pids of a `struct pid` in the nested namespaces, and these.
@@ -125,7 +126,7 @@ pub(crate) unsafe fn comm<M: Mem>(out: *mut [u8; COMM_LEN], task: Addr) {
 unsafe fn namespaces<M: Mem>(out: *mut Task, pid: Addr) {
     // SAFETY: the caller's duty.
     unsafe {
-        let level: u32 = M::get(pid, global!(LAYOUT.pid_level));
+        let level: u32 = M::load(pid, global!(LAYOUT.pid_level));
         (*out).level = level as u16;
         verifier::clear(&raw mut (*out).ns_pids);
         verifier::clear(&raw mut (*out).ns_inums);
@@ -135,8 +136,10 @@ unsafe fn namespaces<M: Mem>(out: *mut Task, pid: Addr) {
                 break;
             }
             let upid = upid(pid, i as u32 + 1);
-            *(&raw mut (*out).ns_pids).cast::<u32>().add(i) = M::get(upid, global!(LAYOUT.upid_nr));
+            *(&raw mut (*out).ns_pids).cast::<u32>().add(i) =
+                M::load(upid, global!(LAYOUT.upid_nr));
             *(&raw mut (*out).ns_inums).cast::<u32>().add(i) = ns_inum::<M>(upid);
+            verifier::meet();
             i += 1;
         }
     }
@@ -145,8 +148,8 @@ unsafe fn namespaces<M: Mem>(out: *mut Task, pid: Addr) {
 /// `&pid->numbers[level]`.
 #[inline(always)]
 pub(crate) fn upid(pid: Addr, level: u32) -> Addr {
-    let at = global!(LAYOUT.pid_numbers) + level * global!(LAYOUT.upid_size);
-    pid.wrapping_add(at as usize)
+    let at = level as usize * global!(LAYOUT.upid_size) as usize;
+    pid.wrapping_add(global!(LAYOUT.pid_numbers) as usize + at)
 }
 
 /// Inode of the namespace of a `struct upid`.
@@ -158,7 +161,7 @@ pub(crate) unsafe fn ns_inum<M: Mem>(upid: Addr) -> u32 {
     // SAFETY: the caller's duty.
     unsafe {
         let ns = pointer::<M>(upid, global!(LAYOUT.upid_ns));
-        M::get(ns, global!(LAYOUT.pidns_inum))
+        M::load(ns, global!(LAYOUT.pidns_inum))
     }
 }
 
@@ -171,8 +174,8 @@ pub(crate) unsafe fn ns_inum<M: Mem>(upid: Addr) -> u32 {
 pub(crate) unsafe fn cgroup<M: Mem>(task: Addr) -> Addr {
     // SAFETY: the caller's duty.
     unsafe {
-        let set = pointer::<M>(task, global!(LAYOUT.task_cgroups));
-        pointer::<Probe>(set, global!(LAYOUT.css_set_dfl_cgrp))
+        let set = pointer_if_known::<M>(task, global!(LAYOUT.task_cgroups));
+        pointer_if_known::<Probe>(set, global!(LAYOUT.css_set_dfl_cgrp))
     }
 }
 
@@ -185,9 +188,9 @@ pub(crate) unsafe fn cgroup<M: Mem>(task: Addr) -> Addr {
 pub(crate) unsafe fn cgroup_v1<M: Mem>(task: Addr) -> Addr {
     // SAFETY: the caller's duty.
     unsafe {
-        let set = pointer::<M>(task, global!(LAYOUT.task_cgroups));
+        let set = pointer_if_known::<M>(task, global!(LAYOUT.task_cgroups));
         let state = pointer::<Probe>(set, global!(CONFIG.css_set_pids));
-        pointer::<Probe>(state, global!(LAYOUT.css_cgroup))
+        pointer_if_known::<Probe>(state, global!(LAYOUT.css_cgroup))
     }
 }
 
@@ -199,8 +202,8 @@ pub(crate) unsafe fn cgroup_v1<M: Mem>(task: Addr) -> Addr {
 pub(crate) unsafe fn cgroup_id(cgroup: Addr) -> u64 {
     // SAFETY: the caller's duty.
     unsafe {
-        let kn = pointer::<Probe>(cgroup, global!(LAYOUT.cgroup_kn));
-        Probe::get(kn, global!(LAYOUT.kernfs_id))
+        let kn = pointer_if_known::<Probe>(cgroup, global!(LAYOUT.cgroup_kn));
+        Probe::load(kn, global!(LAYOUT.kernfs_id))
     }
 }
 
@@ -216,8 +219,8 @@ pub(crate) unsafe fn cgroup_name_is_long(cgroup: Addr) -> bool {
     let mut piece = MaybeUninit::<[u8; PIECE + 1]>::uninit();
     // SAFETY: the helper checks the address; `piece` is as long as it is told.
     unsafe {
-        let kn = pointer::<Probe>(cgroup, global!(LAYOUT.cgroup_kn));
-        let name = pointer::<Probe>(kn, global!(LAYOUT.kernfs_name));
+        let kn = pointer_if_known::<Probe>(cgroup, global!(LAYOUT.cgroup_kn));
+        let name = pointer_if_known::<Probe>(kn, global!(LAYOUT.kernfs_name));
         let mut at = 0;
         while at < ID_LEN {
             let length = bpf_probe_read_kernel_str(
@@ -243,8 +246,8 @@ pub(crate) unsafe fn cgroup_name_is_long(cgroup: Addr) -> bool {
 pub(crate) unsafe fn cgroup_name<const ROOM: usize>(out: *mut [u8; ROOM], cgroup: Addr) {
     // SAFETY: the helper checks the address and clears `out` if it fails.
     unsafe {
-        let kn = pointer::<Probe>(cgroup, global!(LAYOUT.cgroup_kn));
-        let name = pointer::<Probe>(kn, global!(LAYOUT.kernfs_name));
+        let kn = pointer_if_known::<Probe>(cgroup, global!(LAYOUT.cgroup_kn));
+        let name = pointer_if_known::<Probe>(kn, global!(LAYOUT.kernfs_name));
         bpf_probe_read_kernel_str(out.cast(), ROOM as u32, name.cast());
     }
 }

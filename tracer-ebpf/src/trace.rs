@@ -10,7 +10,7 @@ use sigtrace_common::record::{Trace, FRAMES};
 use crate::{
     globals::global,
     mem::{current, pointer, typed_current, Addr, Mem, Probe},
-    task,
+    task, verifier,
 };
 
 /// Fills `out` for the current task, with so many of its ancestors: what is
@@ -73,20 +73,21 @@ unsafe fn ancestry<M: Mem, const LEVELS: usize>(out: *mut Trace, task: Addr, par
                 (*out).ancestor_count = count;
                 return traced;
             }
-            traced |= M::get::<u32>(at, global!(LAYOUT.task_ptrace));
+            traced |= M::load::<u32>(at, global!(LAYOUT.task_ptrace));
             at = pointer::<M>(above, global!(LAYOUT.task_group_leader));
-            let tgid: u32 = M::get(at, global!(LAYOUT.task_tgid));
+            let tgid: u32 = M::load(at, global!(LAYOUT.task_tgid));
             let slot = (&raw mut (*out).ancestors)
                 .cast::<sigtrace_common::record::Ancestor>()
                 .add(i);
             (*slot).tgid = tgid;
             (*slot).pad = 0;
-            (*slot).start_ns = M::get(at, global!(LAYOUT.task_start));
+            (*slot).start_ns = M::load(at, global!(LAYOUT.task_start));
             task::comm::<M>(&raw mut (*slot).comm, at);
             // The swapper, pid 0, is the parent of PID 1 and its own.
             if tgid != 0 {
                 count = i as u32 + 1;
             }
+            verifier::meet();
             i += 1;
         }
         (*out).ancestor_count = count;
@@ -95,8 +96,8 @@ unsafe fn ancestry<M: Mem, const LEVELS: usize>(out: *mut Trace, task: Addr, par
         if M::TYPED && above.is_null() {
             return traced;
         }
-        traced |= M::get::<u32>(at, global!(LAYOUT.task_ptrace));
-        (*out).beyond = M::get(above, global!(LAYOUT.task_tgid));
+        traced |= M::load::<u32>(at, global!(LAYOUT.task_ptrace));
+        (*out).beyond = M::load(above, global!(LAYOUT.task_tgid));
         traced
     }
 }

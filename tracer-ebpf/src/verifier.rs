@@ -15,13 +15,14 @@ use crate::{
 /// any other way, which goes byte by byte and takes five instructions for each.
 ///
 /// # Safety
-/// `out` must be aligned to 4 bytes, and `T` be made of plain words of that size.
+/// `out` must be aligned to 8 bytes, and `T` be an array of integers.
 #[inline(always)]
 pub(crate) unsafe fn clear<T>(out: *mut T) {
+    const { assert!(size_of::<T>() % size_of::<u64>() == 0) };
     let mut i = 0;
-    while i < size_of::<T>() / size_of::<u32>() {
+    while i < size_of::<T>() / size_of::<u64>() {
         // SAFETY: the caller's duty.
-        unsafe { core::ptr::write_volatile(out.cast::<u32>().add(i), 0) };
+        unsafe { core::ptr::write_volatile(out.cast::<u64>().add(i), 0) };
         i += 1;
     }
 }
@@ -47,21 +48,20 @@ pub(crate) fn any(bits: u64) -> u64 {
 }
 
 /// A place where the verifier compares what it knows with what it knew when it came here
-/// before, and goes on only if that differs. It does so where ways part alone, and what
-/// comes behind several ways to one place would be followed for each. A branch that is never
-/// taken, and that it takes out.
+/// before, and goes on only if that differs. It does so where ways part or meet alone, and what
+/// comes behind several ways to one place would be followed for each. Two jumps to what comes
+/// next, because it remembers what it knows only after two of them; it takes them out once
+/// it is done, so that they cost nothing.
 #[inline(always)]
 pub(crate) fn meet() {
-    // SAFETY: a register of its own. Not to the next instruction, which the verifier of old
-    // kernels takes for a loop.
+    // SAFETY: does nothing.
     unsafe {
         asm!(
-            "if {zero} == 1 goto +1",
-            "{zero} = 0",
-            zero = inout(reg) 0u64 => _,
-            options(nomem, nostack)
-        );
-    }
+            "goto +0",
+            "goto +0",
+            options(nomem, nostack, preserves_flags)
+        )
+    };
 }
 
 /// The value, of which the compiler knows nothing: it would make a branch of it.
