@@ -47,7 +47,7 @@ pub fn btf_signal_deliver(ctx: BtfTracePointContext) -> i32 {
 unsafe fn deliver<M: Mem>(ctx: *mut c_void, number: i32, task: Addr) -> i32 {
     // SAFETY: the caller's duty.
     unsafe {
-        if !filter::signal_number(number) || !filter::process::<M>(task) {
+        if !filter::signal_number(number as u64) || !filter::process::<M>(task) {
             return 0;
         }
         let mut room = MaybeUninit::uninit();
@@ -134,7 +134,7 @@ pub fn kretprobe_dequeue_signal(ctx: RetProbeContext) -> i32 {
 unsafe fn dequeue<M: Mem>(ctx: *mut c_void, number: i32, task: Addr) -> i32 {
     // SAFETY: the caller's duty.
     unsafe {
-        if number <= 0 || !filter::signal_number(number) || !filter::process::<M>(task) {
+        if number <= 0 || !filter::signal_number(number as u64) || !filter::process::<M>(task) {
             return 0;
         }
         // Whoever waits for SIGTERM as an init does is asked for an end by it.

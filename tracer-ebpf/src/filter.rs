@@ -19,10 +19,10 @@ use crate::{
 /// cgroups nest deeper than this nowhere that was seen.
 const CGROUP_LEVELS: usize = 16;
 
-/// Whether a signal's number is wanted.
+/// Whether a signal's number is wanted; as a program gets it, which need not be cut then.
 #[inline(always)]
-pub(crate) fn signal_number(number: i32) -> bool {
-    let bit = (number as u32).wrapping_sub(1);
+pub(crate) fn signal_number(number: u64) -> bool {
+    let bit = number.wrapping_sub(1);
     bit < 64 && global!(CONFIG.signals) >> bit & 1 == 1
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn signal_number(number: i32) -> bool {
 /// if all are wanted.
 #[inline(always)]
 pub(crate) fn any_number(number: i32) -> bool {
-    signal_number(number) || global!(CONFIG.signals) == u64::MAX
+    signal_number(number as u64) || global!(CONFIG.signals) == u64::MAX
 }
 
 /// Whether what the current task sends is wanted, whoever gets it.

@@ -34,18 +34,23 @@ pub(crate) enum Clearly {
 pub(crate) unsafe fn at_first<M: Mem>(target: Addr) -> Clearly {
     // SAFETY: the caller's duty.
     unsafe {
-        if global!(CONFIG.by_pidns) < ALONE {
+        let by_pidns = global!(CONFIG.by_pidns);
+        if by_pidns < ALONE {
             Clearly::Nothing
         } else if M::TYPED && global!(CONFIG.typed_current) != 0 {
-            first_look::<M, M>(target, typed_current)
+            first_look::<M, M>(target, typed_current, by_pidns == ALONE_WITH_NEW)
         } else {
-            first_look::<M, Probe>(target, current)
+            first_look::<M, Probe>(target, current, by_pidns == ALONE_WITH_NEW)
         }
     }
 }
 
 #[inline(always)]
-unsafe fn first_look<M: Mem, S: Mem>(target: Addr, sender: impl FnOnce() -> Addr) -> Clearly {
+unsafe fn first_look<M: Mem, S: Mem>(
+    target: Addr,
+    sender: impl FnOnce() -> Addr,
+    with_new: bool,
+) -> Clearly {
     // SAFETY: the caller's duty.
     unsafe {
         let Some(to) = shallow::<M>(target) else {
@@ -61,7 +66,7 @@ unsafe fn first_look<M: Mem, S: Mem>(target: Addr, sender: impl FnOnce() -> Addr
         };
         // Nearly all signals stay within a namespace.
         if from != to && clearly::<S>(from) != Clearly::Unwanted
-            || global!(CONFIG.by_pidns) == ALONE_WITH_NEW
+            || with_new
                 && !(if M::TYPED {
                     are_in_old::<M, S>(target, sender)
                 } else {

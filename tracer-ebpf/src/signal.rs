@@ -86,7 +86,7 @@ pub fn btf_signal_generate(ctx: BtfTracePointContext) -> i32 {
 /// Most signals are not wanted: they pay for what is asked here, and not for the frame of
 /// what follows.
 #[inline(always)]
-unsafe fn at_first<M: Mem>(number: i32, target: Addr) -> Clearly {
+unsafe fn at_first<M: Mem>(number: u64, target: Addr) -> Clearly {
     if !filter::signal_number(number) {
         return Clearly::Unwanted;
     }

@@ -339,7 +339,15 @@ pub(crate) fn unanswered_stop(
     }
     let started = BootTime(one.task.key.start_ns);
     let Some(note) = unanswered(one, killed) else {
-        if let Some(blind) = view.blind_to(signals::TERM, started, one) {
+        if !one.notes.complete_since(started) {
+            d.missing(
+                "older signals, which were forgotten to bound memory",
+                Certainty::Inferred,
+            );
+            d.say(format!(
+                "Whether {it} had been asked to end before is no longer known."
+            ));
+        } else if let Some(blind) = view.blind_to(signals::TERM, started, one) {
             d.say(format!(
                 "Whether {it} had been asked to end before is not known: {}.",
                 blind.because()

@@ -162,7 +162,9 @@ impl Engine {
             Fact::Quotas { key, quotas } => {
                 let key = self.history.resolve(key);
                 if let Some(process) = self.history.process_mut(key) {
-                    process.quotas.push((id, quotas), |(_, quotas)| quotas.at);
+                    process
+                        .quotas
+                        .push((id, quotas), |(_, quotas)| quotas.at, |_| 0);
                 }
             }
             Fact::Program { key, file } => self.history.looked_up.program(key, file),

@@ -139,6 +139,11 @@ pub struct Note {
 }
 
 impl Note {
+    /// For [`Recent::push`].
+    pub fn kind(&self) -> usize {
+        2 * usize::try_from(self.number).unwrap_or_default() + usize::from(self.stop)
+    }
+
     /// Whether the process acted on it and went on.
     pub fn acted_on(&self) -> bool {
         matches!(self.fate, Fate::Handled | Fate::Accepted)
@@ -157,6 +162,16 @@ pub struct Sent {
     /// To whom.
     pub target: ProcessKey,
 }
+
+impl Sent {
+    /// For [`Recent::push`].
+    pub fn kind(&self) -> usize {
+        usize::try_from(self.number).unwrap_or_default()
+    }
+}
+
+/// Kinds of entries that are told apart: one for each signal, and for each stop signal.
+const KINDS: usize = 256;
 
 /// The newest entries of a list; tells up to which time some were forgotten,
 /// so that nothing is concluded from their absence.
@@ -194,10 +209,24 @@ impl<T> Recent<T> {
         }
     }
 
-    /// Adds one; `time_of` tells the time of the one that has to go.
-    pub fn push(&mut self, entry: T, time_of: impl Fn(&T) -> BootTime) {
+    /// Adds one. Where there is no more room the oldest of the kind goes of which there are
+    /// most, so that no flood of one kind pushes out the others: `time_of` tells its time,
+    /// `kind_of` the kind of each, below [`KINDS`].
+    pub fn push(
+        &mut self,
+        entry: T,
+        time_of: impl Fn(&T) -> BootTime,
+        kind_of: impl Fn(&T) -> usize,
+    ) {
         if self.entries.len() == self.limit {
-            if let Some(old) = self.entries.pop_front() {
+            let kind = |entry: &T| kind_of(entry) % KINDS;
+            let mut many = [0_usize; KINDS];
+            for entry in &self.entries {
+                many[kind(entry)] += 1;
+            }
+            let most = many.iter().max().copied().unwrap_or_default();
+            let oldest = self.entries.iter().position(|e| many[kind(e)] == most);
+            if let Some(old) = oldest.and_then(|at| self.entries.remove(at)) {
                 self.forgotten = self.forgotten.max(Some(time_of(&old)));
             }
         }

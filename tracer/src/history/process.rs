@@ -247,7 +247,7 @@ impl Process {
             |n| n.number == note.number && by(n) == by(&note),
             |a, b| (a.fate, a.reason, a.stop) == (b.fate, b.reason, b.stop) && !b.fate.interim(),
         );
-        self.notes.push(note, |n| n.time);
+        self.notes.push(note, |n| n.time, Note::kind);
     }
 
     /// What became of a remembered signal, and when, if that is known.

@@ -264,6 +264,55 @@ fn a_flood_of_one_signal_does_not_push_the_others_out() {
 }
 
 #[test]
+fn nor_does_one_of_many_senders() {
+    let (sh, one) = (host(50, "sh"), member(100, 1, "init"));
+    for (handles, became) in [
+        (true, "It had handled SIGTERM "),
+        (false, "before had been dropped (init-no-handler)."),
+    ] {
+        let mut w = World::new();
+        w.fork(&sh, &one);
+        let asked = w.send(&sh, &one, TERM);
+        match handles {
+            true => asked.handled(),
+            false => asked.dropped(),
+        };
+        for sender in 0..100 {
+            w.pass(MS);
+            w.send(&host(200 + sender, "flood"), &one, USR2).handled();
+        }
+        w.pass(MS);
+        w.send(&sh, &one, KILL).fatal();
+        w.exit(&one, KILL);
+        let told = w.run();
+        let why = why(told.exit(&one));
+        assert!(why.contains(became), "{why}");
+        assert!(!why.contains("SIGUSR2"), "{why}");
+    }
+}
+
+#[test]
+fn what_was_forgotten_is_not_said_to_be_unseen() {
+    let (sh, one) = (host(50, "sh"), member(100, 1, "init"));
+    let mut w = World::new();
+    // As many kinds as are remembered, and more: none stands for another.
+    for number in (1..=62).filter(|number| ![TERM, INT, QUIT, KILL, CHLD].contains(number)) {
+        w.pass(MS);
+        w.send(&sh, &one, number).dropped();
+    }
+    w.send(&sh, &one, KILL).fatal();
+    w.exit(&one, KILL);
+    let told = w.run();
+    let e = told.exit(&one);
+    assert!(
+        why(e).contains("Whether it had been asked to end before is no longer known"),
+        "{}",
+        why(e)
+    );
+    assert_eq!(e.explanation.certainty, Certainty::Inferred);
+}
+
+#[test]
 fn the_latest_request_explains_an_exit() {
     let (sh, app) = (host(50, "sh"), member(101, 2, "app"));
     let mut w = World::new();
