@@ -363,7 +363,7 @@ impl Live {
             .counts_due()
             .is_some_and(|due| due <= Instant::now())
         {
-            self.counted();
+            self.counted()?;
         }
         if self.ghosts.due().is_some_and(|due| due <= Instant::now()) && !more {
             for key in self.ghosts.look(self.engine.not_gone(), &self.proc) {
@@ -379,7 +379,7 @@ impl Live {
     }
 
     /// Signals that were counted and not told.
-    fn counted(&mut self) {
+    fn counted(&mut self) -> io::Result<()> {
         // Pids of another namespace's /proc would tell nothing.
         let look = self.programs.is_some();
         let is_alive = |pid| pid == 0 || !look || self.proc.is_there(pid);
@@ -393,8 +393,9 @@ impl Live {
                     last,
                 },
             };
-            self.push(kernel::now(), fact);
+            self.take(kernel::now(), fact)?;
         }
+        Ok(())
     }
 
     /// Detaches the hooks first: what would still come in has no end.
@@ -409,7 +410,7 @@ impl Live {
                 std::thread::sleep(HELD_UP_FOR);
             }
         }
-        self.counted();
+        self.counted()?;
         self.losses();
         Ok(())
     }

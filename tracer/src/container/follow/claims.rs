@@ -85,6 +85,7 @@ impl Follow {
     /// A namespace is part of what its cgroup holds.
     pub(super) fn merge(&mut self, namespace: Home, cgroup: Home) {
         self.waiting.retain(|&waiting| waiting != namespace);
+        let then = self.then(Place::Held(namespace));
         let Some(Space::Held(inner)) = self.spaces.remove(&namespace) else {
             return;
         };
@@ -93,6 +94,9 @@ impl Follow {
             held.keys.extend(inner.keys);
             held.dropped += inner.dropped;
         }
+        let now = self.then(Place::Held(cgroup));
+        self.likes.moved(then, now);
+        self.like_forks.moved(then, now);
     }
 
     /// Cgroups in which a program runs for a while and no PID 1 came.
@@ -175,6 +179,10 @@ impl Follow {
             wanted.found |= fit(&wanted.text, &id, name.as_deref()).is_some();
         }
         let held = self.forget(home)?;
+        self.claimed.push_back(held.first.key);
+        if self.claimed.len() > CLAIMED {
+            self.claimed.pop_front();
+        }
         let first = match home {
             Home::PidNs(_) => held.first,
             Home::Cgroup(_) => first_of(&held),

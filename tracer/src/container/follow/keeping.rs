@@ -2,6 +2,14 @@
 
 use super::*;
 
+/// How many events a fact tells.
+fn events(fact: &Fact) -> u64 {
+    match fact {
+        Fact::Folded { count, .. } | Fact::ForksCounted { count, .. } => *count,
+        _ => 1,
+    }
+}
+
 impl Follow {
     pub(super) fn hold(&mut self, home: Home, first: &Task) {
         let held = Held {
@@ -85,7 +93,7 @@ impl Follow {
             }
         }
         if held.facts.len() >= KEPT {
-            held.dropped += 1;
+            held.dropped += events(&fact);
             return;
         }
         held.facts.push((time, fact));
@@ -106,7 +114,8 @@ impl Follow {
             // Whoever makes a namespace without being a container's engine is no
             // loss, as long as nobody is waited for.
             if held.id.is_some() || !self.all_found() {
-                self.unclaimed += held.facts.len() as u64 + held.dropped;
+                let all = held.facts.iter().map(|(_, fact)| events(fact));
+                self.unclaimed += all.sum::<u64>() + held.dropped;
             }
         }
     }

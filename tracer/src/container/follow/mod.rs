@@ -20,6 +20,7 @@ mod places;
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
+    hash::Hash,
     path::PathBuf,
 };
 
@@ -53,6 +54,8 @@ pub const WITHOUT_NAME_NS: u64 = 30_000_000_000;
 pub const ALONE_NS: u64 = 1_000_000_000;
 /// Kinds of signals whose place is remembered.
 const LIKES: usize = 4096;
+/// What was claimed is remembered, for what is counted later.
+const CLAIMED: usize = 256;
 /// New cgroups that are told apart at a time.
 const CGROUPS: usize = 8192;
 /// Names of containers that are remembered.
@@ -145,8 +148,57 @@ pub struct Follow {
     told: VecDeque<Told>,
     unclaimed: u64,
     /// Where signals of a kind belong that may be counted later.
-    likes: HashMap<Like, Place>,
-    like_forks: HashMap<LikeFork, Place>,
+    likes: Likes<Like>,
+    like_forks: Likes<LikeFork>,
+    /// Of what was held and turned out to be ours, who was first: the newest last.
+    claimed: VecDeque<ProcessKey>,
+}
+
+/// Where something of a kind was, and of what was held then who was first in it: its inode
+/// may be another's by the time that the rest of the kind is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Then {
+    place: Place,
+    first: Option<ProcessKey>,
+}
+
+/// By kind; of too many the oldest is forgotten.
+#[derive(Debug)]
+struct Likes<Kind> {
+    then: HashMap<Kind, Then>,
+    by_age: VecDeque<Kind>,
+}
+
+impl<Kind: Copy + Eq + Hash> Likes<Kind> {
+    fn new() -> Self {
+        Self {
+            then: HashMap::new(),
+            by_age: VecDeque::new(),
+        }
+    }
+
+    fn put(&mut self, kind: Kind, then: Then) {
+        if self.then.insert(kind, then).is_some() {
+            return;
+        }
+        self.by_age.push_back(kind);
+        if self.by_age.len() > LIKES {
+            if let Some(oldest) = self.by_age.pop_front() {
+                self.then.remove(&oldest);
+            }
+        }
+    }
+
+    fn get(&self, kind: &Kind) -> Option<Then> {
+        self.then.get(kind).copied()
+    }
+
+    /// What was in one place is in another.
+    fn moved(&mut self, from: Then, to: Then) {
+        for then in self.then.values_mut().filter(|then| **then == from) {
+            *then = to;
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -177,8 +229,9 @@ impl Follow {
             kept: 0,
             told: VecDeque::new(),
             unclaimed: 0,
-            likes: HashMap::new(),
-            like_forks: HashMap::new(),
+            likes: Likes::new(),
+            like_forks: Likes::new(),
+            claimed: VecDeque::new(),
         }
     }
 

@@ -31,7 +31,7 @@ impl Follow {
                     (Place::Elsewhere, Some(ns)) => self.place_of_pidns(ns),
                     (place, _) => place,
                 };
-                self.remember_fork(LikeFork::of(fork), place);
+                self.like_forks.put(LikeFork::of(fork), self.then(place));
                 place
             }
             Fact::ForksCounted { like, .. } => self.now(self.like_forks.get(like)),
@@ -53,10 +53,7 @@ impl Follow {
         };
         let ended = |signal: &Signal| signal.outcome != Outcome::Delivered;
         if let Some(signal) = fact.signal().filter(|signal| ended(signal)) {
-            if self.likes.len() >= LIKES {
-                self.likes.clear();
-            }
-            self.likes.insert(Like::of(signal), place);
+            self.likes.put(Like::of(signal), self.then(place));
         }
         match place {
             Place::Ours | Place::Elsewhere => Some(fact),
@@ -79,23 +76,35 @@ impl Follow {
         }
     }
 
-    pub(super) fn remember_fork(&mut self, like: LikeFork, place: Place) {
-        if self.like_forks.len() >= LIKES {
-            self.like_forks.clear();
-        }
-        self.like_forks.insert(like, place);
+    pub(super) fn then(&self, place: Place) -> Then {
+        let first = match place {
+            Place::Held(home) => match self.spaces.get(&home) {
+                Some(Space::Held(held)) => Some(held.first.key),
+                _ => None,
+            },
+            _ => None,
+        };
+        Then { place, first }
     }
 
-    /// A place that was known then, as it is now.
-    pub(super) fn now(&self, then: Option<&Place>) -> Place {
-        match then {
-            Some(Place::Held(home)) => match self.spaces.get(home) {
-                Some(Space::Held(_)) => Place::Held(*home),
-                Some(Space::Other) => Place::Other,
-                _ => Place::Ours,
-            },
-            Some(place) => *place,
-            None => Place::Ours,
+    /// A place that was known then, as it is now. Of a kind that is not known nobody can
+    /// say that it is not ours.
+    pub(super) fn now(&self, then: Option<Then>) -> Place {
+        let Some(then) = then else {
+            return Place::Ours;
+        };
+        let Place::Held(_) = then.place else {
+            return then.place;
+        };
+        if then.first.is_some() && self.then(then.place).first == then.first {
+            return then.place;
+        }
+        match then
+            .first
+            .is_some_and(|first| self.claimed.contains(&first))
+        {
+            true => Place::Ours,
+            false => Place::Other,
         }
     }
 

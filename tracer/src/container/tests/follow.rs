@@ -9,7 +9,7 @@ use super::super::{
 };
 use crate::{
     event::{
-        BootTime, Comm, Detail, EngineAction, Fact, Handler, Home, Info, Outcome, PidNs,
+        BootTime, Comm, Detail, EngineAction, Fact, Handler, Home, Info, Like, Outcome, PidNs,
         ProcessKey, Signal, TargetState, Task, HOST_PIDNS,
     },
     history::filter::Filter,
@@ -289,49 +289,50 @@ fn what_stays_unknown_is_given_up_in_time() {
     assert_eq!(follow.named(named(A, "a")), []);
 }
 
+fn signal(by: &Task, to: &Task) -> Fact {
+    Fact::Signal(Arc::new(Signal {
+        number: 17,
+        code: 0,
+        info: Info::Kernel,
+        detail: Detail::None,
+        pdeath_signal: 0,
+        queues: None,
+        to_process: true,
+        outcome: Outcome::Delivered,
+        current: by.clone(),
+        target: to.clone(),
+        state: TargetState {
+            handler: Handler::Default,
+            sa_flags: 0,
+            blocked: 0,
+            real_blocked: 0,
+            pending: 0,
+            shared_pending: 0,
+            signal_flags: 0,
+            group_exit_code: 0,
+            traced: false,
+            state: 0,
+            exit_state: 0,
+            threads: 1,
+            threads_seen: 1,
+            threads_blocking: 0,
+            threads_unable: 0,
+            dumping: false,
+            throttled: false,
+        },
+        ancestry: Vec::new(),
+        more_ancestors: false,
+        places: Default::default(),
+        stack: Vec::new(),
+    }))
+}
+
 #[test]
 fn a_signal_between_two_namespaces_goes_with_the_one_it_concerns() {
     let mut follow = follow(&["a"], true, false);
     let pid1 = task(100, 100, &[(7, 1)]);
     assert!(!take(&mut follow, fork(&pid1)));
     let shim = task(60, 1, &[]);
-    let signal = |by: &Task, to: &Task| {
-        Fact::Signal(Arc::new(Signal {
-            number: 17,
-            code: 0,
-            info: Info::Kernel,
-            detail: Detail::None,
-            pdeath_signal: 0,
-            queues: None,
-            to_process: true,
-            outcome: Outcome::Delivered,
-            current: by.clone(),
-            target: to.clone(),
-            state: TargetState {
-                handler: Handler::Default,
-                sa_flags: 0,
-                blocked: 0,
-                real_blocked: 0,
-                pending: 0,
-                shared_pending: 0,
-                signal_flags: 0,
-                group_exit_code: 0,
-                traced: false,
-                state: 0,
-                exit_state: 0,
-                threads: 1,
-                threads_seen: 1,
-                threads_blocking: 0,
-                threads_unable: 0,
-                dumping: false,
-                throttled: false,
-            },
-            ancestry: Vec::new(),
-            more_ancestors: false,
-            places: Default::default(),
-            stack: Vec::new(),
-        }))
-    };
     assert!(!take(&mut follow, signal(&shim, &pid1)), "into it");
     assert!(!take(&mut follow, signal(&pid1, &shim)), "out of it");
     assert!(
@@ -532,4 +533,63 @@ fn one_in_anothers_namespace_is_told_from_it() {
     );
     assert!(take(&mut follow, dead(&first)));
     assert!(!take(&mut follow, dead(&owner)));
+}
+
+/// What comes of a storm, a second after it.
+fn counted(signal: &Fact) -> Fact {
+    let Fact::Signal(signal) = signal else {
+        panic!("a signal");
+    };
+    Fact::Folded {
+        like: Like::of(signal),
+        count: 1000,
+        last: BootTime(6),
+    }
+}
+
+/// The first of a storm in the namespace of a PID 1.
+fn storm(pid1: &Task) -> Fact {
+    let mut signal = signal(pid1, pid1);
+    if let Fact::Signal(signal) = &mut signal {
+        Arc::make_mut(signal).outcome = Outcome::Ignored;
+    }
+    signal
+}
+
+#[test]
+fn counts_go_where_those_went_that_were_told() {
+    // Given up: nobody's.
+    let mut waiting = follow(&["a"], true, false);
+    let pid1 = task(100, 100, &[(7, 1)]);
+    let first = storm(&pid1);
+    assert!(!take(&mut waiting, fork(&pid1)));
+    assert!(!take(&mut waiting, first.clone()));
+    assert!(!take(&mut waiting, counted(&first)), "held");
+    waiting.expire(BootTime(100 + WITHOUT_ID_NS));
+    assert!(!take(&mut waiting, counted(&first)), "given up");
+    assert_eq!(waiting.unclaimed(), 1002, "as many as they were");
+    // Its inode is another's, which is not known yet, or ours.
+    let other = task(200, 200, &[(7, 1)]);
+    assert!(!take(&mut waiting, fork(&other)));
+    assert!(!take(&mut waiting, counted(&first)), "of the one before");
+    assert_eq!(waiting.sizes(), (1, 1));
+    waiting.named(named(A, "a"));
+    let claim = placed(&mut waiting, &other, docker(A)).expect("a claim");
+    assert_eq!(facts(&claim), 1);
+    assert!(!take(&mut waiting, counted(&first)), "not of ours");
+    // Of ours after its end.
+    let second = storm(&other);
+    assert!(take(&mut waiting, second.clone()));
+    assert!(take(&mut waiting, reap(&other)));
+    assert!(take(&mut waiting, counted(&second)));
+    // It was told when it was held, and is ours, and over.
+    let mut waiting = follow(&["a"], true, false);
+    assert!(!take(&mut waiting, fork(&pid1)));
+    assert!(!take(&mut waiting, first.clone()));
+    waiting.named(named(A, "a"));
+    placed(&mut waiting, &pid1, docker(A)).expect("a claim");
+    assert!(take(&mut waiting, reap(&pid1)));
+    assert!(take(&mut waiting, counted(&first)), "ours");
+    // Of what is not known nobody can say that it is not ours.
+    assert!(take(&mut waiting, counted(&storm(&other))));
 }
