@@ -340,14 +340,13 @@ impl History {
         loss.last = loss.last.max(Some(time));
     }
 
-    /// How many events of a sort (by the beginning of its name) were lost
-    /// since a time; more than were, rather than fewer. Events for which a
+    /// How many events of a kind were lost since a time; more than were, rather than fewer. Events for which a
     /// program could not run ([`NOT_RUN`]) and those that were not kept ([`HELD`])
     /// may be of any sort.
     pub fn lost_since(&self, kind: &str, time: BootTime) -> u64 {
         self.losses
             .iter()
-            .filter(|(name, _)| name.starts_with(kind) || [NOT_RUN, HELD].contains(name))
+            .filter(|(name, _)| **name == kind || [NOT_RUN, HELD].contains(name))
             .filter(|(_, loss)| loss.last.is_some_and(|l| l >= time))
             .map(|(_, loss)| loss.count)
             .sum()

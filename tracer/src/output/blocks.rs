@@ -1,7 +1,7 @@
 //! Which line and which rows a report becomes in text. Pure: a report in, a
 //! [`Block`] out. When it is written, and whether, is [`super::text`]'s.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::{
     crowd::{Held, Key},
@@ -266,6 +266,19 @@ fn worth_explaining(report: &ExitReport) -> bool {
 /// So many senders of a crowd are named.
 const SENDERS: usize = 8;
 
+/// To whom how many of a crowd are owed, who most is first.
+fn culprits(by: &BTreeMap<String, u64>) -> Vec<String> {
+    let mut most: Vec<_> = by.iter().collect();
+    most.sort_by_key(|&(_, &count)| Reverse(count));
+    let others = most.len().saturating_sub(SENDERS);
+    let named = most.iter().take(SENDERS).map(|&(who, &count)| match count {
+        1 => who.clone(),
+        _ => format!("{who} ({count})"),
+    });
+    let rest = (others > 0).then(|| format!("{others} others"));
+    named.chain(rest).collect()
+}
+
 /// Those of a crowd that were not written whole.
 pub(crate) fn crowd(key: &Key, held: &Held) -> Block {
     let mut names: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
@@ -283,12 +296,8 @@ pub(crate) fn crowd(key: &Key, held: &Held) -> Block {
     let pids =
         |(name, pids): (&str, Vec<u32>)| format!("{name} {}", wording::runs(&pids).join(", "));
     block.row("pids", &names.into_iter().map(pids).collect::<Vec<_>>());
-    if !held.by.is_empty() {
-        let mut by: Vec<_> = held.by.iter().take(SENDERS).cloned().collect();
-        if held.by.len() > SENDERS {
-            by.push(format!("{} others", held.by.len() - SENDERS));
-        }
-        block.row("by", &by);
+    if held.by_others {
+        block.row("by", &culprits(&held.by));
     }
     block
 }

@@ -58,9 +58,10 @@ pub(crate) struct Held {
     pub(crate) count: u64,
     /// Name and pid of each process.
     pub(crate) who: BTreeSet<(String, u32)>,
-    /// Whom each of them is owed to, as its chain has it, if that is nobody whom those
-    /// that were written whole have named.
-    pub(crate) by: BTreeSet<String>,
+    /// Whom they are owed to, as their chains have it, and how many of them to each.
+    pub(crate) by: BTreeMap<String, u64>,
+    /// There is somebody among those whom those that were written whole have not named.
+    pub(crate) by_others: bool,
     /// When the first of them was.
     pub(crate) first: BootTime,
     /// When the last of them was.
@@ -112,7 +113,10 @@ impl Crowds {
         held.last = time;
         held.count += count;
         held.who.insert(who);
-        held.by.extend(by.filter(|by| !crowd.named.contains(by)));
+        if let Some(by) = by {
+            held.by_others |= !crowd.named.contains(&by);
+            *held.by.entry(by).or_default() += count;
+        }
         false
     }
 
@@ -170,7 +174,8 @@ mod tests {
         assert_eq!(due.len(), 1);
         assert_eq!(due[0].1.count, 197);
         assert_eq!(due[0].1.who, [("x".to_owned(), 1)].into());
-        assert_eq!(due[0].1.by, ["sh 1"].map(String::from).into());
+        let by = [("sh 0".to_owned(), 97), ("sh 1".to_owned(), 100)];
+        assert_eq!((&due[0].1.by, due[0].1.by_others), (&by.into(), true));
         assert!(crowds.crowds.is_empty());
     }
 

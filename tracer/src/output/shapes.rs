@@ -443,8 +443,8 @@ shapes! {
         forks_rejected: u64 = "Forks that the kernel rejected.",
         signals_rejected: u64 = "Signals with the fate `rejected`: the queue had no room for them.",
         signals_coalesced: u64 = "Signals with the fate `coalesced`, routine ones left out: they added nothing to what was pending.",
-        signals_refused: u64 = "Signals that the kernel refused to send; they are not among `signals`.",
-        signals_routine: u64 = "Routine signals.",
+        signals_refused: u64 = "Signals that the kernel refused to send, routine ones left out; they are not among `signals`.",
+        signals_routine: u64 = "Routine signals; those that the kernel refused to send included.",
         events_lost: u64 = "Events that were lost.",
         notes: Vec<String> = "What qualifies the whole.",
     }
