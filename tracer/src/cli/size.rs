@@ -32,7 +32,7 @@ impl FromStr for BufferSize {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
-            format!("{text:?} is no size of a buffer: bytes, or K, M or G of them, from 1 to 1G")
+            format!("{text:?} is no size of a buffer: bytes, or K, M or G of them, from 4K to 1G (less is rounded up)")
         };
         let upper = text.to_ascii_uppercase();
         let number = upper

@@ -122,7 +122,8 @@ impl<W: io::Write> Text<W> {
         }
         let id = blocks::signal_id(report);
         let words = report.explanation.sentences.concat();
-        let key = Key::new(kind, report.fate, &id, report.pidns, &words);
+        let fate = wording::fate_of_crowd(report);
+        let key = Key::new(kind, &fate, &id, report.pidns, &words);
         let who = (report.target.comm.to_string(), report.target.key.pid);
         let by = match &report.sender {
             Sender::Process { task, .. } => Some(words::who(task)),

@@ -110,14 +110,18 @@ pub(crate) fn sender(context: &Context, sender: &Sender) -> String {
     }
 }
 
+/// What became of a signal: of a crowd all say the same.
+pub(crate) fn fate_of_crowd(signal: &SignalReport) -> String {
+    match (signal.fate, signal.settled) {
+        ("unknown", _) => "fate unknown".to_owned(),
+        (fate, true) => fate.replace('_', " "),
+        (fate, false) => fate.replace('_', " ") + " so far",
+    }
+}
+
 /// What became of a signal, for the result column.
 pub(crate) fn fate(signal: &SignalReport) -> String {
-    let mut said = signal.fate.replace('_', " ");
-    if signal.fate == "unknown" {
-        said = "fate unknown".to_owned();
-    } else if !signal.settled {
-        said.push_str(" so far");
-    }
+    let mut said = fate_of_crowd(signal);
     if let Some(latency) = signal.latency_ns.filter(|&ns| ns >= 100_000_000) {
         said.push_str(&format!(" after {}", words::span(latency)));
     }

@@ -2,7 +2,7 @@
 
 use super::waiting::{pair, USER};
 use super::world::{member, MS};
-use crate::event::{BootTime, Handler};
+use crate::event::{BootTime, Fact, Handler};
 use crate::explain::crowded::{OPEN_IN_ALL, OPEN_OF_MANY, OPEN_PER_PROCESS};
 use crate::explain::report::{Certainty, Report};
 use crate::explain::signals::*;
@@ -119,6 +119,24 @@ fn what_was_taken_is_told_before_it_is_given_up() {
     assert_eq!(told.history_of(later), [("handled", true)]);
     let notes = w.run().summary.notes;
     assert!(notes.is_empty(), "{notes:?}");
+}
+
+/// A fork that was rejected is no process.
+#[test]
+fn what_may_have_begun_is_only_what_was_a_fork() {
+    let (mut w, _, _) = pair();
+    for (kind, count) in [("fork_rejected", 2334), ("fork", 924)] {
+        w.push(Fact::Lost {
+            kind,
+            count,
+            slow_output: false,
+        });
+    }
+    let notes = w.run().summary.notes.concat();
+    assert!(
+        notes.contains("924 events that were lost may have been the beginning"),
+        "{notes}"
+    );
 }
 
 /// Nothing comes after the end that could settle it.
