@@ -171,7 +171,7 @@ impl Sent {
 }
 
 /// Kinds of entries that are told apart: one for each signal, and for each stop signal.
-const KINDS: usize = 256;
+pub const KINDS: usize = 256;
 
 /// The newest entries of a list; tells up to which time some were forgotten,
 /// so that nothing is concluded from their absence.
