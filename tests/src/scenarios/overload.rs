@@ -1,17 +1,47 @@
-//! A storm that comes faster than it can be explained, and does not end: Ctrl-C
-//! and `--duration` are heard all the same.
+//! More than can be explained: a storm that does not end, in which Ctrl-C and `--duration`
+//! are heard all the same; and more senders than are remembered, none of whom hides a
+//! request to end.
 
 use anyhow::Result;
 use nix::sys::signal::Signal;
 
-use super::{own, Outcome, Scenario, Stage};
+use super::{own, shell_kill, takes_turns, Outcome, Scenario, Stage};
 use crate::judge::Seen;
 use crate::stage::host::Host;
 use crate::stage::ns::{self, Ns, Program};
 use crate::stage::sigtrace::Sigtrace;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![own("overload", overload)]
+    vec![
+        own("overload", overload),
+        takes_turns("many-senders", many_senders),
+    ]
+}
+
+/// Twice as many as a process's signals are remembered.
+const SENDERS: usize = 48;
+
+/// A SIGTERM that is dropped, a signal from each of many others, and then the SIGKILL.
+fn many_senders(stage: &Stage<'_>) -> Result<Outcome> {
+    let ns = Ns::new(&["c-init-nosig"])?;
+    let pid1 = ns.pid1.pid;
+    let ino = ns.ino.to_string();
+    let scope = ["--pidns", &ino, "--once", "-o", "json"];
+    let sigtrace = Sigtrace::attached(stage.host, &scope)?;
+    shell_kill("TERM", pid1)?;
+    for _ in 0..SENDERS {
+        shell_kill("USR1", pid1)?;
+    }
+    ns::kill(pid1, Signal::SIGKILL)?;
+    ns.pid1.wait()?;
+    let ended = sigtrace.ended()?.well()?;
+    Ok(stage.judged(&ended, &[ns.ino], |_, judge| {
+        judge
+            .death("PID 1", pid1)
+            .cause("killed-by-process", "kill-syscall", 137)
+            .has("/contributing", "init-no-handler")
+            .no_words(&["SIGUSR1", "not known", "no longer known"]);
+    }))
 }
 
 fn overload(stage: &Stage<'_>) -> Result<Outcome> {
