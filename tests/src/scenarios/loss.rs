@@ -30,6 +30,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         takes_turns("adds-nothing", adds_nothing),
         takes_turns("folded-crowded-out", crowded_out),
         takes_turns("folded-first-lost", first_lost),
+        takes_turns("folded-of-others", of_others),
     ]
 }
 
@@ -175,6 +176,36 @@ fn adds_nothing(stage: &Stage<'_>) -> Result<Outcome> {
         faults.push(format!("the queue was not full: {added_nothing}"));
     }
     Ok(Outcome::of(faults, &ended.lines))
+}
+
+/// A storm in a namespace that is made while a container is waited for, and is nobody's: it
+/// is not told, nor is it lost.
+fn of_others(stage: &Stage<'_>) -> Result<Outcome> {
+    let quiet = Ns::new(&["c-init-nosig"])?;
+    let ino = quiet.ino.to_string();
+    let scope = ["--pidns", &ino, "--container", "nobody", "--wait"];
+    let flags = [&scope[..], &["-o", "json", "--buffer", "32M"]].concat();
+    let sigtrace = Sigtrace::attached(stage.host, &flags)?;
+    let other = Ns::new(&["c-init-sig", "1"])?;
+    let target = other.enter(&["role", "ignores-rt"])?;
+    let victim = target.meet("ignores-rt")?.host;
+    let storm = Program::outside(&["storm", &victim.to_string(), "equal"])?;
+    storm.hear("ready")?;
+    storm.tell("go")?;
+    storm.hear("blowing")?;
+    ns::kill(other.pid1.pid, Signal::SIGTERM)?;
+    target.wait()?;
+    other.pid1.wait()?;
+    let sent = sent(&storm)?;
+    storm.wait()?;
+    let ended = sigtrace.interrupt()?.well()?;
+    let seen = Seen::read(&ended.lines);
+    let mut faults = seen.faults.clone();
+    println!("{sent} signals in a namespace of others");
+    if seen.summary["events_lost"] != 0 || seen.summary["signals"] != 0 {
+        faults.push(format!("{sent} were sent to others: {}", seen.summary));
+    }
+    Ok(Outcome::of(faults, first(&ended, 20)))
 }
 
 /// So many sorts that for some the place where they are counted is another's: they are
