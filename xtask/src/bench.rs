@@ -45,6 +45,9 @@ pub(crate) struct Options {
     pub(crate) write: bool,
 }
 
+/// Rounds, if nobody says how many.
+const ROUNDS: u32 = 15;
+
 /// The subcommand; whether every target was met.
 pub(crate) fn command(places: &Places, options: &Options) -> Result<bool> {
     setup::to_build(places)?;
@@ -53,6 +56,10 @@ pub(crate) fn command(places: &Places, options: &Options) -> Result<bool> {
         bail!("this machine's own kernel cannot be traced ({reason}), and times in a virtual machine would tell nothing: run it as root on another");
     }
     let engine = build::engine_bench(places)?;
+    let conditions = Conditions {
+        load: load(Path::new("/proc/loadavg")),
+        rounds: options.rounds.unwrap_or(ROUNDS),
+    };
     // First, since it takes less: what fails there need not be measured here.
     let counted = counted(places, options.json)?;
     let binaries = places.static_binaries();
@@ -68,9 +75,7 @@ pub(crate) fn command(places: &Places, options: &Options) -> Result<bool> {
             "the others cannot be had, going on without them: {error:#}"
         )),
     }
-    if let Some(rounds) = options.rounds {
-        bench.args(["--rounds", &rounds.to_string()]);
-    }
+    bench.args(["--rounds", &conditions.rounds.to_string()]);
     if let Some(hooks) = &options.hooks {
         bench.args(["--hooks", hooks]);
     }
@@ -103,8 +108,11 @@ pub(crate) fn command(places: &Places, options: &Options) -> Result<bool> {
     println!("{last}");
     if options.write {
         let page = places.root.join("docs/performance.md");
-        fs::write(&page, written(places, &timed, &counted, &last)?)
-            .with_context(|| format!("cannot write {}", page.display()))?;
+        fs::write(
+            &page,
+            written(places, &conditions, [&timed, &counted], &last)?,
+        )
+        .with_context(|| format!("cannot write {}", page.display()))?;
         ui::say(&format!("written to {}", page.display()));
     }
     Ok(timed.met == timed.of && counted.met == counted.of)
@@ -179,7 +187,19 @@ fn rivals(places: &Places) -> Result<PathBuf> {
     })
 }
 
-fn written(places: &Places, timed: &Figures, counted: &Figures, last: &str) -> Result<String> {
+/// How it was measured.
+struct Conditions {
+    /// How quiet the machine was before.
+    load: String,
+    rounds: u32,
+}
+
+fn written(
+    places: &Places,
+    conditions: &Conditions,
+    [timed, counted]: [&Figures; 2],
+    last: &str,
+) -> Result<String> {
     let text = |command: &str, arguments: &[&str]| -> Result<String> {
         let mut command = Command::new(command);
         let said = cmd::capture(command.args(arguments).current_dir(&places.root))?;
@@ -192,8 +212,8 @@ fn written(places: &Places, timed: &Figures, counted: &Figures, last: &str) -> R
         .map_or("an unknown CPU", |(_, name)| name.trim());
     Ok(format!(
         "# What sigtrace costs\n\n\
-         Written by `cargo xtask bench --write`: {date}, commit {commit}, Linux {kernel}, {cpu}, {load} in the last\n\
-         minute. Each round measures everything once, one after another: the load alone, then with the tool, then alone\n\
+         Written by `cargo xtask bench --write`: {date}, commit {commit}, Linux {kernel}, {cpu}, {load} in the\n\
+         minute before. Each of {rounds} rounds measures everything once, one after another: the load alone, then with the tool, then alone\n\
          again. What a round says is the median of its pieces of a millisecond; a cost is the difference to the load\n\
          alone right before and after. A figure is the median over the rounds, with the interval in which the true one\n\
          lies with 95 %. A target is met if the whole interval meets it, missed if nothing of it does; else the machine\n\
@@ -226,7 +246,8 @@ fn written(places: &Places, timed: &Figures, counted: &Figures, last: &str) -> R
         date = text("date", &["-u", "+%F"])?,
         commit = text("git", &["rev-parse", "--short", "HEAD"])?,
         kernel = text("uname", &["-r"])?,
-        load = load(Path::new("/proc/loadavg")),
+        load = conditions.load,
+        rounds = conditions.rounds,
         timed = timed.rows,
         counted = counted.rows,
     ))

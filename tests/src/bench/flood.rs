@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::clock::Clock;
-use super::load::{self, Kind, Load};
+use super::load;
 use super::subject::Bench;
 use crate::judge::Seen;
 use crate::stage::ns::{Ns, Program};
@@ -17,6 +16,9 @@ use crate::stage::sigtrace::Sigtrace;
 pub(crate) const SENDERS: [usize; 2] = [1, 500];
 /// How long one blows.
 const TIME: Duration = Duration::from_secs(1);
+/// What memory is measured after.
+const SIGNALS: u64 = 10_000_000;
+const PROCESSES: u64 = 100_000;
 /// A page for each half of what the kernel maps of it: nothing of it counts.
 const LEAST_BUFFER: &str = "4096";
 
@@ -75,17 +77,34 @@ fn blow(programs: &[Program]) -> Result<(u64, Duration)> {
     Ok((sent, begin.elapsed()))
 }
 
-/// Resident memory without the buffer, kB, after each second in which processes
-/// come and go.
+/// Resident memory without the buffer, kB, after so many signals and processes, and then
+/// after each second in which more processes come and go.
 pub(crate) fn memory(bench: &Bench<'_>, rounds: u32) -> Result<Vec<f64>> {
-    let load = Load::new(Kind::Fork, Clock::Time)?;
-    let ino = load.ns.ino.to_string();
+    let ns = Ns::new(&["c-init-nosig"])?;
+    let enter = |name, what: &[String]| -> Result<[Program; 1]> {
+        let program = ns.enter(&load::command("wall", name, what))?;
+        program.meet("ready")?;
+        Ok([program])
+    };
+    let signals = enter("signal", &[libc::SIGTERM.to_string(), "1".to_owned()])?;
+    let forks = enter("fork", &[])?;
+    let ino = ns.ino.to_string();
     let flags = ["--pidns", &ino, "--buffer", LEAST_BUFFER, "-o", "json"];
     let sigtrace = Sigtrace::attached(bench.host, &flags)?;
+    for (programs, what, enough) in [
+        (&signals, "signals", SIGNALS),
+        (&forks, "processes", PROCESSES),
+    ] {
+        let mut all = 0;
+        while all < enough {
+            eprintln!("memory: {all} of {enough} {what}");
+            all += blow(programs)?.0;
+        }
+    }
     let mut resident = Vec::new();
     for round in 0..rounds {
         eprintln!("memory: round {} of {rounds}", round + 1);
-        load.round(TIME)?;
+        blow(&forks)?;
         resident.push(resident_kb(sigtrace.pid())?);
     }
     sigtrace.interrupt()?.well()?;
