@@ -164,7 +164,7 @@ impl Engine {
                 if let Some(process) = self.history.process_mut(key) {
                     process
                         .quotas
-                        .push((id, quotas), |(_, quotas)| quotas.at, |_| 0);
+                        .push((id, quotas), |(_, quotas)| quotas.at, |_| ());
                 }
             }
             Fact::Program { key, file } => self.history.looked_up.program(key, file),

@@ -316,7 +316,7 @@ impl History {
     /// A PID 1 sent a signal to another process.
     pub fn sent(&mut self, sender: ProcessKey, sent: Sent) {
         if let Some(process) = self.process_mut(sender) {
-            process.sent.push(sent, |s| s.time, Sent::kind);
+            process.sent.push(sent, |s| s.time, |s| s.number);
         }
     }
 

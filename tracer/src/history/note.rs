@@ -139,9 +139,9 @@ pub struct Note {
 }
 
 impl Note {
-    /// For [`Recent::push`].
-    pub fn kind(&self) -> usize {
-        2 * usize::try_from(self.number).unwrap_or_default() + usize::from(self.stop)
+    /// For [`Recent::push`]: the last of each of these is remembered.
+    pub fn kind(&self) -> (i32, bool, bool) {
+        (self.number, self.stop, self.acted_on())
     }
 
     /// Whether the process acted on it and went on.
@@ -162,16 +162,6 @@ pub struct Sent {
     /// To whom.
     pub target: ProcessKey,
 }
-
-impl Sent {
-    /// For [`Recent::push`].
-    pub fn kind(&self) -> usize {
-        usize::try_from(self.number).unwrap_or_default()
-    }
-}
-
-/// Kinds of entries that are told apart: one for each signal, and for each stop signal.
-pub const KINDS: usize = 256;
 
 /// The newest entries of a list; tells up to which time some were forgotten,
 /// so that nothing is concluded from their absence.
@@ -209,24 +199,23 @@ impl<T> Recent<T> {
         }
     }
 
-    /// Adds one. Where there is no more room the oldest of the kind goes of which there are
-    /// most, so that no flood of one kind pushes out the others: `time_of` tells its time,
-    /// `kind_of` the kind of each, below [`KINDS`].
-    pub fn push(
+    /// Adds one. Where there is no more room the oldest goes that is not the last of its
+    /// kind, so that no flood of one kind pushes out the others: `time_of` tells its time,
+    /// `kind_of` the kind of each.
+    pub fn push<Kind: PartialEq>(
         &mut self,
         entry: T,
         time_of: impl Fn(&T) -> BootTime,
-        kind_of: impl Fn(&T) -> usize,
+        kind_of: impl Fn(&T) -> Kind,
     ) {
         if self.entries.len() == self.limit {
-            let kind = |entry: &T| kind_of(entry) % KINDS;
-            let mut many = [0_usize; KINDS];
-            for entry in &self.entries {
-                many[kind(entry)] += 1;
-            }
-            let most = many.iter().max().copied().unwrap_or_default();
-            let oldest = self.entries.iter().position(|e| many[kind(e)] == most);
-            if let Some(old) = oldest.and_then(|at| self.entries.remove(at)) {
+            // In a flood that is the first of all.
+            let again = |at: &usize| {
+                let kind = kind_of(&self.entries[*at]);
+                self.entries.range(at + 1..).any(|e| kind_of(e) == kind)
+            };
+            let oldest = (0..self.entries.len()).find(again).unwrap_or(0);
+            if let Some(old) = self.entries.remove(oldest) {
                 self.forgotten = self.forgotten.max(Some(time_of(&old)));
             }
         }
