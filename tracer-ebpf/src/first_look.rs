@@ -34,23 +34,18 @@ pub(crate) enum Clearly {
 pub(crate) unsafe fn at_first<M: Mem>(target: Addr) -> Clearly {
     // SAFETY: the caller's duty.
     unsafe {
-        let by_pidns = global!(CONFIG.by_pidns);
-        if by_pidns < ALONE {
+        if global!(CONFIG.by_pidns) < ALONE {
             Clearly::Nothing
         } else if M::TYPED && global!(CONFIG.typed_current) != 0 {
-            first_look::<M, M>(target, typed_current, by_pidns == ALONE_WITH_NEW)
+            first_look::<M, M>(target, typed_current)
         } else {
-            first_look::<M, Probe>(target, current, by_pidns == ALONE_WITH_NEW)
+            first_look::<M, Probe>(target, current)
         }
     }
 }
 
 #[inline(always)]
-unsafe fn first_look<M: Mem, S: Mem>(
-    target: Addr,
-    sender: impl FnOnce() -> Addr,
-    with_new: bool,
-) -> Clearly {
+unsafe fn first_look<M: Mem, S: Mem>(target: Addr, sender: impl FnOnce() -> Addr) -> Clearly {
     // SAFETY: the caller's duty.
     unsafe {
         let Some(to) = shallow::<M>(target) else {
@@ -66,7 +61,7 @@ unsafe fn first_look<M: Mem, S: Mem>(
         };
         // Nearly all signals stay within a namespace.
         if from != to && clearly::<S>(from) != Clearly::Unwanted
-            || with_new
+            || global!(CONFIG.by_pidns) == ALONE_WITH_NEW
                 && !(if M::TYPED {
                     are_in_old::<M, S>(target, sender)
                 } else {
