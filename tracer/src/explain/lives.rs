@@ -205,7 +205,7 @@ impl Engine {
                 slow_output,
             },
         );
-        if !kind.starts_with("signal") && ![NOT_RUN, HELD].contains(&kind) {
+        if kind != "signal" && ![NOT_RUN, HELD].contains(&kind) {
             return;
         }
         for mut report in std::mem::take(&mut self.by_absence) {

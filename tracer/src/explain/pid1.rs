@@ -13,7 +13,7 @@ use super::death::Death;
 use super::path::KernelPath;
 use super::sender::SI_KERNEL;
 use super::signals::{self, DefaultAction};
-use super::verdict::View;
+use super::verdict::{Blind, View};
 use super::{lead, quota, stack, stop_request, stopped};
 
 pub(crate) use super::requests::{
@@ -339,19 +339,23 @@ pub(crate) fn unanswered_stop(
     }
     let started = BootTime(one.task.key.start_ns);
     let Some(note) = unanswered(one, killed) else {
-        if !one.notes.complete_since(started) {
-            d.missing(
-                "older signals, which were forgotten to bound memory",
-                Certainty::Inferred,
-            );
-            d.say(format!(
-                "Whether {it} had been asked to end before is no longer known."
-            ));
-        } else if let Some(blind) = view.blind_to(signals::TERM, started, one) {
-            d.say(format!(
+        let forgotten = !one.notes.has_all_kinds_since(started);
+        match view.blind_to(signals::TERM, started, one) {
+            // It may have come after that.
+            None | Some(Blind::Late) if forgotten => {
+                d.missing(
+                    "older signals, which were forgotten to bound memory",
+                    Certainty::Inferred,
+                );
+                d.say(format!(
+                    "Whether {it} had been asked to end before is no longer known."
+                ));
+            }
+            Some(blind) => d.say(format!(
                 "Whether {it} had been asked to end before is not known: {}.",
                 blind.because()
-            ));
+            )),
+            None => {}
         }
         return;
     };

@@ -170,6 +170,8 @@ pub struct Recent<T> {
     entries: VecDeque<T>,
     limit: usize,
     forgotten: Option<BootTime>,
+    /// The same of the last of a kind.
+    kind_forgotten: Option<BootTime>,
 }
 
 impl<T> Recent<T> {
@@ -179,6 +181,7 @@ impl<T> Recent<T> {
             entries: VecDeque::new(),
             limit,
             forgotten: None,
+            kind_forgotten: None,
         }
     }
 
@@ -200,26 +203,31 @@ impl<T> Recent<T> {
     }
 
     /// Adds one. Where there is no more room the oldest goes that is not the last of its
-    /// kind, so that no flood of one kind pushes out the others: `time_of` tells its time,
-    /// `kind_of` the kind of each.
+    /// kind, so that no flood of one kind pushes out the others, else the oldest: `time_of`
+    /// tells its time, `kind_of` the kind of each.
     pub fn push<Kind: PartialEq>(
         &mut self,
         entry: T,
         time_of: impl Fn(&T) -> BootTime,
         kind_of: impl Fn(&T) -> Kind,
     ) {
-        if self.entries.len() == self.limit {
-            // In a flood that is the first of all.
-            let again = |at: &usize| {
-                let kind = kind_of(&self.entries[*at]);
-                self.entries.range(at + 1..).any(|e| kind_of(e) == kind)
-            };
-            let oldest = (0..self.entries.len()).find(again).unwrap_or(0);
-            if let Some(old) = self.entries.remove(oldest) {
-                self.forgotten = self.forgotten.max(Some(time_of(&old)));
+        self.entries.push_back(entry);
+        if self.entries.len() <= self.limit {
+            return;
+        }
+        // In a flood that is the first of all.
+        let again = |at: &usize| {
+            let kind = kind_of(&self.entries[*at]);
+            self.entries.range(at + 1..).any(|e| kind_of(e) == kind)
+        };
+        let oldest = (0..self.entries.len()).find(again);
+        if let Some(old) = self.entries.remove(oldest.unwrap_or(0)) {
+            let time = Some(time_of(&old));
+            self.forgotten = self.forgotten.max(time);
+            if oldest.is_none() {
+                self.kind_forgotten = self.kind_forgotten.max(time);
             }
         }
-        self.entries.push_back(entry);
     }
 
     /// Oldest first.
@@ -235,5 +243,47 @@ impl<T> Recent<T> {
     /// Whether every entry from `time` on is still there.
     pub fn complete_since(&self, time: BootTime) -> bool {
         self.forgotten.is_none_or(|f| f < time)
+    }
+
+    /// Whether of every kind the last entry from `time` on is still there: of a kind of which
+    /// there is none there was none.
+    pub fn has_all_kinds_since(&self, time: BootTime) -> bool {
+        self.kind_forgotten.is_none_or(|f| f < time)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recent(limit: usize, entries: &[(u64, char)]) -> Recent<(u64, char)> {
+        let mut recent = Recent::new(limit);
+        for &entry in entries {
+            recent.push(entry, |&(time, _)| BootTime(time), |&(_, kind)| kind);
+        }
+        recent
+    }
+
+    fn kept(recent: &Recent<(u64, char)>) -> Vec<u64> {
+        recent.iter().map(|&(time, _)| time).collect()
+    }
+
+    #[test]
+    fn the_last_of_each_kind_stays() {
+        let flood = recent(3, &[(1, 'a'), (2, 'b'), (3, 'b'), (4, 'b'), (5, 'b')]);
+        assert_eq!(kept(&flood), [1, 4, 5]);
+        assert!(!flood.complete_since(BootTime(3)) && flood.complete_since(BootTime(4)));
+        assert!(flood.has_all_kinds_since(BootTime(0)));
+        // The new one is one of its kind, too.
+        let again = recent(3, &[(1, 'a'), (2, 'b'), (3, 'c'), (4, 'b')]);
+        assert_eq!(kept(&again), [1, 3, 4]);
+    }
+
+    #[test]
+    fn of_too_many_kinds_the_oldest_goes() {
+        let all = recent(2, &[(1, 'a'), (2, 'b'), (3, 'c')]);
+        assert_eq!(kept(&all), [2, 3]);
+        assert!(!all.has_all_kinds_since(BootTime(1)) && all.has_all_kinds_since(BootTime(2)));
+        assert_eq!(kept(&recent(1, &[(1, 'a'), (2, 'a'), (3, 'b')])), [3]);
     }
 }

@@ -247,7 +247,9 @@ impl Process {
             |n| n.number == note.number && by(n) == by(&note),
             |a, b| (a.fate, a.reason, a.stop) == (b.fate, b.reason, b.stop) && !b.fate.interim(),
         );
-        self.notes.push(note, |n| n.time, Note::kind);
+        let own = self.task.key.pid;
+        let kind = |n: &Note| (n.kind(), by(n).is_some_and(|by| by.pid == own));
+        self.notes.push(note, |n| n.time, kind);
     }
 
     /// What became of a remembered signal, and when, if that is known.

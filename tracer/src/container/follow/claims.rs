@@ -178,11 +178,14 @@ impl Follow {
         for wanted in &mut self.wanted {
             wanted.found |= fit(&wanted.text, &id, name.as_deref()).is_some();
         }
+        let then = self.then(Place::Held(home));
         let held = self.forget(home)?;
-        self.claimed.push_back(held.first.key);
-        if self.claimed.len() > CLAIMED {
-            self.claimed.pop_front();
-        }
+        let ours = Then {
+            place: Place::Ours,
+            first: None,
+        };
+        self.likes.moved(then, ours);
+        self.like_forks.moved(then, ours);
         let first = match home {
             Home::PidNs(_) => held.first,
             Home::Cgroup(_) => first_of(&held),

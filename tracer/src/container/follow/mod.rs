@@ -54,8 +54,6 @@ pub const WITHOUT_NAME_NS: u64 = 30_000_000_000;
 pub const ALONE_NS: u64 = 1_000_000_000;
 /// Kinds of signals whose place is remembered.
 const LIKES: usize = 4096;
-/// What was claimed is remembered, for what is counted later.
-const CLAIMED: usize = 256;
 /// New cgroups that are told apart at a time.
 const CGROUPS: usize = 8192;
 /// Names of containers that are remembered.
@@ -150,8 +148,6 @@ pub struct Follow {
     /// Where signals of a kind belong that may be counted later.
     likes: Likes<Like>,
     like_forks: Likes<LikeFork>,
-    /// Of what was held and turned out to be ours, who was first: the newest last.
-    claimed: VecDeque<ProcessKey>,
 }
 
 /// Where something of a kind was, and of what was held then who was first in it: its inode
@@ -193,7 +189,7 @@ impl<Kind: Copy + Eq + Hash> Likes<Kind> {
         self.then.get(kind).copied()
     }
 
-    /// What was in one place is in another.
+    /// What was in one place is in another now.
     fn moved(&mut self, from: Then, to: Then) {
         for then in self.then.values_mut().filter(|then| **then == from) {
             *then = to;
@@ -231,7 +227,6 @@ impl Follow {
             unclaimed: 0,
             likes: Likes::new(),
             like_forks: Likes::new(),
-            claimed: VecDeque::new(),
         }
     }
 

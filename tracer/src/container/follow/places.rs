@@ -96,14 +96,8 @@ impl Follow {
         let Place::Held(_) = then.place else {
             return then.place;
         };
-        if then.first.is_some() && self.then(then.place).first == then.first {
-            return then.place;
-        }
-        match then
-            .first
-            .is_some_and(|first| self.claimed.contains(&first))
-        {
-            true => Place::Ours,
+        match then.first.is_some() && self.then(then.place) == then {
+            true => then.place,
             false => Place::Other,
         }
     }

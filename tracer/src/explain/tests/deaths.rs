@@ -292,6 +292,26 @@ fn nor_does_one_of_many_senders() {
 }
 
 #[test]
+fn a_flood_leaves_no_doubt_about_what_was_not_in_it() {
+    let (sh, one) = (host(50, "sh"), member(100, 1, "init"));
+    let mut w = World::new();
+    w.fork(&sh, &one);
+    for sender in 0..100 {
+        w.send(&host(200 + sender, "flood"), &one, USR1).handled();
+    }
+    w.pass(3_600_000 * MS);
+    w.send(&sh, &one, KILL).fatal();
+    w.exit(&one, KILL);
+    let told = w.run();
+    let e = told.exit(&one);
+    assert_eq!(
+        why(e),
+        "sh 50 killed it with SIGKILL from outside its PID namespace."
+    );
+    assert_eq!(e.explanation.certainty, Certainty::Proven);
+}
+
+#[test]
 fn what_was_forgotten_is_not_said_to_be_unseen() {
     let (sh, one) = (host(50, "sh"), member(100, 1, "init"));
     let mut w = World::new();
