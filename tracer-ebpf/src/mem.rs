@@ -106,7 +106,7 @@ impl Probe {
     }
 }
 
-/// A pointer field that every kernel has.
+/// A pointer field that every kernel has, or that is known to be there.
 ///
 /// # Safety
 /// As for [`Mem::get`].

@@ -23,12 +23,13 @@ const RIVALS: [&str; 3] = ["libbpf-tools", "bpftrace", "strace"];
 /// Where instructions are counted: Debian's kernel, with all that sigtrace hooks. Hardly
 /// anything differs from round to round, so that a few short ones tell as much as many.
 const COUNTED_ON: &str = "6.12";
+const COUNTED_ROUNDS: &str = "6";
 const COUNTED: [&str; 7] = [
     "sigtrace-play",
     "bench",
     "--instructions",
     "--rounds",
-    "6",
+    COUNTED_ROUNDS,
     "--round-ms",
     "10",
 ];
@@ -50,6 +51,7 @@ const ROUNDS: u32 = 15;
 
 /// The subcommand; whether every target was met.
 pub(crate) fn command(places: &Places, options: &Options) -> Result<bool> {
+    let load = load(Path::new("/proc/loadavg"));
     setup::to_build(places)?;
     build::all(places)?;
     if let Some(reason) = boots::not_natively(places) {
@@ -57,7 +59,7 @@ pub(crate) fn command(places: &Places, options: &Options) -> Result<bool> {
     }
     let engine = build::engine_bench(places)?;
     let conditions = Conditions {
-        load: load(Path::new("/proc/loadavg")),
+        load,
         rounds: options.rounds.unwrap_or(ROUNDS),
     };
     // First, since it takes less: what fails there need not be measured here.
@@ -213,7 +215,7 @@ fn written(
     Ok(format!(
         "# What sigtrace costs\n\n\
          Written by `cargo xtask bench --write`: {date}, commit {commit}, Linux {kernel}, {cpu}, {load} in the\n\
-         minute before. Each of {rounds} rounds measures everything once, one after another: the load alone, then with the tool, then alone\n\
+         minute before it began. Each of {rounds} rounds measures everything once, one after another: the load alone, then with the tool, then alone\n\
          again. What a round says is the median of its pieces of a millisecond; a cost is the difference to the load\n\
          alone right before and after. A figure is the median over the rounds, with the interval in which the true one\n\
          lies with 95 %. A target is met if the whole interval meets it, missed if nothing of it does; else the machine\n\
@@ -234,7 +236,7 @@ fn written(
          ## In instructions\n\n\
          The same, but with the tool on the load's CPU, on Debian's kernel {COUNTED_ON} in a virtual machine (QEMU,\n\
          `-icount`) whose clock goes on by a nanosecond for each instruction: there functions can be hooked, and nothing\n\
-         disturbs. The load's own time is counted. Each repetition of a string instruction is one. A target in\n\
+         disturbs, so that {counted_rounds} rounds are enough. The load's own time is counted. Each repetition of a string instruction is one. A target in\n\
          nanoseconds is multiplied by the instructions of `kill()` alone there, and divided by the 326 ns that it takes on\n\
          the machine that the targets were set on: as if all instructions took the same time, which they do not.\n\n\
          {counted}\n\
@@ -248,6 +250,7 @@ fn written(
         kernel = text("uname", &["-r"])?,
         load = conditions.load,
         rounds = conditions.rounds,
+        counted_rounds = COUNTED_ROUNDS,
         timed = timed.rows,
         counted = counted.rows,
     ))

@@ -1,10 +1,10 @@
 //! What comes of a storm: whether every signal of it is told or counted, and what
-//! sigtrace holds in memory after many processes.
+//! sigtrace holds in memory after that and many processes.
 
 use std::fs;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 
 use super::load;
 use super::subject::Bench;
@@ -98,7 +98,9 @@ pub(crate) fn memory(bench: &Bench<'_>, rounds: u32) -> Result<Vec<f64>> {
         let mut all = 0;
         while all < enough {
             eprintln!("memory: {all} of {enough} {what}");
-            all += blow(programs)?.0;
+            let (more, _) = blow(programs)?;
+            ensure!(more > 0, "a second without {what}");
+            all += more;
         }
     }
     let mut resident = Vec::new();

@@ -213,7 +213,7 @@ pub(super) fn storms(table: &mut Table, storms: Vec<Storm>, memory: Vec<f64>) ->
         )?;
     }
     table.row(
-        "memory without the buffer, after 10 million signals and 100,000 processes",
+        "memory without the buffer, after 10 million equal signals and 100,000 processes",
         Unit::Other("kB"),
         Some(memory),
         Some(Target::AtMost(15.0 * 1024.0)),

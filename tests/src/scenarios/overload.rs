@@ -18,7 +18,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// Twice as many as a process's signals are remembered.
+/// Twice as many as a process's signals are remembered (`history::process::NOTES`).
 const SENDERS: usize = 48;
 
 /// A SIGTERM that is dropped, a signal from each of many others, and then the SIGKILL.

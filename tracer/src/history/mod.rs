@@ -9,9 +9,9 @@
 //! `/proc`, or a signal.
 //!
 //! Memory is bounded: one living process per pid; [`DEAD_KEPT`] dead and reaped
-//! ones; per process the last [`process::NOTES`] signals it got and, for a
-//! PID 1, the last [`process::SENT`] it sent; [`NAMESPACES_KEPT`] ended
-//! namespaces. What was forgotten is known to be (see
+//! ones; per process [`process::NOTES`] signals it got and, for a PID 1,
+//! [`process::SENT`] it sent (which of them go first: [`note::Recent::push`]);
+//! [`NAMESPACES_KEPT`] ended namespaces. What was forgotten is known to be (see
 //! [`note::Recent::complete_since`]).
 
 pub mod cgroup;

@@ -44,7 +44,7 @@ const OOM_SCORE_ADJ: i32 = -900;
 const LOADERS: usize = 4;
 
 /// What is wanted.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Request {
     /// Bit n-1 for signal n.
     pub signals: u64,

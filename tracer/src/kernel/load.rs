@@ -196,6 +196,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn without_its_fields_there_is_no_first_look_at_new_cgroups() {
+        let request = Request {
+            namespaces: vec![7],
+            ..Request::default()
+        };
+        let known = Layout {
+            task_cgroups: 1,
+            css_set_dfl_cgrp: 1,
+            css_cgroup: 1,
+            cgroup_kn: 1,
+            ..Layout::EMPTY
+        };
+        let all = |layout: &Layout| [0, 1, 2].map(|new| by_pidns(&request, new, layout));
+        assert_eq!(all(&known), [ALONE, ALONE_WITH_NEW, ALONE_WITH_NEW]);
+        let lacking: [fn(&mut Layout) -> &mut u32; 4] = [
+            |layout| &mut layout.task_cgroups,
+            |layout| &mut layout.css_set_dfl_cgrp,
+            |layout| &mut layout.css_cgroup,
+            |layout| &mut layout.cgroup_kn,
+        ];
+        for field in lacking {
+            let mut layout = known;
+            *field(&mut layout) = ABSENT;
+            assert_eq!(all(&layout), [ALONE, 1, 1]);
+        }
+    }
+
+    #[test]
     fn one_alone_is_known_by_its_inode() {
         let far = sigtrace_common::filter::NEAR_ENTRIES;
         let places = near_ones(&[5, 7, 7, 5 + far]);

@@ -267,7 +267,7 @@ fn worth_explaining(report: &ExitReport) -> bool {
 const SENDERS: usize = 8;
 
 /// To whom how many of a crowd are owed, who most is first.
-fn culprits(by: &BTreeMap<String, u64>) -> Vec<String> {
+fn senders(by: &BTreeMap<String, u64>) -> Vec<String> {
     let mut most: Vec<_> = by.iter().collect();
     most.sort_by_key(|&(_, &count)| Reverse(count));
     let others = most.len().saturating_sub(SENDERS);
@@ -275,7 +275,7 @@ fn culprits(by: &BTreeMap<String, u64>) -> Vec<String> {
         1 => who.clone(),
         _ => format!("{who} ({count})"),
     });
-    let rest = (others > 0).then(|| format!("{others} others"));
+    let rest = (others > 0).then(|| words::count(others as u64, "other sender", "other senders"));
     named.chain(rest).collect()
 }
 
@@ -297,7 +297,7 @@ pub(crate) fn crowd(key: &Key, held: &Held) -> Block {
         |(name, pids): (&str, Vec<u32>)| format!("{name} {}", wording::runs(&pids).join(", "));
     block.row("pids", &names.into_iter().map(pids).collect::<Vec<_>>());
     if held.by_others {
-        block.row("by", &culprits(&held.by));
+        block.row("by", &senders(&held.by));
     }
     block
 }
@@ -439,6 +439,20 @@ fn bracket(id: &str, certainty: Certainty) -> String {
 mod tests {
     use super::super::samples::sigterm;
     use super::*;
+
+    #[test]
+    fn who_sent_most_is_named_first() {
+        let by = |of: &[(&str, u64)]| of.iter().map(|&(who, n)| (who.to_owned(), n)).collect();
+        assert_eq!(
+            senders(&by(&[("a 1", 1), ("b 2", 900)])),
+            ["b 2 (900)", "a 1"]
+        );
+        let many: Vec<String> = (0..=SENDERS).map(|n| format!("x {n}")).collect();
+        let many: Vec<(&str, u64)> = many.iter().map(|who| (&**who, 1)).collect();
+        let said = senders(&by(&many));
+        assert_eq!(said.len(), SENDERS + 1);
+        assert_eq!(said.last().map(String::as_str), Some("1 other sender"));
+    }
 
     #[test]
     fn what_is_not_proven_is_marked_and_what_is_not() {
